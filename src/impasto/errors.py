@@ -1,0 +1,45 @@
+"""The faults a user can meet.
+
+Every one of them carries a single line that names the file or option, says what was wrong with
+it, and what to do about it; front ends print that line and leave with `exit_code`.
+
+    ImpastoError                exit code
+    ├── InputError              2   what the user gave cannot be used
+    │   ├── OptionError             an option's value, or two options that exclude each other
+    │   ├── ImageError              a picture that cannot be read
+    │   └── WeightsError            a weights file or variant that is missing, damaged or unknown
+    ├── OutputError             1   the result cannot be written
+    └── RunError                1   the run itself failed (no finite loss, out of memory)
+"""
+
+
+class ImpastoError(Exception):
+    """Base of every fault that impasto reports on purpose; `str()` is one line for the user."""
+
+    exit_code = 1
+
+
+class InputError(ImpastoError):
+    """Something the user gave cannot be used."""
+
+    exit_code = 2
+
+
+class OptionError(InputError):
+    """An option has a value that is not allowed, or excludes another one."""
+
+
+class ImageError(InputError):
+    """A picture is missing, damaged, empty, too large or in an unknown format."""
+
+
+class WeightsError(InputError):
+    """Model weights are missing, damaged, not recognised or of another architecture."""
+
+
+class OutputError(ImpastoError):
+    """A result cannot be written: the file exists, the folder is missing, the disk is full."""
+
+
+class RunError(ImpastoError):
+    """A run could not go on; what had been reached until then is kept where there is any."""
