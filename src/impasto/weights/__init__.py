@@ -1,0 +1,27 @@
+"""Weights of VGG16 and VGG19: named, verified, converted once and mapped from a cache.
+
+The networks are those of K. Simonyan and A. Zisserman, "Very Deep Convolutional Networks for
+Large-Scale Image Recognition", arXiv:1409.1556. `load_weights("vgg19")` is all the engine needs;
+the rest keeps the weights on this machine in order.
+"""
+
+from impasto.weights.architecture import (
+    CAFFE,
+    PREPROCESSINGS,
+    TORCHVISION,
+    Preprocessing,
+    layer_names,
+    tensor_shapes,
+)
+from impasto.weights.library import Weights, load_weights
+
+__all__ = [
+    "CAFFE",
+    "PREPROCESSINGS",
+    "TORCHVISION",
+    "Preprocessing",
+    "Weights",
+    "layer_names",
+    "load_weights",
+    "tensor_shapes",
+]
