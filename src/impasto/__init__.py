@@ -1,3 +1,52 @@
-"""impasto repaints a photo in the style of a painting."""
+"""impasto repaints a photo in the style of a painting.
+
+    from impasto import StyleOptions, stylize
+
+    picture = stylize("photo.jpg", "painting.jpg", StyleOptions(size=768))
+    picture.save("repainted.png")
+
+Names load when first used, so that importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from impasto.errors import ImpastoError
+    from impasto.optimize import Progress
+    from impasto.options import PRESETS, StyleOptions
+    from impasto.run import Picture, Stylization, stylization, stylize
+
+__all__ = [
+    "PRESETS",
+    "ImpastoError",
+    "Picture",
+    "Progress",
+    "StyleOptions",
+    "Stylization",
+    "stylization",
+    "stylize",
+]
+
+_HOMES = {
+    "PRESETS": "options",
+    "ImpastoError": "errors",
+    "Picture": "run",
+    "Progress": "optimize",
+    "StyleOptions": "options",
+    "Stylization": "run",
+    "stylization": "run",
+    "stylize": "run",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(f"impasto.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'impasto' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,212 @@
+"""VGG16 and VGG19 as feature extractors: named layers, pooling, borders.
+
+The networks (Simonyan & Zisserman 2015) are stacks of 3×3 convolutions, each followed by a ReLU,
+in five blocks with a 2×2 pooling between blocks. Features are taken after the ReLU. Nothing here
+knows about losses, sizes of pictures or optimisers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.errors import OptionError
+from impasto.weights import Weights, load_weights
+
+BLOCKS: dict[str, tuple[int, ...]] = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+"""Convolutions in each block (Simonyan & Zisserman 2015, table 1, columns D and E)."""
+
+CHANNELS = (64, 128, 256, 512, 512)
+"""Channels of each block."""
+
+_LAYER = re.compile(r"(?:relu|block)(\d)_(?:conv)?(\d)")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Where a layer sits in its network.
+
+    Attributes:
+        name: the paper's name, such as `relu4_2`.
+        keras: the Keras name of the same tensor, such as `block4_conv2`.
+        channels: feature maps.
+        stride: pixels of the picture per position.
+        receptive_field: side in pixels of the square that one position sees.
+        parameters: weights and biases of this convolution.
+    """
+
+    name: str
+    keras: str
+    channels: int
+    stride: int
+    receptive_field: int
+    parameters: int
+
+
+def layers_of(architecture: str) -> list[Layer]:
+    """Every layer of a network, in order.
+
+    Args:
+        architecture: `vgg16` or `vgg19`.
+    """
+    found = []
+    field, stride, inputs = 1, 1, 3
+    for block, (convolutions, channels) in enumerate(
+        zip(BLOCKS[architecture], CHANNELS, strict=True), start=1
+    ):
+        for index in range(1, convolutions + 1):
+            field += 2 * stride
+            found.append(
+                Layer(
+                    f"relu{block}_{index}",
+                    f"block{block}_conv{index}",
+                    channels,
+                    stride,
+                    field,
+                    9 * inputs * channels + channels,
+                )
+            )
+            inputs = channels
+        field += stride
+        stride *= 2
+    return found
+
+
+def canonical_layer(name: str, architecture: str) -> str:
+    """The paper's name of a layer given in either scheme.
+
+    Args:
+        name: `relu4_2` or `block4_conv2`.
+        architecture: `vgg16` or `vgg19`.
+
+    Raises:
+        OptionError: the network has no such layer.
+    """
+    match = _LAYER.fullmatch(name.strip())
+    if match:
+        block, index = int(match[1]), int(match[2])
+        blocks = BLOCKS[architecture]
+        if 1 <= block <= len(blocks) and 1 <= index <= blocks[block - 1]:
+            return f"relu{block}_{index}"
+    last = len(BLOCKS[architecture])
+    raise OptionError(
+        f"layer '{name}': {architecture} has no such layer; its layers run from relu1_1 "
+        f"(block1_conv1) to relu{last}_{BLOCKS[architecture][-1]}: see 'impasto model "
+        f"{architecture}'"
+    )
+
+
+# Average pooling shrinks activations, L2 pooling swells them; without a correction at each pooling
+# the deep layers, and through them the balance of the losses, shift by powers of these factors.
+_RESCALE = {"max": 1.0, "average": 2.0, "l2": 0.78}
+
+
+def _pool(x: Tensor, kind: str, scale: float) -> Tensor:
+    # A map one position high or wide would vanish if its remainder were dropped.
+    ceil = min(x.shape[-2:]) < 2
+    if kind == "max":
+        return F.max_pool2d(x, 2, ceil_mode=ceil)
+    if kind == "average":
+        pooled = F.avg_pool2d(x, 2, ceil_mode=ceil)
+    else:
+        pooled = (F.avg_pool2d(x.square(), 2, ceil_mode=ceil) + 1e-8).sqrt()
+    return pooled if scale == 1 else pooled * scale
+
+
+class Features:
+    """A VGG trunk that answers with the features of chosen layers.
+
+    Args:
+        weights: a model name such as `vgg19` or `vgg16:torchvision`, or loaded `Weights`.
+        pooling: `max` (as trained), `average` (Gatys et al. 2016: smoother pictures) or `l2`
+            (the root of the mean square: Hénaff & Simoncelli 2016).
+        rescale: keep the activations' scale under average and L2 pooling.
+        padding: `replicate` or `zero`: how the first convolution sees beyond the border; the
+            others pad with zeros, as trained. Replicating removes the frame that zeros leave.
+        device: where to run.
+        dtype: float32, or float64 for tests.
+    """
+
+    def __init__(
+        self,
+        weights: str | Weights = "vgg19",
+        *,
+        pooling: str = "max",
+        rescale: bool = True,
+        padding: str = "replicate",
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        loaded = load_weights(weights) if isinstance(weights, str) else weights
+        self.weights = loaded
+        self.architecture = loaded.architecture
+        self.pooling = pooling
+        self.padding = padding
+        self.scale = _RESCALE[pooling] if rescale else 1.0
+        self.device = torch.device(device)
+        self.dtype = dtype
+        # channels_last is what the CPU's convolution runs fastest on, most of all in block 1.
+        self._tensors = {
+            name: tensor.to(
+                device=self.device,
+                dtype=dtype,
+                memory_format=torch.channels_last if tensor.dim() == 4 else torch.preserve_format,
+            )
+            for name, tensor in loaded.tensors.items()
+        }
+        preprocessing = loaded.preprocessing
+        self._bgr = preprocessing.channel_order == "bgr"
+        self._mean = self._column(preprocessing.mean)
+        self._std = self._column(preprocessing.std)
+        self._range = float(preprocessing.scale)
+
+    def _column(self, values: Iterable[float]) -> Tensor:
+        return torch.tensor(list(values), device=self.device, dtype=self.dtype).view(1, 3, 1, 1)
+
+    def preprocess(self, picture: Tensor) -> Tensor:
+        """What the network sees: `(1, 3, H, W)` sRGB in [0, 1] → the model's channel order, range
+        and mean."""
+        if self._bgr:
+            picture = picture.flip(1)
+        return (picture * self._range - self._mean) / self._std
+
+    def extract(self, picture: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """Features of a picture after the ReLU of each wanted layer.
+
+        Nothing deeper than the deepest wanted layer is run.
+
+        Args:
+            picture: `(1, 3, H, W)`, sRGB in [0, 1] (values beyond are allowed), H, W ≥ 1.
+            layers: names in either scheme.
+
+        Returns:
+            Canonical name → `(1, C, ⌊H/stride⌋, ⌊W/stride⌋)`, never below 1 × 1; differentiable
+            with respect to `picture`.
+
+        Raises:
+            OptionError: the network has no such layer.
+        """
+        wanted = {canonical_layer(name, self.architecture) for name in layers}
+        found: dict[str, Tensor] = {}
+        x = self.preprocess(picture).contiguous(memory_format=torch.channels_last)
+        for layer in layers_of(self.architecture):
+            block, index = layer.name[4], layer.name[6:]
+            if index == "1" and block != "1":
+                x = _pool(x, self.pooling, self.scale)
+            pad = 1
+            if layer.name == "relu1_1" and self.padding == "replicate":
+                x, pad = F.pad(x, (1, 1, 1, 1), mode="replicate"), 0
+            weight = self._tensors[f"conv{block}_{index}.weight"]
+            x = F.conv2d(x, weight, self._tensors[f"conv{block}_{index}.bias"], padding=pad)
+            # In place: the convolution needs its input for the gradient, not its output.
+            x = torch.relu_(x)
+            if layer.name in wanted:
+                found[layer.name] = x
+                if len(found) == len(wanted):
+                    break
+        return found

@@ -1,0 +1,240 @@
+"""Minimisers of a smooth function of a picture within the box [0, 1].
+
+Each one is asked for a point and told the loss and gradient there (`ask`, `tell`), so the caller
+owns the loop, counts evaluations and may stop anywhere. Nothing here knows what is minimised.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Minimizer(Protocol):
+    """A state between evaluations.
+
+    Attributes:
+        stalled: no further progress is possible from here.
+    """
+
+    stalled: bool
+
+    def ask(self) -> Tensor:
+        """The picture whose loss and gradient are wanted next, `(1, 3, H, W)` within [0, 1]."""
+        ...
+
+    def tell(self, loss: float, gradient: Tensor) -> None:
+        """The loss and gradient at the picture last asked for; neither need be finite."""
+        ...
+
+
+def smooth_by_pyramid(gradient: Tensor, levels: int, scale: float) -> Tensor:
+    """Applies `A Aᵀ`, where `A` builds a picture from Laplacian pyramid coefficients.
+
+    A picture is `c₀ + s·U(c₁ + s·U(c₂ + …))` with `U` the bilinear doubling (Burt & Adelson 1983).
+    Descent over the coefficients moves the picture along `A Aᵀ` times its gradient, so a
+    quasi-Newton method over pixels whose first metric is `A Aᵀ` takes the same steps as one over
+    coefficients, and stores a third less.
+
+    Args:
+        gradient: `(1, C, H, W)`.
+        levels: coarser levels beneath the pixels; fewer are used where the picture gets too small.
+        scale: `s`, the scale of each coarser level relative to the finer one.
+
+    Returns:
+        A tensor of the same shape; the map is linear, symmetric and positive definite.
+    """
+    height, width = gradient.shape[-2:]
+    if levels == 0 or min(height, width) < 4:
+        return gradient
+    small = [(height + 1) // 2, (width + 1) // 2]
+    shape = [gradient.shape[0], gradient.shape[1], *small]
+    down = torch.ops.aten.upsample_bilinear2d_backward(gradient, [height, width], shape, False)
+    inner = smooth_by_pyramid(down, levels - 1, scale)
+    up = torch.ops.aten.upsample_bilinear2d(inner, [height, width], False)
+    return gradient + scale * scale * up
+
+
+class Lbfgs:
+    """Limited-memory BFGS within a box (Nocedal 1980; Byrd, Lu, Nocedal & Zhu 1995 for the idea of
+    the active set), with a pyramid metric and a backtracking line search.
+
+    Components at a bound whose descent direction points outward are held there for the step; the
+    step is clipped to the box and the curvature pair is taken from the clipped step, so every
+    point asked for is a picture and its loss is the loss of what would be saved.
+
+    Args:
+        start: `(1, 3, H, W)`.
+        history: curvature pairs kept.
+        pyramid: coarser pyramid levels in the metric; 0 is plain L-BFGS over pixels.
+        scale: scale of each coarser level.
+        box: keep within [0, 1]; off is the textbook method.
+        first_step: root mean square change of the first step, in units of the value range.
+    """
+
+    def __init__(
+        self,
+        start: Tensor,
+        *,
+        history: int = 50,
+        pyramid: int = 5,
+        scale: float = 0.7,
+        box: bool = True,
+        first_step: float = 0.02,
+    ) -> None:
+        self.box = box
+        self.pyramid, self.scale, self.first_step = pyramid, scale, first_step
+        self.x = start.clamp(0, 1) if box else start.clone()
+        self.stalled = False
+        self._loss = math.inf
+        self._gradient: Tensor | None = None
+        self._pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=history)
+        self._gamma = 1.0
+        self._direction = torch.zeros_like(self.x)
+        self._step = 1.0
+        self._failures = 0
+        self._trial = self.x
+
+    def ask(self) -> Tensor:
+        """See `Minimizer.ask`."""
+        return self._trial
+
+    def tell(self, loss: float, gradient: Tensor) -> None:
+        """See `Minimizer.tell`."""
+        if self._gradient is None:
+            self._loss, self._gradient = loss, gradient
+            self._aim()
+            return
+        moved = self._trial - self.x
+        expected = _dot(self._gradient, moved)
+        if math.isfinite(loss) and loss <= self._loss + 1e-4 * expected:
+            self._remember(moved, gradient - self._gradient)
+            self.x, self._loss, self._gradient = self._trial, loss, gradient
+            self._failures = 0
+            self._aim()
+            return
+        self._failures += 1
+        if self._failures >= 6:
+            if not self._pairs and self._failures >= 12:
+                self.stalled = True
+            self._pairs.clear()
+            self._aim()
+            self._step *= 0.1 ** (self._failures - 5)
+        elif math.isfinite(loss):
+            # The minimum of the parabola through both losses and the first slope.
+            curve = loss - self._loss - expected
+            factor = -expected / (2 * curve) if curve > 0 else 0.5
+            self._step *= min(0.5, max(0.1, factor))
+        else:
+            self._step *= 0.1
+        self._move()
+
+    def _aim(self) -> None:
+        gradient = self._gradient
+        assert gradient is not None
+        free = None
+        if self.box:
+            free = ~(((self.x <= 0) & (gradient > 0)) | ((self.x >= 1) & (gradient < 0)))
+            gradient = gradient * free
+        direction = self._apply(gradient)
+        if free is not None:
+            direction *= free
+        if not _dot(direction, gradient) > 0:
+            self._pairs.clear()
+            direction = self._apply(gradient)
+        self._direction = direction.neg_()
+        self._step = 1.0
+        if not self._pairs:
+            size = float(direction.square().mean().sqrt())
+            self._step = self.first_step / size if size > 0 else 0.0
+            if size == 0 or not math.isfinite(size):
+                self.stalled = True
+        self._move()
+
+    def _move(self) -> None:
+        trial = self.x + self._step * self._direction
+        self._trial = trial.clamp_(0, 1) if self.box else trial
+
+    def _apply(self, gradient: Tensor) -> Tensor:
+        q = gradient.clone()
+        alphas = []
+        for s, y, rho in reversed(self._pairs):
+            alpha = rho * _dot(s, q)
+            q.sub_(y, alpha=alpha)
+            alphas.append(alpha)
+        q = smooth_by_pyramid(q, self.pyramid, self.scale)
+        q = q * self._gamma if self._pairs else q.clone()
+        for (s, y, rho), alpha in zip(self._pairs, reversed(alphas), strict=True):
+            q.add_(s, alpha=alpha - rho * _dot(y, q))
+        return q
+
+    def _remember(self, s: Tensor, y: Tensor) -> None:
+        curvature = _dot(s, y)
+        smoothed = _dot(y, smooth_by_pyramid(y, self.pyramid, self.scale))
+        if curvature > 1e-10 * smoothed > 0:
+            self._pairs.append((s, y, 1 / curvature))
+            self._gamma = curvature / smoothed
+
+
+class Adam:
+    """Adam (Kingma & Ba 2015) clipped to the box, with a warm-up and a cosine decay.
+
+    Args:
+        start: `(1, 3, H, W)`.
+        learning_rate: the largest step, in units of the value range.
+        evaluations: evaluations over which the step falls to a tenth; unknown (0) keeps it.
+        moments: first and second moments carried over from a coarser level, any size.
+    """
+
+    def __init__(
+        self,
+        start: Tensor,
+        *,
+        learning_rate: float = 0.03,
+        evaluations: int = 0,
+        moments: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
+        self.x = start.clamp(0, 1)
+        self.stalled = False
+        self._rate, self._planned, self._count = learning_rate, evaluations, 0
+        # The bias corrections' powers; carried moments are already past their warm-up.
+        self._fade = (1.0, 1.0) if moments is None else (0.0, 0.0)
+        if moments is None:
+            self.mean, self.square = torch.zeros_like(self.x), torch.zeros_like(self.x)
+        else:
+            size = self.x.shape[-2:]
+            self.mean = _resample(moments[0], size, "bicubic")
+            self.square = _resample(moments[1], size, "bilinear").clamp_min(0)
+
+    def ask(self) -> Tensor:
+        """See `Minimizer.ask`."""
+        return self.x
+
+    def tell(self, loss: float, gradient: Tensor) -> None:
+        """See `Minimizer.tell`; a gradient that is not finite is passed over."""
+        if not math.isfinite(loss) or not bool(torch.isfinite(gradient).all()):
+            self._rate *= 0.5
+            return
+        self._count += 1
+        self.mean.mul_(0.9).add_(gradient, alpha=0.1)
+        self.square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
+        self._fade = (self._fade[0] * 0.9, self._fade[1] * 0.999)
+        rate = self._rate * min(1.0, self._count / 10)
+        if self._planned:
+            share = min(1.0, self._count / self._planned)
+            rate *= 0.1 + 0.45 * (1 + math.cos(math.pi * share))
+        root = (self.square / (1 - self._fade[1])).sqrt_().add_(1e-12)
+        step = self.mean / (1 - self._fade[0]) / root
+        self.x = (self.x - rate * step).clamp_(0, 1)
+
+
+def _resample(values: Tensor, size: torch.Size, mode: str) -> Tensor:
+    return torch.nn.functional.interpolate(values, size, mode=mode, align_corners=False)
+
+
+def _dot(a: Tensor, b: Tensor) -> float:
+    return float(torch.dot(a.reshape(-1), b.reshape(-1)))

@@ -1,0 +1,387 @@
+"""The run: from a start picture through the levels, coarse to fine, to the result.
+
+`optimize` is a generator of `Progress`, one per evaluation; whoever draws a bar, writes a trace or
+feeds a browser reads those. Closing the generator cancels the run.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from impasto.color import color_statistics, match_colors
+from impasto.errors import OptionError, RunError
+from impasto.features import Features, canonical_layer
+from impasto.minimizers import Adam, Lbfgs, Minimizer
+from impasto.objective import Objective, Terms
+from impasto.options import StyleOptions
+from impasto.targets import Painting, level_size, make_targets, resize
+
+MIN_AUTO_SIDE = 128
+"""Automatic levels go no coarser than this long side, px."""
+
+COARSE_SHARE = 0.5
+"""Evaluations of an automatic coarse level, as a share of those at the full size."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of the pyramid: its size in px and how many evaluations it gets."""
+
+    width: int
+    height: int
+    evaluations: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One evaluation of the objective.
+
+    Attributes:
+        level: index of the level, from 0 (coarsest).
+        levels: all levels of the run.
+        evaluation: number of this evaluation within its level, from 1.
+        done: evaluations over all levels so far.
+        terms: the loss and its terms at the point evaluated.
+        best_loss: lowest loss at this level so far.
+        elapsed: seconds since the run began.
+        remaining: seconds the run is expected to go on.
+        best: the best picture of this level, `(1, 3, h, w)` in [0, 1].
+    """
+
+    level: int
+    levels: tuple[Level, ...]
+    evaluation: int
+    done: int
+    terms: Terms
+    best_loss: float
+    elapsed: float
+    remaining: float
+    best: Tensor = field(repr=False)
+    _start: Tensor = field(repr=False)
+    _keep_detail: bool = field(repr=False)
+
+    @property
+    def width(self) -> int:
+        """Width of the level, px."""
+        return self.levels[self.level].width
+
+    @property
+    def height(self) -> int:
+        """Height of the level, px."""
+        return self.levels[self.level].height
+
+    @property
+    def picture(self) -> Tensor:
+        """The best picture so far at the run's full size, `(1, 3, H, W)` in [0, 1].
+
+        A coarser level is enlarged, with the start picture's own detail put back.
+        """
+        return _climb(self.best, self._start, self._keep_detail).clamp(0, 1)
+
+
+def plan_levels(options: StyleOptions, width: int, height: int) -> tuple[Level, ...]:
+    """The levels of a run whose result is `width` × `height` px, coarse to fine."""
+    side = max(width, height)
+    if options.levels:
+        plan = list(options.levels)
+    elif options.single_level:
+        plan = [(side, options.evaluations)]
+    else:
+        sides = [side]
+        while sides[0] // 2 >= MIN_AUTO_SIDE:
+            sides.insert(0, sides[0] // 2)
+        coarse = math.ceil(options.evaluations * COARSE_SHARE)
+        plan = [(s, options.evaluations if s == side else coarse) for s in sides]
+    return tuple(
+        Level(*(level_size(width, height, s) if s != side else (width, height)), count)
+        for s, count in plan
+    )
+
+
+def start_picture(
+    kind: str,
+    width: int,
+    height: int,
+    *,
+    content: Tensor | None,
+    styles: Sequence[Painting],
+    shares: Sequence[float],
+    image: Tensor | None = None,
+    seed: int = 0,
+) -> Tensor:
+    """The picture that a run starts from, `(1, 3, height, width)` in [0, 1], float32, on the CPU.
+
+    Args:
+        kind: `content`; `recolored` (the photo with the paintings' mean colour and covariance);
+            `noise` (uniform); `style-colors` (Gaussian noise with the paintings' mean colour and
+            covariance); `image`.
+        width: px.
+        height: px.
+        content: the photo at this size, needed by the first two kinds.
+        styles: the paintings.
+        shares: the share of each painting.
+        image: the third image at any size, needed by the last kind.
+        seed: seed of the noise.
+
+    Raises:
+        OptionError: the kind needs a picture that is not there.
+    """
+    if kind in ("content", "recolored") and content is None:
+        raise OptionError(f"--start {kind}: there is no photo to start from; use noise")
+    if kind in ("recolored", "style-colors") and not styles:
+        raise OptionError(f"--start {kind}: there is no painting to take colours from")
+    if kind == "image":
+        if image is None:
+            raise OptionError("--start image: name the picture with --start-image FILE")
+        return resize(image, height, width).clamp(0, 1)
+    if kind == "content" and content is not None:
+        return content
+    generator = torch.Generator().manual_seed(seed)
+    if kind == "noise":
+        return torch.rand(1, 3, height, width, generator=generator)
+    if content is not None and kind == "recolored":
+        base = content
+    else:
+        base = torch.randn(1, 3, height, width, generator=generator) * 0.25 + 0.5
+    total = sum(shares)
+    mixed = torch.zeros_like(base)
+    for style, share in zip(styles, shares, strict=True):
+        pixels = style.picture[0].flatten(1)
+        if style.weight is not None:
+            pixels = pixels[:, style.weight.flatten() > 0.5 * style.weight.max()]
+        wanted = color_statistics(pixels.cpu().numpy())
+        colored = match_colors(base[0].numpy(), wanted)
+        mixed += torch.from_numpy(colored) * (share / total)
+    return mixed
+
+
+def optimize(
+    features: Features,
+    content: Tensor | None,
+    styles: Sequence[Painting],
+    start: Tensor,
+    options: StyleOptions,
+) -> Iterator[Progress]:
+    """Minimises the objective level by level.
+
+    Args:
+        features: the network.
+        content: the photo at the full size, `(1, 3, H, W)` in [0, 1], or `None`.
+        styles: paintings, or none.
+        start: the start picture at the full size.
+        options: everything else.
+
+    Yields:
+        One `Progress` per evaluation. The last one's `picture` is the result.
+
+    Raises:
+        OptionError: a layer that the network has not, or shares that do not fit the paintings.
+        RunError: the loss is not finite even at the start, or memory ran out.
+    """
+    began = time.monotonic()
+    device = features.device
+    shares = list(options.style_weights) or [1.0] * len(styles)
+    if styles and len(shares) != len(styles):
+        raise OptionError(
+            f"--style-weights: {len(shares)} shares for {len(styles)} paintings; give one for each"
+        )
+    content_layers = _canonical(options.content_layers, features)
+    style_layers = _canonical(options.style_layers, features)
+    height, width = start.shape[-2:]
+    levels = plan_levels(options, width, height)
+    keep_detail = options.start in ("content", "recolored", "image")
+    start = start.to(device, features.dtype)
+    clock = _Clock(levels, began, options.time_limit)
+    picture, previous, done = start, None, 0
+    for index, level in enumerate(levels):
+        small = resize(start, level.height, level.width).clamp(0, 1)
+        picture = small if index == 0 else _climb(picture, small, keep_detail).clamp(0, 1)
+        if level.evaluations == 0 and index < len(levels) - 1:
+            continue
+        shrunk = None if content is None else resize(content.to(start), level.height, level.width)
+        targets = make_targets(
+            features,
+            None if shrunk is None else shrunk.clamp(0, 1),
+            [_on(style, start) for style in styles],
+            shares,
+            side=max(level.width, level.height),
+            content_layers=content_layers if options.content_weight > 0 else (),
+            style_layers=style_layers if options.style_weight > 0 else (),
+        )
+        objective = Objective(
+            features,
+            targets,
+            content_layers=content_layers,
+            style_layers=style_layers,
+            style_loss=options.style_loss,
+            normalize=options.normalize,
+            content_weight=options.content_weight,
+            style_weight=options.style_weight,
+            tv_weight=options.tv_weight,
+            tv=options.tv,
+        )
+        clock.enter(index)
+        descent = _Descent(objective, picture, options, level, previous)
+        for evaluation, terms in descent.run(clock):
+            done += 1
+            yield Progress(
+                index,
+                levels,
+                evaluation,
+                done,
+                terms,
+                descent.best_loss,
+                time.monotonic() - began,
+                clock.remaining(evaluation),
+                descent.best,
+                start,
+                keep_detail,
+            )
+        picture, previous = descent.best, descent.minimizer
+
+
+class _Clock:
+    """Deadlines of levels under a time limit, and the expected time left.
+
+    A level's share of the time limit is its share of the work, so that the full size always gets
+    its part; time that a level leaves over goes to the next.
+    """
+
+    def __init__(self, levels: Sequence[Level], began: float, limit: float | None) -> None:
+        self._pixels = [level.width * level.height for level in levels]
+        self._work = [
+            pixels * max(1, level.evaluations)
+            for pixels, level in zip(self._pixels, levels, strict=True)
+        ]
+        self._levels, self._began, self._limit = levels, began, limit
+        self._level, self._entered, self._last = 0, began, 0.0
+
+    def enter(self, level: int) -> None:
+        self._level, self._entered, self._last = level, time.monotonic(), 0.0
+
+    def over(self, evaluation: int) -> bool:
+        """Whether the next evaluation would end after this level's deadline."""
+        now = time.monotonic()
+        if evaluation:
+            self._last = (now - self._entered) / evaluation
+        if self._limit is None:
+            return False
+        share = sum(self._work[: self._level + 1]) / sum(self._work)
+        return now + self._last > self._began + self._limit * share
+
+    def remaining(self, evaluation: int) -> float:
+        now = time.monotonic()
+        per_evaluation = (now - self._entered) / max(1, evaluation)
+        left = max(0, self._levels[self._level].evaluations - evaluation) * per_evaluation
+        left += sum(self._work[self._level + 1 :]) * per_evaluation / self._pixels[self._level]
+        if self._limit is not None:
+            left = min(left, max(0.0, self._began + self._limit - now))
+        return left
+
+
+class _Descent:
+    """One level: drives a minimiser, keeps the best picture, survives losses that are not finite.
+
+    On the first loss that is not finite the minimiser starts anew from the best picture without
+    its history; on the second, Adam takes over.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        start: Tensor,
+        options: StyleOptions,
+        level: Level,
+        previous: Minimizer | None,
+    ) -> None:
+        self.best, self.best_loss = start, math.inf
+        self._objective, self._options, self._level = objective, options, level
+        self._faults = 0
+        carried = previous if isinstance(previous, Adam) else None
+        self.minimizer: Minimizer = self._make(options.optimizer, start, carried)
+
+    def _make(self, kind: str, start: Tensor, carried: Adam | None = None) -> Minimizer:
+        if kind == "adam":
+            return Adam(
+                start,
+                learning_rate=self._options.learning_rate,
+                evaluations=self._level.evaluations,
+                moments=None if carried is None else (carried.mean, carried.square),
+            )
+        return Lbfgs(
+            start, history=self._options.history, pyramid=0 if kind == "lbfgs-pixel" else 5
+        )
+
+    def run(self, clock: _Clock) -> Iterator[tuple[int, Terms]]:
+        """Yields the number of each evaluation and its terms; the start counts as the first."""
+        recent: list[float] = []
+        for evaluation in range(1, max(1, self._level.evaluations) + 1):
+            if evaluation > 1 and clock.over(evaluation - 1):
+                return
+            point = self.minimizer.ask()
+            terms, gradient = self._evaluate(point)
+            finite = math.isfinite(terms.loss) and bool(torch.isfinite(gradient).all())
+            if finite and terms.loss < self.best_loss:
+                self.best, self.best_loss = point.clone(), terms.loss
+            if finite:
+                self.minimizer.tell(terms.loss, gradient)
+            elif math.isinf(self.best_loss):
+                raise RunError(
+                    "the loss is not a finite number at the start picture; lower the weights or "
+                    "check the model's weights with 'impasto weights verify'"
+                )
+            else:
+                self._faults += 1
+                kind = "adam" if self._faults > 1 else self._options.optimizer
+                self.minimizer = self._make(kind, self.best)
+            yield evaluation, terms
+            recent.append(self.best_loss)
+            if self.minimizer.stalled or self._settled(recent):
+                return
+
+    def _settled(self, recent: list[float]) -> bool:
+        tolerance = self._options.tolerance
+        if tolerance <= 0 or len(recent) <= 10:
+            return False
+        return recent[-11] - recent[-1] < tolerance * abs(recent[-11])
+
+    def _evaluate(self, point: Tensor) -> tuple[Terms, Tensor]:
+        try:
+            return self._objective.evaluate(point)
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise _out_of_memory(self._level) from error
+        except RuntimeError as error:
+            if "not enough memory" in str(error) or "can't allocate memory" in str(error):
+                raise _out_of_memory(self._level) from error
+            raise
+
+
+def _on(style: Painting, like: Tensor) -> Painting:
+    weight = None if style.weight is None else style.weight.to(like)
+    return Painting(style.picture.to(like), weight)
+
+
+def _out_of_memory(level: Level) -> RunError:
+    return RunError(
+        f"out of memory at {level.width} x {level.height} px; choose a smaller --size"
+    )
+
+
+def _canonical(layers: dict[str, float], features: Features) -> dict[str, float]:
+    return {canonical_layer(name, features.architecture): w for name, w in layers.items()}
+
+
+def _climb(coarse: Tensor, finer: Tensor, keep_detail: bool) -> Tensor:
+    """A coarse result at the next size, with the detail of `finer` that the coarse size lacked."""
+    height, width = finer.shape[-2:]
+    up = resize(coarse, height, width)
+    if not keep_detail or up.shape == coarse.shape:
+        return up
+    lost = finer - resize(resize(finer, *coarse.shape[-2:]), height, width)
+    return up + lost

@@ -1,0 +1,316 @@
+"""Every option of a repainting, once: its choices, limits, unit, default and help.
+
+The command line, the JSON schema and the settings inside written pictures derive from these frozen
+models. A preset is a named set of values; what is given beside it wins.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+
+from impasto.errors import OptionError
+
+MAX_SIDE = 32768
+"""Longest side of a result, px."""
+
+
+def parse_layers(value: Any) -> dict[str, float]:
+    """Layer weights from `relu1_1=1,relu2_1=0.5`; a layer without a weight counts 1.
+
+    Args:
+        value: such a text, a list of layer names or a mapping from name to weight.
+
+    Returns:
+        Layer name → weight, in the order given.
+
+    Raises:
+        ValueError: a weight is not a finite number ≥ 0, a layer is named twice, or none is named.
+    """
+    if isinstance(value, Mapping):
+        pairs = [(str(name), weight) for name, weight in value.items()]
+    elif isinstance(value, str):
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        pairs = [(n.strip(), w if eq else 1) for n, eq, w in (p.partition("=") for p in parts)]
+    else:
+        pairs = [(str(name), 1) for name in value]
+    layers: dict[str, float] = {}
+    for name, weight in pairs:
+        try:
+            number = float(weight)
+        except (TypeError, ValueError):
+            raise ValueError(f"the weight '{weight}' of layer '{name}' is not a number") from None
+        if not 0 <= number < float("inf"):
+            raise ValueError(f"the weight {weight} of layer '{name}' must be a finite number >= 0")
+        if not re.fullmatch(r"(relu\d_\d|block\d_conv\d)", name):
+            raise ValueError(
+                f"'{name}' is no layer name; write relu4_2 or block4_conv2, with =WEIGHT if wanted"
+            )
+        name = re.sub(r"block(\d)_conv(\d)", r"relu\1_\2", name)
+        if name in layers:
+            raise ValueError(f"layer '{name}' is named twice")
+        layers[name] = number
+    if not layers:
+        raise ValueError("name at least one layer, such as relu4_2")
+    return layers
+
+
+def format_layers(layers: Mapping[str, float]) -> str:
+    """The text that `parse_layers` reads back."""
+    return ",".join(f"{name}={weight:.12g}" for name, weight in layers.items())
+
+
+def parse_levels(value: Any) -> tuple[tuple[int, int], ...]:
+    """Levels from `128:20,256:40,512:80`: long side in px, then evaluations; `auto` is empty.
+
+    Args:
+        value: such a text, or a sequence of (side, evaluations) pairs.
+
+    Raises:
+        ValueError: not of that form, not rising, or out of range.
+    """
+    if isinstance(value, str):
+        if value.strip() in ("", "auto"):
+            return ()
+        pairs = [part.split(":") for part in value.split(",")]
+    else:
+        pairs = [list(pair) for pair in value]
+    try:
+        levels = tuple((int(side), int(count)) for side, count in pairs)
+    except (TypeError, ValueError):
+        raise ValueError(
+            "levels are written SIDE:EVALUATIONS from coarse to fine, such as 256:60,512:40"
+        ) from None
+    sides = [side for side, _ in levels]
+    if any(a >= b for a, b in zip(sides, sides[1:], strict=False)):
+        raise ValueError("the levels' sides must rise from coarse to fine")
+    if any(not 1 <= side <= MAX_SIDE or count < 0 for side, count in levels):
+        raise ValueError(f"a level's side lies in 1 to {MAX_SIDE}, its evaluations are not below 0")
+    return levels
+
+
+def _join_levels(levels: tuple[tuple[int, int], ...]) -> str:
+    return ",".join(f"{side}:{count}" for side, count in levels) or "auto"
+
+
+Layers = Annotated[
+    dict[str, float],
+    BeforeValidator(parse_layers),
+    PlainSerializer(format_layers, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["relu1_1=1,relu2_1=0.5"]}),
+]
+Levels = Annotated[
+    tuple[tuple[int, int], ...],
+    BeforeValidator(parse_levels),
+    PlainSerializer(_join_levels, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["auto", "256:60,512:40"]}),
+]
+Weight = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+
+
+class Preset(BaseModel):
+    """A named set of option values with its source."""
+
+    model_config = ConfigDict(frozen=True)
+
+    title: str
+    citation: str
+    values: dict[str, Any]
+
+
+_STYLE = "relu1_1,relu2_1,relu3_1,relu4_1,relu5_1"
+_GATYS: dict[str, Any] = {
+    "model": "vgg19",
+    "pooling": "average",
+    "padding": "zero",
+    "content_layers": "relu4_2",
+    "style_layers": "relu1_1=0.2,relu2_1=0.2,relu3_1=0.2,relu4_1=0.2,relu5_1=0.2",
+    "style_loss": "gram",
+    "normalize": False,
+    "content_weight": 1.0,
+    "style_weight": 1e-3,
+    "tv_weight": 0.0,
+    "start": "content",
+    "levels": "",
+    "single_level": True,
+    "evaluations": 300,
+}
+
+PRESETS: dict[str, Preset] = {
+    "impasto": Preset(
+        title="The default: chosen by eye",
+        citation="This project; docs/defaults.md says what was compared.",
+        values={},
+    ),
+    "gatys": Preset(
+        title="Image style transfer, as published",
+        citation="Gatys, Ecker & Bethge, Image Style Transfer Using Convolutional Neural Networks, "
+        "CVPR 2016",
+        values=_GATYS,
+    ),
+    "gatys-vgg16": Preset(
+        title="The same objective on VGG16",
+        citation="Gatys, Ecker & Bethge 2016, with VGG16 (Simonyan & Zisserman 2015, column D)",
+        values={**_GATYS, "model": "vgg16"},
+    ),
+    "keras": Preset(
+        title="The layers of the Keras and TensorFlow tutorials",
+        citation="keras.io, Neural style transfer (F. Chollet); tensorflow.org, Neural style "
+        "transfer",
+        values={
+            **_GATYS,
+            "pooling": "max",
+            "content_layers": "block5_conv2",
+            "style_layers": "block1_conv1=0.2,block2_conv1=0.2,block3_conv1=0.2,"
+            "block4_conv1=0.2,block5_conv1=0.2",
+        },
+    ),
+}
+"""Presets by name. `J = α·Σ w·mean((F−P)²) + β·Σ w·mean((G−A)²)` where `normalize` is off."""
+
+
+class StyleOptions(BaseModel):
+    """How to repaint a photo. Frozen; unknown names and values out of range are refused.
+
+    Values given explicitly win over those of `preset`, which win over the defaults.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: Literal["impasto", "gatys", "gatys-vgg16", "keras"] = Field(
+        "impasto", description="Named set of values to start from."
+    )
+    size: int = Field(512, ge=1, le=MAX_SIDE, description="Long side of the result, px.")
+    style_weights: tuple[Weight, ...] = Field(
+        (), description="Share of each painting in a blend; equal when not given."
+    )
+    content_weight: Weight = Field(1.0, description="Weight α of the content term.")
+    style_weight: Weight = Field(1.0, description="Weight β of the style term.")
+    tv_weight: Weight = Field(0.0, description="Weight of the smoothness term.")
+    tv: Literal["l1", "squared"] = Field(
+        "l1", description="Smoothness: absolute or nine-point squared differences."
+    )
+    model: str = Field(
+        "vgg19",
+        pattern=r"^(vgg16|vgg19)(:[A-Za-z0-9._-]+)?$",
+        description="Network: vgg19 or vgg16, with :VARIANT for other weights.",
+    )
+    content_layers: Layers = Field(
+        "relu4_2", validate_default=True, description="Content layers, as LAYER=WEIGHT,…"
+    )
+    style_layers: Layers = Field(
+        _STYLE, validate_default=True, description="Style layers, as LAYER=WEIGHT,…"
+    )
+    style_loss: Literal["gram", "gram+mean-std", "mean-std", "wasserstein2"] = Field(
+        "gram", description="What of the painting's features is matched."
+    )
+    normalize: bool = Field(
+        True,
+        description="Divide each layer's term by its target's own size, so that weights mean the "
+        "same for any pair; off: the papers' plain formulas.",
+    )
+    pooling: Literal["max", "average", "l2"] = Field("max", description="Pooling of the network.")
+    rescale: bool = Field(
+        True, description="Keep the activations' scale under average and l2 pooling."
+    )
+    padding: Literal["replicate", "zero"] = Field(
+        "replicate", description="What the first convolution sees beyond the border."
+    )
+    start: Literal["content", "recolored", "noise", "style-colors", "image"] = Field(
+        "content",
+        description="Start from the photo, the photo in the painting's colours, noise, noise in "
+        "the painting's colours, or a third image (--start-image).",
+    )
+    levels: Levels = Field(
+        "auto",
+        validate_default=True,
+        description="Levels from coarse to fine as SIDE:EVALUATIONS,…, or auto.",
+    )
+    single_level: bool = Field(
+        False, description="With automatic levels: work at the full size only."
+    )
+    evaluations: int = Field(
+        100, ge=0, le=1_000_000, description="Evaluations at the full size, with automatic levels."
+    )
+    optimizer: Literal["lbfgs", "lbfgs-pixel", "adam"] = Field(
+        "lbfgs", description="L-BFGS over a Laplacian pyramid, L-BFGS over pixels, or Adam."
+    )
+    history: int = Field(50, ge=1, le=1000, description="Pairs of vectors that L-BFGS remembers.")
+    learning_rate: float = Field(
+        0.03, gt=0, le=10, description="Adam's first step, in units of the value range."
+    )
+    tolerance: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Go to the next level once the loss falls by less than this share in ten "
+        "evaluations; 0: never.",
+    )
+    time_limit: float | None = Field(
+        None, gt=0, description="Stop after this many seconds with the best picture so far."
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of all noise.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to run.")
+    threads: int | None = Field(
+        None, ge=1, le=1024, description="CPU threads; by default as many as there are cores."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_preset(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            preset = PRESETS.get(data.get("preset", "impasto"))
+            if preset is not None:
+                return {**preset.values, **data}
+        return data
+
+    @model_validator(mode="after")
+    def _check_together(self) -> StyleOptions:
+        if self.style_weights and not sum(self.style_weights) > 0:
+            raise ValueError("style_weights: at least one share must be above 0")
+        if self.levels and self.levels[-1][0] != self.size:
+            if "size" in self.model_fields_set:
+                raise ValueError(
+                    f"levels: the last level is {self.levels[-1][0]} px but size is {self.size}; "
+                    "make them equal or leave one out"
+                )
+            object.__setattr__(self, "size", self.levels[-1][0])
+        return self
+
+
+def make_options(values: Mapping[str, Any]) -> StyleOptions:
+    """Validated options from plain values.
+
+    Raises:
+        OptionError: in one line, in the words of the options.
+    """
+    try:
+        return StyleOptions(**values)
+    except ValidationError as error:
+        raise option_error(error) from None
+
+
+def option_error(error: ValidationError) -> OptionError:
+    """The first fault of a validation error in one line."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]).replace("_", "-") if first["loc"] else ""
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = "there is no such option"
+    elif name and first["type"] != "missing":
+        shown = str(first["input"])
+        if not first["type"].startswith("value_error"):
+            message = f"'{shown[:60]}' is not allowed: {message[0].lower()}{message[1:]}"
+    return OptionError(f"--{name}: {message}" if name else message)

@@ -1,0 +1,382 @@
+"""From picture files and options to a finished, saved picture.
+
+`stylize` does it in one call. `stylization` prepares the same run and is iterated for its
+`Progress`; its `result` is the best picture so far at any moment. A picture that is saved carries
+the settings that made it, and `from_settings` prepares that run again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import impasto
+from impasto.errors import ImageError, OptionError
+from impasto.features import Features
+from impasto.images import (
+    DEFAULT_MAX_PIXELS,
+    Bitmap,
+    ImageSource,
+    encode_image,
+    fit_within,
+    read_image,
+    resize_image,
+    write_image,
+)
+from impasto.optimize import Progress, optimize, start_picture
+from impasto.options import StyleOptions, make_options
+from impasto.targets import Painting
+
+SETTINGS_VERSION = 1
+"""Version of the record that pictures carry."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A finished picture. In a notebook it shows itself.
+
+    Attributes:
+        bitmap: its pixels, alpha and print resolution.
+        settings: what made it, as plain data; saved inside the file.
+        progress: the last evaluation of the run.
+    """
+
+    bitmap: Bitmap
+    settings: dict[str, Any] = field(repr=False)
+    progress: Progress | None = field(default=None, repr=False)
+
+    @property
+    def pixels(self) -> NDArray[np.float32]:
+        """`(H, W, 3)`, sRGB in [0, 1]."""
+        return np.ascontiguousarray(self.bitmap.pixels.transpose(1, 2, 0))
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        bits: int | None = None,
+        quality: int = 92,
+        overwrite: bool = False,
+    ) -> None:
+        """Writes the picture with its settings inside.
+
+        Args:
+            path: the format follows from the extension.
+            bits: 8 or 16 per channel (16: PNG and TIFF); by default 8.
+            quality: of JPEG, WebP and the like, 1 to 100.
+            overwrite: replace an existing file.
+
+        Raises:
+            OptionError: the format cannot hold what is asked.
+            OutputError: the file exists or cannot be written.
+        """
+        write_image(
+            self.bitmap,
+            path,
+            bits=bits or 8,
+            quality=quality,
+            overwrite=overwrite,
+            settings=self.settings,
+        )
+
+    def _repr_png_(self) -> bytes:
+        return encode_image(self.bitmap, "png")
+
+
+class Stylization:
+    """A prepared run: an iterator of `Progress` whose `result` may be taken at any moment."""
+
+    def __init__(
+        self,
+        features: Features,
+        content: Bitmap | None,
+        paintings: Sequence[Painting],
+        start: Tensor,
+        options: StyleOptions,
+        settings: dict[str, Any],
+    ) -> None:
+        self.options = options
+        self.last: Progress | None = None
+        self._content, self._start, self._settings = content, start, settings
+        photo = None if content is None else _tensor(content)
+        self._progress = optimize(features, photo, paintings, start, options)
+
+    @property
+    def width(self) -> int:
+        """Width of the result, px."""
+        return self._start.shape[-1]
+
+    @property
+    def height(self) -> int:
+        """Height of the result, px."""
+        return self._start.shape[-2]
+
+    def __iter__(self) -> Iterator[Progress]:
+        """The run itself, so that `for progress in stylization(…)` works."""
+        return self
+
+    def __next__(self) -> Progress:
+        """Evaluates once more."""
+        self.last = next(self._progress)
+        return self.last
+
+    def close(self) -> None:
+        """Cancels the run; `result` still answers."""
+        self._progress.close()  # pyright: ignore[reportAttributeAccessIssue]
+
+    @property
+    def result(self) -> Picture:
+        """The best picture so far, at the full size; before the first evaluation, the start."""
+        picture = self._start if self.last is None else self.last.picture
+        pixels = picture[0].detach().float().cpu().numpy().clip(0, 1)
+        content = self._content
+        bitmap = Bitmap(
+            pixels,
+            None if content is None else content.alpha,
+            8,
+            None if content is None else content.dpi,
+        )
+        settings = dict(self._settings)
+        if self.last is not None:
+            terms = self.last.terms
+            settings["result"] = {
+                "evaluations": self.last.done,
+                "loss": self.last.best_loss,
+                "content": terms.content,
+                "style": terms.style,
+                "tv": terms.tv,
+            }
+        return Picture(bitmap, settings, self.last)
+
+
+def stylization(
+    content: ImageSource | None,
+    style: ImageSource | Sequence[ImageSource],
+    options: StyleOptions | None = None,
+    *,
+    start: ImageSource | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    command: str = "stylize",
+) -> Stylization:
+    """Prepares a run; iterate over it to make the picture form.
+
+    Args:
+        content: the photo: a path, the bytes of a file, a PIL image, an array or a `Bitmap`. `None`
+            leaves the content term out: the result is a texture in the painting's shape.
+        style: one painting or several, likewise; none only where the style weight is 0.
+        options: how; the defaults if not given.
+        start: a third image to start from; implies `start="image"`.
+        max_pixels: largest picture file to read, in pixels.
+        command: what the settings say made the picture.
+
+    Raises:
+        ImageError: a picture cannot be read.
+        OptionError: options that do not fit the pictures or each other.
+        WeightsError: the network's weights cannot be loaded.
+    """
+    options = options or StyleOptions()
+    several = isinstance(style, Sequence) and not isinstance(style, str | bytes | bytearray)
+    sources: list[Any] = list(style) if several else [style]
+    if start is not None and options.start != "image":
+        options = options.model_copy(update={"start": "image"})
+    settings = _record(command, options, content, sources, start)
+    shares = list(options.style_weights) or [1.0] * len(sources)
+    if len(shares) != len(sources):
+        raise OptionError(
+            f"--style-weights: {len(shares)} shares for {len(sources)} paintings; give one each"
+        )
+    photo = None if content is None else read_image(content, max_pixels=max_pixels)
+    styles = [read_image(source, max_pixels=max_pixels) for source in sources]
+    shape = photo or (styles[0] if styles else None)
+    if shape is None:
+        raise OptionError("give a photo or a painting to work from")
+    width, height = fit_within(shape.width, shape.height, options.size)
+    if photo is not None:
+        photo = _visible(resize_image(photo, width, height))
+    paintings = [_painting(bitmap, source) for bitmap, source in zip(styles, sources, strict=True)]
+    third = None
+    if start is not None:
+        third = _tensor(resize_image(read_image(start, max_pixels=max_pixels), width, height))
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    first = start_picture(
+        options.start,
+        width,
+        height,
+        content=None if photo is None else _tensor(photo),
+        styles=paintings,
+        shares=shares,
+        image=third,
+        seed=options.seed,
+    )
+    features = Features(
+        options.model,
+        pooling=options.pooling,
+        rescale=options.rescale,
+        padding=options.padding,
+        device=pick_device(options.device),
+    )
+    settings["weights_sha256"] = features.weights.sha256
+    return Stylization(features, photo, paintings, first, options, settings)
+
+
+def stylize(
+    content: ImageSource,
+    style: ImageSource | Sequence[ImageSource],
+    options: StyleOptions | None = None,
+    *,
+    start: ImageSource | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Picture:
+    """Repaints a photo in the style of one or several paintings.
+
+    Args:
+        content: the photo: a path, the bytes of a file, a PIL image, an array or a `Bitmap`.
+        style: one painting or several, likewise.
+        options: how; the defaults if not given.
+        start: a third image to start from.
+        on_progress: called after every evaluation.
+
+    Returns:
+        The picture; `save` writes it.
+
+    Raises:
+        ImpastoError: anything that `impasto.errors` lists.
+    """
+    run = stylization(content, style, options, start=start)
+    for progress in run:
+        if on_progress is not None:
+            on_progress(progress)
+    return run.result
+
+
+def from_settings(
+    settings: Mapping[str, Any], changes: Mapping[str, Any] | None = None
+) -> tuple[Stylization, list[str]]:
+    """Prepares the run that made a picture again.
+
+    Args:
+        settings: the record that the picture carries.
+        changes: options to replace.
+
+    Returns:
+        The run, and a line for each input or version that differs from what the record says.
+
+    Raises:
+        ImageError: an input is gone, or was not a file.
+        OptionError: the record is not one of impasto's or of a later version.
+    """
+    if settings.get("version") != SETTINGS_VERSION or "options" not in settings:
+        raise OptionError(
+            "the picture's settings are not of a version that this impasto can read; "
+            f"it reads version {SETTINGS_VERSION}"
+        )
+    options = make_options({**settings["options"], **(changes or {})})
+    warnings = []
+    if settings.get("impasto") != impasto.__version__:
+        warnings.append(
+            f"the picture was made by impasto {settings.get('impasto')}, this is "
+            f"{impasto.__version__}"
+        )
+    inputs = [settings.get("content"), *settings.get("styles", []), settings.get("start")]
+    for entry in inputs:
+        if entry is None:
+            continue
+        if not entry.get("path"):
+            raise ImageError(
+                "the picture was made from a picture in memory, which its settings cannot name; "
+                "run stylize with the original again"
+            )
+        path = Path(entry["path"])
+        if path.is_file() and _sha256(path.read_bytes()) != entry["sha256"]:
+            warnings.append(f"{path}: has changed since the picture was made")
+    paths = [entry and entry["path"] for entry in inputs]
+    run = stylization(
+        paths[0], paths[1:-1], options, start=paths[-1], command=str(settings.get("command"))
+    )
+    return run, warnings
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of an option value; `auto` prefers CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        OptionError: this machine or this build of torch has no such device.
+    """
+    available = {
+        "cuda": torch.cuda.is_available,
+        "mps": torch.backends.mps.is_available,
+        "cpu": lambda: True,
+    }
+    if name == "auto":
+        name = next(device for device, there in available.items() if there())
+    if not available[name]():
+        raise OptionError(f"--device {name}: not available here; use --device auto or cpu")
+    return torch.device(name)
+
+
+def _tensor(bitmap: Bitmap) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(bitmap.pixels))[None]
+
+
+def _visible(bitmap: Bitmap) -> Bitmap:
+    """Invisible pixels hold arbitrary colours (often black): the mean visible colour instead."""
+    if bitmap.alpha is None or float(bitmap.alpha.min()) >= 1 / 255:
+        return bitmap
+    seen = bitmap.alpha >= 1 / 255
+    mean = bitmap.pixels[:, seen].mean(axis=1) if seen.any() else np.full(3, 0.5, np.float32)
+    pixels = np.where(seen, bitmap.pixels, mean[:, None, None]).astype(np.float32)
+    return replace(bitmap, pixels=pixels)
+
+
+def _painting(bitmap: Bitmap, source: Any) -> Painting:
+    if bitmap.alpha is None:
+        return Painting(_tensor(bitmap))
+    if float(bitmap.alpha.max()) < 1 / 255:
+        name = source if isinstance(source, str | os.PathLike) else "the painting"
+        raise ImageError(f"{name}: is fully transparent, so there is no style in it; choose another")
+    return Painting(_tensor(_visible(bitmap)), torch.from_numpy(bitmap.alpha.copy()))
+
+
+def _record(
+    command: str, options: StyleOptions, content: Any, styles: Sequence[Any], start: Any
+) -> dict[str, Any]:
+    return {
+        "version": SETTINGS_VERSION,
+        "impasto": impasto.__version__,
+        "torch": torch.__version__,
+        "command": command,
+        "options": options.model_dump(mode="json", exclude={"preset"})
+        | {"preset": options.preset},
+        "content": _input(content),
+        "styles": [_input(style) for style in styles],
+        "start": _input(start),
+    }
+
+
+def _input(source: Any) -> dict[str, Any] | None:
+    if source is None:
+        return None
+    if isinstance(source, str | os.PathLike):
+        path = Path(source).absolute()
+        try:
+            return {"path": str(path), "sha256": _sha256(path.read_bytes())}
+        except OSError:
+            # read_image names the fault, in the words for pictures.
+            return {"path": str(path), "sha256": ""}
+    if isinstance(source, bytes | bytearray):
+        return {"path": "", "sha256": _sha256(bytes(source))}
+    return {"path": "", "sha256": ""}
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
