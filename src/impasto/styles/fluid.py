@@ -64,7 +64,7 @@ def marbling(canvas: Canvas) -> Array:
         back = np.sqrt(np.maximum(1 - radius**2 / np.maximum(square, 1e-9), 0))
         x, y = cx + dx * back, cy + dy * back
     # what no drop covers is the first ground, itself banded
-    bands = np.floor((x * 0.7 + y) * 9).astype(np.int32)
+    bands = np.floor((x * 0.7 + y) * 19).astype(np.int32)
     pick = rng.integers(0, len(lab), len(drops) + 2)
     index = np.where(open_pixels, bands % len(lab), pick[found])
     color = lab[index]
