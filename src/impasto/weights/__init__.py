@@ -13,15 +13,33 @@ from impasto.weights.architecture import (
     layer_names,
     tensor_shapes,
 )
+from impasto.weights.download import Transfer
+from impasto.weights.inventory import (
+    Listing,
+    Verification,
+    add_weights,
+    get_weights,
+    list_weights,
+    remove_weights,
+    verify_weights,
+)
 from impasto.weights.library import Weights, load_weights
 
 __all__ = [
     "CAFFE",
     "PREPROCESSINGS",
     "TORCHVISION",
+    "Listing",
     "Preprocessing",
+    "Transfer",
+    "Verification",
     "Weights",
+    "add_weights",
+    "get_weights",
     "layer_names",
+    "list_weights",
     "load_weights",
+    "remove_weights",
     "tensor_shapes",
+    "verify_weights",
 ]

@@ -17,7 +17,11 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from impasto.errors import OutputError, WeightsError
-from impasto.weights.architecture import tensor_shapes
+from impasto.weights.architecture import (
+    CONVOLUTIONS_PER_BLOCK,
+    PREPROCESSINGS,
+    tensor_shapes,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,7 +88,10 @@ def read_record(path: Path) -> Record:
             if length > path.stat().st_size:
                 raise ValueError("truncated")
             header = json.loads(file.read(length))
-        return Record(**json.loads(header["__metadata__"][_HEADER_KEY]))
+        record = Record(**json.loads(header["__metadata__"][_HEADER_KEY]))
+        if record.preprocessing not in PREPROCESSINGS:
+            raise ValueError(f"unknown preprocessing {record.preprocessing!r}")
+        return record
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{path}: damaged cache file ({error}); delete it") from error
 
@@ -144,6 +151,9 @@ def write(record: Record, tensors: "Mapping[str, Tensor]") -> Path:
 def records() -> Iterator[tuple[Path, Record | None]]:
     """Lists the converted files in the order of their names, with None for a damaged one."""
     for path in sorted(cache_folder().glob("*.safetensors")):
+        model, _, name = path.stem.partition(".")
+        if model not in CONVOLUTIONS_PER_BLOCK or not name:
+            continue
         try:
             yield path, read_record(path)
         except WeightsError:

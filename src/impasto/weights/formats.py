@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Convolutions = list[tuple[Tensor, Tensor]]
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_KERAS_MEMBER = "model.weights.h5"
 _OWN_NAME = re.compile(r"conv(\d)_(\d)\.weight")
 _FEATURES_NAME = re.compile(r"(?:.+\.)?features\.(\d+)\.weight")
 _EIGHT_BIT_NAME = re.compile(r"block(\d)_conv(\d)_W_q")
@@ -51,8 +52,9 @@ def read_convolutions(path: Path) -> tuple[str, dict[str, "Tensor"]]:
             head = file.read(16)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
-    form, reader = _reader(path, head)
+    form = "weights"
     try:
+        form, reader = _reader(path, head)
         convolutions = reader(path)
     except WeightsError:
         raise
@@ -76,6 +78,8 @@ def _reader(path: Path, head: bytes) -> tuple[str, "Callable[[Path], Convolution
     # Asked before the next, because its first byte, a length, may be any.
     if head[8:9] == b"{":
         return "safetensors", _read_safetensors
+    if head.startswith(b"PK\x03\x04") and _KERAS_MEMBER in zipfile.ZipFile(path).namelist():
+        raise WeightsError(f"{path}: a Keras archive; unzip it and give its {_KERAS_MEMBER}")
     if head.startswith((b"PK\x03\x04", b"\x80")):
         return "PyTorch", _read_pytorch
     # ONNX is bare protobuf without a signature; field 1, the format's version, comes first.
@@ -146,7 +150,7 @@ def _read_keras(path: Path) -> "Convolutions":
     import torch
 
     layers: dict[str, dict[int, Any]] = {}
-    convolutions: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
+    found: dict[tuple[int, ...], tuple[Tensor, Tensor]] = {}
 
     def collect(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
@@ -157,19 +161,22 @@ def _read_keras(path: Path) -> "Convolutions":
         for layer, arrays in layers.items():
             if 4 not in arrays or 1 not in arrays:
                 continue
+            order = _keras_order(layer, str(file[layer].attrs.get("name", "")))
+            if order in found:
+                raise WeightsError(f"{path}: holds several networks; give a file with one VGG")
             # Keras keeps kernels as (3, 3, I, O).
             kernel = torch.from_numpy(arrays[4][()]).permute(3, 2, 0, 1)
-            convolutions[_keras_order(f"{layer}/")] = kernel, torch.from_numpy(arrays[1][()])
-    return [convolutions[order] for order in sorted(convolutions)]
+            found[order] = kernel, torch.from_numpy(arrays[1][()])
+    return [found[order] for order in sorted(found)]
 
 
-def _keras_order(layer: str) -> tuple[int, ...]:
-    if match := _KERAS_LAYER.search(layer):
+def _keras_order(group: str, name: str) -> tuple[int, ...]:
+    if match := _KERAS_LAYER.search(group) or _KERAS_LAYER.search(name):
         return int(match[1]), int(match[2])
-    # Keras 3 numbers layers of one class: conv2d, conv2d_1, ….
-    if match := _KERAS3_LAYER.search(layer):
+    # Keras 3 numbers the layers of one class, conv2d, conv2d_1, …, and names them beside.
+    if match := _KERAS3_LAYER.search(group):
         return (int(match[1] or 0),)
-    raise WeightsError(f"layer {layer.rstrip('/')} is no VGG layer; give Keras's VGG16 or VGG19")
+    raise ValueError(f"{group} is no layer of a VGG network")
 
 
 def _read_onnx(path: Path) -> "Convolutions":

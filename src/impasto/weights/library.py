@@ -1,4 +1,4 @@
-"""Weights by name: load them, and keep those on this machine in order."""
+"""Loads weights by name, converting a published file on its first use."""
 
 import hashlib
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ def load_weights(model: str) -> Weights:
     variant = published(architecture, name)
     path = cache.cached_path(architecture, name)
     if variant is not None and isinstance(variant.source, PackageFile):
-        record, tensors = _load_packaged(variant, variant.source, path)
+        record, tensors = load_packaged(variant, variant.source)
     elif path.exists():
         record, tensors = cache.read(path)
     elif variant is not None:
@@ -74,16 +74,21 @@ def load_weights(model: str) -> Weights:
     return Weights(architecture, name, tensors, PREPROCESSINGS[record.preprocessing], record.sha256)
 
 
-def _load_packaged(
-    variant: Variant, source: PackageFile, path: Path
-) -> "tuple[Record, dict[str, Tensor]]":
+def load_packaged(variant: Variant, source: PackageFile) -> "tuple[Record, dict[str, Tensor]]":
+    """Loads weights that a package carries: from the cache, or else converted and cached.
+
+    Raises:
+        WeightsError: the package is not installed, or its file is not the published one.
+    """
+    path = cache.cached_path(variant.model, variant.name)
     if path.exists():
         try:
             record, tensors = cache.read(path)
             if variant.digest.matches(record.source_sha256):
                 return record, tensors
         except WeightsError:
-            path.unlink(missing_ok=True)
+            # Damaged: the conversion below replaces it.
+            pass
     record, tensors = convert(variant, packaged_file(variant, source))
     try:
         cache.write(record, tensors)
