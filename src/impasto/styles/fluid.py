@@ -132,7 +132,7 @@ def watercolor(canvas: Canvas) -> Array:
             # pigment is carried to the drying edge (Deegan et al., Nature 389, 1997)
             edge = np.exp(-np.abs(inside - 0.003) / 0.0032)
             wet = 1 + lean * u / radius + 0.22 * pool[box]
-            amount = thick * fill * np.clip(wet * (0.70 + 0.17 * grit[box]) + 0.85 * edge, 0.05, 3)
+            amount = thick * fill * np.clip(wet * (0.70 + 0.24 * grit[box]) + 0.85 * edge, 0.05, 3)
             density[box] += amount[..., None] * absorb[kind]
     light = np.exp(-density)
     paper = np.array([0.985, 0.965, 0.92], np.float32) * (1 + 0.05 * np.tanh(tooth))[..., None]
