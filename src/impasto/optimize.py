@@ -368,9 +368,7 @@ def _on(style: Painting, like: Tensor) -> Painting:
 
 
 def _out_of_memory(level: Level) -> RunError:
-    return RunError(
-        f"out of memory at {level.width} x {level.height} px; choose a smaller --size"
-    )
+    return RunError(f"out of memory at {level.width} x {level.height} px; choose a smaller --size")
 
 
 def _canonical(layers: dict[str, float], features: Features) -> dict[str, float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -94,7 +95,7 @@ def parse_levels(value: Any) -> tuple[tuple[int, int], ...]:
             "levels are written SIDE:EVALUATIONS from coarse to fine, such as 256:60,512:40"
         ) from None
     sides = [side for side, _ in levels]
-    if any(a >= b for a, b in zip(sides, sides[1:], strict=False)):
+    if any(a >= b for a, b in pairwise(sides)):
         raise ValueError("the levels' sides must rise from coarse to fine")
     if any(not 1 <= side <= MAX_SIDE or count < 0 for side, count in levels):
         raise ValueError(f"a level's side lies in 1 to {MAX_SIDE}, its evaluations are not below 0")

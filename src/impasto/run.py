@@ -33,8 +33,13 @@ from impasto.images import (
     write_image,
 )
 from impasto.optimize import Progress, optimize, start_picture
-from impasto.options import StyleOptions, make_options
+from impasto.options import MAX_SIDE, StyleOptions, make_options
+from impasto.samples import sample_path
+from impasto.styles import draw_style
 from impasto.targets import Painting
+
+BUILT_IN_SIDE = 768
+"""Side in px at which built-in styles are drawn for a run."""
 
 SETTINGS_VERSION = 1
 """Version of the record that pictures carry."""
@@ -165,18 +170,17 @@ def stylization(
     *,
     start: ImageSource | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
-    command: str = "stylize",
 ) -> Stylization:
     """Prepares a run; iterate over it to make the picture form.
 
     Args:
-        content: the photo: a path, the bytes of a file, a PIL image, an array or a `Bitmap`. `None`
-            leaves the content term out: the result is a texture in the painting's shape.
+        content: the photo: a path, `sample:NAME` for a bundled photo, `style:NAME` for a built-in
+            style picture, the bytes of a file, a PIL image, an array or a `Bitmap`. `None` leaves
+            the content term out: the result is a texture in the painting's shape.
         style: one painting or several, likewise; none only where the style weight is 0.
         options: how; the defaults if not given.
         start: a third image to start from; implies `start="image"`.
         max_pixels: largest picture file to read, in pixels.
-        command: what the settings say made the picture.
 
     Raises:
         ImageError: a picture cannot be read.
@@ -188,14 +192,14 @@ def stylization(
     sources: list[Any] = list(style) if several else [style]
     if start is not None and options.start != "image":
         options = options.model_copy(update={"start": "image"})
-    settings = _record(command, options, content, sources, start)
+    settings = _record(options, content, sources, start)
     shares = list(options.style_weights) or [1.0] * len(sources)
     if len(shares) != len(sources):
         raise OptionError(
             f"--style-weights: {len(shares)} shares for {len(sources)} paintings; give one each"
         )
-    photo = None if content is None else read_image(content, max_pixels=max_pixels)
-    styles = [read_image(source, max_pixels=max_pixels) for source in sources]
+    photo = None if content is None else _read(content, max_pixels)
+    styles = [_read(source, max_pixels) for source in sources]
     shape = photo or (styles[0] if styles else None)
     if shape is None:
         raise OptionError("give a photo or a painting to work from")
@@ -205,7 +209,7 @@ def stylization(
     paintings = [_painting(bitmap, source) for bitmap, source in zip(styles, sources, strict=True)]
     third = None
     if start is not None:
-        third = _tensor(resize_image(read_image(start, max_pixels=max_pixels), width, height))
+        third = _tensor(resize_image(_read(start, max_pixels), width, height))
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     first = start_picture(
@@ -297,13 +301,50 @@ def from_settings(
                 "run stylize with the original again"
             )
         path = Path(entry["path"])
-        if path.is_file() and _sha256(path.read_bytes()) != entry["sha256"]:
+        if (
+            not is_built_in(entry["path"])
+            and path.is_file()
+            and _sha256(path.read_bytes()) != entry["sha256"]
+        ):
             warnings.append(f"{path}: has changed since the picture was made")
     paths = [entry and entry["path"] for entry in inputs]
-    run = stylization(
-        paths[0], paths[1:-1], options, start=paths[-1], command=str(settings.get("command"))
+    return stylization(paths[0], paths[1:-1], options, start=paths[-1]), warnings
+
+
+def feature_maps(
+    picture: ImageSource, layers: Sequence[str], *, model: str = "vgg19", size: int = 256
+) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    """What a network's layers see in a picture.
+
+    Args:
+        picture: as for `stylize`.
+        layers: names in either scheme.
+        model: `vgg16` or `vgg19`, with `:VARIANT` if wanted.
+        size: long side to which the picture is brought, px.
+
+    Returns:
+        The resized picture `(H, W, 3)`, and layer → feature maps `(C, h, w)`, ≥ 0.
+    """
+    bitmap = _read(picture, DEFAULT_MAX_PIXELS)
+    bitmap = _visible(
+        resize_image(bitmap, *fit_within(bitmap.width, bitmap.height, check_side(size)))
     )
-    return run, warnings
+    features = Features(model)
+    with torch.no_grad():
+        found = features.extract(_tensor(bitmap), layers)
+    maps = {name: found[name][0].contiguous().numpy() for name in found}
+    return np.ascontiguousarray(bitmap.pixels.transpose(1, 2, 0)), maps
+
+
+def check_side(size: int) -> int:
+    """A long side in px.
+
+    Raises:
+        OptionError: it is out of range.
+    """
+    if not 1 <= size <= MAX_SIDE:
+        raise OptionError(f"--size {size}: must lie in 1 to {MAX_SIDE}")
+    return size
 
 
 def pick_device(name: str) -> torch.device:
@@ -322,6 +363,20 @@ def pick_device(name: str) -> torch.device:
     if not available[name]():
         raise OptionError(f"--device {name}: not available here; use --device auto or cpu")
     return torch.device(name)
+
+
+def is_built_in(source: Any) -> bool:
+    """Whether a source names a picture that comes with the package: `sample:…` or `style:…`."""
+    return isinstance(source, str) and source.startswith(("sample:", "style:"))
+
+
+def _read(source: Any, max_pixels: int) -> Bitmap:
+    if not is_built_in(source):
+        return read_image(source, max_pixels=max_pixels)
+    kind, _, name = source.partition(":")
+    if kind == "sample":
+        return read_image(sample_path(name))
+    return Bitmap(draw_style(name, BUILT_IN_SIDE, BUILT_IN_SIDE))
 
 
 def _tensor(bitmap: Bitmap) -> Tensor:
@@ -343,20 +398,20 @@ def _painting(bitmap: Bitmap, source: Any) -> Painting:
         return Painting(_tensor(bitmap))
     if float(bitmap.alpha.max()) < 1 / 255:
         name = source if isinstance(source, str | os.PathLike) else "the painting"
-        raise ImageError(f"{name}: is fully transparent, so there is no style in it; choose another")
+        raise ImageError(
+            f"{name}: is fully transparent, so there is no style in it; choose another"
+        )
     return Painting(_tensor(_visible(bitmap)), torch.from_numpy(bitmap.alpha.copy()))
 
 
 def _record(
-    command: str, options: StyleOptions, content: Any, styles: Sequence[Any], start: Any
+    options: StyleOptions, content: Any, styles: Sequence[Any], start: Any
 ) -> dict[str, Any]:
     return {
         "version": SETTINGS_VERSION,
         "impasto": impasto.__version__,
         "torch": torch.__version__,
-        "command": command,
-        "options": options.model_dump(mode="json", exclude={"preset"})
-        | {"preset": options.preset},
+        "options": options.model_dump(mode="json", exclude={"preset"}) | {"preset": options.preset},
         "content": _input(content),
         "styles": [_input(style) for style in styles],
         "start": _input(start),
@@ -366,6 +421,8 @@ def _record(
 def _input(source: Any) -> dict[str, Any] | None:
     if source is None:
         return None
+    if is_built_in(source):
+        return {"path": source, "sha256": ""}
     if isinstance(source, str | os.PathLike):
         path = Path(source).absolute()
         try:

@@ -1,0 +1,108 @@
+"""Command-line flags from an options model: one flag per field, nothing said twice.
+
+A flag that is not given stays `None`, so that presets can tell a default from a choice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterable
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from cyclopts import Group, Parameter
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+_GROUPS = {
+    "What": ("preset", "size", "style_weights", "start", "seed"),
+    "Objective": (
+        "content_weight",
+        "style_weight",
+        "tv_weight",
+        "tv",
+        "content_layers",
+        "style_layers",
+        "style_loss",
+        "normalize",
+    ),
+    "Network": ("model", "pooling", "rescale", "padding"),
+    "Course": (
+        "levels",
+        "single_level",
+        "evaluations",
+        "optimizer",
+        "history",
+        "learning_rate",
+        "tolerance",
+        "time_limit",
+        "device",
+        "threads",
+    ),
+}
+_PANELS = {
+    field: Group(name, sort_key=10 + order)
+    for order, (name, fields) in enumerate(_GROUPS.items())
+    for field in fields
+}
+
+
+@cache
+def flags(model: type[BaseModel], leave_out: tuple[str, ...] = ()) -> Any:
+    """A dataclass type whose fields are the model's options as flags, all `None` by default.
+
+    Args:
+        model: the options.
+        leave_out: fields that have no flag here.
+    """
+    fields = [
+        (name, Annotated[_type_of(info) | None, _parameter(name, info)], None)
+        for name, info in model.model_fields.items()
+        if name not in leave_out
+    ]
+    made = dataclasses.make_dataclass(
+        f"{model.__name__}Flags", fields, frozen=True, namespace={"__module__": __name__}
+    )
+    return Parameter(name="*")(made)
+
+
+def given(values: Any) -> dict[str, Any]:
+    """The flags that were given, by field name; texts stay texts for the model to parse."""
+    if values is None:
+        return {}
+    pairs = ((f.name, getattr(values, f.name)) for f in dataclasses.fields(values))
+    found = {name: value for name, value in pairs if value is not None}
+    if "style_weights" in found:
+        found["style_weights"] = tuple(found["style_weights"].split(","))
+    return found
+
+
+def _parameter(name: str, info: FieldInfo) -> Parameter:
+    default = info.get_default()
+    shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+    if isinstance(default, bool):
+        shown = "on" if default else "off"
+    suffix = "" if shown in (None, "") else f" (default: {shown})"
+    return Parameter(
+        help=f"{info.description}{suffix}",
+        group=_PANELS.get(name),
+        show_default=False,
+        allow_leading_hyphen=True,
+    )
+
+
+def _type_of(info: FieldInfo) -> Any:
+    plain = _without_none(info.annotation)
+    if plain in (int, float, bool, str) or typing.get_origin(plain) is Literal:
+        return plain
+    return str
+
+
+def _without_none(annotation: Any) -> Any:
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        kept: Iterable[Any] = [a for a in typing.get_args(annotation) if a is not type(None)]
+        (only,) = kept
+        return only
+    return annotation

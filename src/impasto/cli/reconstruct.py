@@ -1,0 +1,181 @@
+"""`impasto reconstruct`: what a layer keeps of a picture, and what a style is made of.
+
+Gatys, Ecker & Bethge, A Neural Algorithm of Artistic Style (2015), figure 1: pictures found from
+noise that match the content features, or the style statistics, of given layers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from impasto.cli.flags import flags, given
+from impasto.cli.running import Output, carry_out, check, free_name
+from impasto.errors import OptionError
+from impasto.options import StyleOptions, make_options
+
+app = App(
+    name="reconstruct",
+    help="See what layers know: pictures rebuilt from content or style alone.",
+    help_format="plaintext",
+)
+
+_CONTENT_FLAGS: Any = flags(
+    StyleOptions,
+    (
+        "preset",
+        "style_weights",
+        "style_weight",
+        "style_layers",
+        "style_loss",
+        "content_weight",
+        "content_layers",
+    ),
+)
+_STYLE_FLAGS: Any = flags(
+    StyleOptions, ("preset", "content_weight", "content_layers", "style_weight", "style_layers")
+)
+_DEFAULT_OUTPUT = Output()
+
+
+@app.command
+def content(
+    photo: str,
+    /,
+    *,
+    layer: str = "relu4_2",
+    output: Output = _DEFAULT_OUTPUT,
+    options: _CONTENT_FLAGS = None,
+) -> int:
+    """Rebuild a photo from one layer's features, from noise.
+
+    Args:
+        photo: The photo.
+        layer: Content layers, as LAYER or LAYER=WEIGHT,…
+    """
+    from impasto.run import stylization
+
+    chosen = content_options(layer, given(options))
+    check(output)
+    path = output.output or free_name(Path.cwd(), f"content-{layer.partition('=')[0]}")
+    return carry_out(stylization(photo, [], chosen), path, output)
+
+
+@app.command
+def style(
+    paintings: Annotated[list[str], Parameter(negative="")],
+    /,
+    *,
+    layers: str = "relu1_1,relu2_1,relu3_1,relu4_1,relu5_1",
+    output: Output = _DEFAULT_OUTPUT,
+    options: _STYLE_FLAGS = None,
+) -> int:
+    """Make a new texture from a painting's style statistics alone, from noise.
+
+    Args:
+        paintings: The paintings; several are blended.
+        layers: Style layers, as LAYER or LAYER=WEIGHT,…
+    """
+    from impasto.run import stylization
+
+    chosen = style_options(layers, given(options))
+    check(output)
+    path = output.output or free_name(Path.cwd(), "style-texture")
+    return carry_out(stylization(None, list(paintings), chosen), path, output)
+
+
+@app.command
+def figure(
+    photo: str,
+    painting: str,
+    /,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    content_layers: str = "relu1_2,relu2_2,relu3_2,relu4_2,relu5_2",
+    style_layers: str = "relu1_1,relu2_1,relu3_1,relu4_1,relu5_1",
+    model: str = "vgg19",
+    size: int = 224,
+    evaluations: int = 200,
+    seed: int = 0,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
+) -> int:
+    """Draw all layers side by side, with max and average pooling, as in the paper of 2015.
+
+    Content is rebuilt from each layer alone; style from each layer together with all before it.
+
+    Args:
+        photo: The photo.
+        painting: The painting.
+        output: The figure to write: PNG, SVG or PDF.
+        content_layers: A column for each.
+        style_layers: A column for each.
+        model: vgg19 or vgg16, with :VARIANT if wanted.
+        size: Long side of each picture, px.
+        evaluations: Evaluations for each picture.
+        seed: Seed of the noise that each one starts from.
+        overwrite: Replace a file that exists.
+        quiet: Show no progress.
+    """
+    import sys
+
+    from impasto.report import check_figure, plot_grid
+    from impasto.run import stylization
+
+    check_figure(output, overwrite=overwrite)
+    contents, styles = content_layers.split(","), style_layers.split(",")
+    if len(contents) != len(styles):
+        raise OptionError("--content-layers and --style-layers: name as many of one as the other")
+    cells, rows = [], []
+    for pooling in ("max", "average"):
+        values = {
+            "model": model,
+            "size": size,
+            "evaluations": evaluations,
+            "seed": seed,
+            "pooling": pooling,
+        }
+        jobs = {
+            f"content, {pooling} pooling": [
+                stylization(photo, [], content_options(layer, values)) for layer in contents
+            ],
+            f"style, {pooling} pooling": [
+                stylization(None, painting, style_options(",".join(styles[: i + 1]), values))
+                for i in range(len(styles))
+            ],
+        }
+        for row, runs in jobs.items():
+            made = []
+            for number, run in enumerate(runs, start=1):
+                if not quiet:
+                    print(f"{row}: {number} of {len(runs)}", file=sys.stderr)
+                for _ in run:
+                    pass
+                made.append(run.result.pixels)
+            cells.append(made)
+            rows.append(row)
+    sums = [styles[0], *(f"… + {name}" for name in styles[1:])]
+    labels = [f"{one}\n{many}" for one, many in zip(contents, sums, strict=True)]
+    plot_grid(cells, output, rows=rows, columns=labels, overwrite=overwrite)
+    print(output)
+    return 0
+
+
+def content_options(layers: str, values: dict[str, Any]) -> StyleOptions:
+    """Options that rebuild content alone, from noise unless another start is given."""
+    return make_options(
+        {
+            "start": "noise",
+            "single_level": True,
+            **values,
+            "content_layers": layers,
+            "style_weight": 0.0,
+        }
+    )
+
+
+def style_options(layers: str, values: dict[str, Any]) -> StyleOptions:
+    """Options that rebuild style alone, from noise unless another start is given."""
+    return make_options({"start": "noise", **values, "style_layers": layers, "content_weight": 0.0})

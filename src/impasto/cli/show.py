@@ -1,0 +1,137 @@
+"""`impasto info`, `model` and `presets`: what is there, as tables."""
+
+from __future__ import annotations
+
+import json as json_text
+import platform
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from impasto import __version__
+from impasto.errors import OptionError
+
+_Json = Annotated[bool, Parameter(negative="")]
+
+
+def info(*, json: _Json = False) -> None:
+    """Show versions, device, threads and weights: what a bug report needs.
+
+    Args:
+        json: Write JSON.
+    """
+    import pyvips
+    import torch
+
+    from impasto.run import pick_device
+    from impasto.weights import list_weights
+
+    facts: dict[str, Any] = {
+        "impasto": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "torch": torch.__version__,
+        "libvips": ".".join(str(pyvips.version(i)) for i in range(3)),
+        "device": str(pick_device("auto")),
+        "threads": torch.get_num_threads(),
+        "weights": [listing.id for listing in list_weights() if listing.installed],
+    }
+    if json:
+        print(json_text.dumps(facts, indent=2))
+        return
+    for name, value in facts.items():
+        shown = ", ".join(value) if isinstance(value, list) else value
+        print(f"{name:<10} {shown}")
+
+
+def presets(*, json: _Json = False) -> None:
+    """Show the presets, their sources and what each one sets.
+
+    Args:
+        json: Write JSON.
+    """
+    from impasto.options import PRESETS, StyleOptions
+
+    if json:
+        print(json_text.dumps({n: p.model_dump() for n, p in PRESETS.items()}, indent=2))
+        return
+    for name, preset in PRESETS.items():
+        print(f"{name}: {preset.title}\n  {preset.citation}")
+        dumped = StyleOptions(preset=name).model_dump(mode="json")  # pyright: ignore
+        for option in preset.values:
+            print(f"    --{option.replace('_', '-')} {dumped[option]}")
+
+
+def model(
+    name: str = "vgg19",
+    /,
+    *,
+    picture: Path | None = None,
+    layers: str = "relu1_1,relu2_1,relu3_1,relu4_1,relu5_1",
+    maps: int = 16,
+    size: int = 256,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    json: _Json = False,
+) -> None:
+    """Show a network's layers, or with --picture what they see in it.
+
+    Args:
+        name: vgg16 or vgg19; with --picture also MODEL:VARIANT.
+        picture: Draw the strongest feature maps that this picture causes, into --output.
+        layers: Layers to draw.
+        maps: Feature maps to draw of each layer.
+        size: Long side to which the picture is brought, px.
+        output: The figure to write.
+        overwrite: Replace a file that exists.
+        json: Write the table as JSON.
+    """
+    from impasto.features import BLOCKS, layers_of
+
+    architecture = name.partition(":")[0]
+    if architecture not in BLOCKS:
+        raise OptionError(f"'{name}': the networks are {' and '.join(BLOCKS)}")
+    if picture is not None:
+        if output is None:
+            raise OptionError("--picture needs --output FILE.png for its figure")
+        _draw_maps(name, picture, layers, maps, size, output, overwrite)
+        print(output)
+        return
+    table = layers_of(architecture)
+    if json:
+        from dataclasses import asdict
+
+        print(json_text.dumps([asdict(layer) for layer in table], indent=2))
+        return
+    print(f"{architecture}: every convolution is 3 x 3, followed by a ReLU\n")
+    print("layer    Keras         maps  stride  sees (px)  parameters")
+    block = "1"
+    for layer in table:
+        if layer.name[4] != block:
+            block = layer.name[4]
+            print("   pooling 2 x 2")
+        print(
+            f"{layer.name}  {layer.keras}  {layer.channels:>4}  {layer.stride:>6}  "
+            f"{layer.receptive_field:>9}  {layer.parameters:>10,}"
+        )
+    print(f"\n{sum(layer.parameters for layer in table):,} parameters")
+
+
+def _draw_maps(
+    name: str, picture: Path, layers: str, maps: int, size: int, output: Path, overwrite: bool
+) -> None:
+    from impasto.options import parse_layers
+    from impasto.report import check_figure, plot_grid, tile_maps
+    from impasto.run import feature_maps
+
+    if maps < 1:
+        raise OptionError(f"--maps {maps}: must be at least 1")
+    try:
+        wanted = list(parse_layers(layers))
+    except ValueError as error:
+        raise OptionError(f"--layers: {error}") from None
+    check_figure(output, overwrite=overwrite)
+    shown, found = feature_maps(str(picture), wanted, model=name, size=size)
+    cells = [shown, *(tile_maps(found[layer], maps) for layer in found)]
+    plot_grid([cells], output, columns=["picture", *found], cell=2.8, overwrite=overwrite)
