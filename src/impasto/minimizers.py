@@ -84,7 +84,7 @@ class Lbfgs:
         pyramid: int = 5,
         scale: float = 0.7,
         box: bool = True,
-        first_step: float = 0.02,
+        first_step: float = 0.05,
     ) -> None:
         self.box = box
         self.pyramid, self.scale, self.first_step = pyramid, scale, first_step

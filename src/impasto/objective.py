@@ -136,8 +136,14 @@ class Objective:
         if self.tv_weight > 0:
             tv = self._tv(x)
             total = total + self.tv_weight * tv
-        numbers = (float(value.detach()) for value in (total, *sums.values(), tv))
-        return total, Terms(*numbers, layers)
+        terms = Terms(
+            loss=float(total.detach()),
+            content=float(sums["content"].detach()),
+            style=float(sums["style"].detach()),
+            tv=float(tv.detach()),
+            layers=layers,
+        )
+        return total, terms
 
 
 def _unit(value: float) -> float:

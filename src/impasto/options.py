@@ -191,81 +191,92 @@ class StyleOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: Literal["impasto", "gatys", "gatys-vgg16", "keras"] = Field(
-        "impasto", description="Named set of values to start from."
+        default="impasto", description="Named set of values to start from."
     )
-    size: int = Field(512, ge=1, le=MAX_SIDE, description="Long side of the result, px.")
+    size: int = Field(default=512, ge=1, le=MAX_SIDE, description="Long side of the result, px.")
     style_weights: tuple[Weight, ...] = Field(
-        (), description="Share of each painting in a blend; equal when not given."
+        default=(), description="Share of each painting in a blend; equal when not given."
     )
-    content_weight: Weight = Field(1.0, description="Weight α of the content term.")
-    style_weight: Weight = Field(1.0, description="Weight β of the style term.")
-    tv_weight: Weight = Field(0.0, description="Weight of the smoothness term.")
+    content_weight: Weight = Field(default=1.0, description="Weight α of the content term.")
+    style_weight: Weight = Field(default=1.0, description="Weight β of the style term.")
+    tv_weight: Weight = Field(default=0.0, description="Weight of the smoothness term.")
     tv: Literal["l1", "squared"] = Field(
-        "l1", description="Smoothness: absolute or nine-point squared differences."
+        default="l1", description="Smoothness: absolute or nine-point squared differences."
     )
     model: str = Field(
-        "vgg19",
+        default="vgg19",
         pattern=r"^(vgg16|vgg19)(:[A-Za-z0-9._-]+)?$",
         description="Network: vgg19 or vgg16, with :VARIANT for other weights.",
     )
     content_layers: Layers = Field(
-        "relu4_2", validate_default=True, description="Content layers, as LAYER=WEIGHT,…"
+        default={"relu4_2": 1.0}, description="Content layers, as LAYER=WEIGHT,…"
     )
     style_layers: Layers = Field(
-        _STYLE, validate_default=True, description="Style layers, as LAYER=WEIGHT,…"
+        default=parse_layers(_STYLE), description="Style layers, as LAYER=WEIGHT,…"
     )
     style_loss: Literal["gram", "gram+mean-std", "mean-std", "wasserstein2"] = Field(
-        "gram", description="What of the painting's features is matched."
+        default="gram", description="What of the painting's features is matched."
     )
     normalize: bool = Field(
-        True,
+        default=True,
         description="Divide each layer's term by its target's own size, so that weights mean the "
         "same for any pair; off: the papers' plain formulas.",
     )
-    pooling: Literal["max", "average", "l2"] = Field("max", description="Pooling of the network.")
+    pooling: Literal["max", "average", "l2"] = Field(
+        default="max", description="Pooling of the network."
+    )
     rescale: bool = Field(
-        True, description="Keep the activations' scale under average and l2 pooling."
+        default=True, description="Keep the activations' scale under average and l2 pooling."
     )
     padding: Literal["replicate", "zero"] = Field(
-        "replicate", description="What the first convolution sees beyond the border."
+        default="replicate", description="What the first convolution sees beyond the border."
     )
     start: Literal["content", "recolored", "noise", "style-colors", "image"] = Field(
-        "content",
+        default="content",
         description="Start from the photo, the photo in the painting's colours, noise, noise in "
         "the painting's colours, or a third image (--start-image).",
     )
     levels: Levels = Field(
-        "auto",
-        validate_default=True,
+        default=(),
         description="Levels from coarse to fine as SIDE:EVALUATIONS,…, or auto.",
     )
     single_level: bool = Field(
-        False, description="With automatic levels: work at the full size only."
+        default=False, description="With automatic levels: work at the full size only."
     )
     evaluations: int = Field(
-        100, ge=0, le=1_000_000, description="Evaluations at the full size, with automatic levels."
+        default=100,
+        ge=0,
+        le=1_000_000,
+        description="Evaluations at the full size, with automatic levels.",
     )
     optimizer: Literal["lbfgs", "lbfgs-pixel", "adam"] = Field(
-        "lbfgs", description="L-BFGS over a Laplacian pyramid, L-BFGS over pixels, or Adam."
+        default="lbfgs", description="L-BFGS over a Laplacian pyramid, L-BFGS over pixels, or Adam."
     )
-    history: int = Field(50, ge=1, le=1000, description="Pairs of vectors that L-BFGS remembers.")
+    history: int = Field(
+        default=50, ge=1, le=1000, description="Pairs of vectors that L-BFGS remembers."
+    )
     learning_rate: float = Field(
-        0.03, gt=0, le=10, description="Adam's first step, in units of the value range."
+        default=0.03, gt=0, le=10, description="Adam's first step, in units of the value range."
     )
     tolerance: float = Field(
-        0.0,
+        default=0.0,
         ge=0,
         lt=1,
         description="Go to the next level once the loss falls by less than this share in ten "
         "evaluations; 0: never.",
     )
     time_limit: float | None = Field(
-        None, gt=0, description="Stop after this many seconds with the best picture so far."
+        default=None, gt=0, description="Stop after this many seconds with the best picture so far."
     )
-    seed: int = Field(0, ge=0, lt=2**63, description="Seed of all noise.")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to run.")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of all noise.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="auto", description="Where to run."
+    )
     threads: int | None = Field(
-        None, ge=1, le=1024, description="CPU threads; by default as many as there are cores."
+        default=None,
+        ge=1,
+        le=1024,
+        description="CPU threads; by default as many as there are cores.",
     )
 
     @model_validator(mode="before")

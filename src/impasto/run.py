@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -68,7 +68,7 @@ class Picture:
         self,
         path: str | os.PathLike[str],
         *,
-        bits: int | None = None,
+        bits: Literal[8, 16] = 8,
         quality: int = 92,
         overwrite: bool = False,
     ) -> None:
@@ -76,7 +76,7 @@ class Picture:
 
         Args:
             path: the format follows from the extension.
-            bits: 8 or 16 per channel (16: PNG and TIFF); by default 8.
+            bits: 8 or 16 per channel (16: PNG and TIFF).
             quality: of JPEG, WebP and the like, 1 to 100.
             overwrite: replace an existing file.
 
@@ -87,7 +87,7 @@ class Picture:
         write_image(
             self.bitmap,
             path,
-            bits=bits or 8,
+            bits=bits,
             quality=quality,
             overwrite=overwrite,
             settings=self.settings,
@@ -189,7 +189,7 @@ def stylization(
     """
     options = options or StyleOptions()
     several = isinstance(style, Sequence) and not isinstance(style, str | bytes | bytearray)
-    sources: list[Any] = list(style) if several else [style]
+    sources: list[Any] = list(cast("Sequence[ImageSource]", style)) if several else [style]
     if start is not None and options.start != "image":
         options = options.model_copy(update={"start": "image"})
     settings = _record(options, content, sources, start)

@@ -101,4 +101,5 @@ def _shrink(weight: Tensor | None, features: Tensor) -> Tensor | None:
     """A weight per pixel as a weight per position: the mean over the pixels of each position."""
     if weight is None:
         return None
-    return F.adaptive_avg_pool2d(weight[None, None].to(features), features.shape[-2:])[0, 0]
+    height, width = features.shape[-2:]
+    return F.adaptive_avg_pool2d(weight[None, None].to(features), (height, width))[0, 0]

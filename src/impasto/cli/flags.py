@@ -57,8 +57,9 @@ def flags(model: type[BaseModel], leave_out: tuple[str, ...] = ()) -> Any:
         model: the options.
         leave_out: fields that have no flag here.
     """
+    defaults = model().model_dump(mode="json")
     fields = [
-        (name, Annotated[_type_of(info) | None, _parameter(name, info)], None)
+        (name, Annotated[_type_of(info) | None, _parameter(name, info, defaults[name])], None)
         for name, info in model.model_fields.items()
         if name not in leave_out
     ]
@@ -70,8 +71,6 @@ def flags(model: type[BaseModel], leave_out: tuple[str, ...] = ()) -> Any:
 
 def given(values: Any) -> dict[str, Any]:
     """The flags that were given, by field name; texts stay texts for the model to parse."""
-    if values is None:
-        return {}
     pairs = ((f.name, getattr(values, f.name)) for f in dataclasses.fields(values))
     found = {name: value for name, value in pairs if value is not None}
     if "style_weights" in found:
@@ -79,12 +78,11 @@ def given(values: Any) -> dict[str, Any]:
     return found
 
 
-def _parameter(name: str, info: FieldInfo) -> Parameter:
-    default = info.get_default()
-    shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+def _parameter(name: str, info: FieldInfo, default: Any) -> Parameter:
+    shown = default
     if isinstance(default, bool):
         shown = "on" if default else "off"
-    suffix = "" if shown in (None, "") else f" (default: {shown})"
+    suffix = "" if shown in (None, "", []) else f" (default: {shown})"
     return Parameter(
         help=f"{info.description}{suffix}",
         group=_PANELS.get(name),

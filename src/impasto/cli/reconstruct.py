@@ -7,7 +7,7 @@ noise that match the content features, or the style statistics, of given layers.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -22,22 +22,15 @@ app = App(
     help_format="plaintext",
 )
 
-_CONTENT_FLAGS: Any = flags(
-    StyleOptions,
-    (
-        "preset",
-        "style_weights",
-        "style_weight",
-        "style_layers",
-        "style_loss",
-        "content_weight",
-        "content_layers",
-    ),
-)
-_STYLE_FLAGS: Any = flags(
-    StyleOptions, ("preset", "content_weight", "content_layers", "style_weight", "style_layers")
-)
+_ROLES = ("preset", "content_weight", "content_layers", "style_weight", "style_layers")
 _DEFAULT_OUTPUT = Output()
+_content_flags = flags(StyleOptions, (*_ROLES, "style_weights", "style_loss"))
+_style_flags = flags(StyleOptions, _ROLES)
+if TYPE_CHECKING:
+    ContentFlags = StyleFlags = Any
+else:
+    ContentFlags, StyleFlags = _content_flags, _style_flags
+_NO_CONTENT_FLAGS, _NO_STYLE_FLAGS = _content_flags(), _style_flags()
 
 
 @app.command
@@ -47,7 +40,7 @@ def content(
     *,
     layer: str = "relu4_2",
     output: Output = _DEFAULT_OUTPUT,
-    options: _CONTENT_FLAGS = None,
+    options: ContentFlags = _NO_CONTENT_FLAGS,
 ) -> int:
     """Rebuild a photo from one layer's features, from noise.
 
@@ -70,7 +63,7 @@ def style(
     *,
     layers: str = "relu1_1,relu2_1,relu3_1,relu4_1,relu5_1",
     output: Output = _DEFAULT_OUTPUT,
-    options: _STYLE_FLAGS = None,
+    options: StyleFlags = _NO_STYLE_FLAGS,
 ) -> int:
     """Make a new texture from a painting's style statistics alone, from noise.
 

@@ -141,7 +141,7 @@ def carry_out(run: Stylization, path: Path, output: Output) -> int:
             # What was reached is kept before the fault is reported.
             failure = error
     picture = run.result
-    picture.save(path, bits=_bits(output), quality=output.quality, overwrite=output.overwrite)
+    picture.save(path, bits=_bits(output) or 8, quality=output.quality, overwrite=output.overwrite)
     if output.plot is not None and rows:
         from impasto.report import plot_losses
 

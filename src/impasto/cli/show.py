@@ -35,7 +35,7 @@ def info(*, json: _Json = False) -> None:
         "libvips": ".".join(str(pyvips.version(i)) for i in range(3)),
         "device": str(pick_device("auto")),
         "threads": torch.get_num_threads(),
-        "weights": [listing.id for listing in list_weights() if listing.installed],
+        "weights": [listing.id for listing in list_weights() if listing.state == "installed"],
     }
     if json:
         print(json_text.dumps(facts, indent=2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -13,8 +13,12 @@ from impasto.cli.running import Output, carry_out, check, free_name
 from impasto.errors import ImageError, OptionError
 from impasto.options import StyleOptions, make_options
 
-Flags: Any = flags(StyleOptions)
-_DEFAULT_OUTPUT = Output()
+if TYPE_CHECKING:
+    Flags = Any
+else:
+    Flags = flags(StyleOptions)
+
+_DEFAULT_OUTPUT, _NO_FLAGS = Output(), flags(StyleOptions)()
 
 
 def stylize(
@@ -25,7 +29,7 @@ def stylize(
     start_image: Path | None = None,
     max_pixels: int = 200_000_000,
     output: Output = _DEFAULT_OUTPUT,
-    options: Flags = None,
+    options: Flags = _NO_FLAGS,
 ) -> int:
     """Repaint a photo in the style of one or several paintings.
 
@@ -53,7 +57,7 @@ def stylize(
     return carry_out(run, path, output)
 
 
-def demo(*, output: Output = _DEFAULT_OUTPUT, options: Flags = None) -> int:
+def demo(*, output: Output = _DEFAULT_OUTPUT, options: Flags = _NO_FLAGS) -> int:
     """Repaint a bundled photo in a built-in style, to see that everything works.
 
     The picture goes to impasto-demo.png in the current folder unless --output says otherwise.
@@ -69,7 +73,9 @@ def demo(*, output: Output = _DEFAULT_OUTPUT, options: Flags = None) -> int:
     return carry_out(run, path, output)
 
 
-def reproduce(picture: Path, /, *, output: Output = _DEFAULT_OUTPUT, options: Flags = None) -> int:
+def reproduce(
+    picture: Path, /, *, output: Output = _DEFAULT_OUTPUT, options: Flags = _NO_FLAGS
+) -> int:
     """Run again what made a picture, from the settings inside it; flags given here replace them.
 
     Args:
