@@ -1,0 +1,41 @@
+"""Fixtures that several test modules share."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from impasto.weights import Weights
+
+# Set before torch loads, here and in every process that a test starts: sums then have one order on
+# every machine, and tests that run side by side do not fight for cores.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture
+def make_png(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a soft picture to a file: `make_png(name, width, height, seed)`."""
+    from PIL import Image
+
+    from stand_ins import soft_picture
+
+    def make(name: str, width: int, height: int, seed: int = 0) -> Path:
+        path = tmp_path / name
+        Image.fromarray(soft_picture(width, height, seed)).save(path)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> "Weights":
+    """Every network that is loaded by name is a narrow random one: runs take milliseconds."""
+    from impasto import features
+    from stand_ins import narrow_weights
+
+    weights = narrow_weights()
+    monkeypatch.setattr(features, "load_weights", lambda _: weights)
+    return weights

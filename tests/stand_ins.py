@@ -1,0 +1,43 @@
+"""Small stand-ins for photos, paintings and networks."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from impasto.weights import CAFFE, Weights, layer_names
+
+
+def soft_picture(width: int, height: int, seed: int = 0) -> NDArray[np.uint8]:
+    """An RGB picture `(height, width, 3)` of a few soft waves, with colour and texture."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width]
+    waves = np.zeros((height, width, 3))
+    for _ in range(6):
+        kx, ky = rng.uniform(-0.9, 0.9, 2)
+        waves += rng.normal(size=3) * np.sin(kx * x + ky * y + rng.uniform(0, 6))[..., None]
+    return np.clip(128 + 30 * waves, 0, 255).astype(np.uint8)
+
+
+def narrow_weights(architecture: str = "vgg19", width: int = 4, **preprocessing: Any) -> Weights:
+    """A VGG of few channels with random weights that keep the activations' scale.
+
+    Args:
+        architecture: `vgg16` or `vgg19`.
+        width: channels of the first block; the second has one more, and so on.
+        preprocessing: replaces parts of the Caffe preprocessing.
+    """
+    generator = torch.Generator().manual_seed(7)
+    tensors: dict[str, torch.Tensor] = {}
+    inputs = 3
+    for name in layer_names(architecture):
+        outputs = width + int(name[4]) - 1
+        kernel = torch.randn(outputs, inputs, 3, 3, generator=generator, dtype=torch.float64)
+        tensors[f"{name}.weight"] = kernel * (2 / (9 * inputs)) ** 0.5
+        tensors[f"{name}.bias"] = torch.rand(outputs, generator=generator, dtype=torch.float64)
+        inputs = outputs
+    # Small inputs, so that biases and pictures weigh alike.
+    kind = replace(CAFFE, **{"scale": 4.0, "mean": (1.9, 2.0, 2.1), **preprocessing})
+    return Weights(architecture, "narrow", tensors, kind, "0" * 64)
