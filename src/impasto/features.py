@@ -101,20 +101,22 @@ def canonical_layer(name: str, architecture: str) -> str:
     )
 
 
-# Average pooling shrinks activations, L2 pooling swells them; without a correction at each pooling
-# the deep layers, and through them the balance of the losses, shift by powers of these factors.
-_RESCALE = {"max": 1.0, "average": 2.0, "l2": 0.78}
+# Both means are smaller than the maximum; without a correction at each pooling the deep layers, and
+# through them the balance of the losses, shift by powers of these factors. That of L2 is measured:
+# on photos, root mean squares leave VGG19's relu5_1 at 0.33 to 0.36 of its size under max pooling.
+_RESCALE = {"max": 1.0, "average": 2.0, "l2": 1.3}
 
 
 def _pool(x: Tensor, kind: str, scale: float) -> Tensor:
-    # A map one position high or wide would vanish if its remainder were dropped.
-    ceil = min(x.shape[-2:]) < 2
+    # Along a side of one position there is nothing to pool; windows of two would leave none.
+    height, width = x.shape[-2:]
+    window = (min(2, height), min(2, width))
     if kind == "max":
-        return F.max_pool2d(x, 2, ceil_mode=ceil)
+        return F.max_pool2d(x, window)
     if kind == "average":
-        pooled = F.avg_pool2d(x, 2, ceil_mode=ceil)
+        pooled = F.avg_pool2d(x, window)
     else:
-        pooled = (F.avg_pool2d(x.square(), 2, ceil_mode=ceil) + 1e-8).sqrt()
+        pooled = (F.avg_pool2d(x.square(), window) + 1e-8).sqrt()
     return pooled if scale == 1 else pooled * scale
 
 
@@ -193,6 +195,8 @@ class Features:
         """
         wanted = {canonical_layer(name, self.architecture) for name in layers}
         found: dict[str, Tensor] = {}
+        if not wanted:
+            return found
         x = self.preprocess(picture).contiguous(memory_format=torch.channels_last)
         for layer in layers_of(self.architecture):
             block, index = layer.name[4], layer.name[6:]
