@@ -77,7 +77,9 @@ class _RootTrace(torch.autograd.Function):
     """`tr((S Σ S)^½)` for a fixed symmetric `S`; its gradient is `½ S (S Σ S)^−½ S`.
 
     Written out because autograd through `eigh` divides by differences of eigenvalues, which are
-    zero wherever channels never fire. Eigenvalues get a floor in the inverse root only.
+    zero wherever channels never fire. Eigenvalues get a floor in the inverse root only: higher ones
+    bend the gradient near the target (1e-7 by a tenth), lower ones let float32's rounding in where
+    a layer has fewer positions than channels (1e-12 by a fortieth).
     """
 
     @staticmethod
@@ -85,7 +87,7 @@ class _RootTrace(torch.autograd.Function):
         product = root @ covariance @ root
         values, vectors = torch.linalg.eigh((product + product.T) / 2)
         values = values.clamp_min(0)
-        floor = values[-1] * 1e-7 + torch.finfo(values.dtype).tiny
+        floor = values[-1] * 1e-10 + torch.finfo(values.dtype).tiny
         half = (root @ vectors) * (values + floor).rsqrt().sqrt()
         ctx.save_for_backward(half)
         return values.sqrt().sum()

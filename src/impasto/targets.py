@@ -92,9 +92,10 @@ def make_targets(
                 {name: moments_of(found[name], _shrink(weight, found[name])) for name in found}
             )
         mixed = {
-            name: mix_moments([part[name] for part in parts], list(shares)) for name in style_names
+            name: mix_moments([part[name] for part in parts], list(shares))
+            for name in (style_names if parts else ())
         }
-    return Targets(wanted, mixed if parts else {})
+    return Targets(wanted, mixed)
 
 
 def _shrink(weight: Tensor | None, features: Tensor) -> Tensor | None:
