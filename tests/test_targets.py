@@ -1,0 +1,117 @@
+"""Targets of a level: sizes, masks and blends against NumPy."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from impasto.features import Features
+from impasto.moments import moments_of
+from impasto.targets import Painting, Targets, level_size, make_targets, resize
+from stand_ins import narrow_weights
+
+
+@pytest.fixture
+def features() -> Features:
+    """A narrow network in float64."""
+    return Features(narrow_weights(), dtype=torch.float64)
+
+
+def random_picture(height: int, width: int, seed: int) -> Tensor:
+    """Noise `(1, 3, H, W)` in float64."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(1, 3, height, width, generator=generator, dtype=torch.float64)
+
+
+def targets_of(features: Features, paintings: list[Painting], shares: list[float]) -> Targets:
+    """Style targets at 16 px."""
+    return make_targets(
+        features,
+        None,
+        paintings,
+        shares,
+        side=16,
+        content_layers=(),
+        style_layers=("relu1_1", "relu2_1", "relu3_1"),
+    )
+
+
+@given(width=st.integers(1, 5000), height=st.integers(1, 5000), side=st.integers(1, 5000))
+def test_level_sizes_keep_the_shape(width: int, height: int, side: int) -> None:
+    """The long side is the one asked for, the short one right to half a pixel, none below 1."""
+    found = level_size(width, height, side)
+    assert max(found) == side
+    assert min(found) >= 1
+    exact = width * side / max(width, height), height * side / max(width, height)
+    for one, wanted in zip(found, exact, strict=True):
+        assert abs(one - wanted) <= 0.5 + 1e-9 or (one == 1 and wanted < 1)
+
+
+def test_resizing_to_the_same_size_changes_nothing() -> None:
+    """At its own size a picture is passed on as it is; flat colour stays flat at any size."""
+    picture = random_picture(7, 9, 0)
+    assert torch.equal(resize(picture, 7, 9), picture)
+    flat = torch.full((1, 3, 7, 9), 0.3, dtype=torch.float64)
+    for size in [(3, 4), (15, 20), (1, 1)]:
+        np.testing.assert_allclose(resize(flat, *size), 0.3, rtol=1e-12)
+
+
+def test_content_targets_are_the_photos_features(features: Features) -> None:
+    """The content target of a layer is what the network finds in the photo there."""
+    photo = random_picture(12, 16, 1)
+    targets = make_targets(
+        features, photo, [], [], side=16, content_layers=["relu2_1"], style_layers=["relu1_1"]
+    )
+    assert torch.equal(targets.content["relu2_1"], features.extract(photo, ["relu2_1"])["relu2_1"])
+    assert targets.style == {}
+    assert not targets.content["relu2_1"].requires_grad
+
+
+def test_paintings_come_to_the_levels_size(features: Features) -> None:
+    """A painting at any size is brought to the level's long side before its style is taken."""
+    painting = random_picture(48, 40, 2)
+    targets = targets_of(features, [Painting(painting)], [1])
+    small = resize(painting, 16, 13).clamp(0, 1)
+    for name, target in targets.style.items():
+        expected = moments_of(features.extract(small, [name])[name])
+        torch.testing.assert_close(target.gram, expected.gram)
+        torch.testing.assert_close(target.mean, expected.mean)
+
+
+def test_masks_weigh_positions_by_their_mean(features: Features) -> None:
+    """At each layer a position counts as much as the pixels beneath it do on average."""
+    painting = random_picture(16, 16, 3)
+    mask = np.random.default_rng(4).uniform(size=(16, 16))
+    targets = targets_of(features, [Painting(painting, torch.from_numpy(mask))], [1])
+    for name, stride in [("relu1_1", 1), ("relu2_1", 2), ("relu3_1", 4)]:
+        found = features.extract(painting, [name])[name][0].flatten(1).numpy()
+        side = 16 // stride
+        weight = mask.reshape(side, stride, side, stride).mean(axis=(1, 3)).ravel()
+        expected = (found * weight) @ found.T / weight.sum()
+        np.testing.assert_allclose(targets.style[name].gram, expected, rtol=1e-10)
+
+
+def test_an_even_mask_is_no_mask(features: Features) -> None:
+    """A mask that weighs all alike, however lightly, gives the moments without a mask."""
+    painting = random_picture(20, 15, 5)
+    plain = targets_of(features, [Painting(painting)], [1])
+    even = targets_of(features, [Painting(painting, torch.full((20, 15), 0.2))], [1])
+    for name in plain.style:
+        torch.testing.assert_close(even.style[name].gram, plain.style[name].gram)
+
+
+def test_blends_follow_the_shares(features: Features) -> None:
+    """The target of a blend is the paintings' own targets in the proportion of their shares."""
+    paintings = [Painting(random_picture(16, 16, seed)) for seed in (6, 7)]
+    alone = [targets_of(features, [painting], [1]).style for painting in paintings]
+    for shares in ([1.0, 3.0], [0.5, 0.0], [10.0, 10.0]):
+        mixed = targets_of(features, paintings, shares).style
+        for name in mixed:
+            expected = sum(
+                share / sum(shares) * style[name].gram
+                for share, style in zip(shares, alone, strict=True)
+            )
+            assert isinstance(expected, Tensor)
+            torch.testing.assert_close(mixed[name].gram, expected)
