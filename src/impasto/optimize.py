@@ -6,6 +6,7 @@ feeds a browser reads those. Closing the generator cancels the run.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -205,27 +206,28 @@ def optimize(
         if level.evaluations == 0 and index < len(levels) - 1:
             continue
         shrunk = None if content is None else resize(content.to(start), level.height, level.width)
-        targets = make_targets(
-            features,
-            None if shrunk is None else shrunk.clamp(0, 1),
-            [_on(style, start) for style in styles],
-            shares,
-            side=max(level.width, level.height),
-            content_layers=content_layers if options.content_weight > 0 else (),
-            style_layers=style_layers if options.style_weight > 0 else (),
-        )
-        objective = Objective(
-            features,
-            targets,
-            content_layers=content_layers,
-            style_layers=style_layers,
-            style_loss=options.style_loss,
-            normalize=options.normalize,
-            content_weight=options.content_weight,
-            style_weight=options.style_weight,
-            tv_weight=options.tv_weight,
-            tv=options.tv,
-        )
+        with _naming(level):
+            targets = make_targets(
+                features,
+                None if shrunk is None else shrunk.clamp(0, 1),
+                [_on(style, start) for style in styles],
+                shares,
+                side=max(level.width, level.height),
+                content_layers=content_layers if options.content_weight > 0 else (),
+                style_layers=style_layers if options.style_weight > 0 else (),
+            )
+            objective = Objective(
+                features,
+                targets,
+                content_layers=content_layers,
+                style_layers=style_layers,
+                style_loss=options.style_loss,
+                normalize=options.normalize,
+                content_weight=options.content_weight,
+                style_weight=options.style_weight,
+                tv_weight=options.tv_weight,
+                tv=options.tv,
+            )
         clock.enter(index)
         descent = _Descent(objective, picture, options, level, previous)
         for evaluation, terms in descent.run(clock):
@@ -325,12 +327,14 @@ class _Descent:
             if evaluation > 1 and clock.over(evaluation - 1):
                 return
             point = self.minimizer.ask()
-            terms, gradient = self._evaluate(point)
+            with _naming(self._level):
+                terms, gradient = self._objective.evaluate(point)
             finite = math.isfinite(terms.loss) and bool(torch.isfinite(gradient).all())
             if finite and terms.loss < self.best_loss:
                 self.best, self.best_loss = point.clone(), terms.loss
             if finite:
-                self.minimizer.tell(terms.loss, gradient)
+                with _naming(self._level):
+                    self.minimizer.tell(terms.loss, gradient)
             elif math.isinf(self.best_loss):
                 raise RunError(
                     "the loss is not a finite number at the start picture; lower the weights or "
@@ -351,20 +355,23 @@ class _Descent:
             return False
         return recent[-11] - recent[-1] < tolerance * abs(recent[-11])
 
-    def _evaluate(self, point: Tensor) -> tuple[Terms, Tensor]:
-        try:
-            return self._objective.evaluate(point)
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            raise _out_of_memory(self._level) from error
-        except RuntimeError as error:
-            if "not enough memory" in str(error) or "can't allocate memory" in str(error):
-                raise _out_of_memory(self._level) from error
-            raise
-
 
 def _on(style: Painting, like: Tensor) -> Painting:
     weight = None if style.weight is None else style.weight.to(like)
     return Painting(style.picture.to(like), weight)
+
+
+@contextlib.contextmanager
+def _naming(level: Level) -> Iterator[None]:
+    """Memory that runs out inside is one line with the size that was too much."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise _out_of_memory(level) from error
+    except RuntimeError as error:
+        if "not enough memory" in str(error) or "can't allocate memory" in str(error):
+            raise _out_of_memory(level) from error
+        raise
 
 
 def _out_of_memory(level: Level) -> RunError:
@@ -381,5 +388,6 @@ def _climb(coarse: Tensor, finer: Tensor, keep_detail: bool) -> Tensor:
     up = resize(coarse, height, width)
     if not keep_detail or up.shape == coarse.shape:
         return up
-    lost = finer - resize(resize(finer, *coarse.shape[-2:]), height, width)
-    return up + lost
+    # Clamped as the coarse start was, so that what did not change there comes back as it is here.
+    shrunk = resize(finer, *coarse.shape[-2:]).clamp(0, 1)
+    return up + (finer - resize(shrunk, height, width))
