@@ -7,7 +7,7 @@ models. A preset is a named set of values; what is given beside it wins.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -45,8 +45,10 @@ def parse_layers(value: Any) -> dict[str, float]:
     elif isinstance(value, str):
         parts = [part.strip() for part in value.split(",") if part.strip()]
         pairs = [(n.strip(), w if eq else 1) for n, eq, w in (p.partition("=") for p in parts)]
-    else:
+    elif isinstance(value, Sequence):
         pairs = [(str(name), 1) for name in value]
+    else:
+        raise ValueError("layers are written LAYER=WEIGHT,…, such as relu1_1=1,relu2_1=0.5")
     layers: dict[str, float] = {}
     for name, weight in pairs:
         try:
@@ -70,7 +72,8 @@ def parse_layers(value: Any) -> dict[str, float]:
 
 def format_layers(layers: Mapping[str, float]) -> str:
     """The text that `parse_layers` reads back."""
-    return ",".join(f"{name}={weight:.12g}" for name, weight in layers.items())
+    # The shortest digits that read back as the same number.
+    return ",".join(f"{name}={weight!r}".removesuffix(".0") for name, weight in layers.items())
 
 
 def parse_levels(value: Any) -> tuple[tuple[int, int], ...]:
@@ -82,13 +85,10 @@ def parse_levels(value: Any) -> tuple[tuple[int, int], ...]:
     Raises:
         ValueError: not of that form, not rising, or out of range.
     """
-    if isinstance(value, str):
-        if value.strip() in ("", "auto"):
-            return ()
-        pairs = [part.split(":") for part in value.split(",")]
-    else:
-        pairs = [list(pair) for pair in value]
+    if isinstance(value, str) and value.strip() in ("", "auto"):
+        return ()
     try:
+        pairs = [p.split(":") for p in value.split(",")] if isinstance(value, str) else value
         levels = tuple((int(side), int(count)) for side, count in pairs)
     except (TypeError, ValueError):
         raise ValueError(
@@ -266,7 +266,10 @@ class StyleOptions(BaseModel):
         "evaluations; 0: never.",
     )
     time_limit: float | None = Field(
-        default=None, gt=0, description="Stop after this many seconds with the best picture so far."
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Stop after this many seconds with the best picture so far.",
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of all noise.")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
@@ -283,19 +286,19 @@ class StyleOptions(BaseModel):
     @classmethod
     def _apply_preset(cls, data: Any) -> Any:
         if isinstance(data, Mapping):
-            preset = PRESETS.get(data.get("preset", "impasto"))
-            if preset is not None:
-                return {**preset.values, **data}
+            name = data.get("preset", "impasto")
+            if isinstance(name, str) and name in PRESETS:
+                return {**PRESETS[name].values, **data}
         return data
 
     @model_validator(mode="after")
     def _check_together(self) -> StyleOptions:
         if self.style_weights and not sum(self.style_weights) > 0:
-            raise ValueError("style_weights: at least one share must be above 0")
+            raise ValueError("--style-weights: at least one share must be above 0")
         if self.levels and self.levels[-1][0] != self.size:
             if "size" in self.model_fields_set:
                 raise ValueError(
-                    f"levels: the last level is {self.levels[-1][0]} px but size is {self.size}; "
+                    f"--levels: the last level is {self.levels[-1][0]} px but --size {self.size}; "
                     "make them equal or leave one out"
                 )
             object.__setattr__(self, "size", self.levels[-1][0])
@@ -325,4 +328,5 @@ def option_error(error: ValidationError) -> OptionError:
         shown = str(first["input"])
         if not first["type"].startswith("value_error"):
             message = f"'{shown[:60]}' is not allowed: {message[0].lower()}{message[1:]}"
-    return OptionError(f"--{name}: {message}" if name else message)
+    # What was given may hold line breaks.
+    return OptionError(" ".join((f"--{name}: {message}" if name else message).split()))

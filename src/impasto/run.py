@@ -198,6 +198,10 @@ def stylization(
         raise OptionError(
             f"--style-weights: {len(shares)} shares for {len(sources)} paintings; give one each"
         )
+    if not sources and options.style_weight > 0:
+        raise OptionError(
+            "there is no painting: give one, or leave style out with --style-weight 0"
+        )
     photo = None if content is None else _read(content, max_pixels)
     styles = [_read(source, max_pixels) for source in sources]
     shape = photo or (styles[0] if styles else None)
@@ -279,33 +283,35 @@ def from_settings(
         ImageError: an input is gone, or was not a file.
         OptionError: the record is not one of impasto's or of a later version.
     """
-    if settings.get("version") != SETTINGS_VERSION or "options" not in settings:
+    recorded, styles = settings.get("options"), settings.get("styles")
+    if (
+        settings.get("version") != SETTINGS_VERSION
+        or not isinstance(recorded, Mapping)
+        or not isinstance(styles, list)
+    ):
         raise OptionError(
             "the picture's settings are not of a version that this impasto can read; "
             f"it reads version {SETTINGS_VERSION}"
         )
-    options = make_options({**settings["options"], **(changes or {})})
+    options = make_options({**recorded, **(changes or {})})
     warnings = []
     if settings.get("impasto") != impasto.__version__:
         warnings.append(
             f"the picture was made by impasto {settings.get('impasto')}, this is "
             f"{impasto.__version__}"
         )
-    inputs = [settings.get("content"), *settings.get("styles", []), settings.get("start")]
+    inputs = [settings.get("content"), *styles, settings.get("start")]
     for entry in inputs:
         if entry is None:
             continue
-        if not entry.get("path"):
+        path = entry.get("path") if isinstance(entry, Mapping) else None
+        if not path or not isinstance(path, str):
             raise ImageError(
                 "the picture was made from a picture in memory, which its settings cannot name; "
                 "run stylize with the original again"
             )
-        path = Path(entry["path"])
-        if (
-            not is_built_in(entry["path"])
-            and path.is_file()
-            and _sha256(path.read_bytes()) != entry["sha256"]
-        ):
+        now = _input(path)
+        if now and now["sha256"] not in ("", entry.get("sha256")):
             warnings.append(f"{path}: has changed since the picture was made")
     paths = [entry and entry["path"] for entry in inputs]
     return stylization(paths[0], paths[1:-1], options, start=paths[-1]), warnings
@@ -427,7 +433,7 @@ def _input(source: Any) -> dict[str, Any] | None:
         path = Path(source).absolute()
         try:
             return {"path": str(path), "sha256": _sha256(path.read_bytes())}
-        except OSError:
+        except (OSError, ValueError):
             # read_image names the fault, in the words for pictures.
             return {"path": str(path), "sha256": ""}
     if isinstance(source, bytes | bytearray):
