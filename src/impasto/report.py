@@ -147,16 +147,19 @@ def tile_maps(maps: NDArray[np.float32], count: int) -> NDArray[np.float32]:
 
 
 def _save(figure: Any, path: Path, overwrite: bool) -> None:
+    from matplotlib import rc_context
+
     partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
-    # Without a date the same figure is the same file.
+    # Without a date, and with ids that are not random in SVG, the same figure is the same file.
     kind = path.suffix.lower()
     dated = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[kind]
     try:
-        figure.savefig(
-            partial,
-            dpi=200,
-            metadata={**dated, "Title" if kind != ".png" else "Software": "impasto"},
-        )
+        with rc_context({"svg.hashsalt": "impasto"}):
+            figure.savefig(
+                partial,
+                dpi=200,
+                metadata={**dated, "Title" if kind != ".png" else "Software": "impasto"},
+            )
         if not overwrite and path.exists():
             raise OutputError(f"{path}: exists; choose another name or add --overwrite")
         partial.replace(path)
