@@ -1,0 +1,189 @@
+"""Figures: what is in them, and that nothing is lost when they cannot be written."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from impasto.errors import OptionError, OutputError
+from impasto.report import check_figure, plot_grid, plot_losses, tile_maps
+
+MAGIC = {".png": b"\x89PNG\r\n", ".svg": b"<?xml", ".pdf": b"%PDF"}
+
+
+def rows(count: int = 6) -> list[dict[str, Any]]:
+    """A trace of two levels with falling losses."""
+    return [
+        {
+            "evaluation": number + 1,
+            "level": int(number >= count // 2),
+            "width": 32 if number < count // 2 else 64,
+            "height": 24 if number < count // 2 else 48,
+            "loss": 10.0 / (number + 1),
+            "content": 0.1 * number,
+            "style": 5.0 / (number + 1),
+            "tv": 0.0,
+        }
+        for number in range(count)
+    ]
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Figures that were saved, to look into."""
+    found: list[Figure] = []
+    save = Figure.savefig
+
+    def watched(self: Figure, *args: Any, **options: Any) -> None:
+        found.append(self)
+        save(self, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", watched)
+    return found
+
+
+@pytest.mark.parametrize("extension", MAGIC)
+def test_figures_come_in_every_format(tmp_path: Path, extension: str) -> None:
+    """The extension, in either case, decides the format; the same figure is the same file."""
+    one, other = tmp_path / f"a{extension}", tmp_path / f"b{extension.upper()}"
+    plot_losses(rows(), one)
+    plot_losses(rows(), other)
+    assert one.read_bytes().startswith(MAGIC[extension])
+    assert one.read_bytes() == other.read_bytes()
+    assert sorted(tmp_path.iterdir()) == [one, other]
+
+
+def test_loss_curves_show_the_terms_that_are_there(tmp_path: Path, drawn: list[Figure]) -> None:
+    """Each term above zero is a curve with its values; a term that is not used is left out."""
+    plot_losses(rows(), tmp_path / "plot.png")
+    (axes,) = drawn[0].axes
+    curves = {line.get_label(): line for line in axes.lines if line.get_label() in rows()[0]}
+    assert set(curves) == {"loss", "content", "style"}
+    x, y = curves["loss"].get_data()
+    np.testing.assert_allclose(np.asarray(x), [1, 2, 3, 4, 5, 6])
+    np.testing.assert_allclose(np.asarray(y), [10 / n for n in range(1, 7)])
+    assert axes.get_yscale() == "log"
+    assert [text.get_text().strip() for text in axes.texts] == ["32 × 24", "64 × 48"]
+
+
+def test_loss_curves_survive_values_that_are_not_finite(
+    tmp_path: Path, drawn: list[Figure]
+) -> None:
+    """A fault in the run is a gap in the curve, not a fault of the figure."""
+    trace = rows()
+    trace[2]["loss"], trace[3]["loss"] = math.nan, math.inf
+    plot_losses(trace, tmp_path / "plot.png")
+    (axes,) = drawn[0].axes
+    y = np.asarray(next(line for line in axes.lines if line.get_label() == "loss").get_ydata())
+    assert np.isnan(y).tolist() == [False, False, True, True, False, False]
+    plot_losses(trace[2:3], tmp_path / "nothing.png")
+    assert (tmp_path / "nothing.png").stat().st_size > 0
+
+
+def test_grids_place_each_picture_under_its_labels(tmp_path: Path, drawn: list[Figure]) -> None:
+    """Rows and columns of colour and grey pictures keep their place; gaps stay empty."""
+    red = np.zeros((8, 12, 3), np.float32)
+    red[..., 0] = 1
+    grey = np.full((8, 12), 0.5, np.float32)
+    plot_grid(
+        [[red, None], [grey, red]],
+        tmp_path / "grid.png",
+        rows=["one", "two"],
+        columns=["left", "right"],
+        title="all",
+    )
+    axes = np.array(drawn[0].axes).reshape(2, 2)
+    assert [[len(a.images) for a in row] for row in axes] == [[1, 0], [1, 1]]
+    np.testing.assert_array_equal(axes[0, 0].images[0].get_array(), red)
+    np.testing.assert_array_equal(axes[1, 0].images[0].get_array(), grey)
+    assert [a.get_title() for a in axes[0]] == ["left", "right"]
+    assert [a.get_ylabel() for a in axes[:, 0]] == ["one", "two"]
+    pixels = np.asarray(Image.open(tmp_path / "grid.png").convert("RGB"))
+    assert (pixels == [255, 0, 0]).all(axis=2).sum() > 1000
+    assert (pixels == [128, 128, 128]).all(axis=2).sum() > 1000
+
+
+@pytest.mark.parametrize("name", ["plot.jpg", "plot", "plot.png.txt"])
+def test_other_extensions_are_refused(tmp_path: Path, name: str) -> None:
+    """A figure in a format that figures do not come in is refused in one line."""
+    with pytest.raises(OptionError, match=r"figures end in \.png, \.svg, \.pdf") as caught:
+        check_figure(tmp_path / name)
+    assert str(tmp_path / name) in str(caught.value)
+
+
+def test_existing_figures_are_kept(tmp_path: Path) -> None:
+    """A file that exists is replaced only when told to."""
+    path = tmp_path / "plot.png"
+    path.write_bytes(b"mine")
+    with pytest.raises(OutputError, match="exists; choose another name or add --overwrite"):
+        plot_losses(rows(), path)
+    assert path.read_bytes() == b"mine"
+    plot_losses(rows(), path, overwrite=True)
+    assert path.read_bytes().startswith(MAGIC[".png"])
+
+
+def test_missing_folders_are_named(tmp_path: Path) -> None:
+    """A folder that does not exist is said before the work."""
+    with pytest.raises(OutputError, match="the folder does not exist; create it first"):
+        plot_grid([[np.zeros((2, 2), np.float32)]], tmp_path / "no" / "plot.png")
+
+
+def test_nothing_half_written_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the disk fills up, the old figure stays as it was and no fragment beside it."""
+    path = tmp_path / "plot.png"
+    path.write_bytes(b"mine")
+
+    def full(_: Figure, target: Path, **__: Any) -> None:
+        Path(target).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", full)
+    with pytest.raises(OutputError, match=r"cannot be written \(No space left on device\)"):
+        plot_losses(rows(), path, overwrite=True)
+    assert path.read_bytes() == b"mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_figure_that_appears_meanwhile_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that someone else writes during the drawing is not replaced."""
+    path = tmp_path / "plot.png"
+    save = Figure.savefig
+
+    def slow(self: Figure, *args: Any, **options: Any) -> None:
+        save(self, *args, **options)
+        path.write_bytes(b"theirs")
+
+    monkeypatch.setattr(Figure, "savefig", slow)
+    with pytest.raises(OutputError, match="exists"):
+        plot_losses(rows(), path)
+    assert path.read_bytes() == b"theirs"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_strongest_maps_are_tiled() -> None:
+    """The maps with the largest means are laid out in that order, each scaled to its own top."""
+    rng = np.random.default_rng(0)
+    strength = np.array([0.1, 5.0, 0.0, 2.0, 9.0])
+    maps = (rng.uniform(0.5, 1, (5, 4, 6)) * strength[:, None, None]).astype(np.float32)
+    sheet = tile_maps(maps, 4)
+    assert sheet.shape == (4 * 2 + 1, 6 * 2 + 1)
+    places = [(0, 0), (0, 7), (5, 0), (5, 7)]
+    for channel, (top, left) in zip([4, 1, 3, 0], places, strict=True):
+        tile = sheet[top : top + 4, left : left + 6]
+        np.testing.assert_allclose(tile, maps[channel] / maps[channel].max(), rtol=1e-6)
+    assert (sheet[4] == 1).all()
+    assert (sheet[:, 6] == 1).all()
+
+
+def test_silent_and_few_maps_are_tiled_too() -> None:
+    """A map that never fires is black, not NaN, and fewer maps than asked for are all shown."""
+    sheet = tile_maps(np.zeros((2, 3, 3), np.float32), 16)
+    assert sheet.shape == (3, 7)
+    assert np.isfinite(sheet).all()
+    assert not sheet[:, :3].any()
