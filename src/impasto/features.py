@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -107,12 +108,34 @@ def canonical_layer(name: str, architecture: str) -> str:
 _RESCALE = {"max": 1.0, "average": 2.0, "l2": 1.3}
 
 
+class _MaxPool(torch.autograd.Function):
+    """Max pooling that finds the places of the maxima again instead of keeping them.
+
+    Their indices, 8 bytes each, would take twice the memory of what they point at.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, window: tuple[int, int]) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.window = window
+        return F.max_pool2d(x, window)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        _, places = F.max_pool2d(x, ctx.window, return_indices=True)
+        slope = torch.ops.aten.max_pool2d_with_indices_backward(
+            grads[0], x, ctx.window, ctx.window, [0, 0], [1, 1], False, places
+        )
+        return slope, None
+
+
 def _pool(x: Tensor, kind: str, scale: float) -> Tensor:
     # Along a side of one position there is nothing to pool; windows of two would leave none.
     height, width = x.shape[-2:]
     window = (min(2, height), min(2, width))
     if kind == "max":
-        return F.max_pool2d(x, window)
+        return cast("Tensor", _MaxPool.apply(x, window))
     if kind == "average":
         pooled = F.avg_pool2d(x, window)
     else:
@@ -130,6 +153,8 @@ class Features:
         rescale: keep the activations' scale under average and L2 pooling.
         padding: `replicate` or `zero`: how the first convolution sees beyond the border; the
             others pad with zeros, as trained. Replicating removes the frame that zeros leave.
+        layers: the layers that will be asked for, so that deeper ones take no memory; by default
+            all.
         device: where to run.
         dtype: float32, or float64 for tests.
     """
@@ -141,25 +166,33 @@ class Features:
         pooling: str = "max",
         rescale: bool = True,
         padding: str = "replicate",
+        layers: Iterable[str] | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
         loaded = load_weights(weights) if isinstance(weights, str) else weights
-        self.weights = loaded
+        self.sha256 = loaded.sha256
         self.architecture = loaded.architecture
         self.pooling = pooling
         self.padding = padding
         self.scale = _RESCALE[pooling] if rescale else 1.0
         self.device = torch.device(device)
         self.dtype = dtype
+        names = layers_of(self.architecture)
+        if layers is not None:
+            wanted = {canonical_layer(name, self.architecture) for name in layers}
+            deepest = max((i for i, layer in enumerate(names) if layer.name in wanted), default=-1)
+            names = names[: deepest + 1]
+        self._layers = names
+        # Copies, so that the file the weights are mapped from need not stay in memory.
         # channels_last is what the CPU's convolution runs fastest on, most of all in block 1.
         self._tensors = {
-            name: tensor.to(
-                device=self.device,
-                dtype=dtype,
-                memory_format=torch.channels_last if tensor.dim() == 4 else torch.preserve_format,
-            )
-            for name, tensor in loaded.tensors.items()
+            name: loaded.tensors[name]
+            .to(device=self.device, dtype=dtype)
+            .clone(memory_format=torch.channels_last if part == "weight" else torch.preserve_format)
+            for layer in names
+            for part in ("weight", "bias")
+            for name in [f"conv{layer.name[4:]}.{part}"]
         }
         preprocessing = loaded.preprocessing
         self._bgr = preprocessing.channel_order == "bgr"
@@ -198,7 +231,7 @@ class Features:
         if not wanted:
             return found
         x = self.preprocess(picture).contiguous(memory_format=torch.channels_last)
-        for layer in layers_of(self.architecture):
+        for layer in self._layers:
             block, index = layer.name[4], layer.name[6:]
             if index == "1" and block != "1":
                 x = _pool(x, self.pooling, self.scale)
@@ -206,9 +239,9 @@ class Features:
             if layer.name == "relu1_1" and self.padding == "replicate":
                 x, pad = F.pad(x, (1, 1, 1, 1), mode="replicate"), 0
             weight = self._tensors[f"conv{block}_{index}.weight"]
-            x = F.conv2d(x, weight, self._tensors[f"conv{block}_{index}.bias"], padding=pad)
+            bias = self._tensors[f"conv{block}_{index}.bias"]
             # In place: the convolution needs its input for the gradient, not its output.
-            x = torch.relu_(x)
+            x = torch.relu_(F.conv2d(x, weight, bias, padding=pad))
             if layer.name in wanted:
                 found[layer.name] = x
                 if len(found) == len(wanted):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from impasto.features import Features
 from impasto.losses import STYLE_LOSSES, TV_LOSSES, StyleTerm, blank_distance, content_loss
-from impasto.moments import moments_of
+from impasto.moments import Moments, moments_of
 from impasto.targets import Targets
 
 
@@ -96,10 +96,16 @@ class Objective:
     def terms(self, picture: Tensor) -> Terms:
         """The loss terms of `picture`, `(1, 3, H, W)`."""
         with torch.no_grad():
-            return self._forward(picture)[1]
+            found = self.features.extract(picture, self._names)
+            smooth = self._tv(picture) if self.tv_weight > 0 else None
+        return self._match(found, smooth)[0]
 
     def evaluate(self, picture: Tensor) -> tuple[Terms, Tensor]:
         """The loss terms and `∂J/∂x`.
+
+        The losses are differentiated with respect to the moments alone; each layer's features get
+        their share of the gradient when the backward pass reaches them, so that no more than one
+        such share is in memory at a time.
 
         Args:
             picture: `(1, 3, H, W)`, sRGB in [0, 1] (values beyond are allowed).
@@ -109,41 +115,99 @@ class Objective:
         """
         with torch.enable_grad():
             x = picture.detach().requires_grad_()
-            total, terms = self._forward(x)
-            if not total.requires_grad:
-                return terms, torch.zeros_like(picture)
-            (gradient,) = torch.autograd.grad(total, x)
+            smooth = self._tv(x) if self.tv_weight > 0 else None
+            found = self.features.extract(x, self._names)
+            terms, seeds = self._match(found, smooth)
+            gradient = torch.zeros_like(picture)
+            if smooth is not None:
+                (slope,) = torch.autograd.grad(smooth, x)
+                gradient.add_(slope, alpha=self.tv_weight)
+            if seeds:
+                *others, deepest = (name for name in found if name in seeds)
+                for name in others:
+                    found[name].register_hook(seeds[name].add_to)
+                top = found.pop(deepest)
+                seed = seeds[deepest].add_to(torch.zeros_like(top))
+                found.clear()
+                (slope,) = torch.autograd.grad(top, x, seed)
+                gradient.add_(slope)
         return terms, gradient
 
-    def _forward(self, x: Tensor) -> tuple[Tensor, Terms]:
-        layers: dict[str, float] = {}
-        total = x.new_zeros(())
-        sums = {"content": x.new_zeros(()), "style": x.new_zeros(())}
+    @property
+    def _names(self) -> list[str]:
         content = self._content if self.content_weight > 0 else {}
         style = self._style if self.style_weight > 0 else {}
-        names = [*content, *style]
-        found = self.features.extract(x, names) if names else {}
-        for name, (weight, target, unit) in content.items():
-            value = content_loss(found[name], target) / unit
-            layers[f"content:{name}"] = float(value.detach())
-            sums["content"] = sums["content"] + weight * value
-        for name, (weight, term, unit) in style.items():
-            value = term(moments_of(found[name])) / unit
-            layers[f"style:{name}"] = float(value.detach())
-            sums["style"] = sums["style"] + weight * value
-        total = self.content_weight * sums["content"] + self.style_weight * sums["style"]
-        tv = x.new_zeros(())
-        if self.tv_weight > 0:
-            tv = self._tv(x)
-            total = total + self.tv_weight * tv
-        terms = Terms(
-            loss=float(total.detach()),
-            content=float(sums["content"].detach()),
-            style=float(sums["style"].detach()),
-            tv=float(tv.detach()),
-            layers=layers,
+        return [*content, *style]
+
+    def _match(
+        self, found: Mapping[str, Tensor], smooth: Tensor | None
+    ) -> tuple[Terms, dict[str, _Seed]]:
+        layers: dict[str, float] = {}
+        seeds: dict[str, _Seed] = {}
+        content_sum = style_sum = 0.0
+        for name, tensor in found.items():
+            features = tensor.detach()
+            seed = seeds[name] = _Seed(features)
+            if self.content_weight > 0 and name in self._content:
+                weight, target, unit = self._content[name]
+                value = float(content_loss(features, target)) / unit
+                layers[f"content:{name}"] = value
+                content_sum += weight * value
+                seed.target = target
+                seed.pull = 2 * self.content_weight * weight / unit / features.numel()
+            if self.style_weight > 0 and name in self._style:
+                weight, term, unit = self._style[name]
+                value, slopes = _style_slopes(term, moments_of(features))
+                layers[f"style:{name}"] = value / unit
+                style_sum += weight * value / unit
+                scale = self.style_weight * weight / unit
+                seed.constant = slopes[0] * scale
+                seed.linear = (slopes[1] + slopes[1].T) * scale
+        tv = 0.0 if smooth is None else float(smooth.detach())
+        loss = self.content_weight * content_sum + self.style_weight * style_sum
+        return Terms(loss + self.tv_weight * tv, content_sum, style_sum, tv, layers), seeds
+
+
+class _Seed:
+    """What one layer's own losses add to the gradient at its features.
+
+    With respect to features `f(p)`, a style loss has the slope `∂L/∂Σf + (S + Sᵀ) f(p)`, where `S`
+    is `∂L/∂Σffᵀ`; the content loss has `2 (f(p) − target) / N`.
+    """
+
+    def __init__(self, features: Tensor) -> None:
+        self.features = features
+        self.constant: Tensor | None = None
+        self.linear: Tensor | None = None
+        self.target: Tensor | None = None
+        self.pull = 0.0
+
+    def add_to(self, gradient: Tensor) -> Tensor:
+        """Adds this layer's share to what has come down to it; in place where it can."""
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        if self.linear is not None and self.constant is not None:
+            rows = _rows(gradient)
+            rows.addmm_(_rows(self.features), self.linear).add_(self.constant)
+        if self.target is not None:
+            gradient.add_(self.features, alpha=self.pull).sub_(self.target, alpha=self.pull)
+        return gradient
+
+
+def _rows(features: Tensor) -> Tensor:
+    """A view `(positions, C)` of a channels_last feature map."""
+    return features[0].permute(1, 2, 0).view(-1, features.shape[1])
+
+
+def _style_slopes(term: StyleTerm, moments: Moments) -> tuple[float, tuple[Tensor, Tensor]]:
+    """A style term and its slopes with respect to `Σf` and `Σffᵀ`."""
+    with torch.enable_grad():
+        first = moments.first.detach().requires_grad_()
+        second = moments.second.detach().requires_grad_()
+        value = term(Moments(moments.count, first, second))
+        slopes = torch.autograd.grad(
+            value, (first, second), allow_unused=True, materialize_grads=True
         )
-        return total, terms
+    return float(value.detach()), (slopes[0], slopes[1])
 
 
 def _unit(value: float) -> float:

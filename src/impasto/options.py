@@ -131,13 +131,13 @@ class Preset(BaseModel):
     values: dict[str, Any]
 
 
-_STYLE = "relu1_1,relu2_1,relu3_1,relu4_1,relu5_1"
+_STYLE = "relu1_1=0.2,relu2_1=0.2,relu3_1=0.2,relu4_1=0.2,relu5_1=0.2"
 _GATYS: dict[str, Any] = {
     "model": "vgg19",
     "pooling": "average",
     "padding": "zero",
     "content_layers": "relu4_2",
-    "style_layers": "relu1_1=0.2,relu2_1=0.2,relu3_1=0.2,relu4_1=0.2,relu5_1=0.2",
+    "style_layers": _STYLE,
     "style_loss": "gram",
     "normalize": False,
     "content_weight": 1.0,
@@ -198,8 +198,8 @@ class StyleOptions(BaseModel):
         default=(), description="Share of each painting in a blend; equal when not given."
     )
     content_weight: Weight = Field(default=1.0, description="Weight α of the content term.")
-    style_weight: Weight = Field(default=1.0, description="Weight β of the style term.")
-    tv_weight: Weight = Field(default=0.0, description="Weight of the smoothness term.")
+    style_weight: Weight = Field(default=8.0, description="Weight β of the style term.")
+    tv_weight: Weight = Field(default=1.0, description="Weight of the smoothness term.")
     tv: Literal["l1", "squared"] = Field(
         default="l1", description="Smoothness: absolute or nine-point squared differences."
     )
@@ -215,7 +215,7 @@ class StyleOptions(BaseModel):
         default=parse_layers(_STYLE), description="Style layers, as LAYER=WEIGHT,…"
     )
     style_loss: Literal["gram", "gram+mean-std", "mean-std", "wasserstein2"] = Field(
-        default="gram", description="What of the painting's features is matched."
+        default="wasserstein2", description="What of the painting's features is matched."
     )
     normalize: bool = Field(
         default=True,
@@ -232,7 +232,7 @@ class StyleOptions(BaseModel):
         default="replicate", description="What the first convolution sees beyond the border."
     )
     start: Literal["content", "recolored", "noise", "style-colors", "image"] = Field(
-        default="content",
+        default="recolored",
         description="Start from the photo, the photo in the painting's colours, noise, noise in "
         "the painting's colours, or a third image (--start-image).",
     )
@@ -244,7 +244,7 @@ class StyleOptions(BaseModel):
         default=False, description="With automatic levels: work at the full size only."
     )
     evaluations: int = Field(
-        default=100,
+        default=60,
         ge=0,
         le=1_000_000,
         description="Evaluations at the full size, with automatic levels.",
@@ -253,7 +253,7 @@ class StyleOptions(BaseModel):
         default="lbfgs", description="L-BFGS over a Laplacian pyramid, L-BFGS over pixels, or Adam."
     )
     history: int = Field(
-        default=50, ge=1, le=1000, description="Pairs of vectors that L-BFGS remembers."
+        default=30, ge=1, le=1000, description="Pairs of vectors that L-BFGS remembers."
     )
     learning_rate: float = Field(
         default=0.03, gt=0, le=10, description="Adam's first step, in units of the value range."

@@ -231,9 +231,13 @@ def stylization(
         pooling=options.pooling,
         rescale=options.rescale,
         padding=options.padding,
+        layers=[
+            *(options.content_layers if options.content_weight > 0 else ()),
+            *(options.style_layers if options.style_weight > 0 else ()),
+        ],
         device=pick_device(options.device),
     )
-    settings["weights_sha256"] = features.weights.sha256
+    settings["weights_sha256"] = features.sha256
     return Stylization(features, photo, paintings, first, options, settings)
 
 
@@ -335,7 +339,7 @@ def feature_maps(
     bitmap = _visible(
         resize_image(bitmap, *fit_within(bitmap.width, bitmap.height, check_side(size)))
     )
-    features = Features(model)
+    features = Features(model, layers=layers)
     with torch.no_grad():
         found = features.extract(_tensor(bitmap), layers)
     maps = {name: found[name][0].contiguous().numpy() for name in found}

@@ -162,6 +162,7 @@ def content_options(layers: str, values: dict[str, Any]) -> StyleOptions:
         {
             "start": "noise",
             "single_level": True,
+            "tv_weight": 0.0,
             **values,
             "content_layers": layers,
             "style_weight": 0.0,
@@ -171,4 +172,13 @@ def content_options(layers: str, values: dict[str, Any]) -> StyleOptions:
 
 def style_options(layers: str, values: dict[str, Any]) -> StyleOptions:
     """Options that rebuild style alone, from noise unless another start is given."""
-    return make_options({"start": "noise", **values, "style_layers": layers, "content_weight": 0.0})
+    return make_options(
+        {
+            "start": "noise",
+            "style_loss": "gram",
+            "tv_weight": 0.0,
+            **values,
+            "style_layers": layers,
+            "content_weight": 0.0,
+        }
+    )
