@@ -1,0 +1,40 @@
+"""Read, resize and write pictures; the only package that touches image files.
+
+Everything a file can hold is turned into one thing, a `Bitmap`: upright, sRGB, float32, with
+straight alpha. What a file is gets decided by its first bytes, never by its name, and only the
+decoder of that format is called: vector formats, documents and everything else are refused before
+any of their contents is interpreted.
+
+Limits:
+    DEFAULT_MAX_PIXELS: most pixels a picture may announce before it is decoded.
+    MAX_SETTINGS_BYTES: longest settings record stored in a picture.
+    encoding.Writer.max_side: longest side each format can hold.
+"""
+
+from impasto.images.bitmap import Bitmap
+from impasto.images.conversion import FLOAT_TOLERANCE
+from impasto.images.encoding import encode_image
+from impasto.images.reading import DEFAULT_MAX_PIXELS, ImageSource, PillowImage, read_image
+from impasto.images.resizing import fit_within, resize_image
+from impasto.images.resolution import CM_PER_INCH, MAX_DPI, MM_PER_INCH, UNKNOWN_DPI
+from impasto.images.settings import MAX_SETTINGS_BYTES
+from impasto.images.writing import check_output, write_image
+
+__all__ = [
+    "CM_PER_INCH",
+    "DEFAULT_MAX_PIXELS",
+    "FLOAT_TOLERANCE",
+    "MAX_DPI",
+    "MAX_SETTINGS_BYTES",
+    "MM_PER_INCH",
+    "UNKNOWN_DPI",
+    "Bitmap",
+    "ImageSource",
+    "PillowImage",
+    "check_output",
+    "encode_image",
+    "fit_within",
+    "read_image",
+    "resize_image",
+    "write_image",
+]

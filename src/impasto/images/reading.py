@@ -1,0 +1,212 @@
+"""Reads a picture from a file, bytes, an array or Pillow, by the decoder of its format alone."""
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import pyvips
+from numpy.typing import NDArray
+
+from impasto.errors import ImageError
+from impasto.images.bitmap import Bitmap
+from impasto.images.conversion import to_bitmap
+from impasto.images.naming import one_line
+from impasto.images.recognition import READ_HINT, SNIFF_BYTES, recognise
+from impasto.images.resolution import dpi_of, plausible_dpi
+from impasto.images.settings import settings_from_xmp
+from impasto.images.vips import blob, detail, set_blob, vips_from_array
+
+DEFAULT_MAX_PIXELS = 200_000_000
+"""Most pixels (width × height) that are decoded unless the caller allows more.
+
+Above the largest phone cameras (200 megapixels is 16320 × 12240 = 199.8 million); such a picture
+takes 2.4 GB as a `Bitmap`, and a decompression bomb cannot take more than that.
+"""
+
+
+@runtime_checkable
+class PillowImage(Protocol):
+    """What of `PIL.Image.Image` is used here; Pillow itself is never imported."""
+
+    info: dict[Any, Any]
+
+    @property
+    def mode(self) -> str: ...  # noqa: D102
+    @property
+    def size(self) -> tuple[int, int]: ...  # noqa: D102
+    @property
+    def convert(self) -> Callable[..., Any]: ...  # noqa: D102
+    @property
+    def getexif(self) -> Callable[[], Any]: ...  # noqa: D102
+
+
+ImageSource: TypeAlias = (
+    str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[Any] | PillowImage | Bitmap
+)
+
+
+def read_image(
+    source: ImageSource, *, max_pixels: int = DEFAULT_MAX_PIXELS, name: str | None = None
+) -> Bitmap:
+    """Decode a picture to upright sRGB.
+
+    EXIF orientation is applied. An embedded ICC profile (RGB, grey or CMYK) is converted to sRGB
+    with relative colorimetric intent and black point compensation; CMYK without a profile is taken
+    as the generic press profile that libvips brings, everything else without one as sRGB. A PNG's
+    gAMA chunk is ignored, as most viewers do. Of an animation or a multi-page file the first frame
+    or page is read. Transparency of every kind becomes straight alpha.
+
+    Args:
+        source: a path; the bytes of a file; a PIL image; a `Bitmap`, returned as it is; or an array
+            of shape `(H, W)` or `(H, W, 1|3|4)` taken as sRGB: bool, uint8 and uint16 use their
+            whole range, floats [0, 1] (an overshoot of up to 0.1 is clipped).
+        max_pixels: most pixels (width × height) to accept; checked before decoding.
+        name: what errors call the picture; by default the path, or the kind of source.
+
+    Raises:
+        ImageError: it is missing, unreadable, damaged, cut short, too large or no picture.
+    """
+    if isinstance(source, Bitmap):
+        return source
+    if isinstance(source, np.ndarray):
+        return _read_array(source, max_pixels, one_line(name or "the array"))
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _read_bytes(bytes(source), max_pixels, one_line(name or "the picture"))
+    if isinstance(source, str | os.PathLike):
+        return _read_file(source, max_pixels, one_line(name or os.fspath(source)))
+    if isinstance(source, PillowImage):
+        return _read_pillow(source, max_pixels, one_line(name or "the PIL image"))
+    raise ImageError(
+        f"{one_line(name or 'the picture')}: cannot be read from a {type(source).__name__}; give a"
+        " path, bytes, a PIL image or a NumPy array"
+    )
+
+
+def _read_file(path: str | os.PathLike[str], max_pixels: int, name: str) -> Bitmap:
+    try:
+        with Path(path).open("rb", buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                # A pipe cannot be rewound after its first bytes have been looked at.
+                return _read_bytes(file.read(), max_pixels, name)
+            title, operation = recognise(file.read(SNIFF_BYTES), name)
+            file.seek(0)
+            # By descriptor, since libvips takes brackets in a file name for loader options.
+            vips_source = pyvips.Source.new_from_descriptor(file.fileno())
+            return _decode(vips_source, title, operation, max_pixels, name)
+    except FileNotFoundError:
+        fault = "no such file; check the path"
+    except IsADirectoryError:
+        fault = "is a folder; name one picture inside it"
+    except PermissionError:
+        fault = "may not be read; check the file's permissions"
+    except (OSError, ValueError) as error:
+        fault = f"cannot be opened ({one_line(str(getattr(error, 'strerror', None) or error))})"
+        fault += "; check the path"
+    raise ImageError(f"{name}: {fault}")
+
+
+def _read_bytes(data: bytes, max_pixels: int, name: str) -> Bitmap:
+    title, operation = recognise(data[:SNIFF_BYTES], name)
+    return _decode(pyvips.Source.new_from_memory(data), title, operation, max_pixels, name)
+
+
+def _check_size(width: int, height: int, max_pixels: int, name: str) -> None:
+    pixels = width * height
+    if pixels == 0:
+        raise ImageError(f"{name}: has no pixels ({width} x {height}); {READ_HINT}")
+    if pixels > max_pixels:
+        raise ImageError(
+            f"{name}: {width} x {height} is {pixels:,} pixels, more than the limit of"
+            f" {max_pixels:,}; shrink it, or raise the limit with --max-pixels {pixels}"
+        )
+
+
+def _decode(
+    source: pyvips.Source, title: str, operation: str, max_pixels: int, name: str
+) -> Bitmap:
+    try:
+        # "error" also refuses a TIFF cut short, which libvips would otherwise fill with grey.
+        image = pyvips.Operation.call(operation, source, access="sequential", fail_on="error")
+        _check_size(image.width, image.height, max_pixels, name)
+        dpi = dpi_of(image)
+        settings = settings_from_xmp(blob(image, "xmp-data"))
+        return replace(to_bitmap(image, name), dpi=dpi, settings=settings)
+    except pyvips.Error as error:
+        raise ImageError(
+            f"{name}: {title} picture is damaged, cut short or of an unsupported kind"
+            f"{detail(error)}; open it in another program and save it again"
+        ) from error
+
+
+def _read_array(array: NDArray[Any], max_pixels: int, name: str) -> Bitmap:
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise ImageError(
+            f"{name}: has the shape {array.shape}; give (height, width) or"
+            " (height, width, 1, 3 or 4 channels)"
+        )
+    _check_size(array.shape[1], array.shape[0], max_pixels, name)
+    if array.dtype.kind == "f":
+        array = array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32, copy=False)
+    elif array.dtype not in (bool, np.uint8, np.uint16):
+        raise ImageError(
+            f"{name}: holds {array.dtype}; give bool, uint8, uint16 or floats in [0, 1]"
+        )
+    return to_bitmap(vips_from_array(array), name)
+
+
+# PIL modes whose samples are taken as they are; the others are converted by PIL.
+_PILLOW_DIRECT = (
+    "L",
+    "LA",
+    "RGB",
+    "RGBA",
+    "CMYK",
+    "1",
+    "F",
+    "I",
+    "I;16",
+    "I;16L",
+    "I;16B",
+    "I;16N",
+)
+_PILLOW_CONVERTED = {"La": "LA", "RGBa": "RGBA", "PA": "RGBA"}
+_ORIENTATION_TAG = 0x0112  # EXIF 2.3, section 4.6.4
+_XMP_KEYS = ("xmp", "XML:com.adobe.xmp")
+
+
+def _read_pillow(image: PillowImage, max_pixels: int, name: str) -> Bitmap:
+    _check_size(*image.size, max_pixels, name)
+    info, mode = image.info, image.mode
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+        if "transparency" in info and mode in ("1", "L", "P", "RGB"):
+            image = image.convert("RGBA")
+        elif mode not in _PILLOW_DIRECT:
+            image = image.convert(_PILLOW_CONVERTED.get(mode, "RGB"))
+        array = np.asarray(image)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ImageError(
+            f"{name}: PIL cannot decode it ({one_line(str(error))}); open the file in another"
+            " program and save it again"
+        ) from error
+    if array.dtype.kind == "i":
+        if array.min() >= 0 and array.max() <= 65535:
+            array = array.astype(np.uint16)
+        else:
+            raise ImageError(f"{name}: holds integers outside 0 to 65535; rescale them")
+    vips_image = vips_from_array(array.astype(array.dtype.newbyteorder("=")), cmyk=mode == "CMYK")
+    profile, dpi = info.get("icc_profile"), info.get("dpi")
+    if isinstance(profile, bytes):
+        set_blob(vips_image, "icc-profile-data", profile)
+    if orientation in range(2, 9):
+        vips_image.set_type(pyvips.GValue.gint_type, "orientation", int(orientation))
+    xmp = next((info[key] for key in _XMP_KEYS if key in info), None)
+    return replace(
+        to_bitmap(vips_image, name),
+        dpi=plausible_dpi(float(dpi[0])) if dpi else None,
+        settings=settings_from_xmp(xmp.encode() if isinstance(xmp, str) else xmp),
+    )

@@ -1,0 +1,152 @@
+"""Puts a picture into a file: whole or not at all, and never over another one unasked."""
+
+import errno
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from impasto.errors import OutputError
+from impasto.images.bitmap import Bitmap
+from impasto.images.encoding import WRITERS, Writer, can_write, check_bits, encode, known_writer
+from impasto.images.naming import one_line
+
+
+def write_image(
+    bitmap: Bitmap,
+    path: str | os.PathLike[str],
+    *,
+    bits: Literal[8, 16] | None = None,
+    quality: int = 92,
+    overwrite: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    dpi: float | None = None,
+) -> None:
+    """Write a picture; the extension of `path` chooses the format.
+
+    An sRGB ICC profile is embedded. The file appears whole or not at all, with the permissions of
+    the user's umask, and the same input gives the same bytes.
+
+    Args:
+        bitmap: the picture; values outside [0, 1] are clipped. JPEG, which holds no transparency,
+            shows it on white.
+        path: .png, .jpg, .jpeg, .webp, .tif, .tiff, .avif; .heic and .jxl where the installed
+            libvips writes them.
+        bits: bits per channel; 16 for PNG and TIFF only. None: those of `bitmap` where the format
+            holds them, else 8.
+        quality: 1 to 100, for JPEG, WebP, AVIF, HEIC and JPEG XL; PNG and TIFF lose nothing.
+        overwrite: replace a file that exists.
+        settings: record to store in the picture, which `read_image` returns as `Bitmap.settings`;
+            must be JSON. None: that of `bitmap`.
+        dpi: print resolution in pixels per inch. None: that of `bitmap`.
+
+    Raises:
+        OptionError: bits, quality, dpi or settings cannot be used.
+        OutputError: the file exists, its folder does not or may not be written, the extension is
+            unknown, the picture is too large for the format, or the disk is full.
+    """
+    check_output(path, bits=bits, overwrite=overwrite)
+    data = encode(
+        bitmap, _writer_for(path), bits, quality, settings, dpi, one_line(os.fspath(path))
+    )
+    _write_whole(path, data, overwrite)
+
+
+def check_output(
+    path: str | os.PathLike[str], *, bits: Literal[8, 16] | None = None, overwrite: bool = False
+) -> None:
+    """Raise what `write_image` would raise for this path, before hours are spent on the picture.
+
+    Raises:
+        OptionError: the format does not hold `bits`.
+        OutputError: the file exists, its folder does not or may not be written, or the extension
+            is unknown.
+    """
+    writer, name = _writer_for(path), one_line(os.fspath(path))
+    check_bits(writer, bits)
+    target = Path(path)
+    try:
+        if target.is_dir():
+            raise OutputError(f"{name}: is a folder; name a file inside it")
+        if not overwrite and (target.exists() or target.is_symlink()):
+            raise _exists_error(name)
+    except (OSError, ValueError) as error:
+        raise _output_error(name, error) from error
+    folder = Path(os.path.realpath(path)).parent
+    shown = one_line(str(folder))
+    if not folder.is_dir():
+        raise OutputError(f"{name}: the folder {shown} does not exist; create it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{name}: the folder {shown} may not be written; choose another one")
+
+
+def _writer_for(path: str | os.PathLike[str]) -> Writer:
+    extension = Path(path).suffix
+    writer = known_writer(extension)
+    if writer is None:
+        fault = (
+            f"{one_line(extension)} files cannot be written" if extension else "has no extension"
+        )
+        known = (e for w in WRITERS.values() if can_write(w) for e in w.extensions)
+        raise OutputError(f"{one_line(os.fspath(path))}: {fault}; use one of {', '.join(known)}")
+    return writer
+
+
+def _write_whole(path: str | os.PathLike[str], data: bytes, overwrite: bool) -> None:
+    """Write through a temporary file in the same folder, so that no half file ever has the name."""
+    name = one_line(os.fspath(path))
+    # A link stays a link: what it points to is replaced.
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".impasto-{secrets.token_hex(8)}.part")
+    try:
+        try:
+            # Mode x, unlike mkstemp, gives the file the permissions of the user's umask.
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            if overwrite:
+                temporary.replace(target)
+            else:
+                _move_to_free_name(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise _exists_error(name) from error
+    except OSError as error:
+        raise _output_error(name, error) from error
+
+
+def _move_to_free_name(temporary: Path, target: Path) -> None:
+    try:
+        # Unlike a rename, linking fails if another program has just created the file.
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        # File systems without hard links (FAT, some network shares).
+        if target.exists():
+            raise FileExistsError(target) from None
+        temporary.replace(target)
+
+
+def _exists_error(name: str) -> OutputError:
+    return OutputError(f"{name}: exists already; choose another name, or use --overwrite")
+
+
+def _output_error(name: str, error: OSError | ValueError) -> OutputError:
+    code = error.errno if isinstance(error, OSError) else None
+    fault = {
+        errno.ENOSPC: "the disk is full; free some space",
+        errno.EDQUOT: "the disk quota is used up; free some space",
+        errno.EACCES: "its folder may not be written; choose another one",
+        errno.EPERM: "its folder may not be written; choose another one",
+        errno.EROFS: "its disk is read-only; choose another one",
+        errno.ENOENT: "its folder does not exist; create it first",
+        errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    }.get(code or 0)
+    if fault is None:
+        reason = one_line(str(getattr(error, "strerror", None) or error))
+        fault = f"cannot be written ({reason}); choose another name or folder"
+    return OutputError(f"{name}: {fault}")
