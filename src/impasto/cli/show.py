@@ -60,7 +60,11 @@ def presets(*, json: _Json = False) -> None:
         print(f"{name}: {preset.title}\n  {preset.citation}")
         dumped = StyleOptions(preset=name).model_dump(mode="json")  # pyright: ignore
         for option in preset.values:
-            print(f"    --{option.replace('_', '-')} {dumped[option]}")
+            flag, value = option.replace("_", "-"), dumped[option]
+            if isinstance(value, bool):
+                print(f"    --{flag}" if value else f"    --no-{flag}")
+            else:
+                print(f"    --{flag} {value}")
 
 
 def model(
@@ -79,7 +83,8 @@ def model(
 
     Args:
         name: vgg16 or vgg19; with --picture also MODEL:VARIANT.
-        picture: Draw the strongest feature maps that this picture causes, into --output.
+        picture: Draw the strongest feature maps that this picture causes, into --output; a file,
+            sample:NAME or style:NAME.
         layers: Layers to draw.
         maps: Feature maps to draw of each layer.
         size: Long side to which the picture is brought, px.

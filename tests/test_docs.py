@@ -1,0 +1,252 @@
+"""The documentation says what is so."""
+
+import re
+import shlex
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic.fields import FieldInfo
+
+from impasto.cli import app, main
+from impasto.cli.flags import given
+from impasto.options import PRESETS, StyleOptions, make_options
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+HOW = DOCS / "how-it-works.md"
+OPTIONS = DOCS / "options.md"
+MAKE_PICTURES = DOCS / "make_pictures.sh"
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+)\)|src=\"([^\"]+)\"")
+PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)]+)\)")
+
+
+def relative(path: Path) -> str:
+    """A path as a person would write it, counted from the repository's root."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def commands_in(text: str) -> list[str]:
+    """Every `impasto …` command line of a text, with continued lines joined."""
+    joined = re.sub(r"\\\n\s*", " ", text)
+    found = re.findall(r"^(?:\$ )?(?:\./)?(?:scripts/)?(impasto .*)$", joined, re.MULTILINE)
+    return [line.strip() for line in found]
+
+
+def fenced_commands(page: Path) -> list[str]:
+    """The command lines in a page's code blocks."""
+    blocks = FENCE.findall(page.read_text(encoding="utf-8"))
+    return [line for _, body in blocks for line in commands_in(body)]
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that GitHub gives a page's headings."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links(page: Path) -> list[str]:
+    """Where a page's links and pictures lead, code blocks left out."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    return [one or other for one, other in LINK.findall(text)]
+
+
+@cache
+def options_table() -> dict[str, list[str]]:
+    """Option → the cells of its row in the page of options: default, range, what it does."""
+    rows = {}
+    for line in OPTIONS.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if match := re.fullmatch(r"`--([a-z-]+)`(?:, `-\w`)?", cells[0]):
+            rows[match[1]] = cells[1:]
+    return rows
+
+
+def expected_range(info: FieldInfo) -> str | None:
+    """The range of a number or the choices of a word, as the page writes it; `None`: in words."""
+    annotation: Any = info.annotation
+    if annotation is bool:
+        return "on or off"
+    members = get_args(annotation)
+    if members and all(isinstance(member, str) for member in members):
+        return ", ".join(f"`{member}`" for member in members)
+    bounds = {type(mark): mark for mark in info.metadata}
+    if Gt in bounds:
+        low = f"above {bounds[Gt].gt}"
+    elif Ge in bounds:
+        low = f"{bounds[Ge].ge}"
+    else:
+        return None
+    if Le in bounds:
+        high = f"{float(bounds[Le].le):.0e}".replace("e+", "e")
+        high = high if bounds[Le].le > 1e9 else f"{bounds[Le].le}"
+        return f"{low} to {high}"
+    if Lt in bounds:
+        high = "2⁶³ − 1" if bounds[Lt].lt == 2**63 else f"below {bounds[Lt].lt}"
+        return f"{low} to {high}"
+    return low
+
+
+@pytest.mark.parametrize("name", StyleOptions.model_fields)
+def test_every_option_is_explained(name: str) -> None:
+    """Each option has a row whose default and range are those that the model really has."""
+    flag = name.replace("_", "-")
+    assert flag in options_table(), f"docs/options.md has no row for `--{flag}`"
+    default, limits, words = options_table()[flag]
+    info = StyleOptions.model_fields[name]
+    value = StyleOptions().model_dump()[name]
+    if value is None or value == ():
+        assert "`" not in default, f"--{flag}: not set by default, the page says {default}"
+    else:
+        given_by_hand = make_options({name: default.strip("`")}).model_dump()[name]
+        assert given_by_hand == value, f"--{flag}: the default is {value}, the page says {default}"
+    expected = expected_range(info)
+    assert expected is None or limits == expected, f"--{flag}: allowed is {expected}"
+    assert len(words) > 20
+
+
+def test_no_row_explains_an_option_that_is_gone() -> None:
+    """The page of options names no flag that `stylize` does not have."""
+    from impasto.cli.running import Output
+
+    known = {*StyleOptions.model_fields, *(f.name for f in fields(Output))}
+    known |= {"start_image", "max_pixels"}
+    assert {flag.replace("-", "_") for flag in options_table()} == known
+
+
+def test_presets_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """The list of presets in the docs is what `impasto presets` prints."""
+    assert main(["presets"]) == 0
+    printed = capsys.readouterr().out
+    assert f"$ impasto presets\n{printed}" in OPTIONS.read_text(encoding="utf-8")
+    assert all(f"`{name}`" in HOW.read_text(encoding="utf-8") for name in PRESETS)
+
+
+@pytest.mark.parametrize("network", ["vgg16", "vgg19"])
+def test_layer_tables_are_shown_as_they_are(
+    network: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The layer tables in the docs are what `impasto model` prints."""
+    assert main(["model", network]) == 0
+    printed = capsys.readouterr().out
+    assert f"$ impasto model {network}\n{printed}" in HOW.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every picture and every link within the project exists, headings included."""
+    for link in links(page):
+        if re.match(r"[a-z]+:", link):
+            continue
+        target, _, anchor = unquote(link).partition("#")
+        file = (page.parent / target).resolve() if target else page
+        assert file.exists(), f"{relative(page)}: {link} does not exist"
+        if anchor and file.suffix == ".md":
+            assert anchor in anchors(file), f"{relative(page)}: {link} has no such heading"
+
+
+COMMANDS = [
+    (relative(page), line)
+    for page in [*PAGES, MAKE_PICTURES]
+    for line in (
+        fenced_commands(page) if page.suffix == ".md" else commands_in(page.read_text("utf-8"))
+    )
+]
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_commands_parse(page: str, line: str) -> None:
+    """Every command line in the docs is one that the command line accepts, option values too."""
+    words = shlex.split(line, comments=True)[1:]
+    if not words or words == ["--help"]:
+        return
+    command, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
+    assert callable(command)
+    if "options" in bound.arguments:
+        make_options(given(bound.arguments["options"]))
+
+
+def test_commands_were_found() -> None:
+    """The search for command lines does find those of the page that explains everything."""
+    assert sum(page == relative(HOW) for page, _ in COMMANDS) >= 10
+
+
+def test_pictures_are_made_by_the_commands_beneath_them() -> None:
+    """The script that remakes the pictures runs the page's own commands, in the page's order, and
+    keeps every picture that the page shows and no other."""
+    script = MAKE_PICTURES.read_text(encoding="utf-8")
+    made = commands_in(script)
+    shown = [line for line in fenced_commands(HOW) if re.search(r" --output \S+\.png$", line)]
+    assert made == list(dict.fromkeys(shown))
+    folder = DOCS / "pictures" / "how-it-works"
+    on_page = {
+        (HOW.parent / target).resolve()
+        for _, target in PICTURE.findall(HOW.read_text(encoding="utf-8"))
+        if target.startswith("pictures/")
+    }
+    assert on_page == set(folder.iterdir())
+    kept = set(re.findall(r"^\s*keep \S+ \"?([\w$-]+\.jpg)", script, re.MULTILINE))
+    assert {re.sub(r"\d{6}", "$number", path.name) for path in on_page} == kept
+
+
+def test_pictures_are_small_and_private() -> None:
+    """No picture of the docs weighs down a clone or carries metadata of the machine it was made
+    on."""
+    from PIL import Image
+
+    files = list((DOCS / "pictures" / "how-it-works").iterdir())
+    assert sum(path.stat().st_size for path in files) < 1_500_000
+    for path in files:
+        assert path.stat().st_size <= 150_000, f"{relative(path)} is too large"
+        with Image.open(path) as picture:
+            assert not picture.getexif()
+
+
+def test_pictures_are_described() -> None:
+    """Every picture of the docs has words for those who cannot see it."""
+    for page in PAGES:
+        for words, target in PICTURE.findall(page.read_text(encoding="utf-8")):
+            assert words.strip(), f"{relative(page)}: {target} has no description"
+
+
+def test_worked_example_of_the_gram_matrix() -> None:
+    """The numbers of the worked example are those that NumPy finds."""
+    text = HOW.read_text(encoding="utf-8")
+    rows = re.findall(r"^(?:yellow|round ) = ([\d ]+)$", text, re.MULTILINE)
+    first, second = (
+        np.array([[float(n) for n in row.split()] for row in rows[i : i + 2]]) for i in (0, 2)
+    )
+    gram, wanted = (f @ f.T / f.shape[1] for f in (first, second))
+    assert f"/ 4 = {gram[0, 0]}\n" in text
+    assert f"/ 4 = {gram[0, 1]}\n" in text
+    assert f"/ 4 = {gram[1, 1]}\n" in text
+    assert np.array_equal(wanted, np.full((2, 2), 2.0))
+    assert f"/ 4 = {np.square(gram - wanted).mean()}\n" in text
+
+
+def test_keras_names_in_the_table() -> None:
+    """The table of layer names pairs each paper name with Keras' name for the same tensor, and
+    with its place in torchvision's VGG19."""
+    from impasto.features import layers_of
+
+    places, place, block = {}, 0, "1"
+    for layer in layers_of("vgg19"):
+        if layer.name[4] != block:
+            block, place = layer.name[4], place + 1
+        places[layer.name] = (layer.keras, place + 1)
+        place += 2
+    rows = re.findall(
+        r"^\| `(relu\d_\d)` \| `(\w+)` \| `features\[(\d+)\]`", HOW.read_text("utf-8"), re.MULTILINE
+    )
+    assert len(rows) == 7
+    for name, keras, index in rows:
+        assert places[name] == (keras, int(index))
