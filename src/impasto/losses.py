@@ -104,18 +104,18 @@ def wasserstein2_loss(target: Moments) -> StyleTerm:
     `(|μ − μ′|² + tr(Σ + Σ′ − 2 (Σ′^½ Σ Σ′^½)^½)) / C` (Dowson & Landau 1982; Olkin & Pukelsheim
     1982). Computed in float64, because the trace is a small difference of large numbers.
     """
-    wanted = target.to(torch.float64)
+    wanted = target.exact()
     mean, covariance = wanted.mean, wanted.covariance
     values, vectors = torch.linalg.eigh(covariance)
     root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
     trace = covariance.trace()
 
     def term(moments: Moments) -> Tensor:
-        exact = moments.to(torch.float64)
+        exact = moments.exact()
         cov = exact.covariance
         distance = (exact.mean - mean).square().sum() + cov.trace() + trace
         distance = distance - 2 * _RootTrace.apply(cov, root)
-        return (distance / mean.shape[0]).to(moments.first.dtype)
+        return (distance / mean.shape[0]).to(moments.first)
 
     return term
 

@@ -62,9 +62,11 @@ class Moments:
         """The same numbers, cut from the graph."""
         return Moments(self.count.detach(), self.first.detach(), self.second.detach())
 
-    def to(self, dtype: torch.dtype) -> Moments:
-        """The same moments in another precision."""
-        return Moments(self.count.to(dtype), self.first.to(dtype), self.second.to(dtype))
+    def exact(self) -> Moments:
+        """The same moments in float64, on the CPU where their device knows no float64 (MPS)."""
+        device = "cpu" if self.first.device.type == "mps" else self.first.device
+        parts = (self.count, self.first, self.second)
+        return Moments(*(part.to(device, torch.float64) for part in parts))
 
 
 def moments_of(features: Tensor, weight: Tensor | None = None) -> Moments:

@@ -263,6 +263,7 @@ class _Clock:
         ]
         self._levels, self._began, self._limit = levels, began, limit
         self._level, self._entered, self._last = 0, began, 0.0
+        self._warm = began
 
     def enter(self, level: int) -> None:
         self._level, self._entered, self._last = level, time.monotonic(), 0.0
@@ -279,7 +280,12 @@ class _Clock:
 
     def remaining(self, evaluation: int) -> float:
         now = time.monotonic()
-        per_evaluation = (now - self._entered) / max(1, evaluation)
+        if evaluation <= 1:
+            # The first evaluation at a size is slow: memory is new, kernels are chosen.
+            self._warm = now
+            per_evaluation = now - self._entered
+        else:
+            per_evaluation = (now - self._warm) / (evaluation - 1)
         left = max(0, self._levels[self._level].evaluations - evaluation) * per_evaluation
         left += sum(self._work[self._level + 1 :]) * per_evaluation / self._pixels[self._level]
         if self._limit is not None:

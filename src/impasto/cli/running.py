@@ -288,7 +288,9 @@ class _Bar:
 
     def show(self, progress: Progress) -> None:
         if self._plain:
-            if progress.level != self._level:
+            # The first evaluation of a level says little about the time of the others.
+            planned = progress.levels[progress.level].evaluations
+            if progress.level != self._level and progress.evaluation >= min(3, planned):
                 self._level = progress.level
                 print(
                     f"level {progress.level + 1} of {len(progress.levels)}: "

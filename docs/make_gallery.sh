@@ -1,0 +1,25 @@
+#!/bin/sh
+# Makes every picture of docs/gallery.md and the README with the project's own commands.
+# A picture that is there already is kept; delete it to have it made again.
+set -eu
+cd "$(dirname "$0")/.."
+out=docs/pictures/gallery
+mkdir -p "$out" docs/pictures/styles
+
+while read -r photo style; do
+    file="$out/$photo-$style.jpg"
+    [ -e "$file" ] || ./scripts/impasto stylize "sample:$photo" "style:$style" -o "$file" --quality 88
+    file="docs/pictures/styles/$style.jpg"
+    [ -e "$file" ] || ./scripts/impasto styles draw "$style" --size 384 -o "$file"
+done <<PAIRS
+cat night-sky
+coffee stained-glass
+rocket water-garden
+astronaut mosaic
+cat linocut
+rocket night-sky
+coffee harvest
+astronaut watercolor
+cat ink-wash
+rocket marbling
+PAIRS
