@@ -35,24 +35,24 @@ cd "$work"
 impasto styles draw night-sky --size 256 --output night-sky.png
 keep night-sky.png night-sky.jpg 256 88
 
-impasto stylize sample:cat style:night-sky --preset gatys --style-weight 1e-5 --size 256 --evaluations 100 --plot loss.png --output repainted.png
+impasto stylize sample:cat style:night-sky --preset gatys --size 256 --evaluations 100 --plot loss.png --output repainted.png
 keep repainted.png repainted.jpg 256 88
 keep loss.png loss.jpg 1100 85
 
 impasto model vgg19 --picture sample:cat --layers relu1_1,relu3_1,relu5_1 --maps 9 --output feature-maps.png
 keep feature-maps.png feature-maps.jpg 1100 85
 
-impasto stylize sample:cat style:night-sky --preset gatys --style-weight 1e-4 --size 256 --evaluations 100 --pooling max --output max-pooling.png
+impasto stylize sample:cat style:night-sky --preset gatys --size 256 --evaluations 100 --pooling max --output max-pooling.png
 keep max-pooling.png max-pooling.jpg 256 88
 
-impasto stylize sample:cat style:night-sky --preset gatys --style-weight 1e-5 --size 256 --evaluations 100 --start noise --snapshots forming --output from-noise.png
+impasto stylize sample:cat style:night-sky --preset gatys --size 256 --evaluations 100 --start noise --snapshots forming --output from-noise.png
 keep from-noise.png from-noise.jpg 256 88
 for number in 000001 000011 000031 000091; do
   keep "forming/$number.png" "forming-$number.jpg" 256 88
 done
 
 impasto styles draw mosaic --size 256 --output mosaic.png
-impasto stylize sample:cat style:night-sky --preset gatys --style-weight 1e-5 --size 256 --evaluations 100 --start-image mosaic.png --output from-mosaic.png
+impasto stylize sample:cat style:night-sky --preset gatys --size 256 --evaluations 100 --start-image mosaic.png --output from-mosaic.png
 keep from-mosaic.png from-mosaic.jpg 256 88
 
 impasto reconstruct figure sample:cat style:night-sky --size 160 --evaluations 80 --output reconstructions.png

@@ -141,7 +141,7 @@ _GATYS: dict[str, Any] = {
     "style_loss": "gram",
     "normalize": False,
     "content_weight": 1.0,
-    "style_weight": 1e-3,
+    "style_weight": 1e-4,
     "tv_weight": 0.0,
     "start": "content",
     "levels": "",
@@ -173,6 +173,7 @@ PRESETS: dict[str, Preset] = {
         values={
             **_GATYS,
             "pooling": "max",
+            "style_weight": 1e-6,
             "content_layers": "block5_conv2",
             "style_layers": "block1_conv1=0.2,block2_conv1=0.2,block3_conv1=0.2,"
             "block4_conv1=0.2,block5_conv1=0.2",

@@ -66,7 +66,7 @@ def plot_losses(rows: Sequence[Mapping[str, Any]], path: Path, *, overwrite: boo
             size = f" {row['width']} × {row['height']}"
             axes.text(row["evaluation"] - 0.5, top, size, fontsize=8, va="bottom", color="#666666")
     axes.set_xlabel("evaluation")
-    axes.set_ylabel("loss and its terms, unweighted")
+    axes.set_ylabel("loss (weighted sum) and its terms (without weights)")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     _save(figure, path, overwrite)

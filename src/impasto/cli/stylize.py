@@ -26,7 +26,7 @@ def stylize(
     styles: Annotated[list[str], Parameter(negative="")],
     /,
     *,
-    start_image: Path | None = None,
+    start_image: str | None = None,
     max_pixels: int = 200_000_000,
     output: Output = _DEFAULT_OUTPUT,
     options: Flags = _NO_FLAGS,
@@ -52,7 +52,8 @@ def stylize(
     if path is None:
         stems = "-".join(Path(name.partition(":")[2] or name).stem for name in (content, *styles))
         folder = Path.cwd() if is_built_in(content) else Path(content).parent
-        path = free_name(folder, stems[:120])
+        # File systems count bytes: 255 of them, some of which the number and extension need.
+        path = free_name(folder, stems.encode(errors="ignore")[:200].decode(errors="ignore"))
     run = stylization(content, styles, chosen, start=start_image, max_pixels=max_pixels)
     return carry_out(run, path, output)
 
