@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import math
 import signal
 import sys
 import threading
@@ -33,8 +34,7 @@ class Output:
     """Where results go and what is shown meanwhile."""
 
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None
-    """The picture to write; its format follows from the extension. By default a name beside the
-    photo that is not taken yet."""
+    """The picture to write, in its extension's format; by default a free name by the photo."""
     overwrite: Annotated[bool, Parameter(negative="")] = False
     """Replace files that exist."""
     bits: int | None = None
@@ -173,13 +173,18 @@ def trace_row(progress: Progress) -> dict[str, Any]:
         "height": progress.height,
         "evaluation": progress.done,
         "elapsed_s": round(progress.elapsed, 4),
-        "loss": progress.terms.loss,
-        "content": progress.terms.content,
-        "style": progress.terms.style,
-        "tv": progress.terms.tv,
+        "loss": _number(progress.terms.loss),
+        "content": _number(progress.terms.content),
+        "style": _number(progress.terms.style),
+        "tv": _number(progress.terms.tv),
         "best_loss": progress.best_loss,
-        "layers": progress.terms.layers,
+        "layers": {name: _number(value) for name, value in progress.terms.layers.items()},
     }
+
+
+def _number(value: float) -> float | None:
+    """JSON knows neither NaN nor infinity."""
+    return value if math.isfinite(value) else None
 
 
 def _bits(output: Output) -> Any:
