@@ -490,15 +490,13 @@ def test_a_real_run_repaints_a_photo(tmp_path: Path) -> None:
 
     The photo stays recognisable: its large forms correlate with the result.
     """
-    values = {
-        **{"size": 128, "evaluations": 30, "single_level": True, "start": "content"},
-        **{"content_weight": 1.0, "style_weight": 4.0, "tv_weight": 0.0, "style_loss": "gram"},
-    }
+    course = {"size": 128, "evaluations": 30, "single_level": True, "start": "content"}
+    losses_of = {"content_weight": 1.0, "style_weight": 4.0, "style_loss": "gram", "tv_weight": 0.0}
     losses: list[float] = []
     picture = stylize(
         "sample:cat",
         "style:mosaic",
-        make_options(values),
+        make_options({**course, **losses_of}),
         on_progress=lambda step: losses.append(step.terms.loss),
     )
     assert len(losses) == 30
