@@ -142,7 +142,7 @@ def plain_torch(
     [
         ("max", True, lambda x: torch.nn.functional.max_pool2d(x, 2)),
         ("average", False, lambda x: torch.nn.functional.avg_pool2d(x, 2)),
-        ("average", True, lambda x: 2 * torch.nn.functional.avg_pool2d(x, 2)),
+        ("average", True, lambda x: 1.4 * torch.nn.functional.avg_pool2d(x, 2)),
         ("l2", False, lambda x: torch.nn.functional.lp_pool2d(x, 2, 2) / 2),
         ("l2", True, lambda x: 1.3 * torch.nn.functional.lp_pool2d(x, 2, 2) / 2),
     ],
@@ -157,13 +157,14 @@ def test_every_pooling_matches_plain_torch(
     assert_layers_agree(features.extract(picture.float(), names), theirs, names)
 
 
-def test_rescaling_keeps_the_scale_of_deep_activations() -> None:
-    """On a photo, rescaled L2 pooling leaves the deepest activations as large as max pooling."""
+@pytest.mark.parametrize("pooling", ["average", "l2"])
+def test_rescaling_keeps_the_scale_of_deep_activations(pooling: str) -> None:
+    """On a photo, a rescaled pooling leaves the deepest activations as large as max pooling."""
     photo = resize_image(read_image(sample_path("coffee")), 128, 96)
     picture = torch.from_numpy(np.ascontiguousarray(photo.pixels))[None]
     size = []
-    for pooling, rescale in [("max", True), ("l2", True), ("l2", False)]:
-        features = Features("vgg19", pooling=pooling, rescale=rescale)
+    for kind, rescale in [("max", True), (pooling, True), (pooling, False)]:
+        features = Features("vgg19", pooling=kind, rescale=rescale)
         found = features.extract(picture, ["relu5_1"])["relu5_1"]
         size.append(float(found.square().mean().sqrt()))
     assert 0.7 < size[1] / size[0] < 1.4
@@ -294,6 +295,44 @@ def test_nothing_deeper_than_needed_is_run(
     monkeypatch.setattr(torch.nn.functional, "conv2d", counted)
     features.extract(torch.rand(1, 3, 16, 16), wanted)
     assert len(calls) == expected
+
+
+def test_deeper_layers_need_not_be_there() -> None:
+    """A network told which layers it will be asked for takes nothing of the deeper ones."""
+    weights = narrow_weights()
+    picture = random_picture(12, 9)
+    whole = Features(weights, dtype=torch.float64).extract(picture, ["relu1_2", "relu2_1"])
+    for name in list(weights.tensors):
+        if name >= "conv2_2":
+            del weights.tensors[name]
+    part = Features(weights, layers=["block2_conv1", "relu1_2"], dtype=torch.float64)
+    found = part.extract(picture, ["relu1_2", "relu2_1"])
+    assert all(torch.equal(found[name], whole[name]) for name in whole)
+    with pytest.raises(OptionError, match="no such layer"):
+        Features(weights, layers=["relu9_1"])
+
+
+def test_maxima_that_are_tied_have_torchs_gradient() -> None:
+    """On flat colour, where all of a pooling's inputs are maxima, the gradient is torch's own."""
+    weights = narrow_weights()
+    names = VGG19[:9]
+    flat = torch.full((1, 3, 13, 18), 0.6, dtype=torch.float64)
+    gradients = []
+    x = flat.clone().requires_grad_()
+    features = Features(weights, padding="zero", dtype=torch.float64)
+    (gradient,) = torch.autograd.grad(features.extract(x, names)["relu4_1"].sum(), x)
+    gradients.append(gradient)
+    x = flat.clone().requires_grad_()
+    seen = features.preprocess(x)
+    for name in names:
+        if name in ("relu2_1", "relu3_1", "relu4_1"):
+            seen = torch.nn.functional.max_pool2d(seen, 2)
+        kernel, bias = (weights.tensors[f"conv{name[4:]}.{part}"] for part in ("weight", "bias"))
+        seen = torch.nn.functional.conv2d(seen, kernel, bias, padding=1).relu()
+    (gradient,) = torch.autograd.grad(seen.sum(), x)
+    gradients.append(gradient)
+    assert bool(gradients[0].any())
+    torch.testing.assert_close(gradients[0], gradients[1])
 
 
 def always_active(architecture: str) -> Features:

@@ -244,7 +244,7 @@ def test_without_content_and_style_only_smoothness_is_left(
     """With both weights 0 the network is not run; without smoothness too, the gradient is 0."""
     features = Features(narrow_weights(), dtype=torch.float64)
     objective, _ = prepare(features, content_weight=0.0, style_weight=0.0, tv_weight=2.0)
-    monkeypatch.setattr(features, "extract", None)
+    monkeypatch.setattr(torch.nn.functional, "conv2d", None)
     picture = random_picture(10, 12, seed=15)
     terms, gradient = objective.evaluate(picture)
     assert terms.loss == pytest.approx(2 * float(TV_LOSSES["l1"](picture)))
@@ -273,6 +273,16 @@ def test_targets_without_activation_do_no_harm(style_loss: str) -> None:
     terms, gradient = objective.evaluate(random_picture(10, 12, seed=16))
     assert np.isfinite(terms.loss)
     assert bool(torch.isfinite(gradient).all())
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (2, 17)])
+@pytest.mark.parametrize("style_loss", STYLE_LOSSES)
+def test_thin_pictures_have_the_right_gradient(size: tuple[int, int], style_loss: str) -> None:
+    """Pictures of a pixel, a row or a column are matched like any other."""
+    features = Features(narrow_weights(), dtype=torch.float64)
+    objective, _ = prepare(features, size=size, style_loss=style_loss, tv_weight=1.0)
+    picture = random_picture(*size, seed=18)
+    assert_gradient_is_right(objective, picture, step=1e-5, checks=8, tolerance=2e-3)
 
 
 def test_evaluating_leaves_the_picture_alone() -> None:
