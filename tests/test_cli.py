@@ -490,7 +490,7 @@ BAD: list[tuple[list[str], int]] = [
     ([*PAIR, "--bits", "16", "--output", "out.jpg"], 2),
     ([*PAIR, "--quality", "0"], 2),
     ([*PAIR, "--every", "0"], 2),
-    ([*PAIR, "--output", "out.gif"], 1),
+    ([*PAIR, "--output", "out.gif"], 2),
     ([*PAIR, "--output", "out"], 1),
     ([*PAIR, "--output", "no/such/folder/out.png"], 1),
     ([*PAIR, "--output", "photo.png"], 1),

@@ -189,7 +189,7 @@ class _Seed:
             rows = _rows(gradient)
             rows.addmm_(_rows(self.features), self.linear).add_(self.constant)
         if self.target is not None:
-            gradient.add_(self.features, alpha=self.pull).sub_(self.target, alpha=self.pull)
+            gradient.add_(self.features - self.target, alpha=self.pull)
         return gradient
 
 

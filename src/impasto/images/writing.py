@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from impasto.errors import OutputError
+from impasto.errors import OptionError, OutputError
 from impasto.images.bitmap import Bitmap
 from impasto.images.encoding import WRITERS, Writer, can_write, check_bits, encode, known_writer
 from impasto.images.naming import one_line
@@ -42,9 +42,9 @@ def write_image(
         dpi: print resolution in pixels per inch. None: that of `bitmap`.
 
     Raises:
-        OptionError: bits, quality, dpi or settings cannot be used.
-        OutputError: the file exists, its folder does not or may not be written, the extension is
-            unknown, the picture is too large for the format, or the disk is full.
+        OptionError: the extension is unknown, or bits, quality, dpi or settings cannot be used.
+        OutputError: the file exists, its folder does not or may not be written, the picture is too
+            large for the format, or the disk is full.
     """
     check_output(path, bits=bits, overwrite=overwrite)
     data = encode(
@@ -59,9 +59,8 @@ def check_output(
     """Raise what `write_image` would raise for this path, before hours are spent on the picture.
 
     Raises:
-        OptionError: the format does not hold `bits`.
-        OutputError: the file exists, its folder does not or may not be written, or the extension
-            is unknown.
+        OptionError: the extension is unknown, or its format does not hold `bits`.
+        OutputError: the file exists, or its folder does not or may not be written.
     """
     writer, name = _writer_for(path), one_line(os.fspath(path))
     check_bits(writer, bits)
@@ -89,7 +88,7 @@ def _writer_for(path: str | os.PathLike[str]) -> Writer:
             f"{one_line(extension)} files cannot be written" if extension else "has no extension"
         )
         known = (e for w in WRITERS.values() if can_write(w) for e in w.extensions)
-        raise OutputError(f"{one_line(os.fspath(path))}: {fault}; use one of {', '.join(known)}")
+        raise OptionError(f"{one_line(os.fspath(path))}: {fault}; use one of {', '.join(known)}")
     return writer
 
 
