@@ -240,6 +240,21 @@ def test_lbfgs_takes_the_first_step_asked_for() -> None:
         assert moved @ gradient < 0
 
 
+@pytest.mark.parametrize("exponent", [-40, 40])
+def test_lbfgs_does_not_mind_the_unit_of_the_loss(exponent: int) -> None:
+    """Only the ratio of the weights matters: a loss times 2^±40 is searched at the same points."""
+    start, center = np.full(SIZE, 0.5), np.random.default_rng(12).uniform(0, 1, SIZE)
+    plain, factor = quadratic(11, center), 2.0**exponent
+
+    def scaled(x: Array) -> tuple[float, Array]:
+        loss, gradient = plain(x)
+        return factor * loss, factor * gradient
+
+    ours, theirs = (drive(Lbfgs(picture(start)), function, 25) for function in (scaled, plain))
+    for (point, _), (expected, _) in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(point, expected, atol=1e-9)
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_lbfgs_backs_off_from_losses_that_are_not_finite(bad: float) -> None:
     """Where the loss is not finite, the step is cut until it is, and the minimum is found yet."""
@@ -321,7 +336,10 @@ def test_adams_rate_falls_to_a_tenth() -> None:
 
 
 def test_adams_moments_go_on_at_another_size() -> None:
-    """Moments of a coarse level are resampled to the finer one and count as warmed up there."""
+    """Moments of a coarse level are resampled to the finer one and count as warmed up there.
+
+    There the same loss, a mean, has slopes smaller by the number of pixels, and so have they.
+    """
     coarse = Adam(torch.full((1, 3, 4, 5), 0.5), learning_rate=0.01)
     for _ in range(200):
         coarse.tell(1.0, torch.full((1, 3, 4, 5), 2.0))
@@ -329,10 +347,12 @@ def test_adams_moments_go_on_at_another_size() -> None:
         torch.full((1, 3, 9, 11), 0.5), learning_rate=0.01, moments=(coarse.mean, coarse.square)
     )
     assert fine.mean.shape == fine.square.shape == (1, 3, 9, 11)
-    np.testing.assert_allclose(fine.mean, float(coarse.mean.mean()), rtol=1e-5)
-    mean, square = float(coarse.mean.mean()), float(coarse.square.mean())
-    fine.tell(1.0, torch.full((1, 3, 9, 11), 2.0))
-    mean, square = 0.9 * mean + 0.1 * 2, 0.999 * square + 0.001 * 4
+    shrink = (4 * 5) / (9 * 11)
+    mean = float(coarse.mean.mean()) * shrink
+    square = float(coarse.square.mean()) * shrink**2
+    np.testing.assert_allclose(fine.mean, mean, rtol=1e-5)
+    fine.tell(1.0, torch.full((1, 3, 9, 11), 2.0 * shrink))
+    mean, square = 0.9 * mean + 0.1 * 2 * shrink, 0.999 * square + 0.001 * (2 * shrink) ** 2
     expected = 0.5 - 0.001 * mean / math.sqrt(square)
     np.testing.assert_allclose(fine.ask(), expected, rtol=1e-5)
 

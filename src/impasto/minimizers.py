@@ -175,7 +175,8 @@ class Lbfgs:
     def _remember(self, s: Tensor, y: Tensor) -> None:
         curvature = _dot(s, y)
         smoothed = _dot(y, smooth_by_pyramid(y, self.pyramid, self.scale))
-        if curvature > 1e-10 * smoothed > 0:
+        # By the angle between the two, which does not depend on the unit of the loss.
+        if smoothed > 0 and curvature > 1e-10 * math.sqrt(_dot(s, s)) * math.sqrt(_dot(y, y)):
             self._pairs.append((s, y, 1 / curvature))
             self._gamma = curvature / smoothed
 
@@ -187,7 +188,9 @@ class Adam:
         start: `(1, 3, H, W)`.
         learning_rate: the largest step, in units of the value range.
         evaluations: evaluations over which the step falls to a tenth; unknown (0) keeps it.
-        moments: first and second moments carried over from a coarser level, any size.
+        moments: first and second moments of the gradient carried over from a coarser level, any
+            size. The loss is taken as a mean over the picture, so that a pixel's slope shrinks
+            with the number of pixels.
     """
 
     def __init__(
@@ -206,9 +209,9 @@ class Adam:
         if moments is None:
             self.mean, self.square = torch.zeros_like(self.x), torch.zeros_like(self.x)
         else:
-            size = self.x.shape[-2:]
-            self.mean = _resample(moments[0], size, "bicubic")
-            self.square = _resample(moments[1], size, "bilinear").clamp_min(0)
+            size, shrink = self.x.shape[-2:], moments[0].numel() / self.x.numel()
+            self.mean = _resample(moments[0], size, "bicubic") * shrink
+            self.square = _resample(moments[1], size, "bilinear").clamp_min(0) * shrink**2
 
     def ask(self) -> Tensor:
         """See `Minimizer.ask`."""
