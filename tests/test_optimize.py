@@ -465,6 +465,7 @@ def test_a_faulty_start_is_one_line(features: Features, monkeypatch: pytest.Monk
         MemoryError(),
         torch.OutOfMemoryError("CUDA out of memory"),
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 byte"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB, max allowed: 9.07 GB)"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 byte"),
     ],
 )

@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from PIL import Image
 import impasto
 from impasto.errors import ImageError, ImpastoError, OptionError, WeightsError
 from impasto.images import Bitmap, read_image, resize_image
+from impasto.objective import Objective, Terms
 from impasto.options import StyleOptions, make_options
 from impasto.run import (
     BUILT_IN_SIDE,
@@ -75,6 +78,8 @@ def test_every_kind_of_source_gives_the_same_bytes(files: tuple[Path, Path]) -> 
         assert pixels_of(stylize(photo, [Image.open(painting)], options_of())) == pixels_of(
             expected
         )
+    memory = memoryview(painting.read_bytes())
+    assert pixels_of(stylize(photo, memory, options_of())) == pixels_of(expected)
 
 
 def test_the_painting_is_matched(files: tuple[Path, Path]) -> None:
@@ -381,6 +386,51 @@ def test_changes_replace_recorded_options(files: tuple[Path, Path]) -> None:
     settings = stylize(*files, options_of(tv_weight=0.5)).settings
     run, _ = from_settings(settings, {"size": 30})
     assert (run.width, run.options.tv_weight) == (30, 0.5)
+
+
+def test_another_start_replaces_the_recorded_picture(files: tuple[Path, Path]) -> None:
+    """A run that began with a third picture is made again from the photo where that is asked."""
+    settings = finish(stylization(*files, options_of(), start=files[1])).settings
+    run, _ = from_settings(settings, {"start": "content"})
+    assert run.options.start == "content"
+    np.testing.assert_array_equal(
+        run.result.pixels, stylization(*files, options_of()).result.pixels
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="pipes have no names elsewhere")
+def test_a_pipe_is_read_once(files: tuple[Path, Path]) -> None:
+    """A photo that another program writes into a pipe is read like its file."""
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, files[0].read_bytes())
+        os.close(writer)
+        piped = stylization(f"/dev/fd/{reader}", files[1], options_of())
+    finally:
+        os.close(reader)
+    plain = stylization(*files, options_of())
+    np.testing.assert_array_equal(piped.result.pixels, plain.result.pixels)
+
+
+def test_a_fault_in_the_end_leaves_sound_settings(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Settings tell the terms of the picture that was kept, not those of a last, failed step."""
+    evaluate, seen = Objective.evaluate, list[Terms]()
+
+    def faulty(self: Objective, picture: torch.Tensor) -> tuple[Terms, torch.Tensor]:
+        terms, gradient = evaluate(self, picture)
+        if len(seen) == 3:
+            terms = Terms(math.nan, math.nan, math.nan, math.nan)
+        seen.append(terms)
+        return terms, gradient
+
+    monkeypatch.setattr(Objective, "evaluate", faulty)
+    picture = stylize(*files, options_of(evaluations=4))
+    picture.save(tmp_path / "out.png")
+    best = min(seen[:3], key=lambda terms: terms.loss)
+    expected = {"loss": best.loss, "content": best.content, "style": best.style, "tv": best.tv}
+    assert picture.settings["result"] == {"evaluations": 4, **expected}
 
 
 def test_differences_are_told(files: tuple[Path, Path], make_png: Maker) -> None:

@@ -49,7 +49,7 @@ class Progress:
         evaluation: number of this evaluation within its level, from 1.
         done: evaluations over all levels so far.
         terms: the loss and its terms at the point evaluated.
-        best_loss: lowest loss at this level so far.
+        best_terms: the same of the best picture of this level.
         elapsed: seconds since the run began.
         remaining: seconds the run is expected to go on.
         best: the best picture of this level, `(1, 3, h, w)` in [0, 1].
@@ -60,12 +60,17 @@ class Progress:
     evaluation: int
     done: int
     terms: Terms
-    best_loss: float
+    best_terms: Terms
     elapsed: float
     remaining: float
     best: Tensor = field(repr=False)
     _start: Tensor = field(repr=False)
     _keep_detail: bool = field(repr=False)
+
+    @property
+    def best_loss(self) -> float:
+        """Lowest loss at this level so far."""
+        return self.best_terms.loss
 
     @property
     def width(self) -> int:
@@ -238,7 +243,7 @@ def optimize(
                 evaluation,
                 done,
                 terms,
-                descent.best_loss,
+                descent.best_terms,
                 time.monotonic() - began,
                 clock.remaining(evaluation),
                 descent.best,
@@ -308,7 +313,8 @@ class _Descent:
         level: Level,
         previous: Minimizer | None,
     ) -> None:
-        self.best, self.best_loss = start, math.inf
+        self.best = start
+        self.best_terms = Terms(math.inf, math.inf, math.inf, math.inf)
         self._objective, self._options, self._level = objective, options, level
         self._faults = 0
         carried = previous if isinstance(previous, Adam) else None
@@ -336,12 +342,12 @@ class _Descent:
             with _naming(self._level):
                 terms, gradient = self._objective.evaluate(point)
             finite = math.isfinite(terms.loss) and bool(torch.isfinite(gradient).all())
-            if finite and terms.loss < self.best_loss:
-                self.best, self.best_loss = point.clone(), terms.loss
+            if finite and terms.loss < self.best_terms.loss:
+                self.best, self.best_terms = point.clone(), terms
             if finite:
                 with _naming(self._level):
                     self.minimizer.tell(terms.loss, gradient)
-            elif math.isinf(self.best_loss):
+            elif math.isinf(self.best_terms.loss):
                 raise RunError(
                     "the loss is not a finite number at the start picture; lower the weights or "
                     "check the model's weights with 'impasto weights verify'"
@@ -351,7 +357,7 @@ class _Descent:
                 kind = "adam" if self._faults > 1 else self._options.optimizer
                 self.minimizer = self._make(kind, self.best)
             yield evaluation, terms
-            recent.append(self.best_loss)
+            recent.append(self.best_terms.loss)
             if self.minimizer.stalled or self._settled(recent):
                 return
 
@@ -375,7 +381,9 @@ def _naming(level: Level) -> Iterator[None]:
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise _out_of_memory(level) from error
     except RuntimeError as error:
-        if "not enough memory" in str(error) or "can't allocate memory" in str(error):
+        # As the allocators of the CPU and of MPS word it.
+        words = "not enough memory", "can't allocate memory", "out of memory"
+        if any(word in str(error) for word in words):
             raise _out_of_memory(level) from error
         raise
 

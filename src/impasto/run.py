@@ -152,10 +152,10 @@ class Stylization:
         )
         settings = dict(self._settings)
         if self.last is not None:
-            terms = self.last.terms
+            terms = self.last.best_terms
             settings["result"] = {
                 "evaluations": self.last.done,
-                "loss": self.last.best_loss,
+                "loss": terms.loss,
                 "content": terms.content,
                 "style": terms.style,
                 "tv": terms.tv,
@@ -188,7 +188,9 @@ def stylization(
         WeightsError: the network's weights cannot be loaded.
     """
     options = options or StyleOptions()
-    several = isinstance(style, Sequence) and not isinstance(style, str | bytes | bytearray)
+    several = isinstance(style, Sequence) and not isinstance(
+        style, str | bytes | bytearray | memoryview
+    )
     sources: list[Any] = list(cast("Sequence[ImageSource]", style)) if several else [style]
     if start is not None and options.start != "image":
         options = options.model_copy(update={"start": "image"})
@@ -304,7 +306,10 @@ def from_settings(
             f"the picture was made by impasto {settings.get('impasto')}, this is "
             f"{impasto.__version__}"
         )
-    inputs = [settings.get("content"), *styles, settings.get("start")]
+    start = settings.get("start")
+    if isinstance(start, Mapping) and options.start != "image":
+        start = None
+    inputs = [settings.get("content"), *styles, start]
     for entry in inputs:
         if entry is None:
             continue
@@ -436,14 +441,18 @@ def _input(source: Any) -> dict[str, Any] | None:
     if isinstance(source, str | os.PathLike):
         path = Path(source).absolute()
         try:
-            return {"path": str(path), "sha256": _sha256(path.read_bytes())}
+            return {"path": str(path), "sha256": _file_sha256(path)}
         except (OSError, ValueError):
             # read_image names the fault, in the words for pictures.
             return {"path": str(path), "sha256": ""}
-    if isinstance(source, bytes | bytearray):
-        return {"path": "", "sha256": _sha256(bytes(source))}
+    if isinstance(source, bytes | bytearray | memoryview):
+        return {"path": "", "sha256": hashlib.sha256(bytes(source)).hexdigest()}
     return {"path": "", "sha256": ""}
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _file_sha256(path: Path) -> str:
+    if not path.is_file():
+        # A pipe can be read only once, and read_image has to.
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

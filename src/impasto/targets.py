@@ -103,4 +103,6 @@ def _shrink(weight: Tensor | None, features: Tensor) -> Tensor | None:
     if weight is None:
         return None
     height, width = features.shape[-2:]
-    return F.adaptive_avg_pool2d(weight[None, None].to(features), (height, width))[0, 0]
+    # On the CPU, because MPS pools whole multiples only.
+    pixels = weight[None, None].to("cpu", features.dtype)
+    return F.adaptive_avg_pool2d(pixels, (height, width))[0, 0].to(features)

@@ -14,11 +14,14 @@ from impasto.errors import ImageError, OptionError
 from impasto.options import StyleOptions, make_options
 
 if TYPE_CHECKING:
-    Flags = Any
+    Flags = Changes = Any
 else:
     Flags = flags(StyleOptions)
+    # Recorded settings name every option, so that a preset beside them would change nothing.
+    Changes = flags(StyleOptions, ("preset",))
 
-_DEFAULT_OUTPUT, _NO_FLAGS = Output(), flags(StyleOptions)()
+_DEFAULT_OUTPUT = Output()
+_NO_FLAGS, _NO_CHANGES = flags(StyleOptions)(), flags(StyleOptions, ("preset",))()
 
 
 def stylize(
@@ -75,7 +78,7 @@ def demo(*, output: Output = _DEFAULT_OUTPUT, options: Flags = _NO_FLAGS) -> int
 
 
 def reproduce(
-    picture: Path, /, *, output: Output = _DEFAULT_OUTPUT, options: Flags = _NO_FLAGS
+    picture: Path, /, *, output: Output = _DEFAULT_OUTPUT, options: Changes = _NO_CHANGES
 ) -> int:
     """Run again what made a picture, from the settings inside it; flags given here replace them.
 
