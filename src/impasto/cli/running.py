@@ -116,7 +116,7 @@ def carry_out(run: Stylization, path: Path, output: Output) -> int:
     from impasto.images import check_output
 
     check_output(path, bits=_bits(output), overwrite=output.overwrite)
-    _limit_heap()
+    limit_heap()
     rows: list[dict[str, Any]] = []
     interrupted = False
     began = time.monotonic()
@@ -154,7 +154,7 @@ def carry_out(run: Stylization, path: Path, output: Output) -> int:
     return EXIT_INTERRUPTED if interrupted else 0
 
 
-def _limit_heap() -> None:
+def limit_heap() -> None:
     """Makes the C library hand large freed blocks back at once.
 
     By default glibc raises the size from which it does so up to 32 MB, and feature maps freed below

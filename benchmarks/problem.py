@@ -1,0 +1,101 @@
+"""A photo, a painting and options, brought to size exactly as a run of impasto brings them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from impasto.errors import ImageError
+from impasto.features import Features
+from impasto.images import Bitmap, fit_within, read_image, resize_image, write_image
+from impasto.objective import Objective
+from impasto.options import StyleOptions
+from impasto.run import BUILT_IN_SIDE
+from impasto.samples import sample_path
+from impasto.styles import draw_style
+from impasto.targets import Painting, level_size, make_targets, resize
+from impasto.weights import Weights
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be minimised, before anyone's network has seen it.
+
+    Attributes:
+        photo: `(1, 3, H, W)`, sRGB in [0, 1], at the full size; also the start picture.
+        painting: `(1, 3, h, w)` at the same long side.
+        options: the objective.
+    """
+
+    photo: Tensor
+    painting: Tensor
+    options: StyleOptions
+
+
+def load_problem(photo: str, painting: str, options: StyleOptions) -> Problem:
+    """Reads both pictures, `sample:NAME`, `style:NAME` or files, and brings them to size.
+
+    Raises:
+        ImageError: a picture cannot be read, or is partly transparent.
+    """
+    content = _read(photo)
+    content = resize_image(content, *fit_within(content.width, content.height, options.size))
+    style = _tensor(_read(painting))
+    width, height = level_size(style.shape[-1], style.shape[-2], options.size)
+    return Problem(_tensor(content).clamp(0, 1), resize(style, height, width).clamp(0, 1), options)
+
+
+def engine_objective(problem: Problem, weights: Weights) -> Objective:
+    """The objective that impasto minimises at the full size."""
+    options = problem.options
+    features = Features(
+        weights, pooling=options.pooling, rescale=options.rescale, padding=options.padding
+    )
+    targets = make_targets(
+        features,
+        problem.photo,
+        [Painting(problem.painting)],
+        [1.0],
+        side=options.size,
+        content_layers=options.content_layers if options.content_weight > 0 else (),
+        style_layers=options.style_layers if options.style_weight > 0 else (),
+    )
+    return Objective(
+        features,
+        targets,
+        content_layers=options.content_layers,
+        style_layers=options.style_layers,
+        style_loss=options.style_loss,
+        normalize=options.normalize,
+        content_weight=options.content_weight,
+        style_weight=options.style_weight,
+        tv_weight=options.tv_weight,
+        tv=options.tv,
+    )
+
+
+def saved(picture: Tensor) -> Tensor:
+    """A picture after it was written to an 8-bit PNG file and read back, `(1, 3, H, W)`."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "picture.png"
+        write_image(Bitmap(picture[0].clamp(0, 1).numpy()), path, bits=8)
+        return _tensor(read_image(path))
+
+
+def _read(source: str) -> Bitmap:
+    kind, _, name = source.partition(":")
+    if kind == "sample":
+        return read_image(sample_path(name))
+    if kind == "style":
+        return Bitmap(draw_style(name, BUILT_IN_SIDE, BUILT_IN_SIDE))
+    bitmap = read_image(source)
+    if bitmap.alpha is not None:
+        raise ImageError(f"{source}: has transparent parts; the benchmarks take opaque pictures")
+    return bitmap
+
+
+def _tensor(bitmap: Bitmap) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(bitmap.pixels))[None]

@@ -1,0 +1,215 @@
+"""The benchmarks compare like with like, count honestly and run from end to end."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from impasto.errors import OptionError, RunError
+from impasto.options import make_options
+from impasto.run import stylization
+from impasto.weights import load_weights
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+PICTURES = ("sample:cat", "style:mosaic")
+
+
+def load(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A script of the benchmarks' folder, which is no package."""
+    monkeypatch.syspath_prepend(FOLDER)
+    return importlib.import_module(name)
+
+
+def run_main(module: ModuleType, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs a script's `main` as the command line would."""
+    monkeypatch.setattr(sys, "argv", [str(module.__file__), *arguments])
+    module.main()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"preset": "gatys"},
+        {"preset": "keras", "normalize": True, "padding": "replicate"},
+        {"pooling": "average", "rescale": False, "tv_weight": 0.3},
+        {"style_layers": "relu1_1=0.5,relu4_2=2", "tv_weight": 0.3, "tv": "squared"},
+    ],
+    ids=["default", "gatys", "keras", "tv", "squared-tv"],
+)
+def test_yardstick_is_the_same_function(
+    values: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The yardstick's loss and gradient are the engine's, so a comparison of speed is fair."""
+    problem_module, yardstick_module = (load(n, monkeypatch) for n in ("problem", "yardstick"))
+    options = make_options({"size": 48, **values})
+    weights = load_weights(options.model)
+    problem = problem_module.load_problem(*PICTURES, options)
+    objective = problem_module.engine_objective(problem, weights)
+    yardstick = yardstick_module.Yardstick(problem, weights)
+    noise = torch.randn(problem.photo.shape, generator=torch.Generator().manual_seed(1))
+    picture = (problem.photo + 0.1 * noise).clamp(0, 1)
+    terms, gradient = objective.evaluate(picture)
+    loss, plain = yardstick.evaluate(picture)
+    assert terms.content > 0
+    assert loss == pytest.approx(terms.loss, rel=1e-4)
+    # The Wasserstein term floors vanishing eigenvalues differently on the two sides.
+    assert float((plain - gradient).norm()) <= 1e-3 * float(gradient.norm())
+    yardstick_module.check_same(yardstick, objective, problem.photo)
+
+
+def test_different_functions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A yardstick whose content term differs is refused, though at the photo that term is zero."""
+    problem_module, yardstick_module = (load(n, monkeypatch) for n in ("problem", "yardstick"))
+    options = make_options({"size": 32, "style_layers": "relu1_1", "content_layers": "relu2_1"})
+    weights = load_weights(options.model)
+    problem = problem_module.load_problem(*PICTURES, options)
+    other = make_options({**options.model_dump(), "content_weight": 1.5})
+    yardstick = yardstick_module.Yardstick(problem_module.load_problem(*PICTURES, other), weights)
+    with pytest.raises(RunError, match="different functions"):
+        yardstick_module.check_same(
+            yardstick, problem_module.engine_objective(problem, weights), problem.photo
+        )
+    with pytest.raises(OptionError, match="Gram"):
+        yardstick_module.Yardstick(
+            problem_module.load_problem(
+                *PICTURES, make_options({"size": 32, "style_loss": "mean-std"})
+            ),
+            weights,
+        )
+
+
+def test_problem_is_what_a_run_minimises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The benchmarks' objective at the photo is the loss that a real run reports first."""
+    module = load("problem", monkeypatch)
+    options = make_options({"size": 48, "single_level": True, "start": "content", "device": "cpu"})
+    problem = module.load_problem(*PICTURES, options)
+    objective = module.engine_objective(problem, load_weights(options.model))
+    first = next(stylization(*PICTURES, options))
+    assert objective.terms(problem.photo).loss == pytest.approx(first.terms.loss, rel=1e-6)
+    assert problem.photo.shape == (1, 3, first.height, first.width)
+
+
+def test_saved_picture_has_256_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss called saved belongs to the picture that an 8-bit file holds."""
+    module = load("problem", monkeypatch)
+    picture = torch.linspace(-0.2, 1.2, 3 * 20 * 30).view(1, 3, 20, 30)
+    expected = np.rint(np.clip(picture.numpy(), 0, 1) * 255) / 255
+    np.testing.assert_allclose(module.saved(picture).numpy(), expected, atol=1e-6)
+
+
+def test_yardstick_counts_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The yardstick's L-BFGS spends the evaluations it is given, from the photo, and descends."""
+    problem_module, yardstick_module = (load(n, monkeypatch) for n in ("problem", "yardstick"))
+    options = make_options({"size": 32, "style_layers": "relu1_1,relu2_1"})
+    problem = problem_module.load_problem(*PICTURES, options)
+    yardstick = yardstick_module.Yardstick(problem, load_weights(options.model))
+    start, losses = problem.photo.clone(), []
+    pairs = yardstick.minimize(problem.photo, 12, on_evaluation=lambda loss, _: losses.append(loss))
+    assert len(losses) == 12
+    assert losses[0] == pytest.approx(yardstick.evaluate(start)[0], rel=1e-6)
+    assert min(losses) < 0.5 * losses[0]
+    assert 1 <= pairs <= 11
+    assert torch.equal(problem.photo, start)
+
+
+def test_coarse_evaluations_cost_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coarse evaluations add their share of pixels to the cost, and their loss reaches nothing."""
+    problem_module, module = (load(n, monkeypatch) for n in ("problem", "convergence"))
+    photo, painting = "style:harvest", "style:mosaic"
+    options = make_options({"levels": "16:3,32:4", "device": "cpu", "style_layers": "relu1_1"})
+    problem = problem_module.load_problem(photo, painting, options)
+    objective = problem_module.engine_objective(problem, load_weights(options.model))
+    run = module.run_impasto(photo, painting, options, objective, default=2, target=math.inf)
+    assert run["curve"].evaluations == [0.75 + 1, 0.75 + 2]
+    assert run["reached"]["evaluations"] == 1.75
+    assert run["default_evaluations"] == 2
+    assert run["loss_default"] == pytest.approx(run["curve"].loss[-1], rel=1e-6)
+    far = module.run_impasto(photo, painting, options, objective, default=2, target=0.0)
+    assert far["curve"].evaluations == [1.75, 2.75, 3.75, 4.75]
+    assert far["reached"] is None
+
+
+def test_extended_run_keeps_the_coarse_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the full size of a default run gets more evaluations, so its first part is unchanged."""
+    module = load("convergence", monkeypatch)
+    optimize = importlib.import_module("impasto.optimize")
+    options = make_options({"size": 512})
+    before = optimize.plan_levels(options, 512, 340)
+    after = optimize.plan_levels(module.extend(options, 512, 340, 321), 512, 340)
+    assert len(before) > 1
+    assert after[:-1] == before[:-1]
+    assert (after[-1].width, after[-1].height, after[-1].evaluations) == (512, 340, 321)
+
+
+def test_curves_and_means_do_not_flatter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses that are not finite count as evaluations only; a pair not reached voids the mean."""
+    module = load("convergence", monkeypatch)
+    curve = module.Curve()
+    for index, loss in enumerate([4.0, math.nan, 2.0, 3.0, 1.0], start=1):
+        curve.add(index, index / 10, loss)
+    assert curve.loss == [4.0, 4.0, 2.0, 2.0, 1.0]
+    assert curve.reach(2.5) == {"evaluations": 3, "seconds": 0.3}
+    assert curve.reach(0.5) is None
+    reached, missed = {"levels": {"reached": curve.reach(2.5)}}, {"levels": {"reached": None}}
+    assert module.mean_reached([reached, missed], "levels")["evaluations"] is None
+    assert module.mean_reached([reached, reached], "levels")["evaluations"] == 3
+
+
+def test_convergence_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The convergence benchmark leaves complete figures, the machine and a plot."""
+    output = tmp_path / "convergence.json"
+    arguments = ["--size", "64", "--evaluations", "2", "--pair", *PICTURES]
+    run_main(load("convergence", monkeypatch), [*arguments, "--output", str(output)], monkeypatch)
+    result = json.loads(output.read_text(encoding="utf-8"))
+    assert {"date", "command", "machine"} <= result.keys()
+    assert result["command"].startswith("python benchmarks/convergence.py --size 64")
+    (pair,) = result["pairs"]
+    assert (pair["width"], pair["height"]) == (64, 43)
+    for name in ("yardstick", "single", "levels"):
+        assert pair[name]["curve"]["evaluations"] == [1, 2]
+    assert pair["single"]["curve"]["loss"][0] == pytest.approx(
+        pair["yardstick"]["curve"]["loss"][0], rel=1e-4
+    )
+    with Image.open(tmp_path / "convergence.png") as plot:
+        assert min(plot.size) > 100
+
+
+@pytest.mark.slow
+def test_speed_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The speed benchmark leaves a time for every repetition and both sides' peak memory."""
+    output = tmp_path / "speed.json"
+    arguments = ["--sizes", "64", "--repetitions", "2", "--memory-evaluations", "3"]
+    arguments += ["--presets", "impasto", "--output", str(output)]
+    run_main(load("speed", monkeypatch), arguments, monkeypatch)
+    (case,) = json.loads(output.read_text(encoding="utf-8"))["cases"]
+    assert (case["width"], case["height"]) == (64, 64)
+    parameters = sum(tensor.numel() for tensor in load_weights("vgg19").tensors.values())
+    for side in ("impasto", "yardstick"):
+        assert len(case["seconds"][side]) == 2
+        assert min(case["seconds"][side]) > 0
+        memory = case["memory"][side]
+        assert memory["evaluations"] == 3
+        # What runs must at least hold the float32 weights that its layers need (to relu5_1).
+        assert memory["peak_bytes"] > 0.5 * 4 * parameters
+        assert memory["pair_bytes"] == 2 * 4 * 3 * 64 * 64
+        missing = memory["history"] - memory["pairs"]
+        assert memory["full_bytes"] - memory["peak_bytes"] == missing * memory["pair_bytes"]
+        assert 0 < missing < memory["history"]
+
+
+def test_failed_memory_run_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A memory run that fails in its process is reported in one line that says why."""
+    module = load("speed", monkeypatch)
+    with pytest.raises(RunError, match=r"yardstick at 32 px \(impasto\): .*no-such") as caught:
+        module.measure_memory("yardstick", "impasto", 32, 2, "no-such.jpg", "style:mosaic")
+    assert "\n" not in str(caught.value)
