@@ -451,6 +451,22 @@ def test_a_fault_restores_the_best_picture(
     assert torch.equal(steps[-1].best, points[int(np.argmin(losses))])
 
 
+def test_faults_that_go_on_make_the_steps_shorter(
+    features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where only a small neighbourhood of the start has a loss, the search gets on within it."""
+    points: list[Tensor] = []
+
+    def cliff(_: int, terms: Terms, gradient: Tensor) -> tuple[Terms, Tensor]:
+        outside = float((points[-1] - points[0]).abs().max()) > 3e-4
+        return (Terms(math.nan, 0, 0, 0) if outside else terms), gradient
+
+    points = counted_evaluations(monkeypatch, cliff)
+    steps = run(features, options_of(single_level=True, evaluations=30, learning_rate=0.03))
+    assert steps[-1].best_loss < steps[0].terms.loss
+    assert float((steps[-1].best - points[0]).abs().max()) > 5e-5
+
+
 def test_a_faulty_start_is_one_line(features: Features, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without any finite loss there is nothing to keep: the run fails and says what to do."""
     counted_evaluations(monkeypatch, lambda _, __, gradient: (Terms(math.nan, 0, 0, 0), gradient))

@@ -302,7 +302,7 @@ class _Descent:
     """One level: drives a minimiser, keeps the best picture, survives losses that are not finite.
 
     On the first loss that is not finite the minimiser starts anew from the best picture without
-    its history; on the second, Adam takes over.
+    its history; on the second, Adam takes over, with half the rate after each further one.
     """
 
     def __init__(
@@ -324,7 +324,7 @@ class _Descent:
         if kind == "adam":
             return Adam(
                 start,
-                learning_rate=self._options.learning_rate,
+                learning_rate=self._options.learning_rate * 0.5 ** max(0, self._faults - 2),
                 evaluations=self._level.evaluations,
                 moments=None if carried is None else (carried.mean, carried.square),
             )
