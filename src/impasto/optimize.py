@@ -250,7 +250,9 @@ def optimize(
                 start,
                 keep_detail,
             )
-        picture, previous = descent.best, descent.minimizer
+        # A finished L-BFGS holds its whole history; only Adam has something to hand on.
+        picture = descent.best
+        previous = descent.minimizer if isinstance(descent.minimizer, Adam) else None
 
 
 class _Clock:
@@ -311,13 +313,12 @@ class _Descent:
         start: Tensor,
         options: StyleOptions,
         level: Level,
-        previous: Minimizer | None,
+        carried: Adam | None,
     ) -> None:
         self.best = start
         self.best_terms = Terms(math.inf, math.inf, math.inf, math.inf)
         self._objective, self._options, self._level = objective, options, level
         self._faults = 0
-        carried = previous if isinstance(previous, Adam) else None
         self.minimizer: Minimizer = self._make(options.optimizer, start, carried)
 
     def _make(self, kind: str, start: Tensor, carried: Adam | None = None) -> Minimizer:
