@@ -79,7 +79,9 @@ class _RootTrace(torch.autograd.Function):
     Written out because autograd through `eigh` divides by differences of eigenvalues, which are
     zero wherever channels never fire. Eigenvalues get a floor in the inverse root only: higher ones
     bend the gradient near the target (1e-7 by a tenth), lower ones let float32's rounding in where
-    a layer has fewer positions than channels (1e-12 by a fortieth).
+    a layer has fewer positions than channels (1e-12 by a fortieth). The floor never falls far below
+    the target's own scale: a flat target or picture has rounding errors for eigenvalues, whose
+    inverse roots float32 cannot hold.
     """
 
     @staticmethod
@@ -87,7 +89,8 @@ class _RootTrace(torch.autograd.Function):
         product = root @ covariance @ root
         values, vectors = torch.linalg.eigh((product + product.T) / 2)
         values = values.clamp_min(0)
-        floor = values[-1] * 1e-10 + torch.finfo(values.dtype).tiny
+        scale = values[-1].maximum(1e-6 * root.square().sum().square())
+        floor = scale * 1e-10 + torch.finfo(values.dtype).tiny
         half = (root @ vectors) * (values + floor).rsqrt().sqrt()
         ctx.save_for_backward(half)
         return values.sqrt().sum()
