@@ -13,10 +13,19 @@ it, and what to do about it; front ends print that line and leave with `exit_cod
 """
 
 
+def one_line(text: str) -> str:
+    """`text` with every character that does not print written as its escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class ImpastoError(Exception):
     """Base of every fault that impasto reports on purpose; `str()` is one line for the user."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        # File names and what other programs wrote may hold line breaks and terminal commands.
+        return one_line(super().__str__())
 
 
 class InputError(ImpastoError):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import math
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from impasto.errors import OptionError, OutputError
+from impasto.errors import OptionError
+from impasto.images import check_place, write_whole
 
 FIGURE_FORMATS = (".png", ".svg", ".pdf")
 
@@ -24,14 +25,11 @@ def check_figure(path: Path, *, overwrite: bool = False) -> None:
 
     Raises:
         OptionError: the extension is not one of `FIGURE_FORMATS`.
-        OutputError: the file exists or its folder does not.
+        OutputError: the file exists, or its folder does not or may not be written.
     """
     if path.suffix.lower() not in FIGURE_FORMATS:
         raise OptionError(f"{path}: figures end in {', '.join(FIGURE_FORMATS)}; rename it")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists; choose another name or add --overwrite")
-    if not path.absolute().parent.is_dir():
-        raise OutputError(f"{path}: the folder does not exist; create it first")
+    check_place(path, overwrite=overwrite)
 
 
 def plot_losses(rows: Sequence[Mapping[str, Any]], path: Path, *, overwrite: bool = False) -> None:
@@ -58,6 +56,8 @@ def plot_losses(rows: Sequence[Mapping[str, Any]], path: Path, *, overwrite: boo
             width = 2.0 if name == "loss" else 1.2
             axes.plot(evaluations, values, color=color, label=name, linewidth=width)
     axes.set_yscale("log")
+    # The labels of levels begin half an evaluation before them: inside, even of a single one.
+    axes.set_xlim(evaluations[0] - 0.5, evaluations[-1] + 0.5)
     top = axes.get_ylim()[1]
     for before, row in zip([None, *rows], rows, strict=False):
         if before is None or before["level"] != row["level"]:
@@ -101,7 +101,8 @@ def plot_grid(
 
     across = max(len(row) for row in cells)
     shapes = [picture.shape for row in cells for picture in row if picture is not None]
-    aspect = max((shape[0] / shape[1] for shape in shapes), default=1.0)
+    # Cells grow no taller than this for thin pictures: Matplotlib draws 65,535 dots at most.
+    aspect = min(max((shape[0] / shape[1] for shape in shapes), default=1.0), 4.0)
     figure = Figure(
         figsize=(cell * across + 0.3 * bool(rows), (cell * aspect + 0.05) * len(cells) + 0.4),
         layout="constrained",
@@ -149,21 +150,15 @@ def tile_maps(maps: NDArray[np.float32], count: int) -> NDArray[np.float32]:
 def _save(figure: Any, path: Path, overwrite: bool) -> None:
     from matplotlib import rc_context
 
-    partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     # Without a date, and with ids that are not random in SVG, the same figure is the same file.
     kind = path.suffix.lower()
     dated = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[kind]
-    try:
-        with rc_context({"svg.hashsalt": "impasto"}):
-            figure.savefig(
-                partial,
-                dpi=200,
-                metadata={**dated, "Title" if kind != ".png" else "Software": "impasto"},
-            )
-        if not overwrite and path.exists():
-            raise OutputError(f"{path}: exists; choose another name or add --overwrite")
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    data = io.BytesIO()
+    with rc_context({"svg.hashsalt": "impasto"}):
+        figure.savefig(
+            data,
+            format=kind[1:],
+            dpi=200,
+            metadata={**dated, "Title" if kind != ".png" else "Software": "impasto"},
+        )
+    write_whole(path, data.getvalue(), overwrite=overwrite)

@@ -18,7 +18,13 @@ from impasto.images.reading import DEFAULT_MAX_PIXELS, ImageSource, PillowImage,
 from impasto.images.resizing import fit_within, resize_image
 from impasto.images.resolution import CM_PER_INCH, MAX_DPI, MM_PER_INCH, UNKNOWN_DPI
 from impasto.images.settings import MAX_SETTINGS_BYTES
-from impasto.images.writing import check_output, write_image
+from impasto.images.writing import (
+    check_output,
+    check_place,
+    output_error,
+    write_image,
+    write_whole,
+)
 
 __all__ = [
     "CM_PER_INCH",
@@ -32,9 +38,12 @@ __all__ = [
     "ImageSource",
     "PillowImage",
     "check_output",
+    "check_place",
     "encode_image",
     "fit_within",
+    "output_error",
     "read_image",
     "resize_image",
     "write_image",
+    "write_whole",
 ]

@@ -11,10 +11,9 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from impasto.errors import ImageError
+from impasto.errors import ImageError, one_line
 from impasto.images.bitmap import Bitmap
-from impasto.images.conversion import to_bitmap
-from impasto.images.naming import one_line
+from impasto.images.conversion import FLOAT_TOLERANCE, to_bitmap
 from impasto.images.recognition import READ_HINT, SNIFF_BYTES, recognise
 from impasto.images.resolution import dpi_of, plausible_dpi
 from impasto.images.settings import settings_from_xmp
@@ -71,6 +70,7 @@ def read_image(
         ImageError: it is missing, unreadable, damaged, cut short, too large or no picture.
     """
     if isinstance(source, Bitmap):
+        _check_values(source, one_line(name or "the Bitmap"))
         return source
     if isinstance(source, np.ndarray):
         return _read_array(source, max_pixels, one_line(name or "the array"))
@@ -140,6 +140,13 @@ def _decode(
             f"{name}: {title} picture is damaged, cut short or of an unsupported kind"
             f"{detail(error)}; open it in another program and save it again"
         ) from error
+
+
+def _check_values(bitmap: Bitmap, name: str) -> None:
+    for plane in (*bitmap.pixels, *(() if bitmap.alpha is None else (bitmap.alpha,))):
+        # Written so that NaN fails too.
+        if not (plane.min() >= -FLOAT_TOLERANCE and plane.max() <= 1 + FLOAT_TOLERANCE):
+            raise ImageError(f"{name}: holds values outside [0, 1]; scale or clip them")
 
 
 def _read_array(array: NDArray[Any], max_pixels: int, name: str) -> Bitmap:

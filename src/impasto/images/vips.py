@@ -6,7 +6,7 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from impasto.images.naming import one_line
+from impasto.errors import one_line
 
 
 def vips_from_array(array: NDArray[Any], *, cmyk: bool = False) -> pyvips.Image:

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from impasto.errors import OptionError, OutputError
+from impasto.errors import OptionError, OutputError, one_line
 from impasto.images.bitmap import Bitmap
 from impasto.images.encoding import WRITERS, Writer, can_write, check_bits, encode, known_writer
-from impasto.images.naming import one_line
 
 
 def write_image(
@@ -50,7 +49,7 @@ def write_image(
     data = encode(
         bitmap, _writer_for(path), bits, quality, settings, dpi, one_line(os.fspath(path))
     )
-    _write_whole(path, data, overwrite)
+    write_whole(path, data, overwrite=overwrite)
 
 
 def check_output(
@@ -62,22 +61,30 @@ def check_output(
         OptionError: the extension is unknown, or its format does not hold `bits`.
         OutputError: the file exists, or its folder does not or may not be written.
     """
-    writer, name = _writer_for(path), one_line(os.fspath(path))
-    check_bits(writer, bits)
-    target = Path(path)
+    check_bits(_writer_for(path), bits)
+    check_place(path, overwrite=overwrite)
+
+
+def check_place(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Raise what `write_whole` would raise for this path, of any kind of file.
+
+    Raises:
+        OutputError: the file exists, or its folder does not or may not be written.
+    """
+    name, target = one_line(os.fspath(path)), Path(path)
     try:
         if target.is_dir():
             raise OutputError(f"{name}: is a folder; name a file inside it")
         if not overwrite and (target.exists() or target.is_symlink()):
             raise _exists_error(name)
+        folder = Path(os.path.realpath(path)).parent
+        there, writable = folder.is_dir(), os.access(folder, os.W_OK | os.X_OK)
     except (OSError, ValueError) as error:
-        raise _output_error(name, error) from error
-    folder = Path(os.path.realpath(path)).parent
-    shown = one_line(str(folder))
-    if not folder.is_dir():
-        raise OutputError(f"{name}: the folder {shown} does not exist; create it first")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{name}: the folder {shown} may not be written; choose another one")
+        raise output_error(name, error) from error
+    if not there:
+        raise OutputError(f"{name}: the folder {folder} does not exist; create it first")
+    if not writable:
+        raise OutputError(f"{name}: the folder {folder} may not be written; choose another one")
 
 
 def _writer_for(path: str | os.PathLike[str]) -> Writer:
@@ -92,13 +99,18 @@ def _writer_for(path: str | os.PathLike[str]) -> Writer:
     return writer
 
 
-def _write_whole(path: str | os.PathLike[str], data: bytes, overwrite: bool) -> None:
-    """Write through a temporary file in the same folder, so that no half file ever has the name."""
+def write_whole(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = False) -> None:
+    """Write through a temporary file in the same folder, so that no half file ever has the name.
+
+    Raises:
+        OutputError: the file exists, its folder does not or may not be written, or the disk is
+            full.
+    """
     name = one_line(os.fspath(path))
-    # A link stays a link: what it points to is replaced.
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".impasto-{secrets.token_hex(8)}.part")
     try:
+        # A link stays a link: what it points to is replaced.
+        target = Path(os.path.realpath(path))
+        temporary = target.with_name(f".impasto-{secrets.token_hex(8)}.part")
         try:
             # Mode x, unlike mkstemp, gives the file the permissions of the user's umask.
             with temporary.open("xb") as file:
@@ -113,8 +125,8 @@ def _write_whole(path: str | os.PathLike[str], data: bytes, overwrite: bool) -> 
             temporary.unlink(missing_ok=True)
     except FileExistsError as error:
         raise _exists_error(name) from error
-    except OSError as error:
-        raise _output_error(name, error) from error
+    except (OSError, ValueError) as error:
+        raise output_error(name, error) from error
 
 
 def _move_to_free_name(temporary: Path, target: Path) -> None:
@@ -134,7 +146,8 @@ def _exists_error(name: str) -> OutputError:
     return OutputError(f"{name}: exists already; choose another name, or use --overwrite")
 
 
-def _output_error(name: str, error: OSError | ValueError) -> OutputError:
+def output_error(name: str, error: OSError | ValueError) -> OutputError:
+    """The fault of writing the file `name`, with its remedy."""
     code = error.errno if isinstance(error, OSError) else None
     fault = {
         errno.ENOSPC: "the disk is full; free some space",
