@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -27,6 +27,12 @@ from impasto.errors import OptionError
 MAX_SIDE = 32768
 """Longest side of a result, px."""
 
+MAX_EVALUATIONS = 1_000_000
+"""Most evaluations of a level."""
+
+MAX_WEIGHT = 1e15
+"""Largest weight of a term or of a layer in it."""
+
 
 def parse_layers(value: Any) -> dict[str, float]:
     """Layer weights from `relu1_1=1,relu2_1=0.5`; a layer without a weight counts 1.
@@ -38,7 +44,8 @@ def parse_layers(value: Any) -> dict[str, float]:
         Layer name → weight, in the order given.
 
     Raises:
-        ValueError: a weight is not a finite number ≥ 0, a layer is named twice, or none is named.
+        ValueError: a weight is not a number from 0 to `MAX_WEIGHT`, a layer is named twice, or none
+            is named.
     """
     if isinstance(value, Mapping):
         pairs = [(str(name), weight) for name, weight in value.items()]
@@ -55,9 +62,11 @@ def parse_layers(value: Any) -> dict[str, float]:
             number = float(weight)
         except (TypeError, ValueError):
             raise ValueError(f"the weight '{weight}' of layer '{name}' is not a number") from None
-        if not 0 <= number < float("inf"):
-            raise ValueError(f"the weight {weight} of layer '{name}' must be a finite number >= 0")
-        if not re.fullmatch(r"(relu\d_\d|block\d_conv\d)", name):
+        if not 0 <= number <= MAX_WEIGHT:
+            raise ValueError(
+                f"the weight {weight} of layer '{name}' must be a number from 0 to {MAX_WEIGHT:g}"
+            )
+        if not re.fullmatch(r"(relu[0-9]_[0-9]|block[0-9]_conv[0-9])", name):
             raise ValueError(
                 f"'{name}' is no layer name; write relu4_2 or block4_conv2, with =WEIGHT if wanted"
             )
@@ -90,15 +99,17 @@ def parse_levels(value: Any) -> tuple[tuple[int, int], ...]:
     try:
         pairs = [p.split(":") for p in value.split(",")] if isinstance(value, str) else value
         levels = tuple((int(side), int(count)) for side, count in pairs)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(
             "levels are written SIDE:EVALUATIONS from coarse to fine, such as 256:60,512:40"
         ) from None
     sides = [side for side, _ in levels]
     if any(a >= b for a, b in pairwise(sides)):
         raise ValueError("the levels' sides must rise from coarse to fine")
-    if any(not 1 <= side <= MAX_SIDE or count < 0 for side, count in levels):
-        raise ValueError(f"a level's side lies in 1 to {MAX_SIDE}, its evaluations are not below 0")
+    if not all(1 <= side <= MAX_SIDE and 0 <= count <= MAX_EVALUATIONS for side, count in levels):
+        raise ValueError(
+            f"a level's side lies in 1 to {MAX_SIDE}, its evaluations in 0 to {MAX_EVALUATIONS}"
+        )
     return levels
 
 
@@ -118,7 +129,7 @@ Levels = Annotated[
     PlainSerializer(_join_levels, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["auto", "256:60,512:40"]}),
 ]
-Weight = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT, allow_inf_nan=False)]
 
 
 class Preset(BaseModel):
@@ -187,6 +198,9 @@ class StyleOptions(BaseModel):
     """How to repaint a photo. Frozen; unknown names and values out of range are refused.
 
     Values given explicitly win over those of `preset`, which win over the defaults.
+
+    Raises:
+        OptionError: in one line, in the words of the options.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -247,7 +261,7 @@ class StyleOptions(BaseModel):
     evaluations: int = Field(
         default=60,
         ge=0,
-        le=1_000_000,
+        le=MAX_EVALUATIONS,
         description="Evaluations at the full size, with automatic levels.",
     )
     optimizer: Literal["lbfgs", "lbfgs-pixel", "adam"] = Field(
@@ -283,6 +297,14 @@ class StyleOptions(BaseModel):
         description="CPU threads; by default as many as there are cores.",
     )
 
+    if not TYPE_CHECKING:  # type checkers make a better signature of the fields
+
+        def __init__(self, /, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise option_error(error) from None
+
     @model_validator(mode="before")
     @classmethod
     def _apply_preset(cls, data: Any) -> Any:
@@ -312,10 +334,7 @@ def make_options(values: Mapping[str, Any]) -> StyleOptions:
     Raises:
         OptionError: in one line, in the words of the options.
     """
-    try:
-        return StyleOptions(**values)
-    except ValidationError as error:
-        raise option_error(error) from None
+    return StyleOptions(**values)
 
 
 def option_error(error: ValidationError) -> OptionError:
@@ -325,6 +344,9 @@ def option_error(error: ValidationError) -> OptionError:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         message = "there is no such option"
+    elif first["type"] == "string_pattern_mismatch":
+        described = StyleOptions.model_fields[str(first["loc"][0])].description
+        message = f"'{str(first['input'])[:60]}' is not allowed; it is the {described}"
     elif name and first["type"] != "missing":
         shown = str(first["input"])
         if not first["type"].startswith("value_error"):

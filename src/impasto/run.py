@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -116,6 +117,13 @@ class Stylization:
         self._progress = optimize(features, photo, paintings, start, options)
 
     @property
+    def inputs(self) -> list[str]:
+        """Paths of the picture files that the run was made from."""
+        entries = [self._settings["content"], *self._settings["styles"], self._settings["start"]]
+        paths = [entry["path"] for entry in entries if entry is not None]
+        return [path for path in paths if path and not is_built_in(path)]
+
+    @property
     def width(self) -> int:
         """Width of the result, px."""
         return self._start.shape[-1]
@@ -187,7 +195,12 @@ def stylization(
         OptionError: options that do not fit the pictures or each other.
         WeightsError: the network's weights cannot be loaded.
     """
-    options = options or StyleOptions()
+    options = StyleOptions() if options is None else options
+    if not isinstance(options, StyleOptions):
+        raise OptionError(
+            f"options: give a StyleOptions, such as StyleOptions(size=512), not a "
+            f"{type(options).__name__}"
+        )
     several = isinstance(style, Sequence) and not isinstance(
         style, str | bytes | bytearray | memoryview
     )
@@ -319,6 +332,12 @@ def from_settings(
                 "the picture was made from a picture in memory, which its settings cannot name; "
                 "run stylize with the original again"
             )
+        if not is_built_in(path) and _is_special(path):
+            # Reading a pipe or a device may never end, and a foreign record can name any.
+            raise ImageError(
+                f"{path}: is a pipe or a device now, not the picture that was used; run stylize "
+                "with the original again"
+            )
         now = _input(path)
         if now and now["sha256"] not in ("", entry.get("sha256")):
             warnings.append(f"{path}: has changed since the picture was made")
@@ -448,6 +467,14 @@ def _input(source: Any) -> dict[str, Any] | None:
     if isinstance(source, bytes | bytearray | memoryview):
         return {"path": "", "sha256": hashlib.sha256(bytes(source)).hexdigest()}
     return {"path": "", "sha256": ""}
+
+
+def _is_special(path: str) -> bool:
+    try:
+        kind = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(kind) and not stat.S_ISDIR(kind)
 
 
 def _file_sha256(path: Path) -> str:
