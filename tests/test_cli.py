@@ -172,7 +172,7 @@ def test_reconstruct_figure_shows_every_layer(
     assert (folder / "figure.svg").read_text().count("<image ") == 8
     assert main([*arguments, "--quiet"]) == 1
     assert capsys.readouterr().err == (
-        "impasto: figure.svg: exists; choose another name or add --overwrite\n"
+        "impasto: figure.svg: exists already; choose another name, or use --overwrite\n"
     )
 
 
@@ -491,7 +491,7 @@ BAD: list[tuple[list[str], int]] = [
     ([*PAIR, "--quality", "0"], 2),
     ([*PAIR, "--every", "0"], 2),
     ([*PAIR, "--output", "out.gif"], 2),
-    ([*PAIR, "--output", "out"], 1),
+    ([*PAIR, "--output", "out"], 2),
     ([*PAIR, "--output", "no/such/folder/out.png"], 1),
     ([*PAIR, "--output", "photo.png"], 1),
     ([*PAIR, "--trace", "no/such/folder/t.jsonl"], 1),

@@ -1,8 +1,22 @@
 """Runs the command line: `python -m impasto`."""
 
+import signal
 import sys
 
-if __name__ == "__main__":
-    from impasto.cli import main
 
+def main() -> int:
+    """The command line; Ctrl-C while it loads is one line as well."""
+    try:
+        from impasto.cli import main as command_line
+
+        code = command_line()
+        # Nothing is left to stop, and the interpreter would answer with a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return code
+    except KeyboardInterrupt:
+        print("impasto: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
     sys.exit(main())

@@ -6,15 +6,18 @@ Commands live in the other modules of this folder and load when they are called,
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
 
 from cyclopts import App, CycloptsError
 
 from impasto import __version__
-from impasto.errors import ImpastoError
+from impasto.errors import ImpastoError, one_line
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -24,6 +27,7 @@ app = App(
     help="Repaint a photo in the style of a painting.",
     version=__version__,
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,
 )
 
 _COMMANDS = {
@@ -53,9 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, 1 for a failed run, 2 for bad input, 130 after Ctrl-C.
     """
+    # Where standard output or error is closed, what is said goes nowhere.
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
     # File names need not be valid text, nor every letter known to the terminal.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        Path.cwd()
+    except OSError:
+        return _fail("the current folder no longer exists; change to another one", EXIT_BAD_INPUT)
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
@@ -67,11 +78,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:
-        # The reader of a pipe has gone: leave quietly, with nothing for the interpreter to flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of a pipe has gone: leave quietly.
+        _abandon(sys.stdout)
         return 1
+    except MemoryError:
+        return _fail("out of memory; choose smaller pictures or a smaller --size", 1)
+    except OSError as error:
+        _abandon(sys.stdout)
+        what = error.filename or "standard output"
+        return _fail(f"{what}: {error.strerror or error}; check that it can be used", 1)
+
+
+def say(text: str) -> None:
+    """A line on standard error; what cannot be said there stops no run."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr)
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"impasto: {message}", file=sys.stderr)
+    say(f"impasto: {one_line(message)}")
     return code
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123  lives as long as Python
+
+
+def _abandon(stream: TextIO) -> None:
+    """Leaves the interpreter nothing to flush into a stream that takes no more."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

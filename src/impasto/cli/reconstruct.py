@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from impasto.cli import say
 from impasto.cli.flags import flags, given
 from impasto.cli.running import Output, carry_out, check, free_name
 from impasto.errors import OptionError
@@ -112,8 +113,6 @@ def figure(
         overwrite: Replace a file that exists.
         quiet: Show no progress.
     """
-    import sys
-
     from impasto.report import check_figure, plot_grid
     from impasto.run import stylization
 
@@ -143,7 +142,7 @@ def figure(
             made = []
             for number, run in enumerate(runs, start=1):
                 if not quiet:
-                    print(f"{row}: {number} of {len(runs)}", file=sys.stderr)
+                    say(f"{row}: {number} of {len(runs)}")
                 for _ in run:
                     pass
                 made.append(run.result.pixels)

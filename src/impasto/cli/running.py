@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
+import io
 import json
 import math
+import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
-from impasto.cli import EXIT_INTERRUPTED
+from impasto.cli import EXIT_INTERRUPTED, say
 from impasto.errors import ImpastoError, OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from impasto.run import Picture, Stylization
 
 _OUTPUT = Group("Output", sort_key=1)
+_SNAPSHOT_PATTERN = "[0-9]" * 6 + ".png"
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 @Parameter(name="*", group=_OUTPUT)
@@ -62,7 +67,7 @@ def check(output: Output) -> None:
         OptionError: values out of range, or a format that cannot hold what is asked.
         OutputError: a file exists already or its folder cannot be written.
     """
-    from impasto.images import check_output
+    from impasto.images import check_output, check_place
 
     if output.bits not in (None, 8, 16):
         raise OptionError(f"--bits {output.bits}: must be 8 or 16")
@@ -76,20 +81,55 @@ def check(output: Output) -> None:
         from impasto.report import check_figure
 
         check_figure(output.plot, overwrite=output.overwrite)
-    if output.trace is not None and output.trace.exists() and not output.overwrite:
-        raise OutputError(f"{output.trace}: exists; choose another name or add --overwrite")
+    if output.trace is not None:
+        check_place(output.trace, overwrite=output.overwrite)
     if output.snapshots is not None:
-        try:
-            output.snapshots.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"{output.snapshots}: cannot be made a folder ({error.strerror}); choose another"
-            ) from None
-        if any(output.snapshots.glob("[0-9]" * 6 + ".png")) and not output.overwrite:
-            raise OutputError(
-                f"{output.snapshots}: holds snapshots already; choose another folder or add "
-                "--overwrite"
+        _check_snapshots(output.snapshots, output.overwrite)
+
+
+def _check_snapshots(folder: Path, overwrite: bool) -> None:
+    from impasto.images import output_error
+
+    try:
+        # The folder is made with the first snapshot; until then, what is there must allow it.
+        real = Path(os.path.realpath(folder))
+        parent = next(place for place in (real, *real.parents) if place.exists())
+        if not parent.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{parent} is no folder")
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "not permitted")
+        taken = any(folder.glob(_SNAPSHOT_PATTERN))
+    except (OSError, ValueError) as error:
+        raise output_error(str(folder), error) from None
+    if taken and not overwrite:
+        raise OutputError(
+            f"{folder}: holds snapshots already; choose another folder or add --overwrite"
+        )
+
+
+def _check_apart(path: Path, inputs: Iterable[str], output: Output) -> None:
+    """Refuses to write two things to one file, or anything over a picture that is read."""
+    read = {os.path.realpath(name) for name in inputs}
+    written: dict[str, str] = {}
+    for flag, place in ("--output", path), ("--plot", output.plot), ("--trace", output.trace):
+        if place is None:
+            continue
+        real = os.path.realpath(place)
+        if real in written:
+            raise OptionError(f"{flag} {place}: {written[real]} goes there; choose another name")
+        if real in read:
+            raise OptionError(
+                f"{flag} {place}: is a picture that this run reads; choose another name"
             )
+        written[real] = flag
+    if output.snapshots is not None:
+        folder = os.path.realpath(output.snapshots)
+        for real in {*read, *written}:
+            if os.path.dirname(real) == folder and Path(real).match(_SNAPSHOT_PATTERN):  # noqa: PTH120
+                raise OptionError(
+                    f"--snapshots {output.snapshots}: {Path(real).name} there is another file of "
+                    "this run; choose another folder"
+                )
 
 
 def free_name(folder: Path, stem: str, extension: str = ".png") -> Path:
@@ -97,7 +137,8 @@ def free_name(folder: Path, stem: str, extension: str = ".png") -> Path:
     number = 1
     while True:
         path = folder / (f"{stem}{extension}" if number == 1 else f"{stem}-{number}{extension}")
-        if not path.exists():
+        # Unlike Path.exists, this raises nothing: what cannot be looked at is check_output's fault.
+        if not os.path.lexists(path):
             return path
         number += 1
 
@@ -116,42 +157,64 @@ def carry_out(run: Stylization, path: Path, output: Output) -> int:
     from impasto.images import check_output
 
     check_output(path, bits=_bits(output), overwrite=output.overwrite)
+    _check_apart(path, run.inputs, output)
     limit_heap()
     rows: list[dict[str, Any]] = []
     interrupted = False
     began = time.monotonic()
     failure: ImpastoError | None = None
-    with ExitStack() as stack:
-        trace = _open_trace(output, stack)
-        bar = None if output.quiet or output.json else stack.enter_context(_Bar(run))
-        stack.enter_context(_terminate_like_interrupt())
+    with _one_interrupt() as write_undisturbed:
+        with ExitStack() as stack:
+            trace = None if output.trace is None else stack.enter_context(_Trace(output.trace))
+            bar = None if output.quiet or output.json else stack.enter_context(_Bar())
+            try:
+                for progress in run:
+                    row = trace_row(progress)
+                    rows.append(row)
+                    if trace is not None:
+                        trace.write(row)
+                    if bar is not None:
+                        bar.show(progress)
+                    if output.snapshots is not None and (progress.done - 1) % output.every == 0:
+                        _snapshot(progress, output.snapshots)
+            except KeyboardInterrupt:
+                interrupted = True
+            except ImpastoError as error:
+                if run.last is None:
+                    raise
+                # What was reached is kept before the fault is reported.
+                failure = error
+            write_undisturbed()
+        picture = run.result
+        saved = _save(picture, path, output)
         try:
-            for progress in run:
-                row = trace_row(progress)
-                rows.append(row)
-                if trace is not None:
-                    _write_row(trace, row, output)
-                if bar is not None:
-                    bar.show(progress)
-                if output.snapshots is not None and (progress.done - 1) % output.every == 0:
-                    _snapshot(progress, output.snapshots)
-        except KeyboardInterrupt:
-            interrupted = True
-        except ImpastoError as error:
-            if run.last is None:
-                raise
-            # What was reached is kept before the fault is reported.
-            failure = error
-    picture = run.result
-    picture.save(path, bits=_bits(output) or 8, quality=output.quality, overwrite=output.overwrite)
-    if output.plot is not None and rows:
-        from impasto.report import plot_losses
+            if output.plot is not None and rows:
+                from impasto.report import plot_losses
 
-        plot_losses(rows, output.plot, overwrite=output.overwrite)
-    if failure is not None:
-        raise type(failure)(f"{failure}; the best picture so far is in {path}")
-    _report(picture, run, path, time.monotonic() - began, interrupted, output)
+                plot_losses(rows, output.plot, overwrite=output.overwrite)
+        except OutputError as error:
+            failure = failure or error
+        if failure is not None:
+            raise type(failure)(f"{failure}; the best picture so far is in {saved}")
+        if saved != path:
+            raise OutputError(
+                f"{path}: has been made by another program meanwhile; the picture is in {saved}"
+            )
+        _report(picture, run, path, time.monotonic() - began, interrupted, output)
     return EXIT_INTERRUPTED if interrupted else 0
+
+
+def _save(picture: Picture, path: Path, output: Output) -> Path:
+    """Writes the picture; where another program has just taken its name, beside that."""
+    bits: Any = _bits(output) or 8
+    try:
+        picture.save(path, bits=bits, quality=output.quality, overwrite=output.overwrite)
+    except OutputError:
+        if output.overwrite or not path.is_file():
+            raise
+        path = free_name(path.parent, path.stem, path.suffix)
+        picture.save(path, bits=bits, quality=output.quality)
+    return path
 
 
 def limit_heap() -> None:
@@ -191,27 +254,55 @@ def _bits(output: Output) -> Any:
     return output.bits
 
 
-def _open_trace(output: Output, stack: ExitStack) -> TextIO | None:
-    if output.trace is None:
-        return None
-    try:
-        return stack.enter_context(output.trace.open("w", encoding="utf-8", buffering=1))
-    except OSError as error:
-        raise OutputError(f"{output.trace}: cannot be written ({error.strerror})") from None
+class _Trace:
+    """A file of JSON lines, made with the first one; it never ends in half a line."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: io.FileIO | None = None
 
-def _write_row(trace: TextIO, row: dict[str, Any], output: Output) -> None:
-    try:
-        trace.write(json.dumps(row) + "\n")
-    except OSError as error:
-        raise OutputError(f"{output.trace}: cannot be written ({error.strerror})") from None
+    def __enter__(self) -> _Trace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, row: dict[str, Any]) -> None:
+        from impasto.images import output_error
+
+        data = json.dumps(row).encode() + b"\n"
+        whole = None
+        try:
+            if self._file is None:
+                self._file = io.FileIO(self._path, "w")
+            whole = self._file.tell() if self._file.seekable() else None
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError as error:
+            if self._file is not None and whole is not None:
+                with contextlib.suppress(OSError):
+                    self._file.truncate(whole)
+                if whole == 0 and self._path.is_file():
+                    self._path.unlink()
+            raise output_error(str(self._path), error) from None
 
 
 def _snapshot(progress: Progress, folder: Path) -> None:
-    from impasto.images import Bitmap, write_image
+    from impasto.images import Bitmap, output_error, write_image
 
     pixels = progress.picture[0].float().cpu().numpy()
-    write_image(Bitmap(pixels), folder / f"{progress.done:06d}.png", overwrite=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(str(folder), error) from None
+    try:
+        write_image(Bitmap(pixels), folder / f"{progress.done:06d}.png", overwrite=True)
+    except ImpastoError:
+        # A folder made for nothing goes; one with anything in it stays.
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        raise
 
 
 def _report(
@@ -246,33 +337,46 @@ def _report(
 
 
 @contextlib.contextmanager
-def _terminate_like_interrupt() -> Iterator[None]:
-    """A polite kill keeps the best picture too."""
+def _one_interrupt() -> Iterator[Callable[[], None]]:
+    """Ctrl-C or a polite kill stops the run; neither disturbs what is written after it.
+
+    Gives a function to call before the writing. A key pressed twice counts once, or the second
+    press would cost the picture; a later one counts anew, in case the first went astray in a
+    library's callback.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield lambda: None
         return
+    last = -math.inf
 
     def interrupt(_signal: int, _frame: Any) -> None:
-        raise KeyboardInterrupt
+        nonlocal last
+        before, last = last, time.monotonic()
+        if last - before > 1:
+            raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    def ignore() -> None:
+        for number in _STOPPING:
+            signal.signal(number, signal.SIG_IGN)
+
+    before = {number: signal.signal(number, interrupt) for number in _STOPPING}
     try:
-        yield
+        yield ignore
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Bar:
     """A progress bar on standard error; plain lines, one per level, where that is no terminal."""
 
-    def __init__(self, run: Stylization) -> None:
+    def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         console = Console(file=sys.stderr)
         self._plain = not console.is_terminal
         self._level = -1
-        self._run = run
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -280,16 +384,17 @@ class _Bar:
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
             console=console,
-            disable=self._plain,
         )
         self._task = self._progress.add_task("preparing", total=None, loss="", left="")
 
     def __enter__(self) -> _Bar:
-        self._progress.start()
+        if not self._plain:
+            self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        if not self._plain:
+            self._progress.stop()
 
     def show(self, progress: Progress) -> None:
         if self._plain:
@@ -297,11 +402,10 @@ class _Bar:
             planned = progress.levels[progress.level].evaluations
             if progress.level != self._level and progress.evaluation >= min(3, planned):
                 self._level = progress.level
-                print(
+                say(
                     f"level {progress.level + 1} of {len(progress.levels)}: "
                     f"{progress.width} x {progress.height} px, "
-                    f"about {_duration(progress.remaining)} left",
-                    file=sys.stderr,
+                    f"about {_duration(progress.remaining)} left"
                 )
             return
         total = sum(level.width * level.height * level.evaluations for level in progress.levels)

@@ -41,9 +41,10 @@ def draw(
     """
     from impasto.cli.running import free_name
     from impasto.images import Bitmap, check_output, write_image
-    from impasto.styles import draw_style
+    from impasto.styles import describe, draw_style
 
     name = name.removeprefix("style:")
+    describe(name)  # an unknown name is that fault, not one of the file named after it
     path = output or free_name(Path.cwd(), name)
     check_output(path, overwrite=overwrite)
     write_image(Bitmap(draw_style(name, size, size, seed)), path, overwrite=overwrite)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from impasto.cli import say
 from impasto.cli.flags import flags, given
 from impasto.cli.running import Output, carry_out, check, free_name
-from impasto.errors import ImageError, OptionError
+from impasto.errors import ImageError, OptionError, one_line
 from impasto.options import StyleOptions, make_options
 
 if TYPE_CHECKING:
@@ -97,6 +97,6 @@ def reproduce(
         )
     run, warnings = from_settings(settings, given(options))
     for warning in warnings:
-        print(f"impasto: {warning}", file=sys.stderr)
+        say(f"impasto: {one_line(warning)}")
     path = output.output or free_name(picture.parent, f"{picture.stem}-again")
     return carry_out(run, path, output)

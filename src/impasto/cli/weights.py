@@ -107,7 +107,10 @@ def get(model: str, /) -> None:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
         task = bar.add_task(escape(model), total=None, visible=False)
 
         def show(transfer: Transfer) -> None:

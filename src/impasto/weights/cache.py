@@ -56,9 +56,22 @@ class Record:
 
 
 def cache_folder() -> Path:
-    """Gives the folder of converted weights: `$IMPASTO_CACHE/weights`, or the system's place."""
+    """Gives the folder of converted weights: `$IMPASTO_CACHE/weights`, or the system's place.
+
+    Raises:
+        WeightsError: there is no such place, or it may not be looked into.
+    """
     chosen = os.environ.get(CACHE_VARIABLE)
-    base = Path(chosen) if chosen else platformdirs.user_cache_path("impasto", appauthor=False)
+    remedy = f"set {CACHE_VARIABLE} to a folder of your own"
+    try:
+        base = Path(chosen) if chosen else platformdirs.user_cache_path("impasto", appauthor=False)
+    except RuntimeError:
+        raise WeightsError(f"no home folder is known to keep weights in; {remedy}") from None
+    try:
+        # A path inside, so that a folder that may not be entered is found out too.
+        (base / "weights" / "any").exists()
+    except OSError as error:
+        raise WeightsError(f"{base}: cannot be used ({error.strerror}); {remedy}") from None
     return base / "weights"
 
 
