@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from impasto.cli import main
 from impasto.errors import OptionError
+from impasto.images import DEFAULT_MAX_PIXELS
 from impasto.options import (
     MAX_SIDE,
     PRESETS,
@@ -60,6 +61,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "evaluations": st.integers(0, 1_000_000),
     "optimizer": choices("optimizer"),
     "history": st.integers(1, 1000),
+    "max_pixels": st.integers(1, 10**12),
     "learning_rate": st.floats(0, 10, exclude_min=True),
     "tolerance": st.floats(0, 1, exclude_max=True),
     "time_limit": st.floats(0, 1e12, exclude_min=True),
@@ -153,6 +155,7 @@ def test_each_flag_by_itself_changes_its_option(field: str) -> None:
         "time_limit": 3.5,
         "threads": 3,
         "history": 7,
+        "max_pixels": 5_000_000,
         "seed": 9,
         "evaluations": 8,
         "content_weight": 0.25,
@@ -251,6 +254,7 @@ BAD: list[tuple[str, Any]] = [
     ("evaluations", -1),
     ("optimizer", "sgd"),
     ("history", 0),
+    ("max_pixels", 0),
     ("learning_rate", 0),
     ("learning_rate", float("nan")),
     ("tolerance", 1),
@@ -380,3 +384,8 @@ def test_the_schema_describes_what_is_accepted(values: dict[str, Any]) -> None:
 def test_the_schema_refuses_what_is_refused(name: str, value: Any) -> None:
     """Limits and choices are in the schema, so that forms can check them."""
     assert not conforms(value, StyleOptions.model_json_schema()["properties"][name])
+
+
+def test_one_limit_of_pixels() -> None:
+    """The option's default is the limit that reading has without it."""
+    assert StyleOptions().max_pixels == DEFAULT_MAX_PIXELS

@@ -310,7 +310,7 @@ def test_large_pictures_need_permission(files: tuple[Path, Path]) -> None:
     """`max_pixels` bounds what is decoded, for the photo and the painting."""
     for limit, name in [(1199, "photo"), (1250, "painting")]:
         with pytest.raises(ImageError, match=f"{name}.png: .* --max-pixels"):
-            stylization(*files, options_of(), max_pixels=limit)
+            stylization(*files, options_of(max_pixels=limit))
 
 
 def test_settings_say_what_made_the_picture(files: tuple[Path, Path], tmp_path: Path) -> None:

@@ -209,6 +209,9 @@ class StyleOptions(BaseModel):
         default="impasto", description="Named set of values to start from."
     )
     size: int = Field(default=512, ge=1, le=MAX_SIDE, description="Long side of the result, px.")
+    max_pixels: int = Field(
+        default=200_000_000, ge=1, description="Largest picture file to read, in pixels."
+    )
     style_weights: tuple[Weight, ...] = Field(
         default=(), description="Share of each painting in a blend; equal when not given."
     )

@@ -177,7 +177,6 @@ def stylization(
     options: StyleOptions | None = None,
     *,
     start: ImageSource | None = None,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> Stylization:
     """Prepares a run; iterate over it to make the picture form.
 
@@ -188,7 +187,6 @@ def stylization(
         style: one painting or several, likewise; none only where the style weight is 0.
         options: how; the defaults if not given.
         start: a third image to start from; implies `start="image"`.
-        max_pixels: largest picture file to read, in pixels.
 
     Raises:
         ImageError: a picture cannot be read.
@@ -217,8 +215,9 @@ def stylization(
         raise OptionError(
             "there is no painting: give one, or leave style out with --style-weight 0"
         )
-    photo = None if content is None else _read(content, max_pixels)
-    styles = [_read(source, max_pixels) for source in sources]
+    photo = None if content is None else _read(content, options.max_pixels)
+    # Twice the result's size is all that any level looks at.
+    styles = [_no_larger(_read(source, options.max_pixels), 2 * options.size) for source in sources]
     shape = photo or (styles[0] if styles else None)
     if shape is None:
         raise OptionError("give a photo or a painting to work from")
@@ -228,7 +227,7 @@ def stylization(
     paintings = [_painting(bitmap, source) for bitmap, source in zip(styles, sources, strict=True)]
     third = None
     if start is not None:
-        third = _tensor(resize_image(_read(start, max_pixels), width, height))
+        third = _tensor(resize_image(_read(start, options.max_pixels), width, height))
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     first = start_picture(
@@ -415,6 +414,12 @@ def _read(source: Any, max_pixels: int) -> Bitmap:
 
 def _tensor(bitmap: Bitmap) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(bitmap.pixels))[None]
+
+
+def _no_larger(bitmap: Bitmap, side: int) -> Bitmap:
+    if max(bitmap.width, bitmap.height) <= side:
+        return bitmap
+    return resize_image(bitmap, *fit_within(bitmap.width, bitmap.height, side))
 
 
 def _visible(bitmap: Bitmap) -> Bitmap:

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 _GROUPS = {
-    "What": ("preset", "size", "style_weights", "start", "seed"),
+    "What": ("preset", "size", "style_weights", "start", "seed", "max_pixels"),
     "Objective": (
         "content_weight",
         "style_weight",

@@ -30,7 +30,6 @@ def stylize(
     /,
     *,
     start_image: str | None = None,
-    max_pixels: int = 200_000_000,
     output: Output = _DEFAULT_OUTPUT,
     options: Flags = _NO_FLAGS,
 ) -> int:
@@ -40,7 +39,6 @@ def stylize(
         content: The photo, or sample:NAME for a bundled one.
         styles: The paintings, or style:NAME for a built-in one; several are blended.
         start_image: Start from this third image.
-        max_pixels: Largest picture file to read, in pixels.
     """
     from impasto.run import is_built_in, stylization
 
@@ -57,7 +55,7 @@ def stylize(
         folder = Path.cwd() if is_built_in(content) else Path(content).parent
         # File systems count bytes: 255 of them, some of which the number and extension need.
         path = free_name(folder, stems.encode(errors="ignore")[:200].decode(errors="ignore"))
-    run = stylization(content, styles, chosen, start=start_image, max_pixels=max_pixels)
+    run = stylization(content, styles, chosen, start=start_image)
     return carry_out(run, path, output)
 
 
@@ -85,17 +83,19 @@ def reproduce(
     Args:
         picture: A picture that impasto wrote.
     """
-    from impasto.images import read_image
+    from impasto.images import DEFAULT_MAX_PIXELS, read_image
     from impasto.run import from_settings
 
     check(output)
-    settings = read_image(picture).settings
+    changes = given(options)
+    limit = changes.get("max_pixels", DEFAULT_MAX_PIXELS)
+    settings = read_image(picture, max_pixels=limit).settings
     if settings is None:
         raise ImageError(
             f"{picture}: carries no settings of impasto; give a picture as impasto wrote it, "
             "not one saved again by another program"
         )
-    run, warnings = from_settings(settings, given(options))
+    run, warnings = from_settings(settings, changes)
     for warning in warnings:
         say(f"impasto: {one_line(warning)}")
     path = output.output or free_name(picture.parent, f"{picture.stem}-again")
