@@ -29,6 +29,7 @@ from impasto.options import StyleOptions, make_options
 from impasto.report import plot_grid
 from impasto.run import Picture, from_settings, stylization, stylize
 from impasto.weights import Weights, list_weights
+from impasto.weights.cache import read_record
 
 Capture = pytest.CaptureFixture[str]
 Maker = Callable[..., Path]
@@ -429,6 +430,15 @@ def test_an_impossible_cache_is_one_line(monkeypatch: Patch, capsys: Capture) ->
     monkeypatch.setattr(platformdirs, "user_cache_path", homeless)
     assert main(["info"]) == 2
     one_fault(capsys, "no home folder", "set IMPASTO_CACHE")
+
+
+def test_hostile_headers_are_damaged_files(tmp_path: Path) -> None:
+    """A cache file whose header is nested without end, or no record at all, is one line."""
+    path = tmp_path / "vgg19.own.safetensors"
+    for header in (b"[" * 200_000, b"[1, 2, 3]", b'"text"', b'{"__metadata__": 3}'):
+        path.write_bytes(len(header).to_bytes(8, "little") + header)
+        with pytest.raises(WeightsError, match="damaged cache file"):
+            read_record(path)
 
 
 def test_unknown_weights_print_one_line(capsys: Capture) -> None:

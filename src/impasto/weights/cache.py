@@ -105,7 +105,7 @@ def read_record(path: Path) -> Record:
         if record.preprocessing not in PREPROCESSINGS:
             raise ValueError(f"unknown preprocessing {record.preprocessing!r}")
         return record
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(f"{path}: damaged cache file ({error}); delete it") from error
 
 
