@@ -24,4 +24,4 @@ make average --pooling average
 make fine-layers --style-layers relu1_1=0.75,relu2_1=0.19,relu3_1=0.047,relu4_1=0.012,relu5_1=0.003
 make no-tv --tv-weight 0
 make content-start --start content
-make gatys --preset gatys
+make gatys --preset gatys --evaluations 100
