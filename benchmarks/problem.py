@@ -43,7 +43,10 @@ def load_problem(photo: str, painting: str, options: StyleOptions) -> Problem:
     """
     content = _read(photo)
     content = resize_image(content, *fit_within(content.width, content.height, options.size))
-    style = _tensor(_read(painting))
+    drawn = _read(painting)
+    # A run first brings paintings to twice its size, which is all that any level looks at.
+    limit = fit_within(drawn.width, drawn.height, 2 * options.size, enlarge=False)
+    style = _tensor(resize_image(drawn, *limit))
     width, height = level_size(style.shape[-1], style.shape[-2], options.size)
     return Problem(_tensor(content).clamp(0, 1), resize(style, height, width).clamp(0, 1), options)
 
