@@ -120,9 +120,7 @@ def test_existing_figures_are_kept(tmp_path: Path) -> None:
     """A file that exists is replaced only when told to."""
     path = tmp_path / "plot.png"
     path.write_bytes(b"mine")
-    with pytest.raises(
-        OutputError, match="exists already; choose another name, or use"
-    ):
+    with pytest.raises(OutputError, match="exists already; choose another name, or use"):
         plot_losses(rows(), path)
     assert path.read_bytes() == b"mine"
     plot_losses(rows(), path, overwrite=True)
