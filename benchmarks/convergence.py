@@ -3,13 +3,13 @@
     python benchmarks/convergence.py [--size 256] [--evaluations 200]
                                      [--pair PHOTO PAINTING]...
 
-The yardstick minimises from the photo, over unbounded pixels, for a fixed number of evaluations;
-its result is the lowest loss on the way, before its pixels are clamped to what a file can hold.
-impasto runs twice, at the full size only and with its default levels, until it has spent the
-evaluations of a default run and reached the yardstick's result, or has spent as many at the full
-size as the yardstick. A coarse evaluation costs its share of the full size's pixels, and its loss,
-being another function, never counts as reached. Seconds include making the targets, not loading
-the weights.
+All start from the photo. The yardstick minimises over unbounded pixels for a fixed number of
+evaluations; its result is the lowest loss on the way, before its pixels are clamped to what a file
+can hold. impasto runs twice, at the full size only and with its default levels, until it has spent
+the evaluations of a default run and reached the yardstick's result, or has spent as many at the
+full size as the yardstick. A coarse evaluation costs its share of the full size's pixels, and its
+loss, being another function, never counts as reached. Seconds include making the targets, not
+loading the weights.
 """
 
 import argparse

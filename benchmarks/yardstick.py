@@ -7,7 +7,6 @@ so both minimise the same function; nothing else is shared.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +38,7 @@ class Yardstick:
             raise OptionError(
                 "the yardstick knows the Gram and Wasserstein losses and max or average pooling"
             )
-        self._statistics, self._distance, self._size = _STYLES[options.style_loss]
+        make_style_term = _STYLES[options.style_loss]
         self._options = options
         self._names = layer_names(weights.architecture)
         self._kernels = {name: tensor.contiguous() for name, tensor in weights.tensors.items()}
@@ -59,16 +58,14 @@ class Yardstick:
             photo = self._features(problem.photo, options.content_layers)
             painting = self._features(problem.painting, options.style_layers)
             self._content = {name: photo[name] for name in options.content_layers}
-            self._style = {name: self._statistics(painting[name]) for name in options.style_layers}
-            self._units = dict.fromkeys([*self._content, *self._style], (1.0, 1.0))
+            self._style = {name: make_style_term(painting[name]) for name in options.style_layers}
+            self._content_units = dict.fromkeys(self._content, 1.0)
+            self._style_units = dict.fromkeys(self._style, 1.0)
             if options.normalize:
-                self._units = {
-                    name: (
-                        _mean_square(self._content[name]) if name in self._content else 1.0,
-                        self._size(self._style[name]) if name in self._style else 1.0,
-                    )
-                    for name in self._units
-                }
+                for name, target in self._content.items():
+                    self._content_units[name] = target.square().mean().item()
+                for name, term in self._style.items():
+                    self._style_units[name] = term(torch.zeros_like(painting[name])).item()
 
     def _features(self, picture: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         wanted = {layer.replace("relu", "conv"): layer for layer in layers}
@@ -98,10 +95,9 @@ class Yardstick:
         content = style = picture.new_zeros(())
         for name, weight in options.content_layers.items():
             error = F.mse_loss(found[name], self._content[name])
-            content = content + weight * error / self._units[name][0]
+            content = content + weight * error / self._content_units[name]
         for name, weight in options.style_layers.items():
-            error = self._distance(self._statistics(found[name]), self._style[name])
-            style = style + weight * error / self._units[name][1]
+            style = style + weight * self._style[name](found[name]) / self._style_units[name]
         total = options.content_weight * content + options.style_weight * style
         if options.tv_weight > 0:
             total = total + options.tv_weight * _variation(picture, options.tv)
@@ -186,8 +182,9 @@ def _gram(features: Tensor) -> Tensor:
     return flat @ flat.T / flat.shape[1]
 
 
-def _mean_square(target: Tensor) -> float:
-    return target.square().mean().item() or 1.0
+def _gram_term(painting: Tensor) -> Callable[[Tensor], Tensor]:
+    wanted = _gram(painting)
+    return lambda features: F.mse_loss(_gram(features), wanted)
 
 
 def _mean_covariance(features: Tensor) -> tuple[Tensor, Tensor]:
@@ -199,25 +196,25 @@ def _mean_covariance(features: Tensor) -> tuple[Tensor, Tensor]:
     return mean[:, 0], second - mean @ mean.T
 
 
-def _wasserstein(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> Tensor:
-    values, vectors = torch.linalg.eigh(other[1])
+def _wasserstein_term(painting: Tensor) -> Callable[[Tensor], Tensor]:
+    mean, covariance = _mean_covariance(painting)
+    values, vectors = torch.linalg.eigh(covariance)
     root = vectors @ torch.diag(values.clamp_min(0).sqrt()) @ vectors.T
-    product = torch.linalg.eigvalsh(root @ one[1] @ root)
-    # The slope of a root is infinite at zero.
-    cross = product.clamp_min(1e-12 * product.max().item()).sqrt().sum()
-    distance = (one[0] - other[0]).square().sum() + one[1].trace() + other[1].trace() - 2 * cross
-    return (distance / len(one[0])).float()
+
+    def term(features: Tensor) -> Tensor:
+        own_mean, own_covariance = _mean_covariance(features)
+        product = torch.linalg.eigvalsh(root @ own_covariance @ root)
+        # The slope of a root is infinite at zero. Left out rather than raised to a floor: hundreds
+        # of floors, where a layer has fewer positions than channels, would lower the loss.
+        cross = product[product > 1e-12 * product.max().item()].sqrt().sum()
+        traces = own_covariance.trace() + covariance.trace()
+        distance = (own_mean - mean).square().sum() + traces - 2 * cross
+        return (distance / len(mean)).float()
+
+    return term
 
 
-def _gaussian_size(target: tuple[Tensor, Tensor]) -> float:
-    mean, covariance = target
-    return ((mean.square().sum() + covariance.trace()) / len(mean)).item() or 1.0
-
-
-_STYLES: dict[str, tuple[Callable[..., Any], Callable[..., Tensor], Callable[..., float]]] = {
-    "gram": (_gram, F.mse_loss, _mean_square),
-    "wasserstein2": (_mean_covariance, _wasserstein, _gaussian_size),
-}
+_STYLES = {"gram": _gram_term, "wasserstein2": _wasserstein_term}
 
 
 def _variation(picture: Tensor, kind: str) -> Tensor:
