@@ -13,13 +13,7 @@ as the mean over the pictures and, behind it, the worst picture.
 """
 
 import argparse
-import json
-import os
-import platform
-import shlex
 import statistics
-import sys
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +23,9 @@ from PIL import Image
 
 from impasto.samples import sample_names, sample_path
 from impasto.weights import Preprocessing, layer_names, load_weights
+from record import RESULTS, describe_run, write_json
 
 LEVELS = 256
-RESULTS = Path(__file__).parent / "results" / "quantisation.json"
 
 
 def quantize_8bit(weight: torch.Tensor, iterations: int = 2000) -> torch.Tensor:
@@ -104,20 +98,13 @@ def compare(
     return errors
 
 
-def cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("pictures", nargs="*", type=Path, metavar="PICTURE")
     parser.add_argument("--size", type=int, default=512, help="longer side in pixels, at most")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="where the JSON goes")
+    parser.add_argument(
+        "--output", type=Path, default=RESULTS / "quantisation.json", help="where the JSON goes"
+    )
     arguments = parser.parse_args()
     pictures = arguments.pictures or [sample_path(name) for name in sample_names()]
 
@@ -152,22 +139,13 @@ def main() -> None:
 
     result = {
         "question": "relative error of VGG16's features and Gram matrices with 8-bit kernels",
-        "date": date.today().isoformat(),
-        "command": shlex.join(["python", "benchmarks/quantisation.py", *sys.argv[1:]]),
-        "machine": {
-            "cpu": cpu_name(),
-            "cores": os.cpu_count(),
-            "system": platform.system(),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-        },
+        **describe_run(),
         "weights": {"variant": f"vgg16:{weights.variant}", "sha256": weights.sha256},
         "size": arguments.size,
         "pictures": [path.name for path in pictures],
         "layers": layers,
     }
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_json(arguments.output, result)
 
 
 if __name__ == "__main__":
