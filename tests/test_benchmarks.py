@@ -176,7 +176,7 @@ def test_convergence_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     (pair,) = result["pairs"]
     assert (pair["width"], pair["height"]) == (64, 43)
     for name in ("yardstick", "single", "levels"):
-        assert pair[name]["curve"]["evaluations"] == [1, 2]
+        assert pair[name]["curve"]["evaluations"][:2] == [1, 2]
     assert pair["single"]["curve"]["loss"][0] == pytest.approx(
         pair["yardstick"]["curve"]["loss"][0], rel=1e-4
     )

@@ -176,6 +176,52 @@ def test_reconstruct_figure_shows_every_layer(
     )
 
 
+def test_reconstruct_figure_keeps_what_is_finished(
+    files: list[str],
+    folder: Path,
+    narrow: Weights,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C during the third of eight pictures leaves a figure of the two finished ones."""
+    evaluate, count = Objective.evaluate, [0]
+
+    def interrupted(self: Objective, picture: torch.Tensor) -> tuple[Terms, torch.Tensor]:
+        count[0] += 1
+        if count[0] == 3:
+            raise KeyboardInterrupt
+        return evaluate(self, picture)
+
+    monkeypatch.setattr(Objective, "evaluate", interrupted)
+    layers = ["--content-layers", "relu1_1,relu2_1", "--style-layers", "relu1_1,relu2_1"]
+    arguments = ["reconstruct", "figure", *files, "-o", "figure.svg", *layers, "--size", "16"]
+    assert main([*arguments, "--evaluations", "1"]) == 130
+    assert capsys.readouterr().out == "stopped early; what was finished is in figure.svg\n"
+    assert (folder / "figure.svg").read_text().count("<image ") == 2
+
+
+def test_reconstruct_figure_finds_faults_before_it_works(
+    files: list[str], narrow: Weights, capsys: Capture
+) -> None:
+    """A painting that cannot be read, or a layer that is not there, stops it before any picture."""
+    arguments = ["reconstruct", "figure", files[0], "gone.png", "-o", "figure.svg"]
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("impasto: gone.png: ")
+    assert err.count("\n") == 1
+
+
+def test_model_takes_the_limit_that_it_names(
+    files: list[str], folder: Path, narrow: Weights, capsys: Capture
+) -> None:
+    """`model --picture` refuses a picture beyond --max-pixels and takes it when that is raised."""
+    arguments = ["model", "vgg19", "--picture", files[0], "-o", "maps.png", "--layers", "relu1_1"]
+    assert main([*arguments, "--max-pixels", "10"]) == 2
+    assert "--max-pixels" in capsys.readouterr().err
+    assert main([*arguments, "--max-pixels", "1000000"]) == 0
+    assert (folder / "maps.png").exists()
+
+
 def test_styles_are_listed_and_drawn(folder: Path, capsys: Capture) -> None:
     """`styles list` names every style; `styles draw` draws one, its seed deciding which."""
     assert main(["styles", "list"]) == 0

@@ -179,6 +179,15 @@ def test_colors_of_a_blend_follow_the_shares() -> None:
     np.testing.assert_allclose(colors(start).mean(1), expected, atol=2e-3)
 
 
+def test_a_blend_has_the_colors_of_all_its_paintings() -> None:
+    """With several paintings the start's covariance is that of their pixels put side by side."""
+    other = Painting(MILD.picture.flip(1) * 0.8 + 0.15)
+    start = start_of("recolored", content=MILD_PHOTO, styles=[MILD, other], shares=[1.0, 1.0])
+    together = np.concatenate([colors(MILD.picture), colors(other.picture)], axis=1)
+    np.testing.assert_allclose(colors(start).mean(1), together.mean(1), atol=2e-3)
+    np.testing.assert_allclose(np.cov(colors(start), ddof=0), np.cov(together, ddof=0), atol=5e-4)
+
+
 def test_transparent_parts_lend_no_color() -> None:
     """Colours of a painting are taken where it is visible only."""
     picture = MILD.picture.clone()

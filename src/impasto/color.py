@@ -13,6 +13,7 @@ Sources:
     for example-based colour transfer", CVMP 2007.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -102,6 +103,25 @@ def color_statistics(pixels: NDArray[Float]) -> ColorStatistics:
         deviation = colors[:, start : start + _CHUNK] - mean[:, None]
         covariance += deviation @ deviation.T
     return ColorStatistics(mean, covariance / count)
+
+
+def mix_statistics(
+    statistics: Sequence[ColorStatistics], shares: Sequence[float]
+) -> ColorStatistics:
+    """The colours of several pictures shown together, each with its share of the area.
+
+    Means and second raw moments are mixed, since covariances alone would leave out the differences
+    between the means.
+
+    Args:
+        statistics: at least one.
+        shares: as many, not negative, not all 0; they are divided by their sum.
+    """
+    parts = np.asarray(shares, np.float64) / sum(shares)
+    means = np.stack([one.mean for one in statistics])
+    seconds = np.stack([one.covariance + np.outer(one.mean, one.mean) for one in statistics])
+    mean, second = parts @ means, np.tensordot(parts, seconds, axes=1)
+    return ColorStatistics(mean, second - np.outer(mean, mean))
 
 
 def match_colors(pixels: NDArray[Float], target: ColorStatistics) -> NDArray[Float]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from impasto.color import color_statistics, match_colors
+from impasto.color import color_statistics, match_colors, mix_statistics
 from impasto.errors import OptionError, RunError
 from impasto.features import Features, canonical_layer
 from impasto.minimizers import Adam, Lbfgs, Minimizer
@@ -26,7 +26,7 @@ from impasto.targets import Painting, level_size, make_targets, resize
 MIN_AUTO_SIDE = 128
 """Automatic levels go no coarser than this long side, px."""
 
-COARSE_SHARE = 0.5
+COARSE_SHARE = 1 / 3
 """Evaluations of an automatic coarse level, as a share of those at the full size."""
 
 
@@ -155,16 +155,14 @@ def start_picture(
         base = content
     else:
         base = torch.randn(1, 3, height, width, generator=generator) * 0.25 + 0.5
-    total = sum(shares)
-    mixed = torch.zeros_like(base)
-    for style, share in zip(styles, shares, strict=True):
+    palettes = []
+    for style in styles:
         pixels = style.picture[0].flatten(1)
         if style.weight is not None:
             pixels = pixels[:, style.weight.flatten() > 0.5 * style.weight.max()]
-        wanted = color_statistics(pixels.cpu().numpy())
-        colored = match_colors(base[0].numpy(), wanted)
-        mixed += torch.from_numpy(colored) * (share / total)
-    return mixed
+        palettes.append(color_statistics(pixels.cpu().numpy()))
+    colored = match_colors(base[0].numpy(), mix_statistics(palettes, shares))
+    return torch.from_numpy(colored)[None]
 
 
 def optimize(

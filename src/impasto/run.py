@@ -345,7 +345,12 @@ def from_settings(
 
 
 def feature_maps(
-    picture: ImageSource, layers: Sequence[str], *, model: str = "vgg19", size: int = 256
+    picture: ImageSource,
+    layers: Sequence[str],
+    *,
+    model: str = "vgg19",
+    size: int = 256,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
     """What a network's layers see in a picture.
 
@@ -354,11 +359,12 @@ def feature_maps(
         layers: names in either scheme.
         model: `vgg16` or `vgg19`, with `:VARIANT` if wanted.
         size: long side to which the picture is brought, px.
+        max_pixels: largest picture file to read, in pixels.
 
     Returns:
         The resized picture `(H, W, 3)`, and layer → feature maps `(C, h, w)`, ≥ 0.
     """
-    bitmap = _read(picture, DEFAULT_MAX_PIXELS)
+    bitmap = _read(picture, max_pixels)
     bitmap = _visible(
         resize_image(bitmap, *fit_within(bitmap.width, bitmap.height, check_side(size)))
     )

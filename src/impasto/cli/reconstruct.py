@@ -6,16 +6,24 @@ noise that match the content features, or the style statistics, of given layers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from impasto.cli import say
+from impasto.cli import EXIT_INTERRUPTED, say
 from impasto.cli.flags import flags, given
-from impasto.cli.running import Output, carry_out, check, free_name
+from impasto.cli.running import Output, carry_out, check, free_name, one_interrupt
 from impasto.errors import OptionError
 from impasto.options import StyleOptions, make_options
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from impasto.run import Stylization
 
 app = App(
     name="reconstruct",
@@ -93,12 +101,15 @@ def figure(
     size: int = 224,
     evaluations: int = 200,
     seed: int = 0,
+    max_pixels: int | None = None,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
 ) -> int:
-    """Draw all layers side by side, with max and average pooling, as in the paper of 2015.
+    """Draw all layers side by side, with max and average pooling, as the papers' first figure.
 
-    Content is rebuilt from each layer alone; style from each layer together with all before it.
+    Content is rebuilt from each layer alone; style from each layer together with all before it. The
+    content layers are those of Gatys et al. 2016; the report of 2015 has relu1_1 … relu5_1. Ctrl-C
+    draws what is finished and leaves the other cells empty.
 
     Args:
         photo: The photo.
@@ -110,6 +121,7 @@ def figure(
         size: Long side of each picture, px.
         evaluations: Evaluations for each picture.
         seed: Seed of the noise that each one starts from.
+        max_pixels: Largest picture file to read, in pixels.
         overwrite: Replace a file that exists.
         quiet: Show no progress.
     """
@@ -120,39 +132,52 @@ def figure(
     contents, styles = content_layers.split(","), style_layers.split(",")
     if len(contents) != len(styles):
         raise OptionError("--content-layers and --style-layers: name as many of one as the other")
-    cells, rows = [], []
+    values: dict[str, Any] = {
+        "model": model,
+        "size": size,
+        "evaluations": evaluations,
+        "seed": seed,
+    }
+    if max_pixels is not None:
+        values["max_pixels"] = max_pixels
+    columns = range(len(contents))
+    rows: dict[str, list[Callable[[], Stylization]]] = {}
     for pooling in ("max", "average"):
-        values = {
-            "model": model,
-            "size": size,
-            "evaluations": evaluations,
-            "seed": seed,
-            "pooling": pooling,
-        }
-        jobs = {
-            f"content, {pooling} pooling": [
-                stylization(photo, [], content_options(layer, values)) for layer in contents
-            ],
-            f"style, {pooling} pooling": [
-                stylization(None, painting, style_options(",".join(styles[: i + 1]), values))
-                for i in range(len(styles))
-            ],
-        }
-        for row, runs in jobs.items():
-            made = []
-            for number, run in enumerate(runs, start=1):
-                if not quiet:
-                    say(f"{row}: {number} of {len(runs)}")
-                for _ in run:
-                    pass
-                made.append(run.result.pixels)
-            cells.append(made)
-            rows.append(row)
-    sums = [styles[0], *(f"… + {name}" for name in styles[1:])]
-    labels = [f"{one}\n{many}" for one, many in zip(contents, sums, strict=True)]
-    plot_grid(cells, output, rows=rows, columns=labels, overwrite=overwrite)
-    print(output)
-    return 0
+        pooled = {**values, "pooling": pooling}
+        contents_options = [content_options(layer, pooled) for layer in contents]
+        styles_options = [style_options(",".join(styles[: i + 1]), pooled) for i in columns]
+        rows[f"content, {pooling} pooling"] = [
+            partial(stylization, photo, [], one) for one in contents_options
+        ]
+        rows[f"style, {pooling} pooling"] = [
+            partial(stylization, None, painting, one) for one in styles_options
+        ]
+    for prepare in (prepare for row in rows.values() for prepare in row):
+        # Once for its faults, before hours of work, and again in its turn: one network at a time.
+        prepare()
+    cells: list[list[NDArray[np.float32] | None]] = [[None for _ in columns] for _ in rows]
+    interrupted = False
+    with one_interrupt() as write_undisturbed:
+        try:
+            for made, (row, prepared) in zip(cells, rows.items(), strict=True):
+                for column, prepare in enumerate(prepared):
+                    if not quiet:
+                        say(f"{row}: {column + 1} of {len(columns)}")
+                    run = prepare()
+                    for _ in run:
+                        pass
+                    made[column] = run.result.pixels
+        except KeyboardInterrupt:
+            interrupted = True
+            if cells[0][0] is None:
+                raise
+        write_undisturbed()
+        sums = [styles[0], *(f"… + {name}" for name in styles[1:])]
+        labels = [f"{one}\n{many}" for one, many in zip(contents, sums, strict=True)]
+        plot_grid(cells, output, rows=list(rows), columns=labels, overwrite=overwrite)
+    kept = "stopped early; what was finished is in " if interrupted else ""
+    print(f"{kept}{output}")
+    return EXIT_INTERRUPTED if interrupted else 0
 
 
 def content_options(layers: str, values: dict[str, Any]) -> StyleOptions:

@@ -163,7 +163,7 @@ def carry_out(run: Stylization, path: Path, output: Output) -> int:
     interrupted = False
     began = time.monotonic()
     failure: ImpastoError | None = None
-    with _one_interrupt() as write_undisturbed:
+    with one_interrupt() as write_undisturbed:
         with ExitStack() as stack:
             trace = None if output.trace is None else stack.enter_context(_Trace(output.trace))
             bar = None if output.quiet or output.json else stack.enter_context(_Bar())
@@ -337,7 +337,7 @@ def _report(
 
 
 @contextlib.contextmanager
-def _one_interrupt() -> Iterator[Callable[[], None]]:
+def one_interrupt() -> Iterator[Callable[[], None]]:
     """Ctrl-C or a polite kill stops the run; neither disturbs what is written after it.
 
     Gives a function to call before the writing. A key pressed twice counts once, or the second

@@ -75,6 +75,7 @@ def model(
     layers: str = "relu1_1,relu2_1,relu3_1,relu4_1,relu5_1",
     maps: int = 16,
     size: int = 256,
+    max_pixels: int | None = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     json: _Json = False,
@@ -88,6 +89,7 @@ def model(
         layers: Layers to draw.
         maps: Feature maps to draw of each layer.
         size: Long side to which the picture is brought, px.
+        max_pixels: Largest picture file to read, in pixels.
         output: The figure to write.
         overwrite: Replace a file that exists.
         json: Write the table as JSON.
@@ -100,7 +102,7 @@ def model(
     if picture is not None:
         if output is None:
             raise OptionError("--picture needs --output FILE.png for its figure")
-        _draw_maps(name, picture, layers, maps, size, output, overwrite)
+        _draw_maps(name, picture, layers, maps, size, max_pixels, output, overwrite)
         print(output)
         return
     table = layers_of(architecture)
@@ -124,8 +126,16 @@ def model(
 
 
 def _draw_maps(
-    name: str, picture: Path, layers: str, maps: int, size: int, output: Path, overwrite: bool
+    name: str,
+    picture: Path,
+    layers: str,
+    maps: int,
+    size: int,
+    max_pixels: int | None,
+    output: Path,
+    overwrite: bool,
 ) -> None:
+    from impasto.images import DEFAULT_MAX_PIXELS
     from impasto.options import parse_layers
     from impasto.report import check_figure, plot_grid, tile_maps
     from impasto.run import feature_maps
@@ -137,6 +147,7 @@ def _draw_maps(
     except ValueError as error:
         raise OptionError(f"--layers: {error}") from None
     check_figure(output, overwrite=overwrite)
-    shown, found = feature_maps(str(picture), wanted, model=name, size=size)
+    limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
+    shown, found = feature_maps(str(picture), wanted, model=name, size=size, max_pixels=limit)
     cells = [shown, *(tile_maps(found[layer], maps) for layer in found)]
     plot_grid([cells], output, columns=["picture", *found], cell=2.8, overwrite=overwrite)
