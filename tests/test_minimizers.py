@@ -166,7 +166,13 @@ def test_every_point_asked_for_is_a_picture() -> None:
 
 
 def textbook_lbfgs(
-    start: Array, function: Function, a: Array, history: int, first: float, evaluations: int
+    start: Array,
+    function: Function,
+    a: Array,
+    history: int,
+    first: float,
+    stride: float,
+    evaluations: int,
 ) -> list[Array]:
     """L-BFGS over pyramid coefficients (Nocedal & Wright 2006, algorithm 7.4), as pictures.
 
@@ -195,7 +201,7 @@ def textbook_lbfgs(
             q *= (s @ y) / (y @ y)
         for (s, y), alpha in zip(pairs, reversed(alphas), strict=True):
             q += s * (alpha - y @ q / (s @ y))
-        step = 1.0 if pairs else first / np.sqrt(np.mean((build @ q) ** 2))
+        step = stride if pairs else first / np.sqrt(np.mean((build @ q) ** 2))
         while len(asked) < evaluations:
             trial = coefficients - step * q
             trial_loss, trial_gradient, x = evaluate(trial)
@@ -214,13 +220,16 @@ def textbook_lbfgs(
 
 @pytest.mark.parametrize("function", [bumpy, quadratic(7, np.full(SIZE, 0.3))])
 @pytest.mark.parametrize("history", [2, 50])
-def test_pyramid_metric_takes_the_steps_of_coefficients(function: Function, history: int) -> None:
+@pytest.mark.parametrize("stride", [1.0, 1.4])
+def test_pyramid_metric_takes_the_steps_of_coefficients(
+    function: Function, history: int, stride: float
+) -> None:
     """Over pixels with the metric `A Aᵀ` L-BFGS asks for the points of L-BFGS over coefficients."""
     start = np.random.default_rng(8).uniform(0, 1, SIZE)
-    minimizer = Lbfgs(picture(start), history=history, box=False, first_step=0.4)
+    minimizer = Lbfgs(picture(start), history=history, box=False, first_step=0.4, stride=stride)
     ours = drive(minimizer, function, 25)
     a = synthesis(*SHAPE[2:], levels=5, scale=0.7)
-    theirs = textbook_lbfgs(start, function, a, history, 0.4, 25)
+    theirs = textbook_lbfgs(start, function, a, history, 0.4, stride, 25)
     assert len(ours) == len(theirs)
     for (point, _), expected in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(point, expected, rtol=1e-6, atol=1e-7)

@@ -74,6 +74,9 @@ class Lbfgs:
         scale: scale of each coarser level.
         box: keep within [0, 1]; off is the textbook method.
         first_step: root mean square change of the first step, in units of the value range.
+        stride: length of the later steps, before any backtracking, in quasi-Newton steps. A little
+            more than one saved about 5 % of the evaluations to a given loss on three pairs of
+            pictures at 256 px; 1.7 saved nothing.
     """
 
     def __init__(
@@ -85,8 +88,10 @@ class Lbfgs:
         scale: float = 0.7,
         box: bool = True,
         first_step: float = 0.05,
+        stride: float = 1.4,
     ) -> None:
         self.box = box
+        self.stride = stride
         self.pyramid, self.scale, self.first_step = pyramid, scale, first_step
         self.x = start.clamp(0, 1) if box else start.clone()
         self.stalled = False
@@ -94,8 +99,7 @@ class Lbfgs:
         self._gradient: Tensor | None = None
         self._pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=history)
         self._gamma = 1.0
-        self._direction = torch.zeros_like(self.x)
-        self._step = 1.0
+        self._direction, self._step = torch.zeros_like(self.x), stride
         self._failures = 0
         self._trial = self.x
 
@@ -147,7 +151,7 @@ class Lbfgs:
             self._pairs.clear()
             direction = self._apply(gradient)
         self._direction = direction.neg_()
-        self._step = 1.0
+        self._step = self.stride
         if not self._pairs:
             size = float(direction.square().mean().sqrt())
             self._step = self.first_step / size if size > 0 else 0.0

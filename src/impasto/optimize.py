@@ -327,9 +327,9 @@ class _Descent:
                 evaluations=self._level.evaluations,
                 moments=None if carried is None else (carried.mean, carried.square),
             )
-        return Lbfgs(
-            start, history=self._options.history, pyramid=0 if kind == "lbfgs-pixel" else 5
-        )
+        if kind == "lbfgs-pixel":
+            return Lbfgs(start, history=self._options.history, pyramid=0, stride=1.0)
+        return Lbfgs(start, history=self._options.history)
 
     def run(self, clock: _Clock) -> Iterator[tuple[int, Terms]]:
         """Yields the number of each evaluation and its terms; the start counts as the first."""
