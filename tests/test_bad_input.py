@@ -467,8 +467,8 @@ def test_options_of_another_type_are_refused(options: Any, command: list[str]) -
         ({"levels": [(64, 10**30)]}, "--levels: a level's side"),
         ({"style_layers": {"relu1_1": 1e308}}, "from 0 to 1e"),
         ({"style_layers": "relu４_1"}, "no layer name"),
-        ({"model": "alexnet"}, "it is the Network: vgg19 or vgg16"),
-        ({"model": "vgg19\n"}, "it is the Network"),
+        ({"model": "alexnet"}, "give the network: vgg19 or vgg16"),
+        ({"model": "vgg19\n"}, "give the network"),
     ],
 )
 def test_options_refuse_in_one_line(values: dict[str, Any], word: str) -> None:

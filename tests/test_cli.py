@@ -136,11 +136,11 @@ def test_reconstruct_content_finds_the_photo_again(
     """From noise, a shallow layer's features give back something close to the photo."""
     arguments = ["reconstruct", "content", files[0], "--layer", "relu1_1", "--size", "24"]
     assert main([*arguments, "--evaluations", "60"]) == 0
-    assert names(folder) >= {"content-relu1_1.png"}
+    assert names(folder) >= {"photo-relu1_1.png"}
     photo = np.asarray(Image.open(files[0]).resize((24, 18), Image.Resampling.LANCZOS))
-    found = np.asarray(Image.open("content-relu1_1.png"))
+    found = np.asarray(Image.open("photo-relu1_1.png"))
     assert np.corrcoef(found.ravel(), photo.ravel())[0, 1] > 0.5
-    settings = read_image("content-relu1_1.png").settings
+    settings = read_image("photo-relu1_1.png").settings
     assert settings is not None
     assert settings["styles"] == []
     assert settings["options"]["style_weight"] == 0
@@ -152,8 +152,8 @@ def test_reconstruct_style_makes_a_texture(
     """From noise, a painting's statistics make a texture in its shape."""
     arguments = ["reconstruct", "style", files[1], "--layers", "relu1_1=2,block2_conv1", *QUICK]
     assert main(arguments) == 0
-    assert Image.open("style-texture.png").size == (32, 32)
-    settings = read_image("style-texture.png").settings
+    assert Image.open("painting-texture.png").size == (32, 32)
+    settings = read_image("painting-texture.png").settings
     assert settings is not None
     assert settings["content"] is None
     assert settings["options"]["style_layers"] == "relu1_1=2,relu2_1=1"
@@ -198,6 +198,97 @@ def test_reconstruct_figure_keeps_what_is_finished(
     assert main([*arguments, "--evaluations", "1"]) == 130
     assert capsys.readouterr().out == "stopped early; what was finished is in figure.svg\n"
     assert (folder / "figure.svg").read_text().count("<image ") == 2
+
+
+def test_a_fault_in_a_figure_keeps_what_is_finished(
+    files: list[str],
+    folder: Path,
+    narrow: Weights,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """When memory runs out at the second picture, the first is drawn before the fault is told."""
+    evaluate, count = Objective.evaluate, [0]
+
+    def fails(self: Objective, picture: torch.Tensor) -> tuple[Terms, torch.Tensor]:
+        count[0] += 1
+        if count[0] == 2:
+            raise MemoryError
+        return evaluate(self, picture)
+
+    monkeypatch.setattr(Objective, "evaluate", fails)
+    layers = ["--content-layers", "relu1_1", "--style-layers", "relu1_1"]
+    arguments = ["reconstruct", "figure", *files, "-o", "figure.svg", *layers, "--size", "16"]
+    assert main([*arguments, "--evaluations", "1", "--quiet"]) == 1
+    err = capsys.readouterr().err
+    assert err.endswith("what was finished is in figure.svg\n")
+    assert (folder / "figure.svg").read_text().count("<image ") == 1
+
+
+@pytest.mark.parametrize("command", ["figure", "model"])
+def test_figures_do_not_replace_the_pictures_they_read(
+    command: str, files: list[str], narrow: Weights, capsys: Capture
+) -> None:
+    """Even with --overwrite a figure is not written over a picture that the command reads."""
+    before = Path(files[0]).read_bytes()
+    arguments = {
+        "figure": ["reconstruct", "figure", *files],
+        "model": ["model", "vgg19", "--picture", files[0]],
+    }[command]
+    assert main([*arguments, "-o", files[0], "--overwrite"]) == 2
+    assert "is a picture that this run reads" in capsys.readouterr().err
+    assert Path(files[0]).read_bytes() == before
+
+
+def test_reproduce_keeps_format_and_depth(
+    files: list[str], folder: Path, narrow: Weights, capsys: Capture
+) -> None:
+    """A 16-bit TIFF is made again as a 16-bit TIFF, with the same pixels."""
+    assert main(["stylize", *files, *QUICK, "--bits", "16", "-o", "out.tif"]) == 0
+    assert main(["reproduce", "out.tif"]) == 0
+    old, new = read_image("out.tif"), read_image("out-again.tif")
+    assert old.bits == new.bits == 16
+    assert np.array_equal(old.pixels, new.pixels)
+
+
+def test_reproduce_at_another_size_lets_recorded_levels_go(
+    files: list[str], narrow: Weights, capsys: Capture
+) -> None:
+    """Levels belong to their size: a new size takes automatic ones, new levels bring their size."""
+    assert main(["stylize", *files, "--levels", "16:0,32:1", "-o", "out.png"]) == 0
+    assert main(["reproduce", "out.png", "--size", "48", "--evaluations", "1", "-o", "a.png"]) == 0
+    assert Image.open("a.png").width == 48
+    assert main(["reproduce", "out.png", "--levels", "16:1,40:1", "-o", "b.png"]) == 0
+    assert Image.open("b.png").width == 40
+
+
+def test_a_helpful_word_for_likely_slips(files: list[str], capsys: Capture) -> None:
+    """A style named without its prefix, a web address and a missing painting say what to do."""
+    assert main(["stylize", files[0], "night-sky"]) == 2
+    assert "style:night-sky" in capsys.readouterr().err
+    assert main(["stylize", "https://example.org/a.jpg", files[1]]) == 2
+    assert "download the picture" in capsys.readouterr().err
+    assert main(["stylize", files[0]]) == 2
+    assert capsys.readouterr().err == "impasto: STYLES is missing; see impasto stylize --help\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "shown", "hidden"),
+    [
+        (["reconstruct", "content"], "(default: noise)", "(default: recolored)"),
+        (["reconstruct", "style"], "(default: gram)", "(default: wasserstein2)"),
+        (["reproduce"], "Style layers", "(default: 512)"),
+        (["demo"], "impasto-demo.png", "--style-weights"),
+    ],
+)
+def test_help_shows_the_commands_own_defaults(
+    command: list[str], shown: str, hidden: str, capsys: Capture
+) -> None:
+    """A command's help shows what holds for that command, not for `stylize`."""
+    main([*command, "--help"])
+    out = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert shown in out
+    assert hidden not in out
 
 
 def test_reconstruct_figure_finds_faults_before_it_works(

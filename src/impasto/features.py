@@ -17,13 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import OptionError
-from impasto.weights import Weights, load_weights
-
-BLOCKS: dict[str, tuple[int, ...]] = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
-"""Convolutions in each block (Simonyan & Zisserman 2015, table 1, columns D and E)."""
-
-CHANNELS = (64, 128, 256, 512, 512)
-"""Channels of each block."""
+from impasto.weights import BLOCK_WIDTHS, CONVOLUTIONS_PER_BLOCK, Weights, load_weights
 
 _LAYER = re.compile(r"(?:relu|block)(\d)_(?:conv)?(\d)")
 
@@ -58,7 +52,7 @@ def layers_of(architecture: str) -> list[Layer]:
     found = []
     field, stride, inputs = 1, 1, 3
     for block, (convolutions, channels) in enumerate(
-        zip(BLOCKS[architecture], CHANNELS, strict=True), start=1
+        zip(CONVOLUTIONS_PER_BLOCK[architecture], BLOCK_WIDTHS, strict=True), start=1
     ):
         for index in range(1, convolutions + 1):
             field += 2 * stride
@@ -91,13 +85,13 @@ def canonical_layer(name: str, architecture: str) -> str:
     match = _LAYER.fullmatch(name.strip())
     if match:
         block, index = int(match[1]), int(match[2])
-        blocks = BLOCKS[architecture]
+        blocks = CONVOLUTIONS_PER_BLOCK[architecture]
         if 1 <= block <= len(blocks) and 1 <= index <= blocks[block - 1]:
             return f"relu{block}_{index}"
-    last = len(BLOCKS[architecture])
+    last = len(CONVOLUTIONS_PER_BLOCK[architecture])
     raise OptionError(
         f"layer '{name}': {architecture} has no such layer; its layers run from relu1_1 "
-        f"(block1_conv1) to relu{last}_{BLOCKS[architecture][-1]}: see 'impasto model "
+        f"(block1_conv1) to relu{last}_{CONVOLUTIONS_PER_BLOCK[architecture][-1]}: see 'impasto model "
         f"{architecture}'"
     )
 

@@ -150,6 +150,8 @@ class Lbfgs:
         if not _dot(direction, gradient) > 0:
             self._pairs.clear()
             direction = self._apply(gradient)
+            if free is not None:
+                direction *= free
         self._direction = direction.neg_()
         self._step = self.stride
         if not self._pairs:

@@ -30,6 +30,11 @@ COARSE_SHARE = 1 / 3
 """Evaluations of an automatic coarse level, as a share of those at the full size."""
 
 
+FIXED_COST = 10_000
+"""What an evaluation costs at any size (small layers, eigenvalues), as the time of so many pixels:
+from the times at 256 and 512 px in `benchmarks/results/speed.json`."""
+
+
 @dataclass(frozen=True)
 class Level:
     """One level of the pyramid: its size in px and how many evaluations it gets."""
@@ -261,10 +266,10 @@ class _Clock:
     """
 
     def __init__(self, levels: Sequence[Level], began: float, limit: float | None) -> None:
-        self._pixels = [level.width * level.height for level in levels]
+        self._costs = [level.width * level.height + FIXED_COST for level in levels]
         self._work = [
-            pixels * max(1, level.evaluations)
-            for pixels, level in zip(self._pixels, levels, strict=True)
+            cost * max(1, level.evaluations)
+            for cost, level in zip(self._costs, levels, strict=True)
         ]
         self._levels, self._began, self._limit = levels, began, limit
         self._level, self._entered, self._last = 0, began, 0.0
@@ -292,7 +297,7 @@ class _Clock:
         else:
             per_evaluation = (now - self._warm) / (evaluation - 1)
         left = max(0, self._levels[self._level].evaluations - evaluation) * per_evaluation
-        left += sum(self._work[self._level + 1 :]) * per_evaluation / self._pixels[self._level]
+        left += sum(self._work[self._level + 1 :]) * per_evaluation / self._costs[self._level]
         if self._limit is not None:
             left = min(left, max(0.0, self._began + self._limit - now))
         return left

@@ -274,7 +274,7 @@ class StyleOptions(BaseModel):
         default=30, ge=1, le=1000, description="Pairs of vectors that L-BFGS remembers."
     )
     learning_rate: float = Field(
-        default=0.03, gt=0, le=10, description="Adam's first step, in units of the value range."
+        default=0.03, gt=0, le=10, description="Adam's largest step, in units of the value range."
     )
     tolerance: float = Field(
         default=0.0,
@@ -346,10 +346,11 @@ def option_error(error: ValidationError) -> OptionError:
     name = str(first["loc"][0]).replace("_", "-") if first["loc"] else ""
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        message = "there is no such option"
+        message = "there is no such option; see impasto stylize --help"
     elif first["type"] == "string_pattern_mismatch":
-        described = StyleOptions.model_fields[str(first["loc"][0])].description
-        message = f"'{str(first['input'])[:60]}' is not allowed; it is the {described}"
+        described = str(StyleOptions.model_fields[str(first["loc"][0])].description)
+        wanted = f"{described[0].lower()}{described[1:]}"
+        message = f"'{str(first['input'])[:60]}' is not allowed; give the {wanted}"
     elif name and first["type"] != "missing":
         shown = str(first["input"])
         if not first["type"].startswith("value_error"):

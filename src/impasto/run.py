@@ -11,7 +11,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -35,8 +35,8 @@ from impasto.images import (
 )
 from impasto.optimize import Progress, optimize, start_picture
 from impasto.options import MAX_SIDE, StyleOptions, make_options
-from impasto.samples import sample_path
-from impasto.styles import draw_style
+from impasto.samples import sample_names, sample_path
+from impasto.styles import draw_style, style_names
 from impasto.targets import Painting
 
 BUILT_IN_SIDE = 768
@@ -46,7 +46,7 @@ SETTINGS_VERSION = 1
 """Version of the record that pictures carry."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Picture:
     """A finished picture. In a notebook it shows itself.
 
@@ -57,8 +57,11 @@ class Picture:
     """
 
     bitmap: Bitmap
-    settings: dict[str, Any] = field(repr=False)
-    progress: Progress | None = field(default=None, repr=False)
+    settings: dict[str, Any]
+    progress: Progress | None = None
+
+    def __repr__(self) -> str:
+        return f"<Picture, {self.bitmap.width} x {self.bitmap.height} px>"
 
     @property
     def pixels(self) -> NDArray[np.float32]:
@@ -122,6 +125,11 @@ class Stylization:
         entries = [self._settings["content"], *self._settings["styles"], self._settings["start"]]
         paths = [entry["path"] for entry in entries if entry is not None]
         return [path for path in paths if path and not is_built_in(path)]
+
+    @property
+    def weights_sha256(self) -> str:
+        """Digest of the network's weights."""
+        return self._settings["weights_sha256"]
 
     @property
     def width(self) -> int:
@@ -209,7 +217,8 @@ def stylization(
     shares = list(options.style_weights) or [1.0] * len(sources)
     if len(shares) != len(sources):
         raise OptionError(
-            f"--style-weights: {len(shares)} shares for {len(sources)} paintings; give one each"
+            f"--style-weights: {len(shares)} shares for {len(sources)} paintings; give one "
+            "for each, with commas and no blanks, such as --style-weights 2,1"
         )
     if not sources and options.style_weight > 0:
         raise OptionError(
@@ -266,7 +275,8 @@ def stylize(
     """Repaints a photo in the style of one or several paintings.
 
     Args:
-        content: the photo: a path, the bytes of a file, a PIL image, an array or a `Bitmap`.
+        content: the photo: a path, `sample:NAME` for a bundled photo, `style:NAME` for a built-in
+            style picture, the bytes of a file, a PIL image, an array or a `Bitmap`.
         style: one painting or several, likewise.
         options: how; the defaults if not given.
         start: a third image to start from.
@@ -308,15 +318,25 @@ def from_settings(
         or not isinstance(styles, list)
     ):
         raise OptionError(
-            "the picture's settings are not of a version that this impasto can read; "
-            f"it reads version {SETTINGS_VERSION}"
+            "the picture's settings are not of a version that this impasto can read "
+            f"({SETTINGS_VERSION}); use the version that made it, or stylize with the originals"
         )
-    options = make_options({**recorded, **(changes or {})})
+    changes = changes or {}
+    # A size or levels given anew replace both, since recorded levels end at the recorded size.
+    follow = {"size": "levels", "levels": "size"}
+    replaced = {follow[name] for name in changes if name in follow}
+    kept = {name: value for name, value in recorded.items() if name not in replaced}
+    options = make_options({**kept, **changes})
     warnings = []
     if settings.get("impasto") != impasto.__version__:
         warnings.append(
             f"the picture was made by impasto {settings.get('impasto')}, this is "
             f"{impasto.__version__}"
+        )
+    if settings.get("torch") != torch.__version__:
+        warnings.append(
+            f"the picture was made with torch {settings.get('torch')}, this is "
+            f"{torch.__version__}; small differences may follow"
         )
     start = settings.get("start")
     if isinstance(start, Mapping) and options.start != "image":
@@ -337,11 +357,19 @@ def from_settings(
                 f"{path}: is a pipe or a device now, not the picture that was used; run stylize "
                 "with the original again"
             )
+        if not is_built_in(path) and not os.path.lexists(path):
+            raise ImageError(
+                f"{path}: is gone, and the picture was made from it; put it back, or run stylize "
+                "with it where it is now"
+            )
         now = _input(path)
         if now and now["sha256"] not in ("", entry.get("sha256")):
             warnings.append(f"{path}: has changed since the picture was made")
     paths = [entry and entry["path"] for entry in inputs]
-    return stylization(paths[0], paths[1:-1], options, start=paths[-1]), warnings
+    run = stylization(paths[0], paths[1:-1], options, start=paths[-1])
+    if run.weights_sha256 != settings.get("weights_sha256"):
+        warnings.append(f"the weights of {options.model} are others than the picture's")
+    return run, warnings
 
 
 def feature_maps(
@@ -411,6 +439,12 @@ def is_built_in(source: Any) -> bool:
 
 def _read(source: Any, max_pixels: int) -> Bitmap:
     if not is_built_in(source):
+        if isinstance(source, str) and not os.path.lexists(source):
+            for kind, names in ("style", style_names()), ("sample", sample_names()):
+                if source in names:
+                    raise ImageError(
+                        f"{source}: no such file; the built-in picture is {kind}:{source}"
+                    )
         return read_image(source, max_pixels=max_pixels)
     kind, _, name = source.partition(":")
     if kind == "sample":

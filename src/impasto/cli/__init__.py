@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, MissingArgumentError
 
 from impasto import __version__
 from impasto.errors import ImpastoError, one_line
@@ -32,8 +32,18 @@ app = App(
 
 _COMMANDS = {
     "stylize": ("impasto.cli.stylize:stylize", "Repaint a photo in the style of paintings."),
-    "demo": ("impasto.cli.stylize:demo", "Repaint a bundled photo in a built-in style."),
-    "reproduce": ("impasto.cli.stylize:reproduce", "Run again what made a picture."),
+    "demo": (
+        "impasto.cli.stylize:demo",
+        "Repaint a bundled photo in a built-in style.\n\n"
+        "The picture goes to impasto-demo.png in the current folder, or to --output.",
+    ),
+    "reproduce": (
+        "impasto.cli.stylize:reproduce",
+        "Run again what made a picture.\n\n"
+        "The settings come from inside the picture; flags given here replace them. The result goes "
+        "beside the old one as NAME-again, in the same format and depth, unless --output says "
+        "otherwise.",
+    ),
     "reconstruct": (
         "impasto.cli.reconstruct:app",
         "See what layers know: pictures rebuilt from content or style alone.",
@@ -71,6 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
+    except MissingArgumentError as error:
+        where = " ".join(["impasto", *(error.command_chain or ())])
+        what = error.argument.name if error.argument is not None else "an argument"
+        return _fail(f"{what} is missing; see {where} --help", EXIT_BAD_INPUT)
     except CycloptsError as error:
         return _fail(" ".join(str(error).split()), EXIT_BAD_INPUT)
     except ImpastoError as error:

@@ -50,16 +50,24 @@ _PANELS = {
 
 
 @cache
-def flags(model: type[BaseModel], leave_out: tuple[str, ...] = ()) -> Any:
+def flags(
+    model: type[BaseModel],
+    leave_out: tuple[str, ...] = (),
+    defaults: tuple[tuple[str, Any], ...] | None = (),
+) -> Any:
     """A dataclass type whose fields are the model's options as flags, all `None` by default.
 
     Args:
         model: the options.
         leave_out: fields that have no flag here.
+        defaults: (field, value) where the help must show another default than the model's; `None`
+            if it must show none.
     """
-    defaults = model().model_dump(mode="json")
+    shown = {**model().model_dump(mode="json"), **dict(defaults or ())}
+    if defaults is None:
+        shown = dict.fromkeys(shown)
     fields = [
-        (name, Annotated[_type_of(info) | None, _parameter(name, info, defaults[name])], None)
+        (name, Annotated[_type_of(info) | None, _parameter(name, info, shown[name])], None)
         for name, info in model.model_fields.items()
         if name not in leave_out
     ]

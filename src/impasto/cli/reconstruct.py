@@ -6,17 +6,27 @@ noise that match the content features, or the style statistics, of given layers.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
 from impasto.cli import EXIT_INTERRUPTED, say
 from impasto.cli.flags import flags, given
-from impasto.cli.running import Output, carry_out, check, free_name, one_interrupt
-from impasto.errors import OptionError
+from impasto.cli.running import (
+    Output,
+    carry_out,
+    check,
+    check_apart,
+    chosen_options,
+    limit_heap,
+    name_beside,
+    one_interrupt,
+)
+from impasto.errors import ImpastoError, OptionError
 from impasto.options import StyleOptions, make_options
 
 if TYPE_CHECKING:
@@ -31,10 +41,15 @@ app = App(
     help_format="plaintext",
 )
 
+_START = (("start", "noise"),)
 _ROLES = ("preset", "content_weight", "content_layers", "style_weight", "style_layers")
 _DEFAULT_OUTPUT = Output()
-_content_flags = flags(StyleOptions, (*_ROLES, "style_weights", "style_loss"))
-_style_flags = flags(StyleOptions, _ROLES)
+_content_flags = flags(
+    StyleOptions,
+    (*_ROLES, "style_weights", "style_loss"),
+    (*_START, ("tv_weight", 0.0), ("single_level", True)),
+)
+_style_flags = flags(StyleOptions, _ROLES, (*_START, ("tv_weight", 0.0), ("style_loss", "gram")))
 if TYPE_CHECKING:
     ContentFlags = StyleFlags = Any
 else:
@@ -48,6 +63,7 @@ def content(
     /,
     *,
     layer: str = "relu4_2",
+    start_image: str | None = None,
     output: Output = _DEFAULT_OUTPUT,
     options: ContentFlags = _NO_CONTENT_FLAGS,
 ) -> int:
@@ -56,13 +72,16 @@ def content(
     Args:
         photo: The photo.
         layer: Content layers, as LAYER or LAYER=WEIGHT,…
+        start_image: Start from this image.
     """
+    values = given(options)
+    chosen_options(values, start_image)
+    chosen = content_options(layer, values)
+    check(output)
+    path = output.output or name_beside(photo, ending=f"-{layer.partition('=')[0]}")
     from impasto.run import stylization
 
-    chosen = content_options(layer, given(options))
-    check(output)
-    path = output.output or free_name(Path.cwd(), f"content-{layer.partition('=')[0]}")
-    return carry_out(stylization(photo, [], chosen), path, output)
+    return carry_out(stylization(photo, [], chosen, start=start_image), path, output)
 
 
 @app.command
@@ -71,6 +90,7 @@ def style(
     /,
     *,
     layers: str = "relu1_1,relu2_1,relu3_1,relu4_1,relu5_1",
+    start_image: str | None = None,
     output: Output = _DEFAULT_OUTPUT,
     options: StyleFlags = _NO_STYLE_FLAGS,
 ) -> int:
@@ -79,13 +99,16 @@ def style(
     Args:
         paintings: The paintings; several are blended.
         layers: Style layers, as LAYER or LAYER=WEIGHT,…
+        start_image: Start from this image.
     """
+    values = given(options)
+    chosen_options(values, start_image)
+    chosen = style_options(layers, values)
+    check(output)
+    path = output.output or name_beside(*paintings, ending="-texture")
     from impasto.run import stylization
 
-    chosen = style_options(layers, given(options))
-    check(output)
-    path = output.output or free_name(Path.cwd(), "style-texture")
-    return carry_out(stylization(None, list(paintings), chosen), path, output)
+    return carry_out(stylization(None, list(paintings), chosen, start=start_image), path, output)
 
 
 @app.command
@@ -102,6 +125,8 @@ def figure(
     evaluations: int = 200,
     seed: int = 0,
     max_pixels: int | None = None,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    threads: int | None = None,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
 ) -> int:
@@ -122,14 +147,17 @@ def figure(
         evaluations: Evaluations for each picture.
         seed: Seed of the noise that each one starts from.
         max_pixels: Largest picture file to read, in pixels.
+        device: Where to run.
+        threads: CPU threads; by default as many as there are cores.
         overwrite: Replace a file that exists.
-        quiet: Show no progress.
+        quiet: Show no progress and no summary.
     """
     from impasto.report import check_figure, plot_grid
     from impasto.run import stylization
 
     check_figure(output, overwrite=overwrite)
-    contents, styles = content_layers.split(","), style_layers.split(",")
+    check_apart({"--output": output}, [photo, painting])
+    contents, styles = _names(content_layers), _names(style_layers)
     if len(contents) != len(styles):
         raise OptionError("--content-layers and --style-layers: name as many of one as the other")
     values: dict[str, Any] = {
@@ -137,9 +165,10 @@ def figure(
         "size": size,
         "evaluations": evaluations,
         "seed": seed,
+        "device": device,
     }
-    if max_pixels is not None:
-        values["max_pixels"] = max_pixels
+    values |= {} if max_pixels is None else {"max_pixels": max_pixels}
+    values |= {} if threads is None else {"threads": threads}
     columns = range(len(contents))
     rows: dict[str, list[Callable[[], Stylization]]] = {}
     for pooling in ("max", "average"):
@@ -156,28 +185,50 @@ def figure(
         # Once for its faults, before hours of work, and again in its turn: one network at a time.
         prepare()
     cells: list[list[NDArray[np.float32] | None]] = [[None for _ in columns] for _ in rows]
+    total, done, began = len(rows) * len(columns), 0, time.monotonic()
+    limit_heap()
+    failure: ImpastoError | None = None
     interrupted = False
     with one_interrupt() as write_undisturbed:
         try:
             for made, (row, prepared) in zip(cells, rows.items(), strict=True):
                 for column, prepare in enumerate(prepared):
                     if not quiet:
-                        say(f"{row}: {column + 1} of {len(columns)}")
+                        say(f"{row}: {column + 1} of {len(columns)}{_left(began, done, total)}")
                     run = prepare()
                     for _ in run:
                         pass
                     made[column] = run.result.pixels
+                    done += 1
         except KeyboardInterrupt:
             interrupted = True
-            if cells[0][0] is None:
-                raise
+        except ImpastoError as error:
+            failure = error
+        if done == 0 and failure is not None:
+            raise failure
+        if done == 0 and interrupted:
+            raise KeyboardInterrupt
         write_undisturbed()
         sums = [styles[0], *(f"… + {name}" for name in styles[1:])]
         labels = [f"{one}\n{many}" for one, many in zip(contents, sums, strict=True)]
         plot_grid(cells, output, rows=list(rows), columns=labels, overwrite=overwrite)
-    kept = "stopped early; what was finished is in " if interrupted else ""
-    print(f"{kept}{output}")
+    if failure is not None:
+        raise type(failure)(f"{failure}; what was finished is in {output}")
+    if not quiet:
+        kept = "stopped early; what was finished is in " if interrupted else ""
+        print(f"{kept}{output}")
     return EXIT_INTERRUPTED if interrupted else 0
+
+
+def _names(layers: str) -> list[str]:
+    return [name.strip() for name in layers.split(",") if name.strip()]
+
+
+def _left(began: float, done: int, total: int) -> str:
+    if done == 0:
+        return ""
+    minutes = (time.monotonic() - began) / done * (total - done) / 60
+    return f", about {minutes:.0f} min left" if minutes >= 1 else ", under a minute left"
 
 
 def content_options(layers: str, values: dict[str, Any]) -> StyleOptions:

@@ -23,6 +23,7 @@ from cyclopts import Group, Parameter
 
 from impasto.cli import EXIT_INTERRUPTED, say
 from impasto.errors import ImpastoError, OptionError, OutputError
+from impasto.options import StyleOptions, make_options
 
 if TYPE_CHECKING:
     from impasto.optimize import Progress
@@ -39,7 +40,7 @@ class Output:
     """Where results go and what is shown meanwhile."""
 
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None
-    """The picture to write, in its extension's format; by default a free name by the photo."""
+    """The picture to write, in its extension's format; by default a free name."""
     overwrite: Annotated[bool, Parameter(negative="")] = False
     """Replace files that exist."""
     bits: int | None = None
@@ -107,11 +108,22 @@ def _check_snapshots(folder: Path, overwrite: bool) -> None:
         )
 
 
-def _check_apart(path: Path, inputs: Iterable[str], output: Output) -> None:
-    """Refuses to write two things to one file, or anything over a picture that is read."""
+def check_apart(
+    places: dict[str, Path | None], inputs: Iterable[str], snapshots: Path | None = None
+) -> None:
+    """Refuses to write two things to one file, or anything over a picture that is read.
+
+    Args:
+        places: flag → the file that it names, if any.
+        inputs: the picture files that are read.
+        snapshots: the folder of snapshots, if any.
+
+    Raises:
+        OptionError: in the words of the flag.
+    """
     read = {os.path.realpath(name) for name in inputs}
     written: dict[str, str] = {}
-    for flag, place in ("--output", path), ("--plot", output.plot), ("--trace", output.trace):
+    for flag, place in places.items():
         if place is None:
             continue
         real = os.path.realpath(place)
@@ -122,14 +134,44 @@ def _check_apart(path: Path, inputs: Iterable[str], output: Output) -> None:
                 f"{flag} {place}: is a picture that this run reads; choose another name"
             )
         written[real] = flag
-    if output.snapshots is not None:
-        folder = os.path.realpath(output.snapshots)
+    if snapshots is not None:
+        folder = os.path.realpath(snapshots)
         for real in {*read, *written}:
             if os.path.dirname(real) == folder and Path(real).match(_SNAPSHOT_PATTERN):  # noqa: PTH120
                 raise OptionError(
-                    f"--snapshots {output.snapshots}: {Path(real).name} there is another file of "
+                    f"--snapshots {snapshots}: {Path(real).name} there is another file of "
                     "this run; choose another folder"
                 )
+
+
+def chosen_options(values: dict[str, Any], start_image: str | None) -> StyleOptions:
+    """The options of flags that were given, beside which a third image may stand.
+
+    Raises:
+        OptionError: flags that do not fit each other.
+    """
+    chosen = make_options(values)
+    if start_image is not None and values.get("start", "image") != "image":
+        raise OptionError(
+            f"--start {chosen.start} and --start-image exclude each other; leave one out"
+        )
+    return chosen
+
+
+def name_beside(first: str, *others: str, ending: str = "") -> Path:
+    """A free name beside the first picture, made of all their names.
+
+    Args:
+        first: a picture file, or a built-in one, whose result goes to the current folder.
+        others: more of them.
+        ending: what the name ends in.
+    """
+    built_in = ("sample:", "style:")
+    names = [n.partition(":")[2] if n.startswith(built_in) else n for n in (first, *others)]
+    # File systems count bytes: 255 of them, some of which the number and extension need.
+    stems = "-".join(Path(name).stem for name in names).encode(errors="ignore")[:200]
+    folder = Path() if first.startswith(built_in) else Path(first).parent
+    return free_name(folder, stems.decode(errors="ignore") + ending)
 
 
 def free_name(folder: Path, stem: str, extension: str = ".png") -> Path:
@@ -157,7 +199,8 @@ def carry_out(run: Stylization, path: Path, output: Output) -> int:
     from impasto.images import check_output
 
     check_output(path, bits=_bits(output), overwrite=output.overwrite)
-    _check_apart(path, run.inputs, output)
+    places = {"--output": path, "--plot": output.plot, "--trace": output.trace}
+    check_apart(places, run.inputs, output.snapshots)
     limit_heap()
     rows: list[dict[str, Any]] = []
     interrupted = False
@@ -332,8 +375,9 @@ def _report(
     elif not output.quiet:
         size = f"{picture.bitmap.width} x {picture.bitmap.height} px"
         count = 0 if last is None else last.done
+        evaluations = "evaluation" if count == 1 else "evaluations"
         kept = "stopped early; the best picture so far is " if interrupted else ""
-        print(f"{kept}{path} ({size}, {count} evaluations, {seconds:.0f} s)")
+        print(f"{kept}{path} ({size}, {count} {evaluations}, {seconds:.0f} s)")
 
 
 @contextlib.contextmanager

@@ -94,11 +94,12 @@ def model(
         overwrite: Replace a file that exists.
         json: Write the table as JSON.
     """
-    from impasto.features import BLOCKS, layers_of
+    from impasto.features import layers_of
+    from impasto.weights import CONVOLUTIONS_PER_BLOCK
 
     architecture = name.partition(":")[0]
-    if architecture not in BLOCKS:
-        raise OptionError(f"'{name}': the networks are {' and '.join(BLOCKS)}")
+    if architecture not in CONVOLUTIONS_PER_BLOCK or (picture is None and architecture != name):
+        raise OptionError(f"'{name}': the networks are {' and '.join(CONVOLUTIONS_PER_BLOCK)}")
     if picture is not None:
         if output is None:
             raise OptionError("--picture needs --output FILE.png for its figure")
@@ -135,6 +136,7 @@ def _draw_maps(
     output: Path,
     overwrite: bool,
 ) -> None:
+    from impasto.cli.running import check_apart
     from impasto.images import DEFAULT_MAX_PIXELS
     from impasto.options import parse_layers
     from impasto.report import check_figure, plot_grid, tile_maps
@@ -147,6 +149,7 @@ def _draw_maps(
     except ValueError as error:
         raise OptionError(f"--layers: {error}") from None
     check_figure(output, overwrite=overwrite)
+    check_apart({"--output": output}, [str(picture)])
     limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     shown, found = feature_maps(str(picture), wanted, model=name, size=size, max_pixels=limit)
     cells = [shown, *(tile_maps(found[layer], maps) for layer in found)]

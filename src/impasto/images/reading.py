@@ -99,6 +99,8 @@ def _read_file(path: str | os.PathLike[str], max_pixels: int, name: str) -> Bitm
             return _decode(vips_source, title, operation, max_pixels, name)
     except FileNotFoundError:
         fault = "no such file; check the path"
+        if name.startswith(("http://", "https://")):
+            fault = "is a web address; download the picture and give its file"
     except IsADirectoryError:
         fault = "is a folder; name one picture inside it"
     except PermissionError:

@@ -90,6 +90,8 @@ def check_place(path: str | os.PathLike[str], *, overwrite: bool = False) -> Non
 def _writer_for(path: str | os.PathLike[str]) -> Writer:
     extension = Path(path).suffix
     writer = known_writer(extension)
+    if writer is None and os.path.isdir(path):  # noqa: PTH112
+        raise OutputError(f"{one_line(os.fspath(path))}: is a folder; name a file inside it")
     if writer is None:
         fault = (
             f"{one_line(extension)} files cannot be written" if extension else "has no extension"

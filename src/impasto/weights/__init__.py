@@ -6,7 +6,9 @@ the rest keeps the weights on this machine in order.
 """
 
 from impasto.weights.architecture import (
+    BLOCK_WIDTHS,
     CAFFE,
+    CONVOLUTIONS_PER_BLOCK,
     PREPROCESSINGS,
     TORCHVISION,
     Preprocessing,
@@ -26,7 +28,9 @@ from impasto.weights.inventory import (
 from impasto.weights.library import Weights, load_weights
 
 __all__ = [
+    "BLOCK_WIDTHS",
     "CAFFE",
+    "CONVOLUTIONS_PER_BLOCK",
     "PREPROCESSINGS",
     "TORCHVISION",
     "Listing",

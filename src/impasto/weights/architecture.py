@@ -6,7 +6,9 @@ from typing import Literal
 # K. Simonyan, A. Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
 # Recognition", ICLR 2015, arXiv:1409.1556, table 1: configurations D and E.
 CONVOLUTIONS_PER_BLOCK = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+"""Convolutions in each block."""
 BLOCK_WIDTHS = (64, 128, 256, 512, 512)
+"""Channels of each block."""
 
 
 def layer_names(architecture: str) -> list[str]:
