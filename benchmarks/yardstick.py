@@ -117,7 +117,6 @@ class Yardstick:
         evaluations: int,
         *,
         history: int = 100,
-        line_search: str | None = None,
         on_evaluation: Callable[[float, Tensor], None] | None = None,
     ) -> int:
         """L-BFGS over the pixels, in one call, without bounds.
@@ -128,7 +127,6 @@ class Yardstick:
             start: `(1, 3, H, W)`; left as it is.
             evaluations: calls of the closure.
             history: curvature pairs kept; 100 is PyTorch's default.
-            line_search: `None`, PyTorch's default, or `strong_wolfe`.
             on_evaluation: called after each evaluation with the loss and the picture, which the
                 optimiser goes on to change.
 
@@ -143,7 +141,6 @@ class Yardstick:
             history_size=history,
             tolerance_grad=0,
             tolerance_change=0,
-            line_search_fn=line_search,
         )
 
         def closure() -> Tensor:

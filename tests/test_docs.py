@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from impasto.cli import app, main
 from impasto.cli.flags import given
+from impasto.images import read_image
 from impasto.options import PRESETS, StyleOptions, make_options
 
 ROOT = Path(__file__).parents[1]
@@ -250,3 +251,17 @@ def test_keras_names_in_the_table() -> None:
     assert len(rows) == 7
     for name, keras, index in rows:
         assert places[name] == (keras, int(index))
+
+
+@pytest.mark.parametrize("path", sorted((DOCS / "pictures" / "gallery").glob("*.jpg")), ids=str)
+def test_gallery_pictures_are_made_by_the_defaults(path: Path) -> None:
+    """Each picture of the gallery carries the default options and the pair that the page names."""
+    settings = read_image(path).settings
+    assert settings is not None
+    assert make_options(settings["options"]) == StyleOptions()
+    sources = settings["content"]["path"], *(style["path"] for style in settings["styles"])
+    command = f"`impasto stylize {' '.join(sources)}`"
+    page = (DOCS / "gallery.md").read_text(encoding="utf-8")
+    section = page[page.index(f"pictures/gallery/{path.name}") :]
+    assert command in section.partition("\n## ")[0]
+    assert path.stat().st_size < 250_000

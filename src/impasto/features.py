@@ -89,10 +89,10 @@ def canonical_layer(name: str, architecture: str) -> str:
         if 1 <= block <= len(blocks) and 1 <= index <= blocks[block - 1]:
             return f"relu{block}_{index}"
     last = len(CONVOLUTIONS_PER_BLOCK[architecture])
+    deepest = f"relu{last}_{CONVOLUTIONS_PER_BLOCK[architecture][-1]}"
     raise OptionError(
         f"layer '{name}': {architecture} has no such layer; its layers run from relu1_1 "
-        f"(block1_conv1) to relu{last}_{CONVOLUTIONS_PER_BLOCK[architecture][-1]}: see 'impasto model "
-        f"{architecture}'"
+        f"(block1_conv1) to {deepest}: see 'impasto model {architecture}'"
     )
 
 

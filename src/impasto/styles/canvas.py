@@ -10,46 +10,22 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from impasto.color import oklab_to_srgb, srgb_to_oklab
+
 Array = NDArray[np.floating]
 Field = Callable[[Array, Array], Array]
-
-# B. Ottosson, "A perceptual color space for image processing", 2020 (Oklab).
-_LMS_FROM_RGB = np.array(
-    [
-        [0.4122214708, 0.5363325363, 0.0514459929],
-        [0.2119034982, 0.6806995451, 0.1073969566],
-        [0.0883024619, 0.2817188376, 0.6299787005],
-    ],
-    np.float32,
-)
-_LAB_FROM_LMS = np.array(
-    [
-        [0.2104542553, 0.7936177850, -0.0040720468],
-        [1.9779984951, -2.4285922050, 0.4505937099],
-        [0.0259040371, 0.7827717662, -0.8086757660],
-    ],
-    np.float32,
-)
-_LMS_FROM_LAB = np.linalg.inv(_LAB_FROM_LMS)
-_RGB_FROM_LMS = np.linalg.inv(_LMS_FROM_RGB)
 
 
 def oklab(colors: Sequence[str]) -> Array:
     """Oklab coordinates `(n, 3)` of sRGB colours written `#rrggbb`."""
     rgb = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colors], np.float32) / 255
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return np.cbrt(linear @ _LMS_FROM_RGB.T).astype(np.float32) @ _LAB_FROM_LMS.T
+    return srgb_to_oklab(rgb.T).T
 
 
 def srgb(lab: Array) -> Array:
     """Converts Oklab colours `(..., 3)` to sRGB in [0, 1]; what is outside the gamut is clipped."""
-    linear = np.clip(((lab @ _LMS_FROM_LAB.T) ** 3) @ _RGB_FROM_LMS.T, 0, 1)
-    encoded = np.where(
-        linear <= 0.0031308,
-        12.92 * linear,
-        1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055,
-    )
-    return encoded.astype(np.float32)
+    colors = oklab_to_srgb(lab.astype(np.float32, copy=False).reshape(-1, 3).T)
+    return np.ascontiguousarray(colors.clip(0, 1).T).reshape(lab.shape)
 
 
 def ramp(colors: Sequence[str], t: ArrayLike) -> Array:
