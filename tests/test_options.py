@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from impasto.cli import main
 from impasto.errors import OptionError
-from impasto.images import DEFAULT_MAX_PIXELS
 from impasto.options import (
     MAX_SIDE,
     PRESETS,
@@ -384,8 +383,3 @@ def test_the_schema_describes_what_is_accepted(values: dict[str, Any]) -> None:
 def test_the_schema_refuses_what_is_refused(name: str, value: Any) -> None:
     """Limits and choices are in the schema, so that forms can check them."""
     assert not conforms(value, StyleOptions.model_json_schema()["properties"][name])
-
-
-def test_one_limit_of_pixels() -> None:
-    """The option's default is the limit that reading has without it."""
-    assert StyleOptions().max_pixels == DEFAULT_MAX_PIXELS

@@ -131,7 +131,8 @@ def start_picture(
     Args:
         kind: `content`; `recolored` (the photo with the paintings' mean colour and covariance);
             `noise` (uniform); `style-colors` (Gaussian noise with the paintings' mean colour and
-            covariance); `image`.
+            covariance); `image`. A painting lends the colours of its parts that are at least half
+            as visible as the most visible one.
         width: px.
         height: px.
         content: the photo at this size, needed by the first two kinds.

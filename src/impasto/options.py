@@ -27,6 +27,13 @@ from impasto.errors import OptionError
 MAX_SIDE = 32768
 """Longest side of a result, px."""
 
+DEFAULT_MAX_PIXELS = 200_000_000
+"""Most pixels (width × height) that are decoded unless the caller allows more.
+
+Above the largest phone cameras (200 megapixels is 16320 × 12240 = 199.8 million); such a picture
+takes 2.4 GB as a `Bitmap`, and a decompression bomb cannot take more than that.
+"""
+
 MAX_EVALUATIONS = 1_000_000
 """Most evaluations of a level."""
 
@@ -210,7 +217,7 @@ class StyleOptions(BaseModel):
     )
     size: int = Field(default=512, ge=1, le=MAX_SIDE, description="Long side of the result, px.")
     max_pixels: int = Field(
-        default=200_000_000, ge=1, description="Largest picture file to read, in pixels."
+        default=DEFAULT_MAX_PIXELS, ge=1, description="Largest picture file to read, in pixels."
     )
     style_weights: tuple[Weight, ...] = Field(
         default=(), description="Share of each painting in a blend; equal when not given."

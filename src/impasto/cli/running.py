@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import Group, Parameter
 
@@ -77,7 +77,7 @@ def check(output: Output) -> None:
     if output.every < 1:
         raise OptionError(f"--every {output.every}: must be at least 1")
     if output.output is not None:
-        check_output(output.output, bits=_bits(output), overwrite=output.overwrite)
+        check_output(output.output, bits=cast("Any", output.bits), overwrite=output.overwrite)
     if output.plot is not None:
         from impasto.report import check_figure
 
@@ -198,7 +198,7 @@ def carry_out(run: Stylization, path: Path, output: Output) -> int:
     """
     from impasto.images import check_output
 
-    check_output(path, bits=_bits(output), overwrite=output.overwrite)
+    check_output(path, bits=cast("Any", output.bits), overwrite=output.overwrite)
     places = {"--output": path, "--plot": output.plot, "--trace": output.trace}
     check_apart(places, run.inputs, output.snapshots)
     limit_heap()
@@ -249,7 +249,7 @@ def carry_out(run: Stylization, path: Path, output: Output) -> int:
 
 def _save(picture: Picture, path: Path, output: Output) -> Path:
     """Writes the picture; where another program has just taken its name, beside that."""
-    bits: Any = _bits(output) or 8
+    bits: Any = output.bits or 8
     try:
         picture.save(path, bits=bits, quality=output.quality, overwrite=output.overwrite)
     except OutputError:
@@ -291,10 +291,6 @@ def trace_row(progress: Progress) -> dict[str, Any]:
 def _number(value: float) -> float | None:
     """JSON knows neither NaN nor infinity."""
     return value if math.isfinite(value) else None
-
-
-def _bits(output: Output) -> Any:
-    return output.bits
 
 
 class _Trace:

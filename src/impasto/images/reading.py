@@ -18,13 +18,7 @@ from impasto.images.recognition import READ_HINT, SNIFF_BYTES, recognise
 from impasto.images.resolution import dpi_of, plausible_dpi
 from impasto.images.settings import settings_from_xmp
 from impasto.images.vips import blob, detail, set_blob, vips_from_array
-
-DEFAULT_MAX_PIXELS = 200_000_000
-"""Most pixels (width × height) that are decoded unless the caller allows more.
-
-Above the largest phone cameras (200 megapixels is 16320 × 12240 = 199.8 million); such a picture
-takes 2.4 GB as a `Bitmap`, and a decompression bomb cannot take more than that.
-"""
+from impasto.options import DEFAULT_MAX_PIXELS
 
 
 @runtime_checkable
