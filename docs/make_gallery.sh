@@ -9,8 +9,6 @@ mkdir -p "$out" docs/pictures/styles
 while read -r photo style; do
     file="$out/$photo-$style.jpg"
     [ -e "$file" ] || ./scripts/impasto stylize "sample:$photo" "style:$style" -o "$file" --quality 88
-    file="docs/pictures/styles/$style.jpg"
-    [ -e "$file" ] || ./scripts/impasto styles draw "$style" --size 384 -o "$file"
 done <<PAIRS
 cat night-sky
 coffee stained-glass
@@ -23,3 +21,9 @@ astronaut watercolor
 cat ink-wash
 rocket marbling
 PAIRS
+
+for style in embroidery engraving facets harvest ink-wash linocut marbling mosaic night-sky pastel \
+    pointillism stained-glass water-garden watercolor; do
+    file="docs/pictures/styles/$style.jpg"
+    [ -e "$file" ] || ./scripts/impasto styles draw "$style" --size 384 -o "$file"
+done
