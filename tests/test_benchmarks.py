@@ -122,6 +122,21 @@ def test_yardstick_counts_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(problem.photo, start)
 
 
+def test_quantiser_reaches_the_optimal_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """256 values for Gaussian weights leave the error of the best scalar quantiser.
+
+    Panter & Dite 1951: `σ² π √3 / (2 N²)` for N levels, here as a share of the values' norm. A few
+    values beyond the outermost levels make a finite sample's error a little larger.
+    """
+    module = load("quantisation", monkeypatch)
+    weight = torch.randn(64, 64, 3, 3, generator=torch.Generator().manual_seed(2))
+    coarse = module.quantize_8bit(weight)
+    assert coarse.shape == weight.shape
+    assert len(coarse.unique()) <= 256
+    optimal = math.sqrt(math.pi * math.sqrt(3) / 2) / 256
+    assert 0.9 * optimal < module.relative(coarse, weight) < 1.15 * optimal
+
+
 def test_coarse_evaluations_cost_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Coarse evaluations add their share of pixels to the cost, and their loss reaches nothing."""
     problem_module, module = (load(n, monkeypatch) for n in ("problem", "convergence"))
