@@ -270,6 +270,8 @@ def test_a_helpful_word_for_likely_slips(files: list[str], capsys: Capture) -> N
     assert "download the picture" in capsys.readouterr().err
     assert main(["stylize", files[0]]) == 2
     assert capsys.readouterr().err == "impasto: STYLES is missing; see impasto stylize --help\n"
+    assert main(["info", "a.png"]) == 2
+    assert capsys.readouterr().err == "impasto: 'a.png' is too much; see impasto info --help\n"
 
 
 @pytest.mark.parametrize(

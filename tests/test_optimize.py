@@ -367,12 +367,16 @@ def test_the_time_limit_is_kept(features: Features, clock: None) -> None:
 
 
 def test_under_a_time_limit_every_level_gets_its_share(features: Features, clock: None) -> None:
-    """The full size gets the time that its share of the work asks for."""
-    options = options_of(levels="12:100,24:100", time_limit=50)
+    """The full size gets the time that its share of the work asks for.
+
+    At such sizes an evaluation costs about the same at both levels, so the share is that of the
+    evaluations: three of four.
+    """
+    options = options_of(levels="12:100,24:300", time_limit=50)
     steps = run(features, options)
     fine = [step for step in steps if step.level == 1]
     assert 45 <= len(steps) <= 50
-    assert 0.7 * len(steps) < len(fine) < 0.9 * len(steps)
+    assert 0.65 * len(steps) < len(fine) < 0.85 * len(steps)
 
 
 def test_a_hopeless_time_limit_still_gives_a_picture(features: Features, clock: None) -> None:

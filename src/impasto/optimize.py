@@ -97,7 +97,13 @@ class Progress:
 
 
 def plan_levels(options: StyleOptions, width: int, height: int) -> tuple[Level, ...]:
-    """The levels of a run whose result is `width` × `height` px, coarse to fine."""
+    """The levels of a run, coarse to fine.
+
+    Args:
+        options: with levels of their own, or how to choose them.
+        width: of the result, px.
+        height: of the result, px.
+    """
     side = max(width, height)
     if options.levels:
         plan = list(options.levels)
@@ -147,7 +153,7 @@ def start_picture(
     if kind in ("content", "recolored") and content is None:
         raise OptionError(f"--start {kind}: there is no photo to start from; use noise")
     if kind in ("recolored", "style-colors") and not styles:
-        raise OptionError(f"--start {kind}: there is no painting to take colours from")
+        raise OptionError(f"--start {kind}: there is no painting to take colours from; use noise")
     if kind == "image":
         if image is None:
             raise OptionError("--start image: name the picture with --start-image FILE")

@@ -102,7 +102,16 @@ class Picture:
 
 
 class Stylization:
-    """A prepared run: an iterator of `Progress` whose `result` may be taken at any moment."""
+    """A prepared run: an iterator of `Progress` whose `result` may be taken at any moment.
+
+    Args:
+        features: the network.
+        content: the photo at the result's size, or `None`.
+        paintings: what to paint in the style of.
+        start: the start picture, `(1, 3, H, W)` in [0, 1].
+        options: everything else.
+        settings: the record that the result will carry.
+    """
 
     def __init__(
         self,
@@ -146,7 +155,12 @@ class Stylization:
         return self
 
     def __next__(self) -> Progress:
-        """Evaluates once more."""
+        """Evaluates once more.
+
+        Raises:
+            OptionError: a layer that the network has not.
+            RunError: the loss is not finite even at the start, or memory ran out.
+        """
         self.last = next(self._progress)
         return self.last
 
@@ -187,6 +201,8 @@ def stylization(
     start: ImageSource | None = None,
 ) -> Stylization:
     """Prepares a run; iterate over it to make the picture form.
+
+    `options.threads`, where given, sets PyTorch's threads for the whole process.
 
     Args:
         content: the photo: a path, `sample:NAME` for a bundled photo, `style:NAME` for a built-in

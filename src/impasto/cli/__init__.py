@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from cyclopts import App, CycloptsError, MissingArgumentError
+from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 from impasto import __version__
 from impasto.errors import ImpastoError, one_line
@@ -85,6 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = " ".join(["impasto", *(error.command_chain or ())])
         what = error.argument.name if error.argument is not None else "an argument"
         return _fail(f"{what} is missing; see {where} --help", EXIT_BAD_INPUT)
+    except UnusedCliTokensError as error:
+        where = " ".join(["impasto", *(error.command_chain or ())])
+        extra = " ".join(error.unused_tokens or ())
+        return _fail(f"'{one_line(extra)}' is too much; see {where} --help", EXIT_BAD_INPUT)
     except CycloptsError as error:
         return _fail(" ".join(str(error).split()), EXIT_BAD_INPUT)
     except ImpastoError as error:

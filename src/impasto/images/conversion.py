@@ -20,7 +20,15 @@ _FULL_SCALE = {"uchar": 255, "ushort": 65535, "uint": 4294967295, "float": 1, "d
 
 
 def to_bitmap(image: pyvips.Image, name: str) -> Bitmap:
-    """Turn a libvips picture with its metadata into sRGB; colour first, alpha apart."""
+    """Turn a libvips picture with its metadata into sRGB; colour first, alpha apart.
+
+    Args:
+        image: as decoded, in any colour space, 8 or 16 bit or float.
+        name: of the picture, for messages.
+
+    Raises:
+        ImageError: samples or channels of a kind that is not read.
+    """
     if image.interpretation in ("lab", "labq", "labs", "lch", "xyz", "yxy", "hsv", "cmc"):
         image = image.colourspace("rgb16")
     image = image.copy_memory().autorot()

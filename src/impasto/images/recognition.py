@@ -41,7 +41,11 @@ SNIFF_BYTES = 512
 
 
 def recognise(head: bytes, name: str) -> tuple[str, str]:
-    """Title and libvips operation of the format whose first bytes are `head`."""
+    """Title and libvips operation of the format whose first bytes are `head`.
+
+    Raises:
+        ImageError: the file is empty or of a format that is not read here.
+    """
     if not head:
         raise ImageError(f"{name}: is empty (0 bytes); {READ_HINT}")
     title, operation = _format_of(head)

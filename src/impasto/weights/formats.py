@@ -51,7 +51,9 @@ def read_convolutions(path: Path) -> tuple[str, dict[str, "Tensor"]]:
         with path.open("rb") as file:
             head = file.read(16)
     except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
+        raise WeightsError(
+            f"{path}: cannot be read ({error.strerror}); check its permissions"
+        ) from error
     form = "weights"
     try:
         form, reader = _reader(path, head)

@@ -332,5 +332,7 @@ def remove_weights(model: str) -> int:
         try:
             file.unlink()
         except OSError as error:
-            raise OutputError(f"{file}: cannot be deleted ({error.strerror})") from error
+            raise OutputError(
+                f"{file}: cannot be deleted ({error.strerror}); check its folder's permissions"
+            ) from error
     return freed

@@ -129,7 +129,10 @@ def convert(variant: Variant, file: Path) -> "tuple[Record, dict[str, Tensor]]":
         )
     architecture, tensors = read_convolutions(file)
     if architecture != variant.model:
-        raise WeightsError(f"{file}: holds {architecture}, not {variant.model}")
+        raise WeightsError(
+            f"{file}: holds {architecture}, not {variant.model}; add it with: impasto weights add "
+            f"{architecture} FILE"
+        )
     record = Record(
         model=variant.model,
         name=variant.name,
@@ -153,4 +156,6 @@ def file_digest(path: Path, algorithm: str) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, algorithm).hexdigest()
     except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
+        raise WeightsError(
+            f"{path}: cannot be read ({error.strerror}); check its permissions"
+        ) from error
