@@ -10,13 +10,19 @@ from torch import Tensor
 
 from impasto.errors import ImageError
 from impasto.features import Features
-from impasto.images import Bitmap, fit_within, read_image, resize_image, write_image
+from impasto.images import (
+    DEFAULT_MAX_PIXELS,
+    Bitmap,
+    fit_within,
+    read_image,
+    resize_image,
+    write_image,
+)
 from impasto.objective import Objective
+from impasto.optimize import level_objective
 from impasto.options import StyleOptions
-from impasto.run import BUILT_IN_SIDE
-from impasto.samples import sample_path
-from impasto.styles import draw_style
-from impasto.targets import Painting, level_size, make_targets, resize
+from impasto.sources import read_source
+from impasto.targets import Painting, level_size, resize
 from impasto.weights import Weights
 
 
@@ -57,26 +63,9 @@ def engine_objective(problem: Problem, weights: Weights) -> Objective:
     features = Features(
         weights, pooling=options.pooling, rescale=options.rescale, padding=options.padding
     )
-    targets = make_targets(
-        features,
-        problem.photo,
-        [Painting(problem.painting)],
-        [1.0],
-        side=options.size,
-        content_layers=options.content_layers if options.content_weight > 0 else (),
-        style_layers=options.style_layers if options.style_weight > 0 else (),
-    )
-    return Objective(
-        features,
-        targets,
-        content_layers=options.content_layers,
-        style_layers=options.style_layers,
-        style_loss=options.style_loss,
-        normalize=options.normalize,
-        content_weight=options.content_weight,
-        style_weight=options.style_weight,
-        tv_weight=options.tv_weight,
-        tv=options.tv,
+    height, width = problem.photo.shape[-2:]
+    return level_objective(
+        features, problem.photo, [Painting(problem.painting)], options, width, height
     )
 
 
@@ -89,12 +78,7 @@ def saved(picture: Tensor) -> Tensor:
 
 
 def _read(source: str) -> Bitmap:
-    kind, _, name = source.partition(":")
-    if kind == "sample":
-        return read_image(sample_path(name))
-    if kind == "style":
-        return Bitmap(draw_style(name, BUILT_IN_SIDE, BUILT_IN_SIDE))
-    bitmap = read_image(source)
+    bitmap = read_source(source, DEFAULT_MAX_PIXELS)
     if bitmap.alpha is not None:
         raise ImageError(f"{source}: has transparent parts; the benchmarks take opaque pictures")
     return bitmap

@@ -39,3 +39,9 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> "Weights":
     weights = narrow_weights()
     monkeypatch.setattr(features, "load_weights", lambda _: weights)
     return weights
+
+
+@pytest.fixture
+def files(narrow: "Weights", make_png: Callable[..., Path]) -> tuple[Path, Path]:
+    """A photo and a painting; the network is a narrow one."""
+    return make_png("photo.png", 40, 30, 1), make_png("painting.png", 36, 36, 2)

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from impasto.options import StyleOptions, make_options
+from impasto.run import Picture, Stylization
 from impasto.weights import CAFFE, Weights, layer_names
 
 
@@ -41,3 +43,21 @@ def narrow_weights(architecture: str = "vgg19", width: int = 4, **preprocessing:
     # Small inputs, so that biases and pictures weigh alike.
     kind = replace(CAFFE, **{"scale": 4.0, "mean": (1.9, 2.0, 2.1), **preprocessing})
     return Weights(architecture, "narrow", tensors, kind, "0" * 64)
+
+
+def options_of(**values: Any) -> StyleOptions:
+    """A tiny, quick run that does not follow the tuned defaults."""
+    tiny = {"size": 24, "evaluations": 3, "single_level": True, "start": "content"}
+    return make_options({"content_layers": "relu2_1", **tiny, **values})
+
+
+def pixels_of(picture: Picture) -> bytes:
+    """The result's exact numbers."""
+    return picture.pixels.tobytes()
+
+
+def finish(run: Stylization) -> Picture:
+    """Runs to the end."""
+    for _ in run:
+        pass
+    return run.result

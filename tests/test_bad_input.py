@@ -27,7 +27,8 @@ from impasto.moments import moments_of
 from impasto.objective import Objective, Terms
 from impasto.options import StyleOptions, make_options
 from impasto.report import plot_grid
-from impasto.run import Picture, from_settings, stylization, stylize
+from impasto.reproduction import from_settings
+from impasto.run import Picture, stylization, stylize
 from impasto.weights import Weights, list_weights
 from impasto.weights.cache import read_record
 

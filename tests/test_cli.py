@@ -27,6 +27,7 @@ from impasto.weights import Weights
 
 Maker = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
+Failing = Callable[[int, type[BaseException]], None]
 QUICK = ["--size", "32", "--evaluations", "2"]
 
 
@@ -44,6 +45,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def files(make_png: Maker) -> list[str]:
     """A photo and a painting in the current folder."""
     return [make_png("photo.png", 40, 30, 1).name, make_png("painting.png", 36, 36, 2).name]
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
+    """`failing(n, error)` raises the error at the n-th evaluation from now on, over all runs."""
+
+    def fail(at: int, error: type[BaseException]) -> None:
+        evaluate, count = Objective.evaluate, [0]
+
+        def counted(self: Objective, picture: torch.Tensor) -> tuple[Terms, torch.Tensor]:
+            count[0] += 1
+            if count[0] == at:
+                raise error
+            return evaluate(self, picture)
+
+        monkeypatch.setattr(Objective, "evaluate", counted)
+
+    return fail
 
 
 def names(folder: Path) -> set[str]:
@@ -181,18 +200,10 @@ def test_reconstruct_figure_keeps_what_is_finished(
     folder: Path,
     narrow: Weights,
     capsys: Capture,
-    monkeypatch: pytest.MonkeyPatch,
+    failing: Failing,
 ) -> None:
     """Ctrl-C during the third of eight pictures leaves a figure of the two finished ones."""
-    evaluate, count = Objective.evaluate, [0]
-
-    def interrupted(self: Objective, picture: torch.Tensor) -> tuple[Terms, torch.Tensor]:
-        count[0] += 1
-        if count[0] == 3:
-            raise KeyboardInterrupt
-        return evaluate(self, picture)
-
-    monkeypatch.setattr(Objective, "evaluate", interrupted)
+    failing(3, KeyboardInterrupt)
     layers = ["--content-layers", "relu1_1,relu2_1", "--style-layers", "relu1_1,relu2_1"]
     arguments = ["reconstruct", "figure", *files, "-o", "figure.svg", *layers, "--size", "16"]
     assert main([*arguments, "--evaluations", "1"]) == 130
@@ -205,18 +216,10 @@ def test_a_fault_in_a_figure_keeps_what_is_finished(
     folder: Path,
     narrow: Weights,
     capsys: Capture,
-    monkeypatch: pytest.MonkeyPatch,
+    failing: Failing,
 ) -> None:
     """When memory runs out at the second picture, the first is drawn before the fault is told."""
-    evaluate, count = Objective.evaluate, [0]
-
-    def fails(self: Objective, picture: torch.Tensor) -> tuple[Terms, torch.Tensor]:
-        count[0] += 1
-        if count[0] == 2:
-            raise MemoryError
-        return evaluate(self, picture)
-
-    monkeypatch.setattr(Objective, "evaluate", fails)
+    failing(2, MemoryError)
     layers = ["--content-layers", "relu1_1", "--style-layers", "relu1_1"]
     arguments = ["reconstruct", "figure", *files, "-o", "figure.svg", *layers, "--size", "16"]
     assert main([*arguments, "--evaluations", "1", "--quiet"]) == 1
@@ -249,6 +252,18 @@ def test_reproduce_keeps_format_and_depth(
     old, new = read_image("out.tif"), read_image("out-again.tif")
     assert old.bits == new.bits == 16
     assert np.array_equal(old.pixels, new.pixels)
+
+
+def test_reproduce_writes_what_a_renamed_file_can_hold(
+    files: list[str], folder: Path, narrow: Weights, capsys: Capture
+) -> None:
+    """A 16-bit picture under a name for 8 bits is made again in 8, with a word about it."""
+    assert main(["stylize", *files, *QUICK, "--bits", "16", "-o", "out.png"]) == 0
+    (folder / "out.png").rename("out.jpg")
+    assert main(["reproduce", "out.jpg"]) == 0
+    err = capsys.readouterr().err.splitlines()
+    assert "impasto: warning: out-again.jpg: written with 8 bits, the most it holds" in err
+    assert read_image("out-again.jpg").bits == 8
 
 
 def test_reproduce_at_another_size_lets_recorded_levels_go(
@@ -311,6 +326,8 @@ def test_model_takes_the_limit_that_it_names(
     arguments = ["model", "vgg19", "--picture", files[0], "-o", "maps.png", "--layers", "relu1_1"]
     assert main([*arguments, "--max-pixels", "10"]) == 2
     assert "--max-pixels" in capsys.readouterr().err
+    assert main([*arguments, "--max-pixels", "-5"]) == 2
+    assert capsys.readouterr().err == "impasto: --max-pixels -5: must be at least 1\n"
     assert main([*arguments, "--max-pixels", "1000000"]) == 0
     assert (folder / "maps.png").exists()
 
@@ -647,6 +664,8 @@ BAD: list[tuple[list[str], int]] = [
     (FIGURE, 2),
     ([*FIGURE, "-o", "f.gif"], 2),
     ([*FIGURE, "-o", "f.png", "--content-layers", "relu1_1"], 2),
+    ([*FIGURE, "-o", "f.png", "--content-layers", "", "--style-layers", ","], 2),
+    ([*FIGURE, "-o", "f.png", "--content-layers", "x", "--style-layers", "relu1_1"], 2),
     (["styles", "draw", "monet"], 2),
     (["styles", "draw", "mosaic", "--size", "0"], 2),
     (["styles", "draw", "mosaic", "-o", "photo.png"], 1),
@@ -691,18 +710,10 @@ def test_a_run_that_fails_keeps_what_it_reached(
     folder: Path,
     narrow: Weights,
     capsys: Capture,
-    monkeypatch: pytest.MonkeyPatch,
+    failing: Failing,
 ) -> None:
     """When memory runs out midway, the best picture so far is written and the line says where."""
-    evaluate, count = Objective.evaluate, [0]
-
-    def failing(self: Objective, picture: torch.Tensor) -> tuple[Terms, torch.Tensor]:
-        count[0] += 1
-        if count[0] == 4:
-            raise MemoryError
-        return evaluate(self, picture)
-
-    monkeypatch.setattr(Objective, "evaluate", failing)
+    failing(4, MemoryError)
     assert main(["stylize", *files, "--levels", "32:9", "-o", "out.png", "--quiet"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
@@ -720,18 +731,10 @@ def test_ctrl_c_keeps_the_best_picture(
     folder: Path,
     narrow: Weights,
     capsys: Capture,
-    monkeypatch: pytest.MonkeyPatch,
+    failing: Failing,
 ) -> None:
     """Ctrl-C ends with code 130, the picture, trace and figure written, and a word about it."""
-    evaluate, count = Objective.evaluate, [0]
-
-    def interrupted(self: Objective, picture: torch.Tensor) -> tuple[Terms, torch.Tensor]:
-        count[0] += 1
-        if count[0] == 6:
-            raise KeyboardInterrupt
-        return evaluate(self, picture)
-
-    monkeypatch.setattr(Objective, "evaluate", interrupted)
+    failing(6, KeyboardInterrupt)
     arguments = ["stylize", *files, "--levels", "16:3,32:9", "-o", "out.png"]
     assert main([*arguments, "--trace", "t.jsonl", "--plot", "p.png"]) == 130
     out = capsys.readouterr().out

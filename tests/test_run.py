@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 import math
 import os
 import subprocess
@@ -21,41 +20,21 @@ import impasto
 from impasto.errors import ImageError, ImpastoError, OptionError, WeightsError
 from impasto.images import Bitmap, read_image, resize_image
 from impasto.objective import Objective, Terms
-from impasto.options import StyleOptions, make_options
+from impasto.options import make_options
 from impasto.run import (
-    BUILT_IN_SIDE,
-    Picture,
-    Stylization,
     check_side,
     feature_maps,
-    from_settings,
     pick_device,
     stylization,
     stylize,
 )
 from impasto.samples import sample_path
+from impasto.sources import BUILT_IN_SIDE
 from impasto.styles import draw_style
 from impasto.weights import Weights
-from stand_ins import soft_picture
+from stand_ins import finish, options_of, pixels_of, soft_picture
 
 Maker = Callable[..., Path]
-
-
-def options_of(**values: Any) -> StyleOptions:
-    """A tiny, quick run that does not follow the tuned defaults."""
-    tiny = {"size": 24, "evaluations": 3, "single_level": True, "start": "content"}
-    return make_options({"content_layers": "relu2_1", **tiny, **values})
-
-
-def pixels_of(picture: Picture) -> bytes:
-    """The result's exact numbers."""
-    return picture.pixels.tobytes()
-
-
-@pytest.fixture
-def files(narrow: Weights, make_png: Maker) -> tuple[Path, Path]:
-    """A photo and a painting; the network is a narrow one."""
-    return make_png("photo.png", 40, 30, 1), make_png("painting.png", 36, 36, 2)
 
 
 def test_every_kind_of_source_gives_the_same_bytes(files: tuple[Path, Path]) -> None:
@@ -336,70 +315,6 @@ def test_settings_say_what_made_the_picture(files: tuple[Path, Path], tmp_path: 
     assert found["result"]["evaluations"] == 3
 
 
-def finish(run: Stylization) -> Picture:
-    """Runs to the end."""
-    for _ in run:
-        pass
-    return run.result
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {},
-        {"start": "noise", "seed": 7, "levels": "8:2,24:3"},
-        {"preset": "gatys", "evaluations": 2, "style_layers": "relu1_1=0.1234567890123456"},
-        {"optimizer": "adam", "start": "style-colors", "style_loss": "wasserstein2"},
-    ],
-)
-def test_settings_reproduce_the_same_bytes(
-    files: tuple[Path, Path], tmp_path: Path, values: dict[str, Any]
-) -> None:
-    """The settings in a written PNG make the very same file again."""
-    stylize(*files, options_of(**values)).save(tmp_path / "one.png")
-    settings = read_image(tmp_path / "one.png").settings
-    assert settings is not None
-    run, warnings = from_settings(settings)
-    assert warnings == []
-    finish(run).save(tmp_path / "two.png")
-    assert (tmp_path / "two.png").read_bytes() == (tmp_path / "one.png").read_bytes()
-
-
-def test_settings_reproduce_all_roles(
-    files: tuple[Path, Path], make_png: Maker, tmp_path: Path
-) -> None:
-    """Blends, start pictures, textures and pictures without a painting are made again too."""
-    third = make_png("third.png", 31, 17, 8)
-    made = [
-        stylization(files[0], [files[1], third], options_of(style_weights=(1, 3)), start=third),
-        stylization(None, files[1], options_of(start="noise", content_weight=0.0)),
-        stylization(files[0], [], options_of(start="noise", style_weight=0.0)),
-        stylization("sample:cat", "style:mosaic", options_of()),
-    ]
-    for run in made:
-        picture = finish(run)
-        again, warnings = from_settings(json.loads(json.dumps(picture.settings)))
-        assert warnings == []
-        assert pixels_of(finish(again)) == pixels_of(picture)
-
-
-def test_changes_replace_recorded_options(files: tuple[Path, Path]) -> None:
-    """Options given again win over the recorded ones, the rest stays."""
-    settings = stylize(*files, options_of(tv_weight=0.5)).settings
-    run, _ = from_settings(settings, {"size": 30})
-    assert (run.width, run.options.tv_weight) == (30, 0.5)
-
-
-def test_another_start_replaces_the_recorded_picture(files: tuple[Path, Path]) -> None:
-    """A run that began with a third picture is made again from the photo where that is asked."""
-    settings = finish(stylization(*files, options_of(), start=files[1])).settings
-    run, _ = from_settings(settings, {"start": "content"})
-    assert run.options.start == "content"
-    np.testing.assert_array_equal(
-        run.result.pixels, stylization(*files, options_of()).result.pixels
-    )
-
-
 @pytest.mark.skipif(not Path("/dev/fd").exists(), reason="pipes have no names elsewhere")
 def test_a_pipe_is_read_once(files: tuple[Path, Path]) -> None:
     """A photo that another program writes into a pipe is read like its file."""
@@ -433,56 +348,6 @@ def test_a_fault_in_the_end_leaves_sound_settings(
     best = min(seen[:3], key=lambda terms: terms.loss)
     expected = {"loss": best.loss, "content": best.content, "style": best.style, "tv": best.tv}
     assert picture.settings["result"] == {"evaluations": 4, **expected}
-
-
-def test_differences_are_told(files: tuple[Path, Path], make_png: Maker) -> None:
-    """Inputs that changed and another version are told, each in a line."""
-    settings = {**stylize(*files, options_of()).settings, "impasto": "0.0.1"}
-    make_png("painting.png", 36, 36, 9)
-    _, warnings = from_settings(settings)
-    assert len(warnings) == 2
-    assert "made by impasto 0.0.1" in warnings[0]
-    assert warnings[1].startswith(f"{files[1]}: has changed")
-
-
-def test_inputs_that_are_gone_are_named(files: tuple[Path, Path]) -> None:
-    """An input that no longer exists, or never was a file, is one line."""
-    settings = stylize(*files, options_of()).settings
-    files[1].unlink()
-    with pytest.raises(ImageError, match=r"painting\.png: is gone"):
-        from_settings(settings)
-    settings = stylize(soft_picture(20, 20), files[0], options_of()).settings
-    with pytest.raises(ImageError, match="a picture in memory"):
-        from_settings(settings)
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        {"version": 2},
-        {"version": None},
-        {"options": None},
-        {"options": []},
-        {"options": {"size": "x"}},
-        {"options": {"future": 1}},
-        {"options": {"preset": []}},
-        {"styles": None},
-        {"styles": "abc"},
-        {"styles": [7]},
-        {"styles": [{}]},
-        {"content": "path"},
-        {"content": {"path": 7, "sha256": ""}},
-        {"content": {"path": "a\0b", "sha256": ""}},
-        {"start": []},
-    ],
-)
-def test_damaged_settings_are_one_line(files: tuple[Path, Path], damage: dict[str, Any]) -> None:
-    """Whatever a foreign file claims as settings, the fault is one line, never a crash."""
-    settings = {**stylize(*files, options_of(evaluations=0)).settings, **damage}
-    with pytest.raises(ImpastoError) as caught:
-        from_settings(settings)
-    assert caught.value.exit_code == 2
-    assert "\n" not in str(caught.value)
 
 
 def test_notebooks_show_the_picture(files: tuple[Path, Path]) -> None:

@@ -74,9 +74,7 @@ class Lbfgs:
         scale: scale of each coarser level.
         box: keep within [0, 1]; off is the textbook method.
         first_step: root mean square change of the first step, in units of the value range.
-        stride: length of the later steps, before any backtracking, in quasi-Newton steps. A little
-            more than one saved about 5 % of the evaluations to a given loss on three pairs of
-            pictures at 256 px; 1.7 saved nothing.
+        stride: length of the later steps, before any backtracking, in quasi-Newton steps.
     """
 
     def __init__(

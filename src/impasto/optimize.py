@@ -29,7 +29,6 @@ MIN_AUTO_SIDE = 128
 COARSE_SHARE = 1 / 3
 """Evaluations of an automatic coarse level, as a share of those at the full size."""
 
-
 FIXED_COST = 10_000
 """What an evaluation costs at any size (small layers, eigenvalues), as the time of so many pixels:
 from the times at 256 and 512 px in `benchmarks/results/speed.json`."""
@@ -177,6 +176,63 @@ def start_picture(
     return torch.from_numpy(colored)[None]
 
 
+def level_objective(
+    features: Features,
+    content: Tensor | None,
+    styles: Sequence[Painting],
+    options: StyleOptions,
+    width: int,
+    height: int,
+) -> Objective:
+    """The objective of one level.
+
+    Args:
+        features: the network.
+        content: the photo at any size, `(1, 3, H, W)` in [0, 1], or `None`.
+        styles: paintings, or none.
+        options: layers, weights, losses and shares.
+        width: of the level, px.
+        height: of the level, px.
+
+    Raises:
+        OptionError: a layer that the network has not, or shares that do not fit the paintings.
+    """
+    shares = list(options.style_weights) or [1.0] * len(styles)
+    if styles and len(shares) != len(styles):
+        raise OptionError(
+            f"--style-weights: {len(shares)} shares for {len(styles)} paintings; give one for each"
+        )
+    content_layers = _canonical(options.content_layers, features)
+    style_layers = _canonical(options.style_layers, features)
+    place = {"device": features.device, "dtype": features.dtype}
+    if content is not None:
+        content = resize(content.to(**place), height, width).clamp(0, 1)
+    targets = make_targets(
+        features,
+        content,
+        [
+            Painting(s.picture.to(**place), None if s.weight is None else s.weight.to(**place))
+            for s in styles
+        ],
+        shares,
+        side=max(width, height),
+        content_layers=content_layers if options.content_weight > 0 else (),
+        style_layers=style_layers if options.style_weight > 0 else (),
+    )
+    return Objective(
+        features,
+        targets,
+        content_layers=content_layers,
+        style_layers=style_layers,
+        style_loss=options.style_loss,
+        normalize=options.normalize,
+        content_weight=options.content_weight,
+        style_weight=options.style_weight,
+        tv_weight=options.tv_weight,
+        tv=options.tv,
+    )
+
+
 def optimize(
     features: Features,
     content: Tensor | None,
@@ -201,18 +257,10 @@ def optimize(
         RunError: the loss is not finite even at the start, or memory ran out.
     """
     began = time.monotonic()
-    device = features.device
-    shares = list(options.style_weights) or [1.0] * len(styles)
-    if styles and len(shares) != len(styles):
-        raise OptionError(
-            f"--style-weights: {len(shares)} shares for {len(styles)} paintings; give one for each"
-        )
-    content_layers = _canonical(options.content_layers, features)
-    style_layers = _canonical(options.style_layers, features)
     height, width = start.shape[-2:]
     levels = plan_levels(options, width, height)
     keep_detail = options.start in ("content", "recolored", "image")
-    start = start.to(device, features.dtype)
+    start = start.to(features.device, features.dtype)
     clock = _Clock(levels, began, options.time_limit)
     picture, previous, done = start, None, 0
     for index, level in enumerate(levels):
@@ -220,28 +268,9 @@ def optimize(
         picture = small if index == 0 else _climb(picture, small, keep_detail).clamp(0, 1)
         if level.evaluations == 0 and index < len(levels) - 1:
             continue
-        shrunk = None if content is None else resize(content.to(start), level.height, level.width)
         with _naming(level):
-            targets = make_targets(
-                features,
-                None if shrunk is None else shrunk.clamp(0, 1),
-                [_on(style, start) for style in styles],
-                shares,
-                side=max(level.width, level.height),
-                content_layers=content_layers if options.content_weight > 0 else (),
-                style_layers=style_layers if options.style_weight > 0 else (),
-            )
-            objective = Objective(
-                features,
-                targets,
-                content_layers=content_layers,
-                style_layers=style_layers,
-                style_loss=options.style_loss,
-                normalize=options.normalize,
-                content_weight=options.content_weight,
-                style_weight=options.style_weight,
-                tv_weight=options.tv_weight,
-                tv=options.tv,
+            objective = level_objective(
+                features, content, styles, options, level.width, level.height
             )
         clock.enter(index)
         descent = _Descent(objective, picture, options, level, previous)
@@ -377,11 +406,6 @@ class _Descent:
         if tolerance <= 0 or len(recent) <= 10:
             return False
         return recent[-11] - recent[-1] < tolerance * abs(recent[-11])
-
-
-def _on(style: Painting, like: Tensor) -> Painting:
-    weight = None if style.weight is None else style.weight.to(like)
-    return Painting(style.picture.to(like), weight)
 
 
 @contextlib.contextmanager

@@ -2,17 +2,14 @@
 
 `stylize` does it in one call. `stylization` prepares the same run and is iterated for its
 `Progress`; its `result` is the best picture so far at any moment. A picture that is saved carries
-the settings that made it, and `from_settings` prepares that run again.
+the settings that made it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -29,18 +26,13 @@ from impasto.images import (
     ImageSource,
     encode_image,
     fit_within,
-    read_image,
     resize_image,
     write_image,
 )
 from impasto.optimize import Progress, optimize, start_picture
-from impasto.options import MAX_SIDE, StyleOptions, make_options
-from impasto.samples import sample_names, sample_path
-from impasto.styles import draw_style, style_names
+from impasto.options import MAX_SIDE, StyleOptions
+from impasto.sources import describe_source, is_built_in, read_source
 from impasto.targets import Painting
-
-BUILT_IN_SIDE = 768
-"""Side in px at which built-in styles are drawn for a run."""
 
 SETTINGS_VERSION = 1
 """Version of the record that pictures carry."""
@@ -240,9 +232,10 @@ def stylization(
         raise OptionError(
             "there is no painting: give one, or leave style out with --style-weight 0"
         )
-    photo = None if content is None else _read(content, options.max_pixels)
+    photo = None if content is None else read_source(content, options.max_pixels)
+    drawn = [read_source(source, options.max_pixels) for source in sources]
     # Twice the result's size is all that any level looks at.
-    styles = [_no_larger(_read(source, options.max_pixels), 2 * options.size) for source in sources]
+    styles = [_no_larger(bitmap, 2 * options.size) for bitmap in drawn]
     shape = photo or (styles[0] if styles else None)
     if shape is None:
         raise OptionError("give a photo or a painting to work from")
@@ -252,7 +245,7 @@ def stylization(
     paintings = [_painting(bitmap, source) for bitmap, source in zip(styles, sources, strict=True)]
     third = None
     if start is not None:
-        third = _tensor(resize_image(_read(start, options.max_pixels), width, height))
+        third = _tensor(resize_image(read_source(start, options.max_pixels), width, height))
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     first = start_picture(
@@ -311,83 +304,6 @@ def stylize(
     return run.result
 
 
-def from_settings(
-    settings: Mapping[str, Any], changes: Mapping[str, Any] | None = None
-) -> tuple[Stylization, list[str]]:
-    """Prepares the run that made a picture again.
-
-    Args:
-        settings: the record that the picture carries.
-        changes: options to replace.
-
-    Returns:
-        The run, and a line for each input or version that differs from what the record says.
-
-    Raises:
-        ImageError: an input is gone, or was not a file.
-        OptionError: the record is not one of impasto's or of a later version.
-    """
-    recorded, styles = settings.get("options"), settings.get("styles")
-    if (
-        settings.get("version") != SETTINGS_VERSION
-        or not isinstance(recorded, Mapping)
-        or not isinstance(styles, list)
-    ):
-        raise OptionError(
-            "the picture's settings are not of a version that this impasto can read "
-            f"({SETTINGS_VERSION}); use the version that made it, or stylize with the originals"
-        )
-    changes = changes or {}
-    # A size or levels given anew replace both, since recorded levels end at the recorded size.
-    follow = {"size": "levels", "levels": "size"}
-    replaced = {follow[name] for name in changes if name in follow}
-    kept = {name: value for name, value in recorded.items() if name not in replaced}
-    options = make_options({**kept, **changes})
-    warnings = []
-    if settings.get("impasto") != impasto.__version__:
-        warnings.append(
-            f"the picture was made by impasto {settings.get('impasto')}, this is "
-            f"{impasto.__version__}"
-        )
-    if settings.get("torch") != torch.__version__:
-        warnings.append(
-            f"the picture was made with torch {settings.get('torch')}, this is "
-            f"{torch.__version__}; small differences may follow"
-        )
-    start = settings.get("start")
-    if isinstance(start, Mapping) and options.start != "image":
-        start = None
-    inputs = [settings.get("content"), *styles, start]
-    for entry in inputs:
-        if entry is None:
-            continue
-        path = entry.get("path") if isinstance(entry, Mapping) else None
-        if not path or not isinstance(path, str):
-            raise ImageError(
-                "the picture was made from a picture in memory, which its settings cannot name; "
-                "run stylize with the original again"
-            )
-        if not is_built_in(path) and _is_special(path):
-            # Reading a pipe or a device may never end, and a foreign record can name any.
-            raise ImageError(
-                f"{path}: is a pipe or a device now, not the picture that was used; run stylize "
-                "with the original again"
-            )
-        if not is_built_in(path) and not os.path.lexists(path):
-            raise ImageError(
-                f"{path}: is gone, and the picture was made from it; put it back, or run stylize "
-                "with it where it is now"
-            )
-        now = _input(path)
-        if now and now["sha256"] not in ("", entry.get("sha256")):
-            warnings.append(f"{path}: has changed since the picture was made")
-    paths = [entry and entry["path"] for entry in inputs]
-    run = stylization(paths[0], paths[1:-1], options, start=paths[-1])
-    if run.weights_sha256 != settings.get("weights_sha256"):
-        warnings.append(f"the weights of {options.model} are others than the picture's")
-    return run, warnings
-
-
 def feature_maps(
     picture: ImageSource,
     layers: Sequence[str],
@@ -408,7 +324,7 @@ def feature_maps(
     Returns:
         The resized picture `(H, W, 3)`, and layer → feature maps `(C, h, w)`, ≥ 0.
     """
-    bitmap = _read(picture, max_pixels)
+    bitmap = read_source(picture, max_pixels)
     bitmap = _visible(
         resize_image(bitmap, *fit_within(bitmap.width, bitmap.height, check_side(size)))
     )
@@ -446,26 +362,6 @@ def pick_device(name: str) -> torch.device:
     if not available[name]():
         raise OptionError(f"--device {name}: not available here; use --device auto or cpu")
     return torch.device(name)
-
-
-def is_built_in(source: Any) -> bool:
-    """Whether a source names a picture that comes with the package: `sample:…` or `style:…`."""
-    return isinstance(source, str) and source.startswith(("sample:", "style:"))
-
-
-def _read(source: Any, max_pixels: int) -> Bitmap:
-    if not is_built_in(source):
-        if isinstance(source, str) and not os.path.lexists(source):
-            for kind, names in ("style", style_names()), ("sample", sample_names()):
-                if source in names:
-                    raise ImageError(
-                        f"{source}: no such file; the built-in picture is {kind}:{source}"
-                    )
-        return read_image(source, max_pixels=max_pixels)
-    kind, _, name = source.partition(":")
-    if kind == "sample":
-        return read_image(sample_path(name))
-    return Bitmap(draw_style(name, BUILT_IN_SIDE, BUILT_IN_SIDE))
 
 
 def _tensor(bitmap: Bitmap) -> Tensor:
@@ -507,40 +403,7 @@ def _record(
         "impasto": impasto.__version__,
         "torch": torch.__version__,
         "options": options.model_dump(mode="json", exclude={"preset"}) | {"preset": options.preset},
-        "content": _input(content),
-        "styles": [_input(style) for style in styles],
-        "start": _input(start),
+        "content": describe_source(content),
+        "styles": [describe_source(style) for style in styles],
+        "start": describe_source(start),
     }
-
-
-def _input(source: Any) -> dict[str, Any] | None:
-    if source is None:
-        return None
-    if is_built_in(source):
-        return {"path": source, "sha256": ""}
-    if isinstance(source, str | os.PathLike):
-        path = Path(source).absolute()
-        try:
-            return {"path": str(path), "sha256": _file_sha256(path)}
-        except (OSError, ValueError):
-            # read_image names the fault, in the words for pictures.
-            return {"path": str(path), "sha256": ""}
-    if isinstance(source, bytes | bytearray | memoryview):
-        return {"path": "", "sha256": hashlib.sha256(bytes(source)).hexdigest()}
-    return {"path": "", "sha256": ""}
-
-
-def _is_special(path: str) -> bool:
-    try:
-        kind = Path(path).stat().st_mode
-    except (OSError, ValueError):
-        return False
-    return not stat.S_ISREG(kind) and not stat.S_ISDIR(kind)
-
-
-def _file_sha256(path: Path) -> str:
-    if not path.is_file():
-        # A pipe can be read only once, and read_image has to.
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

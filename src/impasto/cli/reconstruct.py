@@ -21,13 +21,13 @@ from impasto.cli.running import (
     carry_out,
     check,
     check_apart,
-    chosen_options,
+    check_start,
     limit_heap,
     name_beside,
     one_interrupt,
 )
 from impasto.errors import ImpastoError, OptionError
-from impasto.options import StyleOptions, make_options
+from impasto.options import StyleOptions, make_options, parse_layers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,7 +75,7 @@ def content(
         start_image: Start from this image.
     """
     values = given(options)
-    chosen_options(values, start_image)
+    check_start(values, start_image)
     chosen = content_options(layer, values)
     check(output)
     path = output.output or name_beside(photo, ending=f"-{layer.partition('=')[0]}")
@@ -102,7 +102,7 @@ def style(
         start_image: Start from this image.
     """
     values = given(options)
-    chosen_options(values, start_image)
+    check_start(values, start_image)
     chosen = style_options(layers, values)
     check(output)
     path = output.output or name_beside(*paintings, ending="-texture")
@@ -157,7 +157,8 @@ def figure(
 
     check_figure(output, overwrite=overwrite)
     check_apart({"--output": output}, [photo, painting])
-    contents, styles = _names(content_layers), _names(style_layers)
+    contents = _names("--content-layers", content_layers)
+    styles = _names("--style-layers", style_layers)
     if len(contents) != len(styles):
         raise OptionError("--content-layers and --style-layers: name as many of one as the other")
     values: dict[str, Any] = {
@@ -181,9 +182,9 @@ def figure(
         rows[f"style, {pooling} pooling"] = [
             partial(stylization, None, painting, one) for one in styles_options
         ]
-    for prepare in (prepare for row in rows.values() for prepare in row):
-        # Once for its faults, before hours of work, and again in its turn: one network at a time.
-        prepare()
+    # All layers at once for their faults, before hours of work; each picture in its turn later.
+    stylization(photo, [], content_options(",".join(contents), values))
+    stylization(None, painting, style_options(",".join(styles), values))
     cells: list[list[NDArray[np.float32] | None]] = [[None for _ in columns] for _ in rows]
     total, done, began = len(rows) * len(columns), 0, time.monotonic()
     limit_heap()
@@ -220,7 +221,11 @@ def figure(
     return EXIT_INTERRUPTED if interrupted else 0
 
 
-def _names(layers: str) -> list[str]:
+def _names(flag: str, layers: str) -> list[str]:
+    try:
+        parse_layers(layers)
+    except ValueError as error:
+        raise OptionError(f"{flag}: {error}") from None
     return [name.strip() for name in layers.split(",") if name.strip()]
 
 

@@ -23,7 +23,6 @@ from cyclopts import Group, Parameter
 
 from impasto.cli import EXIT_INTERRUPTED, say
 from impasto.errors import ImpastoError, OptionError, OutputError
-from impasto.options import StyleOptions, make_options
 
 if TYPE_CHECKING:
     from impasto.optimize import Progress
@@ -144,18 +143,19 @@ def check_apart(
                 )
 
 
-def chosen_options(values: dict[str, Any], start_image: str | None) -> StyleOptions:
-    """The options of flags that were given, beside which a third image may stand.
+def check_start(values: dict[str, Any], start_image: str | None) -> None:
+    """Refuses a third image to start from beside another kind of start.
+
+    Args:
+        values: the flags that were given.
+        start_image: the third image, if any.
 
     Raises:
-        OptionError: flags that do not fit each other.
+        OptionError: in the words of the flags.
     """
-    chosen = make_options(values)
-    if start_image is not None and values.get("start", "image") != "image":
-        raise OptionError(
-            f"--start {chosen.start} and --start-image exclude each other; leave one out"
-        )
-    return chosen
+    start = values.get("start", "image")
+    if start_image is not None and start != "image":
+        raise OptionError(f"--start {start} and --start-image exclude each other; leave one out")
 
 
 def name_beside(first: str, *others: str, ending: str = "") -> Path:

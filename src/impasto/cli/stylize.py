@@ -14,12 +14,12 @@ from impasto.cli.running import (
     Output,
     carry_out,
     check,
-    chosen_options,
+    check_start,
     free_name,
     name_beside,
 )
-from impasto.errors import ImageError, ImpastoError, one_line
-from impasto.options import StyleOptions
+from impasto.errors import ImageError, ImpastoError, OptionError, one_line
+from impasto.options import StyleOptions, make_options
 
 _flags = flags(StyleOptions)
 _demo_flags = flags(StyleOptions, ("style_weights",))
@@ -51,7 +51,9 @@ def stylize(
         styles: The paintings, or style:NAME for a built-in one; several are blended.
         start_image: Start from this third image.
     """
-    chosen = chosen_options(given(options), start_image)
+    values = given(options)
+    check_start(values, start_image)
+    chosen = make_options(values)
     check(output)
     path = output.output or name_beside(content, *styles)
     from impasto.run import stylization
@@ -71,7 +73,9 @@ def demo(
     Args:
         start_image: Start from this third image.
     """
-    chosen = chosen_options(given(options), start_image)
+    values = given(options)
+    check_start(values, start_image)
+    chosen = make_options(values)
     check(output)
     path = output.output or free_name(Path(), "impasto-demo")
     from impasto.run import stylization
@@ -90,7 +94,7 @@ def reproduce(
     Args:
         picture: A picture that impasto wrote.
     """
-    from impasto.images import DEFAULT_MAX_PIXELS, read_image
+    from impasto.images import DEFAULT_MAX_PIXELS, check_output, read_image
 
     check(output)
     changes = given(options)
@@ -101,7 +105,7 @@ def reproduce(
             f"{picture}: carries no settings of impasto; give a picture as impasto wrote it, "
             "not one saved again by another program"
         )
-    from impasto.run import from_settings
+    from impasto.reproduction import from_settings
 
     try:
         run, warnings = from_settings(settings, changes)
@@ -109,7 +113,12 @@ def reproduce(
         raise type(error)(f"{picture}: {error}") from None
     for warning in warnings:
         say(f"impasto: warning: {one_line(warning)}")
-    if output.output is None and output.bits is None and old.bits == 16:
-        output = replace(output, bits=16)
     path = output.output or free_name(picture.parent, f"{picture.stem}-again", picture.suffix)
+    if output.output is None and output.bits is None and old.bits == 16:
+        try:
+            check_output(path, bits=16)
+        except OptionError:
+            say(f"impasto: warning: {path}: written with 8 bits, the most it holds")
+        else:
+            output = replace(output, bits=16)
     return carry_out(run, path, output)

@@ -11,7 +11,7 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from impasto.errors import ImageError, one_line
+from impasto.errors import ImageError, OptionError, one_line
 from impasto.images.bitmap import Bitmap
 from impasto.images.conversion import FLOAT_TOLERANCE, to_bitmap
 from impasto.images.recognition import READ_HINT, SNIFF_BYTES, recognise
@@ -62,7 +62,10 @@ def read_image(
 
     Raises:
         ImageError: it is missing, unreadable, damaged, cut short, too large or no picture.
+        OptionError: `max_pixels` is less than 1.
     """
+    if max_pixels < 1:
+        raise OptionError(f"--max-pixels {max_pixels}: must be at least 1")
     if isinstance(source, Bitmap):
         _check_values(source, one_line(name or "the Bitmap"))
         return source

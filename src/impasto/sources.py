@@ -1,0 +1,74 @@
+"""Where pictures come from: files, bytes and arrays, bundled photos and built-in styles."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from impasto.errors import ImageError
+from impasto.images import Bitmap, read_image
+from impasto.samples import sample_names, sample_path
+from impasto.styles import draw_style, style_names
+
+BUILT_IN_SIDE = 768
+"""Side in px at which built-in styles are drawn for a run."""
+
+
+def is_built_in(source: Any) -> bool:
+    """Whether a source names a picture that comes with the package: `sample:…` or `style:…`."""
+    return isinstance(source, str) and source.startswith(("sample:", "style:"))
+
+
+def read_source(source: Any, max_pixels: int) -> Bitmap:
+    """The picture of a source.
+
+    Args:
+        source: a path, `sample:NAME` for a bundled photo, `style:NAME` for a built-in style
+            picture, the bytes of a file, a PIL image, an array or a `Bitmap`.
+        max_pixels: largest picture file to read, in pixels.
+
+    Raises:
+        ImageError: the picture cannot be read, or there is none of that name.
+    """
+    if not is_built_in(source):
+        if isinstance(source, str) and not os.path.lexists(source):
+            for kind, names in ("style", style_names()), ("sample", sample_names()):
+                if source in names:
+                    raise ImageError(
+                        f"{source}: no such file; the built-in picture is {kind}:{source}"
+                    )
+        return read_image(source, max_pixels=max_pixels)
+    kind, _, name = source.partition(":")
+    if kind == "sample":
+        return read_image(sample_path(name))
+    return Bitmap(draw_style(name, BUILT_IN_SIDE, BUILT_IN_SIDE))
+
+
+def describe_source(source: Any) -> dict[str, Any] | None:
+    """The record of a source: its absolute path, empty for one in memory, and its SHA-256, empty
+    where there is none to take; `None` for no source.
+    """
+    if source is None:
+        return None
+    if is_built_in(source):
+        return {"path": source, "sha256": ""}
+    if isinstance(source, str | os.PathLike):
+        path = Path(source).absolute()
+        try:
+            return {"path": str(path), "sha256": _file_sha256(path)}
+        except (OSError, ValueError):
+            # read_image names the fault, in the words for pictures.
+            return {"path": str(path), "sha256": ""}
+    if isinstance(source, bytes | bytearray | memoryview):
+        return {"path": "", "sha256": hashlib.sha256(bytes(source)).hexdigest()}
+    return {"path": "", "sha256": ""}
+
+
+def _file_sha256(path: Path) -> str:
+    if not path.is_file():
+        # A pipe can be read only once, and read_image has to.
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
