@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from impasto.color import color_statistics, match_colors, mix_statistics
-from impasto.errors import OptionError, RunError
+from impasto.errors import OptionError, RunError, is_out_of_memory
 from impasto.features import Features, canonical_layer
 from impasto.minimizers import Adam, Lbfgs, Minimizer
 from impasto.objective import Objective, Terms
@@ -413,18 +413,12 @@ def _naming(level: Level) -> Iterator[None]:
     """Memory that runs out inside is one line with the size that was too much."""
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise _out_of_memory(level) from error
-    except RuntimeError as error:
-        # As the allocators of the CPU and of MPS word it.
-        words = "not enough memory", "can't allocate memory", "out of memory"
-        if any(word in str(error) for word in words):
-            raise _out_of_memory(level) from error
-        raise
-
-
-def _out_of_memory(level: Level) -> RunError:
-    return RunError(f"out of memory at {level.width} x {level.height} px; choose a smaller --size")
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise RunError(
+            f"out of memory at {level.width} x {level.height} px; choose a smaller --size"
+        ) from error
 
 
 def _canonical(layers: dict[str, float], features: Features) -> dict[str, float]:
