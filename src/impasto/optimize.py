@@ -9,15 +9,16 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from impasto.color import color_statistics, match_colors, mix_statistics
 from impasto.errors import OptionError, RunError, is_out_of_memory
-from impasto.features import Features, canonical_layer
+from impasto.features import Features, canonical_layer, layers_of
+from impasto.memory import Allotment, allot
 from impasto.minimizers import Adam, Lbfgs, Minimizer
 from impasto.objective import Objective, Terms
 from impasto.options import StyleOptions
@@ -34,13 +35,27 @@ FIXED_COST = 10_000
 from the times at 256 and 512 px in `benchmarks/results/speed.json`."""
 
 
+ANCHORED_FIELD = 24
+"""At anchored levels, layers whose positions see at most so many pixels are matched: relu3_1 and
+those before it. They are a third of the work of all down to relu5_1."""
+
+
 @dataclass(frozen=True)
 class Level:
-    """One level of the pyramid: its size in px and how many evaluations it gets."""
+    """One level of the pyramid.
+
+    Attributes:
+        width: px.
+        height: px.
+        evaluations: how many it gets.
+        anchored: only the shallow layers are matched, and the picture is held to the coarser
+            level's, which has settled what the deep ones would say.
+    """
 
     width: int
     height: int
     evaluations: int
+    anchored: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,11 +128,54 @@ def plan_levels(options: StyleOptions, width: int, height: int) -> tuple[Level, 
         while sides[0] // 2 >= MIN_AUTO_SIDE:
             sides.insert(0, sides[0] // 2)
         coarse = math.ceil(options.evaluations * COARSE_SHARE)
-        plan = [(s, options.evaluations if s == side else coarse) for s in sides]
+        deepest = max(s for s in sides if s == sides[0] or s <= options.anchor_above)
+        plan = [(s, options.evaluations if s == deepest else coarse) for s in sides]
     return tuple(
-        Level(*(level_size(width, height, s) if s != side else (width, height)), count)
-        for s, count in plan
+        Level(
+            *(level_size(width, height, s) if s != side else (width, height)),
+            count,
+            anchored=index > 0 and s > options.anchor_above and _has_shallow(options),
+        )
+        for index, (s, count) in enumerate(plan)
     )
+
+
+def allotment(level: Level, options: StyleOptions, memory: int) -> Allotment:
+    """How a level is kept within a budget of memory.
+
+    Args:
+        level: one of `plan_levels`.
+        options: layers, optimiser and history.
+        memory: bytes that the process may hold.
+    """
+    layers = {layer.name: layer for layer in layers_of(options.model.partition(":")[0])}
+    content = options.content_layers if options.content_weight > 0 else {}
+    if level.anchored:
+        content = shallow_layers(content, options.model)
+    kept = [layers[name] for name in content if name in layers]
+    return allot(
+        level.width * level.height,
+        memory,
+        optimizer=options.optimizer,
+        history=options.history,
+        features=sum(layer.channels / layer.stride**2 for layer in kept),
+    )
+
+
+def _has_shallow(options: StyleOptions) -> bool:
+    return options.style_weight > 0 and any(shallow_layers(options.style_layers, options.model))
+
+
+def shallow_layers(layers: Mapping[str, float], model: str) -> dict[str, float]:
+    """Those of some layers that an anchored level matches, with their weights.
+
+    Args:
+        layers: canonical layer name → weight.
+        model: as in the options.
+    """
+    architecture = model.partition(":")[0]
+    fields = {layer.name: layer.receptive_field for layer in layers_of(architecture)}
+    return {n: w for n, w in layers.items() if fields.get(n, math.inf) <= ANCHORED_FIELD}
 
 
 def start_picture(
@@ -183,6 +241,9 @@ def level_objective(
     options: StyleOptions,
     width: int,
     height: int,
+    *,
+    anchor: Tensor | None = None,
+    tile_pixels: int | None = None,
 ) -> Objective:
     """The objective of one level.
 
@@ -193,6 +254,9 @@ def level_objective(
         options: layers, weights, losses and shares.
         width: of the level, px.
         height: of the level, px.
+        anchor: the coarser level's result, which the picture is held to, while only shallow layers
+            are matched; `None`: all layers, and no anchor.
+        tile_pixels: largest tile that goes through the network at once; `None`: whole pictures.
 
     Raises:
         OptionError: a layer that the network has not, or shares that do not fit the paintings.
@@ -204,6 +268,9 @@ def level_objective(
         )
     content_layers = _canonical(options.content_layers, features)
     style_layers = _canonical(options.style_layers, features)
+    if anchor is not None:
+        content_layers = shallow_layers(content_layers, features.architecture)
+        style_layers = shallow_layers(style_layers, features.architecture)
     place = {"device": features.device, "dtype": features.dtype}
     if content is not None:
         content = resize(content.to(**place), height, width).clamp(0, 1)
@@ -218,10 +285,12 @@ def level_objective(
         side=max(width, height),
         content_layers=content_layers if options.content_weight > 0 else (),
         style_layers=style_layers if options.style_weight > 0 else (),
+        enlarge=anchor is None,
+        tile_pixels=tile_pixels,
     )
     return Objective(
         features,
-        targets,
+        replace(targets, anchor=anchor),
         content_layers=content_layers,
         style_layers=style_layers,
         style_loss=options.style_loss,
@@ -230,6 +299,8 @@ def level_objective(
         style_weight=options.style_weight,
         tv_weight=options.tv_weight,
         tv=options.tv,
+        anchor_weight=options.anchor_weight,
+        tile_pixels=tile_pixels,
     )
 
 
@@ -239,6 +310,8 @@ def optimize(
     styles: Sequence[Painting],
     start: Tensor,
     options: StyleOptions,
+    *,
+    memory: int | None = None,
 ) -> Iterator[Progress]:
     """Minimises the objective level by level.
 
@@ -248,6 +321,7 @@ def optimize(
         styles: paintings, or none.
         start: the start picture at the full size.
         options: everything else.
+        memory: bytes that the process may hold; `None`: no limit.
 
     Yields:
         One `Progress` per evaluation. The last one's `picture` is the result.
@@ -265,15 +339,25 @@ def optimize(
     picture, previous, done = start, None, 0
     for index, level in enumerate(levels):
         small = resize(start, level.height, level.width).clamp(0, 1)
+        coarse = picture
         picture = small if index == 0 else _climb(picture, small, keep_detail).clamp(0, 1)
         if level.evaluations == 0 and index < len(levels) - 1:
             continue
+        share = None if memory is None else allotment(level, options, memory)
         with _naming(level):
             objective = level_objective(
-                features, content, styles, options, level.width, level.height
+                features,
+                content,
+                styles,
+                options,
+                level.width,
+                level.height,
+                anchor=coarse if level.anchored else None,
+                tile_pixels=None if share is None else share.tile_pixels,
             )
         clock.enter(index)
-        descent = _Descent(objective, picture, options, level, previous)
+        history = options.history if share is None else share.history
+        descent = _Descent(objective, picture, options, level, previous, history)
         for evaluation, terms in descent.run(clock):
             done += 1
             yield Progress(
@@ -353,10 +437,12 @@ class _Descent:
         options: StyleOptions,
         level: Level,
         carried: Adam | None,
+        history: int,
     ) -> None:
         self.best = start
         self.best_terms = Terms(math.inf, math.inf, math.inf, math.inf)
         self._objective, self._options, self._level = objective, options, level
+        self._history = history
         self._faults = 0
         self.minimizer: Minimizer = self._make(options.optimizer, start, carried)
 
@@ -369,8 +455,8 @@ class _Descent:
                 moments=None if carried is None else (carried.mean, carried.square),
             )
         if kind == "lbfgs-pixel":
-            return Lbfgs(start, history=self._options.history, pyramid=0, stride=1.0)
-        return Lbfgs(start, history=self._options.history)
+            return Lbfgs(start, history=self._history, pyramid=0, stride=1.0)
+        return Lbfgs(start, history=self._history)
 
     def run(self, clock: _Clock) -> Iterator[tuple[int, Terms]]:
         """Yields the number of each evaluation and its terms; the start counts as the first."""

@@ -136,6 +136,34 @@ Levels = Annotated[
     PlainSerializer(_join_levels, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["auto", "256:60,512:40"]}),
 ]
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+
+def parse_memory(value: Any) -> int:
+    """Bytes from `4GB`, `800 MB`, `1.5GiB` or a plain number of bytes.
+
+    Raises:
+        ValueError: not of that form, or less than 1 MB.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("memory is written with its unit, such as 4GB")
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([kmgt]?)(i?)b?\s*", str(value).lower())
+    if not match or (match[3] and not match[2]):
+        raise ValueError(f"'{value}' is no amount of memory; write it with its unit, such as 4GB")
+    unit = _UNITS[match[2]]
+    if match[3]:
+        unit = 2 ** (10 * list(_UNITS).index(match[2]))
+    amount = int(float(match[1]) * unit)
+    if not 10**6 <= amount <= 10**15:
+        raise ValueError(f"'{value}' is out of range; write the unit too, such as 4GB")
+    return amount
+
+
+Memory = Annotated[
+    int,
+    BeforeValidator(parse_memory),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}], "examples": ["4GB"]}),
+]
 Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT, allow_inf_nan=False)]
 
 
@@ -272,7 +300,17 @@ class StyleOptions(BaseModel):
         default=60,
         ge=0,
         le=MAX_EVALUATIONS,
-        description="Evaluations at the full size, with automatic levels.",
+        description="Evaluations at the largest level that all layers see, with automatic levels; "
+        "the others get a third.",
+    )
+    anchor_above: int = Field(
+        default=1400,
+        ge=1,
+        description="Levels with a longer side than this, px, match only the shallow layers and "
+        "are held to the coarser result, which saves two thirds of their time.",
+    )
+    anchor_weight: Weight = Field(
+        default=20.0, description="How strongly such levels are held to the coarser result."
     )
     optimizer: Literal["lbfgs", "lbfgs-pixel", "adam"] = Field(
         default="lbfgs", description="L-BFGS over a Laplacian pyramid, L-BFGS over pixels, or Adam."
@@ -299,6 +337,11 @@ class StyleOptions(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of all noise.")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="Where to run."
+    )
+    memory: Memory | None = Field(
+        default=None,
+        description="Memory that the run may take in all, such as 4GB; larger pictures go through "
+        "the network in tiles. By default a safe share of what is free.",
     )
     threads: int | None = Field(
         default=None,

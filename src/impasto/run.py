@@ -29,7 +29,8 @@ from impasto.images import (
     resize_image,
     write_image,
 )
-from impasto.optimize import Progress, optimize, start_picture
+from impasto.memory import memory_budget
+from impasto.optimize import Progress, allotment, optimize, plan_levels, start_picture
 from impasto.options import MAX_SIDE, StyleOptions
 from impasto.sources import describe_source, is_built_in, read_source
 from impasto.targets import Painting
@@ -103,6 +104,7 @@ class Stylization:
         start: the start picture, `(1, 3, H, W)` in [0, 1].
         options: everything else.
         settings: the record that the result will carry.
+        memory: bytes that the process may hold; `None`: no limit.
     """
 
     def __init__(
@@ -113,12 +115,13 @@ class Stylization:
         start: Tensor,
         options: StyleOptions,
         settings: dict[str, Any],
+        memory: int | None = None,
     ) -> None:
         self.options = options
         self.last: Progress | None = None
         self._content, self._start, self._settings = content, start, settings
         photo = None if content is None else _tensor(content)
-        self._progress = optimize(features, photo, paintings, start, options)
+        self._progress = optimize(features, photo, paintings, start, options, memory=memory)
 
     @property
     def inputs(self) -> list[str]:
@@ -270,7 +273,12 @@ def stylization(
         device=pick_device(options.device),
     )
     settings["weights_sha256"] = features.sha256
-    return Stylization(features, photo, paintings, first, options, settings)
+    memory = options.memory or memory_budget(features.device)
+    levels = plan_levels(options, width, height)
+    if any(allotment(level, options, memory).bounded for level in levels):
+        # Tiles and histories depend on it, and rounding on them.
+        settings["options"]["memory"] = memory
+    return Stylization(features, photo, paintings, first, options, settings, memory)
 
 
 def stylize(

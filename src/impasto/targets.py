@@ -72,6 +72,7 @@ def make_targets(
     side: int,
     content_layers: Iterable[str],
     style_layers: Iterable[str],
+    enlarge: bool = True,
     tile_pixels: int | None = None,
 ) -> Targets:
     """Targets of one level.
@@ -85,6 +86,8 @@ def make_targets(
         side: long side of the level, px.
         content_layers: canonical names.
         style_layers: canonical names.
+        enlarge: enlarge paintings that are smaller than the level; otherwise those keep their own
+            size.
         tile_pixels: largest tile that goes through the network at once, in pixels, halo included;
             `None`: whole pictures.
     """
@@ -95,7 +98,9 @@ def make_targets(
             wanted = _whole_features(features, content, content_names, tile_pixels)
         parts: list[dict[str, Moments]] = []
         for picture, weight in styles:
-            width, height = level_size(picture.shape[-1], picture.shape[-2], side)
+            own = max(picture.shape[-2:])
+            long = side if enlarge else min(side, own)
+            width, height = level_size(picture.shape[-1], picture.shape[-2], long)
             brought = resize(picture, height, width).clamp(0, 1)
             parts.append(_whole_moments(features, brought, weight, style_names, tile_pixels))
         mixed = {
