@@ -40,6 +40,11 @@ ANCHORED_FIELD = 24
 those before it. They are a third of the work of all down to relu5_1."""
 
 
+ANCHORED_ENLARGE = 2.0
+"""How many times anchored levels enlarge a painting that is smaller than they are. With more, large
+prints look soft; with less, grain takes the place of the strokes."""
+
+
 @dataclass(frozen=True)
 class Level:
     """One level of the pyramid.
@@ -285,7 +290,7 @@ def level_objective(
         side=max(width, height),
         content_layers=content_layers if options.content_weight > 0 else (),
         style_layers=style_layers if options.style_weight > 0 else (),
-        enlarge=anchor is None,
+        enlarge=math.inf if anchor is None else ANCHORED_ENLARGE,
         tile_pixels=tile_pixels,
     )
     return Objective(

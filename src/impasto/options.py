@@ -23,9 +23,13 @@ from pydantic import (
 )
 
 from impasto.errors import OptionError
+from impasto.paper import parse_paper
 
 MAX_SIDE = 32768
 """Longest side of a result, px."""
+
+DEFAULT_DPI = 300.0
+"""Pixels per inch of a print, where none are given."""
 
 DEFAULT_MAX_PIXELS = 200_000_000
 """Most pixels (width × height) that are decoded unless the caller allows more.
@@ -164,6 +168,20 @@ Memory = Annotated[
     BeforeValidator(parse_memory),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}], "examples": ["4GB"]}),
 ]
+
+
+def _paper_name(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("a paper size is written as a3 or 300x200mm")
+    parse_paper(value)
+    return value.strip().lower()
+
+
+PaperName = Annotated[
+    str,
+    BeforeValidator(_paper_name),
+    WithJsonSchema({"type": "string", "examples": ["a3", "300x200mm"]}),
+]
 Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT, allow_inf_nan=False)]
 
 
@@ -244,6 +262,22 @@ class StyleOptions(BaseModel):
         default="impasto", description="Named set of values to start from."
     )
     size: int = Field(default=512, ge=1, le=MAX_SIDE, description="Long side of the result, px.")
+    print: PaperName | None = Field(
+        default=None,
+        description="Size for a sheet of paper instead: a0 to a6, letter, legal, tabloid or "
+        "WIDTHxHEIGHTmm.",
+    )
+    print_fit: Literal["inside", "fill"] = Field(
+        default="inside",
+        description="With --print: the whole picture inside the sheet, or cut to fill it.",
+    )
+    dpi: float | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        allow_inf_nan=False,
+        description="Pixels per inch, written into the file; with --print 300 by default.",
+    )
     max_pixels: int = Field(
         default=DEFAULT_MAX_PIXELS, ge=1, description="Largest picture file to read, in pixels."
     )
@@ -350,6 +384,11 @@ class StyleOptions(BaseModel):
         description="CPU threads; by default as many as there are cores.",
     )
 
+    @property
+    def print_dpi(self) -> float:
+        """Pixels per inch of a print."""
+        return DEFAULT_DPI if self.dpi is None else self.dpi
+
     if not TYPE_CHECKING:  # type checkers make a better signature of the fields
 
         def __init__(self, /, **values: Any) -> None:
@@ -371,6 +410,18 @@ class StyleOptions(BaseModel):
     def _check_together(self) -> StyleOptions:
         if self.style_weights and not sum(self.style_weights) > 0:
             raise ValueError("--style-weights: at least one share must be above 0")
+        if self.print is not None:
+            _, side = parse_paper(self.print).pixels(self.print_dpi)
+            if self.levels:
+                raise ValueError("--print and --levels exclude each other; leave one out")
+            if "size" in self.model_fields_set and self.size != side:
+                raise ValueError("--print and --size exclude each other; leave one out")
+            if side > MAX_SIDE:
+                raise ValueError(
+                    f"--print: {self.print} at {self.print_dpi:g} dpi is {side} px long, more than "
+                    f"{MAX_SIDE}; lower --dpi"
+                )
+            object.__setattr__(self, "size", side)
         if self.levels and self.levels[-1][0] != self.size:
             if "size" in self.model_fields_set:
                 raise ValueError(

@@ -48,8 +48,13 @@ def from_settings(
     # Recorded levels end at the recorded size: either of the two, given anew, replaces both.
     if "size" in changes:
         kept.pop("levels", None)
+        kept.pop("print", None)
+    if {"print", "dpi"} & set(changes):
+        kept.pop("levels", None)
+        kept.pop("size", None)
     if make_options({"levels": changes.get("levels", "auto")}).levels:
         kept.pop("size", None)
+        kept.pop("print", None)
     options = make_options({**kept, **changes})
     warnings = []
     if settings.get("impasto") != impasto.__version__:

@@ -32,6 +32,7 @@ from impasto.images import (
 from impasto.memory import memory_budget
 from impasto.optimize import Progress, allotment, optimize, plan_levels, start_picture
 from impasto.options import MAX_SIDE, StyleOptions
+from impasto.paper import parse_paper, print_size
 from impasto.sources import describe_source, is_built_in, read_source
 from impasto.targets import Painting
 
@@ -121,6 +122,9 @@ class Stylization:
         self.last: Progress | None = None
         self._content, self._start, self._settings = content, start, settings
         photo = None if content is None else _tensor(content)
+        self._dpi = None if content is None else content.dpi
+        if options.print is not None or options.dpi is not None:
+            self._dpi = options.print_dpi
         self._progress = optimize(features, photo, paintings, start, options, memory=memory)
 
     @property
@@ -173,7 +177,7 @@ class Stylization:
             pixels,
             None if content is None else content.alpha,
             8,
-            None if content is None else content.dpi,
+            self._dpi,
         )
         settings = dict(self._settings)
         if self.last is not None:
@@ -242,13 +246,16 @@ def stylization(
     shape = photo or (styles[0] if styles else None)
     if shape is None:
         raise OptionError("give a photo or a painting to work from")
-    width, height = fit_within(shape.width, shape.height, options.size)
+    width, height, shown = _shape(shape, options)
     if photo is not None:
-        photo = _visible(resize_image(photo, width, height))
+        photo = _visible(resize_image(_cut(photo, shown), width, height))
     paintings = [_painting(bitmap, source) for bitmap, source in zip(styles, sources, strict=True)]
     third = None
     if start is not None:
-        third = _tensor(resize_image(read_source(start, options.max_pixels), width, height))
+        image = read_source(start, options.max_pixels)
+        if (image.width, image.height) == (shape.width, shape.height):
+            image = _cut(image, shown)
+        third = _tensor(resize_image(image, width, height))
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     first = start_picture(
@@ -380,6 +387,31 @@ def _no_larger(bitmap: Bitmap, side: int) -> Bitmap:
     if max(bitmap.width, bitmap.height) <= side:
         return bitmap
     return resize_image(bitmap, *fit_within(bitmap.width, bitmap.height, side))
+
+
+_Box = tuple[int, int, int, int]
+
+
+def _shape(bitmap: Bitmap, options: StyleOptions) -> tuple[int, int, _Box]:
+    """Width and height of the result in px, and what part of the picture it shows."""
+    if options.print is None:
+        whole = (0, 0, bitmap.width, bitmap.height)
+        return *fit_within(bitmap.width, bitmap.height, options.size), whole
+    return print_size(
+        parse_paper(options.print),
+        options.print_dpi,
+        bitmap.width,
+        bitmap.height,
+        fill=options.print_fit == "fill",
+    )
+
+
+def _cut(bitmap: Bitmap, shown: _Box) -> Bitmap:
+    left, top, right, bottom = shown
+    if (right - left, bottom - top) == (bitmap.width, bitmap.height):
+        return bitmap
+    alpha = None if bitmap.alpha is None else bitmap.alpha[top:bottom, left:right]
+    return replace(bitmap, pixels=bitmap.pixels[:, top:bottom, left:right], alpha=alpha)
 
 
 def _visible(bitmap: Bitmap) -> Bitmap:

@@ -5,6 +5,7 @@ Pictures in, targets out; nothing here knows the picture that is being made.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -72,7 +73,7 @@ def make_targets(
     side: int,
     content_layers: Iterable[str],
     style_layers: Iterable[str],
-    enlarge: bool = True,
+    enlarge: float = math.inf,
     tile_pixels: int | None = None,
 ) -> Targets:
     """Targets of one level.
@@ -86,8 +87,7 @@ def make_targets(
         side: long side of the level, px.
         content_layers: canonical names.
         style_layers: canonical names.
-        enlarge: enlarge paintings that are smaller than the level; otherwise those keep their own
-            size.
+        enlarge: how many times a painting that is smaller than the level is enlarged at most.
         tile_pixels: largest tile that goes through the network at once, in pixels, halo included;
             `None`: whole pictures.
     """
@@ -98,8 +98,7 @@ def make_targets(
             wanted = _whole_features(features, content, content_names, tile_pixels)
         parts: list[dict[str, Moments]] = []
         for picture, weight in styles:
-            own = max(picture.shape[-2:])
-            long = side if enlarge else min(side, own)
+            long = round(min(side, enlarge * max(picture.shape[-2:])))
             width, height = level_size(picture.shape[-1], picture.shape[-2], long)
             brought = resize(picture, height, width).clamp(0, 1)
             parts.append(_whole_moments(features, brought, weight, style_names, tile_pixels))
