@@ -239,8 +239,8 @@ def stylization(
         raise OptionError(
             "there is no painting: give one, or leave style out with --style-weight 0"
         )
-    photo = None if content is None else read_source(content, options.max_pixels)
-    drawn = [read_source(source, options.max_pixels) for source in sources]
+    photo = None if content is None else read_source(content, options.max_pixels, options.size)
+    drawn = [read_source(source, options.max_pixels, options.size) for source in sources]
     # Twice the result's size is all that any level looks at.
     styles = [_no_larger(bitmap, 2 * options.size) for bitmap in drawn]
     shape = photo or (styles[0] if styles else None)
@@ -252,7 +252,7 @@ def stylization(
     paintings = [_painting(bitmap, source) for bitmap, source in zip(styles, sources, strict=True)]
     third = None
     if start is not None:
-        image = read_source(start, options.max_pixels)
+        image = read_source(start, options.max_pixels, options.size)
         if (image.width, image.height) == (shape.width, shape.height):
             image = _cut(image, shown)
         third = _tensor(resize_image(image, width, height))
