@@ -325,13 +325,13 @@ def _read_header(path: Path, name: str) -> tuple[bytes, dict[str, Any]]:
         raise foreign from None
     record = json.loads(text, parse_constant=_refuse)
     version = record["version"]
-    if type(version) is int and version > CHECKPOINT_VERSION:
+    if type(version) is not int or version < 1:
+        raise ValueError("no version")
+    if version > CHECKPOINT_VERSION:
         raise CheckpointError(
             f"{name}: was written by a later impasto (format {version}, this one reads "
             f"{CHECKPOINT_VERSION}); continue it with that one"
         )
-    if version != CHECKPOINT_VERSION:
-        raise ValueError("no known version")
     return header, record
 
 
