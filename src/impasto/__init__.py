@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from impasto.errors import ImpastoError
     from impasto.optimize import Progress
     from impasto.options import PRESETS, StyleOptions
+    from impasto.reproduction import resume
     from impasto.run import Picture, Stylization, stylization, stylize
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Progress",
     "StyleOptions",
     "Stylization",
+    "resume",
     "stylization",
     "stylize",
 ]
@@ -37,6 +39,7 @@ _HOMES = {
     "Progress": "optimize",
     "StyleOptions": "options",
     "Stylization": "run",
+    "resume": "reproduction",
     "stylization": "run",
     "stylize": "run",
 }

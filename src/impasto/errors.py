@@ -7,6 +7,7 @@ it, and what to do about it; front ends print that line and leave with `exit_cod
     ├── InputError              2   what the user gave cannot be used
     │   ├── OptionError             an option's value, or two options that exclude each other
     │   ├── ImageError              a picture that cannot be read
+    │   ├── CheckpointError         a checkpoint that is damaged, foreign or of another run
     │   └── WeightsError            a weights file or variant that is missing, damaged or unknown
     ├── OutputError             1   the result cannot be written
     └── RunError                1   the run itself failed (no finite loss, out of memory)
@@ -48,6 +49,10 @@ class OptionError(InputError):
 
 class ImageError(InputError):
     """A picture is missing, damaged, empty, too large or in an unknown format."""
+
+
+class CheckpointError(InputError):
+    """A checkpoint is missing, damaged, of a later version, or its run's pictures have changed."""
 
 
 class WeightsError(InputError):

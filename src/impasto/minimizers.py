@@ -2,16 +2,25 @@
 
 Each one is asked for a point and told the loss and gradient there (`ask`, `tell`), so the caller
 owns the loop, counts evaluations and may stop anywhere. Nothing here knows what is minimised.
+
+Each one can also be put aside and taken up again (`state`, `restore`), in another process too, and
+then asks for the same points to the last bit. No tensor of a state is ever changed in place, so a
+state costs no copy and stays what it was while its minimiser goes on.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+State = Mapping[str, Tensor | float]
+"""All that a minimiser's next points depend on, by name: tensors of the picture's shape and finite
+numbers. The arguments of its constructor are not part of it."""
 
 
 class Minimizer(Protocol):
@@ -29,6 +38,21 @@ class Minimizer(Protocol):
 
     def tell(self, loss: float, gradient: Tensor) -> None:
         """The loss and gradient at the picture last asked for; neither need be finite."""
+        ...
+
+    def state(self) -> dict[str, Tensor | float]:
+        """Where it stands, to be taken between a `tell` and the next `ask`."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Goes on from a state of a minimiser that was made with the same arguments.
+
+        Args:
+            state: what `state` gave; its tensors are kept, not copied.
+
+        Raises:
+            ValueError: it is not the state of such a minimiser for such a picture.
+        """
         ...
 
 
@@ -135,6 +159,33 @@ class Lbfgs:
             self._step *= 0.1
         self._move()
 
+    def state(self) -> dict[str, Tensor | float]:
+        """See `Minimizer.state`."""
+        found: dict[str, Tensor | float] = {"x": self.x, "stalled": float(self.stalled)}
+        if self._gradient is not None:
+            found |= {"gradient": self._gradient, "loss": self._loss, "direction": self._direction}
+            found |= {"step": self._step, "gamma": self._gamma, "failures": float(self._failures)}
+        for number, (s, y, rho) in enumerate(self._pairs):
+            found |= {f"s{number}": s, f"y{number}": y, f"rho{number}": rho}
+        return found
+
+    def restore(self, state: State) -> None:
+        """See `Minimizer.restore`."""
+        parts = _Parts(state, self.x)
+        self.x, self.stalled = parts.tensor("x"), bool(parts.number("stalled"))
+        self._gradient, self._trial = None, self.x
+        self._pairs.clear()
+        if "gradient" in state:
+            self._gradient, self._loss = parts.tensor("gradient"), parts.number("loss")
+            self._direction, self._step = parts.tensor("direction"), parts.number("step")
+            self._gamma, self._failures = parts.number("gamma"), int(parts.number("failures"))
+            while f"rho{len(self._pairs)}" in state and len(self._pairs) != self._pairs.maxlen:
+                number = len(self._pairs)
+                pair = parts.tensor(f"s{number}"), parts.tensor(f"y{number}")
+                self._pairs.append((*pair, parts.number(f"rho{number}")))
+            self._move()
+        parts.check_all_used()
+
     def _aim(self) -> None:
         gradient = self._gradient
         assert gradient is not None
@@ -227,8 +278,8 @@ class Adam:
             self._rate *= 0.5
             return
         self._count += 1
-        self.mean.mul_(0.9).add_(gradient, alpha=0.1)
-        self.square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
+        self.mean = self.mean.mul(0.9).add_(gradient, alpha=0.1)
+        self.square = self.square.mul(0.999).addcmul_(gradient, gradient, value=0.001)
         self._fade = (self._fade[0] * 0.9, self._fade[1] * 0.999)
         rate = self._rate * min(1.0, self._count / 10)
         if self._planned:
@@ -237,6 +288,50 @@ class Adam:
         root = (self.square / (1 - self._fade[1])).sqrt_().add_(1e-12)
         step = self.mean / (1 - self._fade[0]) / root
         self.x = (self.x - rate * step).clamp_(0, 1)
+
+    def state(self) -> dict[str, Tensor | float]:
+        """See `Minimizer.state`."""
+        return {
+            "x": self.x,
+            "mean": self.mean,
+            "square": self.square,
+            "rate": self._rate,
+            "count": float(self._count),
+            "mean_fade": self._fade[0],
+            "square_fade": self._fade[1],
+        }
+
+    def restore(self, state: State) -> None:
+        """See `Minimizer.restore`."""
+        parts = _Parts(state, self.x)
+        self.x = parts.tensor("x")
+        self.mean, self.square = parts.tensor("mean"), parts.tensor("square")
+        self._rate, self._count = parts.number("rate"), int(parts.number("count"))
+        self._fade = parts.number("mean_fade"), parts.number("square_fade")
+        parts.check_all_used()
+
+
+class _Parts:
+    """Takes a state apart and refuses what does not belong to a picture like `like`."""
+
+    def __init__(self, state: State, like: Tensor) -> None:
+        self._left, self._like = dict(state), like
+
+    def tensor(self, name: str) -> Tensor:
+        value, like = self._left.pop(name, None), self._like
+        if not isinstance(value, Tensor) or (value.shape, value.dtype) != (like.shape, like.dtype):
+            raise ValueError(f"'{name}' is not the tensor that it should be")
+        return value.to(like.device)
+
+    def number(self, name: str) -> float:
+        value = self._left.pop(name, None)
+        if not isinstance(value, float | int) or not math.isfinite(value):
+            raise ValueError(f"'{name}' is not the number that it should be")
+        return value
+
+    def check_all_used(self) -> None:
+        if self._left:
+            raise ValueError(f"'{next(iter(self._left))}' has no place in it")
 
 
 def _resample(values: Tensor, size: torch.Size, mode: str) -> Tensor:

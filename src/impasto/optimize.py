@@ -1,7 +1,8 @@
 """The run: from a start picture through the levels, coarse to fine, to the result.
 
 `optimize` is a generator of `Progress`, one per evaluation; whoever draws a bar, writes a trace or
-feeds a browser reads those. Closing the generator cancels the run.
+feeds a browser reads those. Closing the generator cancels the run. A `Bookmark` given to it holds
+the run's place after every evaluation, and a run that is given a place goes on from there.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from impasto.checkpoint import Bookmark, OptimizerName, Place, Standing, TermNumbers
 from impasto.color import color_statistics, match_colors, mix_statistics
 from impasto.errors import OptionError, RunError, is_out_of_memory
 from impasto.features import Features, canonical_layer, layers_of
@@ -317,6 +320,7 @@ def optimize(
     options: StyleOptions,
     *,
     memory: int | None = None,
+    bookmark: Bookmark | None = None,
 ) -> Iterator[Progress]:
     """Minimises the objective level by level.
 
@@ -327,6 +331,8 @@ def optimize(
         start: the start picture at the full size.
         options: everything else.
         memory: bytes that the process may hold; `None`: no limit.
+        bookmark: holds the run's place from each evaluation to the next; if it holds one already,
+            which `check_place` has passed, the run goes on from there.
 
     Yields:
         One `Progress` per evaluation. The last one's `picture` is the result.
@@ -335,17 +341,27 @@ def optimize(
         OptionError: a layer that the network has not, or shares that do not fit the paintings.
         RunError: the loss is not finite even at the start, or memory ran out.
     """
-    began = time.monotonic()
+    bookmark = Bookmark() if bookmark is None else bookmark
+    place = bookmark.place
     height, width = start.shape[-2:]
-    levels = plan_levels(options, width, height)
-    keep_detail = options.start in ("content", "recolored", "image")
+    levels = plan_levels(options, width, height) if place is None else _levels_of(place)
+    keep_detail = _keeps_detail(options)
     start = start.to(features.device, features.dtype)
-    clock = _Clock(levels, began, options.time_limit)
-    picture, previous, done = start, None, 0
+    clock = _Clock(levels, options.time_limit, 0.0 if place is None else place.standing.elapsed)
+    picture, carried, done, first = start, None, 0, 0
+    if place is not None:
+        picture, done = place.tensors["best"].to(start), place.standing.done
+        carried = _carried_by(place, start)
+        first = place.standing.level + (place.standing.optimizer is None)
     for index, level in enumerate(levels):
-        small = resize(start, level.height, level.width).clamp(0, 1)
-        coarse = picture
-        picture = small if index == 0 else _climb(picture, small, keep_detail).clamp(0, 1)
+        if index < first:
+            continue
+        resumed = place if place is not None and index == place.standing.level else None
+        coarse = picture if resumed is None else resumed.tensors.get("anchor", picture)
+        anchor = coarse.to(start) if level.anchored else None
+        if resumed is None:
+            small = resize(start, level.height, level.width).clamp(0, 1)
+            picture = small if index == 0 else _climb(picture, small, keep_detail).clamp(0, 1)
         if level.evaluations == 0 and index < len(levels) - 1:
             continue
         share = None if memory is None else allotment(level, options, memory)
@@ -357,30 +373,98 @@ def optimize(
                 options,
                 level.width,
                 level.height,
-                anchor=coarse if level.anchored else None,
+                anchor=anchor,
                 tile_pixels=None if share is None else share.tile_pixels,
             )
-        clock.enter(index)
-        history = options.history if share is None else share.history
-        descent = _Descent(objective, picture, options, level, previous, history)
+        clock.enter(index, None if resumed is None else resumed.standing)
+        own = options if share is None else options.model_copy(update={"history": share.history})
+        descent = _Descent(objective, picture, own, level, carried)
+        if resumed is not None:
+            descent.restore(resumed)
+            # Nothing may hold on to a history that the minimiser has dropped.
+            place = resumed = None
         for evaluation, terms in descent.run(clock):
             done += 1
-            yield Progress(
+            progress = Progress(
                 index,
                 levels,
                 evaluation,
                 done,
                 terms,
                 descent.best_terms,
-                time.monotonic() - began,
+                clock.elapsed(),
                 clock.remaining(evaluation),
                 descent.best,
                 start,
                 keep_detail,
             )
-        # A finished L-BFGS holds its whole history; only Adam has something to hand on.
+            bookmark.place = descent.place(progress, clock, anchor)
+            yield progress
         picture = descent.best
-        previous = descent.minimizer if isinstance(descent.minimizer, Adam) else None
+        # A finished L-BFGS holds its whole history; only Adam has something to hand on.
+        carried = descent.to_carry()
+        if bookmark.place is not None:
+            bookmark.place = _between_levels(bookmark.place, carried)
+
+
+def check_place(place: Place, start: Tensor, options: StyleOptions) -> None:
+    """Checks a place that was read from a file.
+
+    Args:
+        place: where a run stood.
+        start: the start picture of that run, at the full size.
+        options: its options.
+
+    Raises:
+        ValueError: no run with these stands there.
+    """
+    standing, best = place.standing, place.tensors.get("best")
+    if standing.level >= len(standing.levels):
+        raise ValueError("there is no such level")
+    sizes = [(height, width) for width, height, *_ in standing.levels]
+    full = start.shape[-2:]
+    if sizes[-1] != full or not all(1 <= h <= full[0] and 1 <= w <= full[1] for h, w in sizes):
+        raise ValueError("the levels are those of another size")
+    if best is None or best.shape != (1, 3, *sizes[standing.level]):
+        raise ValueError("the best picture is of another size")
+    if not bool(torch.isfinite(best).all()) or None in _plain(standing.best_terms).values():
+        raise ValueError("the best picture is none")
+    anchor = place.tensors.get("anchor")
+    if anchor is not None and (anchor.dim() != 4 or anchor.shape[:2] != (1, 3)):
+        raise ValueError("the anchor is no picture")
+    carried = _carried_by(place, start) or ()
+    if any(moment.dim() != 4 or moment.shape[:2] != (1, 3) for moment in carried):
+        raise ValueError("what is handed on is no picture")
+    if standing.optimizer is not None:
+        level = _levels_of(place)[standing.level]
+        minimizer = _minimizer(standing.optimizer, best, options, level)
+        minimizer.restore(_minimizer_state(place))
+        if not bool(torch.isfinite(minimizer.ask()).all()):
+            raise ValueError("the next point is no picture")
+
+
+def progress_at(place: Place, start: Tensor, options: StyleOptions) -> Progress:
+    """The `Progress` that was told when a run stood at a place that `check_place` has passed.
+
+    Args:
+        place: where the run stood.
+        start: the start picture of that run, at the full size.
+        options: its options.
+    """
+    standing = place.standing
+    return Progress(
+        standing.level,
+        _levels_of(place),
+        standing.evaluation,
+        standing.done,
+        _terms_of(standing.terms),
+        _terms_of(standing.best_terms),
+        standing.elapsed,
+        standing.remaining,
+        place.tensors["best"].to(start),
+        start,
+        _keeps_detail(options),
+    )
 
 
 class _Clock:
@@ -390,18 +474,31 @@ class _Clock:
     its part; time that a level leaves over goes to the next.
     """
 
-    def __init__(self, levels: Sequence[Level], began: float, limit: float | None) -> None:
+    def __init__(self, levels: Sequence[Level], limit: float | None, spent: float) -> None:
         self._costs = [level.width * level.height + FIXED_COST for level in levels]
         self._work = [
             cost * max(1, level.evaluations)
             for cost, level in zip(self._costs, levels, strict=True)
         ]
+        began = time.monotonic() - spent
         self._levels, self._began, self._limit = levels, began, limit
         self._level, self._entered, self._last = 0, began, 0.0
         self._warm = began
 
-    def enter(self, level: int) -> None:
-        self._level, self._entered, self._last = level, time.monotonic(), 0.0
+    def enter(self, level: int, resumed: Standing | None) -> None:
+        now = time.monotonic()
+        self._level, self._entered, self._last = level, now, 0.0
+        if resumed is not None:
+            # As if the level's evaluations so far had been made just now.
+            self._entered = now - (resumed.elapsed - resumed.entered)
+            self._warm = now - (resumed.elapsed - resumed.warm)
+
+    def elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def entered_and_warm(self) -> tuple[float, float]:
+        """Seconds into the run at which the level began and its first evaluation had ended."""
+        return self._entered - self._began, self._warm - self._began
 
     def over(self, evaluation: int) -> bool:
         """Whether the next evaluation would end after this level's deadline."""
@@ -441,35 +538,25 @@ class _Descent:
         start: Tensor,
         options: StyleOptions,
         level: Level,
-        carried: Adam | None,
-        history: int,
+        carried: tuple[Tensor, Tensor] | None,
     ) -> None:
         self.best = start
         self.best_terms = Terms(math.inf, math.inf, math.inf, math.inf)
         self._objective, self._options, self._level = objective, options, level
-        self._history = history
-        self._faults = 0
-        self.minimizer: Minimizer = self._make(options.optimizer, start, carried)
-
-    def _make(self, kind: str, start: Tensor, carried: Adam | None = None) -> Minimizer:
-        if kind == "adam":
-            return Adam(
-                start,
-                learning_rate=self._options.learning_rate * 0.5 ** max(0, self._faults - 2),
-                evaluations=self._level.evaluations,
-                moments=None if carried is None else (carried.mean, carried.square),
-            )
-        if kind == "lbfgs-pixel":
-            return Lbfgs(start, history=self._history, pyramid=0, stride=1.0)
-        return Lbfgs(start, history=self._history)
+        self._evaluation, self._faults = 0, 0
+        # The tolerance looks ten evaluations back.
+        self._recent: deque[float] = deque(maxlen=11)
+        self._optimizer: OptimizerName = options.optimizer
+        self._minimizer = _minimizer(self._optimizer, start, options, level, 0, carried)
 
     def run(self, clock: _Clock) -> Iterator[tuple[int, Terms]]:
         """Yields the number of each evaluation and its terms; the start counts as the first."""
-        recent: list[float] = []
-        for evaluation in range(1, max(1, self._level.evaluations) + 1):
-            if evaluation > 1 and clock.over(evaluation - 1):
+        while self._evaluation < max(1, self._level.evaluations):
+            if self._minimizer.stalled or self._settled():
                 return
-            point = self.minimizer.ask()
+            if self._evaluation > 0 and clock.over(self._evaluation):
+                return
+            point = self._minimizer.ask()
             with _naming(self._level):
                 terms, gradient = self._objective.evaluate(point)
             finite = math.isfinite(terms.loss) and bool(torch.isfinite(gradient).all())
@@ -477,7 +564,7 @@ class _Descent:
                 self.best, self.best_terms = point.clone(), terms
             if finite:
                 with _naming(self._level):
-                    self.minimizer.tell(terms.loss, gradient)
+                    self._minimizer.tell(terms.loss, gradient)
             elif math.isinf(self.best_terms.loss):
                 raise RunError(
                     "the loss is not a finite number at the start picture; lower the weights or "
@@ -485,18 +572,140 @@ class _Descent:
                 )
             else:
                 self._faults += 1
-                kind = "adam" if self._faults > 1 else self._options.optimizer
-                self.minimizer = self._make(kind, self.best)
-            yield evaluation, terms
-            recent.append(self.best_terms.loss)
-            if self.minimizer.stalled or self._settled(recent):
-                return
+                if self._faults > 1:
+                    self._optimizer = "adam"
+                self._minimizer = _minimizer(
+                    self._optimizer, self.best, self._options, self._level, self._faults
+                )
+            self._evaluation += 1
+            self._recent.append(self.best_terms.loss)
+            yield self._evaluation, terms
 
-    def _settled(self, recent: list[float]) -> bool:
-        tolerance = self._options.tolerance
+    def to_carry(self) -> tuple[Tensor, Tensor] | None:
+        """What the next level's minimiser takes over: Adam's moments."""
+        adam = self._minimizer
+        return (adam.mean, adam.square) if isinstance(adam, Adam) else None
+
+    def place(self, progress: Progress, clock: _Clock, anchor: Tensor | None) -> Place:
+        """Where the run stands after the evaluation just told."""
+        state = self._minimizer.state()
+        entered, warm = clock.entered_and_warm()
+        standing = Standing(
+            levels=[
+                [level.width, level.height, level.evaluations, int(level.anchored)]
+                for level in progress.levels
+            ],
+            level=progress.level,
+            evaluation=progress.evaluation,
+            done=progress.done,
+            terms=_numbers_of(progress.terms),
+            best_terms=_numbers_of(progress.best_terms),
+            elapsed=progress.elapsed,
+            remaining=progress.remaining,
+            entered=entered,
+            warm=warm,
+            faults=self._faults,
+            recent=list(self._recent),
+            optimizer=self._optimizer,
+            minimizer={name: v for name, v in state.items() if not isinstance(v, Tensor)},
+        )
+        tensors = {f"minimizer.{name}": v for name, v in state.items() if isinstance(v, Tensor)}
+        if anchor is not None:
+            tensors["anchor"] = anchor
+        return Place(standing, {"best": self.best, **tensors})
+
+    def restore(self, place: Place) -> None:
+        """Goes on from a place of the same level, whose best picture is here already."""
+        standing = place.standing
+        self.best_terms = _terms_of(standing.best_terms)
+        self._evaluation, self._faults = standing.evaluation, standing.faults
+        self._recent.extend(standing.recent)
+        self._optimizer = standing.optimizer or self._options.optimizer
+        self._minimizer = _minimizer(self._optimizer, self.best, self._options, self._level)
+        self._minimizer.restore(_minimizer_state(place))
+
+    def _settled(self) -> bool:
+        tolerance, recent = self._options.tolerance, self._recent
         if tolerance <= 0 or len(recent) <= 10:
             return False
-        return recent[-11] - recent[-1] < tolerance * abs(recent[-11])
+        return recent[0] - recent[-1] < tolerance * abs(recent[0])
+
+
+def _minimizer(
+    kind: OptimizerName,
+    start: Tensor,
+    options: StyleOptions,
+    level: Level,
+    faults: int = 0,
+    carried: tuple[Tensor, Tensor] | None = None,
+) -> Minimizer:
+    if kind == "adam":
+        return Adam(
+            start,
+            learning_rate=options.learning_rate * 0.5 ** max(0, faults - 2),
+            evaluations=level.evaluations,
+            moments=carried,
+        )
+    if kind == "lbfgs-pixel":
+        return Lbfgs(start, history=options.history, pyramid=0, stride=1.0)
+    return Lbfgs(start, history=options.history)
+
+
+# --- places --------------------------------------------------------------------------------------
+
+
+def _between_levels(place: Place, carried: tuple[Tensor, Tensor] | None) -> Place:
+    """The place after a finished level: what the next one begins with, and no history."""
+    numbers = {"optimizer": None, "minimizer": {}, "recent": [], "faults": 0}
+    tensors = {"best": place.tensors["best"]}
+    if carried is not None:
+        tensors |= {"carried.mean": carried[0], "carried.square": carried[1]}
+    return Place(place.standing.model_copy(update=numbers), tensors)
+
+
+def _levels_of(place: Place) -> tuple[Level, ...]:
+    return tuple(
+        Level(width, height, evaluations, bool(anchored))
+        for width, height, evaluations, anchored in place.standing.levels
+    )
+
+
+def _carried_by(place: Place, start: Tensor) -> tuple[Tensor, Tensor] | None:
+    if "carried.mean" not in place.tensors:
+        return None
+    square = place.tensors.get("carried.square", torch.empty(0))
+    return place.tensors["carried.mean"].to(start), square.to(start)
+
+
+def _minimizer_state(place: Place) -> dict[str, Tensor | float]:
+    mine = "minimizer."
+    tensors = {n.removeprefix(mine): t for n, t in place.tensors.items() if n.startswith(mine)}
+    return {**tensors, **place.standing.minimizer}
+
+
+def _numbers_of(terms: Terms) -> TermNumbers:
+    """JSON knows neither NaN nor infinity."""
+
+    def finite(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    plain = asdict(terms)
+    layers = {name: finite(value) for name, value in plain.pop("layers").items()}
+    return TermNumbers(**{name: finite(value) for name, value in plain.items()}, layers=layers)
+
+
+def _plain(numbers: TermNumbers) -> dict[str, float | None]:
+    return numbers.model_dump(exclude={"layers"})
+
+
+def _terms_of(numbers: TermNumbers) -> Terms:
+    plain = {name: math.nan if v is None else v for name, v in _plain(numbers).items()}
+    layers = {name: math.nan if v is None else v for name, v in numbers.layers.items()}
+    return Terms(**plain, layers=layers)
+
+
+def _keeps_detail(options: StyleOptions) -> bool:
+    return options.start in ("content", "recolored", "image")
 
 
 @contextlib.contextmanager

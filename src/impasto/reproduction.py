@@ -1,17 +1,20 @@
-"""A run prepared again from the record that its picture carries."""
+"""Runs prepared again from a record: that of a picture, to make it once more, or that of a
+checkpoint, to go on with it."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import impasto
-from impasto.errors import ImageError, OptionError
+from impasto.checkpoint import Checkpoint, read_checkpoint
+from impasto.errors import CheckpointError, ImageError, OptionError, one_line
+from impasto.images import ImageSource
 from impasto.options import make_options
 from impasto.run import SETTINGS_VERSION, Stylization, stylization
 from impasto.sources import describe_source, is_built_in
@@ -103,6 +106,155 @@ def from_settings(
     if run.weights_sha256 != settings.get("weights_sha256"):
         warnings.append(f"the weights of {options.model} are others than the picture's")
     return run, warnings
+
+
+def resume(
+    path: str | os.PathLike[str],
+    *,
+    content: ImageSource | None = None,
+    style: ImageSource | Sequence[ImageSource] | None = None,
+    start: ImageSource | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+) -> Stylization:
+    """Takes up a run where `Stylization.checkpoint`, or `--checkpoint`, left it.
+
+    On the same machine with the same versions it evaluates the same points and ends in the same
+    bytes as if it had never been interrupted; its `warnings` say what differs. Pictures are read
+    again where the run read them. Those that it had from memory have to be given again, and files
+    that have moved may be: a picture that is not the one of the run is refused.
+
+    Args:
+        path: the checkpoint.
+        content: the photo.
+        style: the paintings, all of them.
+        start: the third image to start from.
+        device: where to run; as recorded by default.
+        threads: CPU threads; as recorded by default.
+
+    Raises:
+        CheckpointError: the checkpoint is missing, damaged or of a later version, or a picture or
+            the network's weights are gone or not those of the run.
+        ImageError: a picture cannot be read.
+        OptionError: this machine has no such device.
+        WeightsError: the network's weights cannot be loaded.
+    """
+    checkpoint = read_checkpoint(path)
+    return from_checkpoint(
+        checkpoint, path, content=content, style=style, start=start, device=device, threads=threads
+    )
+
+
+def from_checkpoint(
+    checkpoint: Checkpoint,
+    path: str | os.PathLike[str],
+    *,
+    content: Any = None,
+    style: Any = None,
+    start: Any = None,
+    device: str | None = None,
+    threads: int | None = None,
+) -> Stylization:
+    """Like `resume`, from a checkpoint that has been read already from `path`."""
+    name, settings = one_line(os.fspath(path)), checkpoint.settings
+    recorded, styles = settings.get("options"), settings.get("styles")
+    if (
+        settings.get("version") != SETTINGS_VERSION
+        or not isinstance(recorded, Mapping)
+        or not isinstance(styles, list)
+    ):
+        raise CheckpointError(f"{name}: holds no run that this impasto knows; begin the run anew")
+    several = isinstance(style, Sequence) and not isinstance(style, str | bytes | bytearray)
+    given = style if several else [style] * (style is not None)
+    if given and len(given) != len(styles):
+        raise CheckpointError(f"{name}: the run has {len(styles)} paintings, not {len(given)}")
+    entries = [settings.get("content"), *styles, settings.get("start")]
+    sources = [
+        _same_picture(entry, source, role, name)
+        for entry, source, role in zip(
+            entries,
+            [content, *(given or [None] * len(styles)), start],
+            ["content", *["style"] * len(styles), "start"],
+            strict=True,
+        )
+    ]
+    changes = {"device": device, "threads": threads}
+    try:
+        options = make_options({**recorded, **{k: v for k, v in changes.items() if v is not None}})
+        run = stylization(sources[0], sources[1:-1], options, start=sources[-1])
+    except OptionError as error:
+        raise OptionError(f"{name}: {error}") from None
+    if run.weights_sha256 != settings.get("weights_sha256"):
+        raise CheckpointError(
+            f"{name}: the weights of {options.model} are not those that the run was begun with; "
+            "bring those back (see: impasto weights verify), or begin the run anew"
+        )
+    for program, version in ("impasto", impasto.__version__), ("torch", torch.__version__):
+        if settings.get(program) != version:
+            run.warnings.append(
+                f"the run was begun with {program} {settings.get(program)}, this is {version}; "
+                "small differences may follow"
+            )
+    if run.pictures_sha256 != checkpoint.pictures_sha256:
+        if any(
+            entry and not entry["sha256"] and not is_built_in(entry["path"]) for entry in entries
+        ):
+            raise CheckpointError(
+                f"{name}: the pictures are not those that the run was begun with; bring those back"
+            )
+        run.warnings.append("the pictures are read a little differently than when the run began")
+    try:
+        run.go_on_from(checkpoint, path)
+    except (ValueError, KeyError):
+        raise CheckpointError(
+            f"{name}: is a damaged checkpoint; use a copy of it, or begin the run anew"
+        ) from None
+    return run
+
+
+def _same_picture(entry: Any, given: Any, role: str, name: str) -> Any:
+    """Where to read a picture of a run, once it is certain that it is the same one.
+
+    Args:
+        entry: what the checkpoint says of it; `None` for none.
+        given: what the caller says instead, or `None`.
+        role: the name of the caller's argument.
+        name: the checkpoint.
+    """
+    if entry is None:
+        if given is not None:
+            raise CheckpointError(f"{name}: the run has no such picture; leave {role} out")
+        return None
+    path, digest = (
+        entry.get(k) if isinstance(entry, Mapping) else None for k in ("path", "sha256")
+    )
+    if not isinstance(path, str) or not isinstance(digest, str):
+        raise CheckpointError(f"{name}: holds no run that this impasto knows; begin the run anew")
+    if given is None and not path:
+        raise CheckpointError(
+            f"{name}: the run was made from a picture in memory, which has to be given again: "
+            f"resume({name!r}, {role}=…) in Python"
+        )
+    source = path if given is None else given
+    if isinstance(source, str | os.PathLike) and not is_built_in(source):
+        shown = one_line(os.fspath(source))
+        if _is_special(os.fspath(source)):
+            raise CheckpointError(
+                f"{shown}: is a pipe or a device, so that the run in {name} cannot read its "
+                "picture again; begin it anew from a file"
+            )
+        if not os.path.lexists(source):
+            raise CheckpointError(
+                f"{shown}: is gone, and the run in {name} needs it; put it back and resume again"
+            )
+    now = describe_source(source)
+    if now and digest and now["sha256"] not in ("", digest):
+        shown = one_line(os.fspath(source)) if isinstance(source, str | os.PathLike) else role
+        raise CheckpointError(
+            f"{shown}: has changed since the run in {name} began, and would make another picture; "
+            "put the old one back, or begin the run anew"
+        )
+    return source
 
 
 def _is_special(path: str) -> bool:

@@ -2,13 +2,16 @@
 
 `stylize` does it in one call. `stylization` prepares the same run and is iterated for its
 `Progress`; its `result` is the best picture so far at any moment. A picture that is saved carries
-the settings that made it.
+the settings that made it. A run that is not finished can be put into a file with
+`Stylization.checkpoint`, from which `impasto.reproduction.resume` takes it up again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
@@ -18,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import impasto
+from impasto.checkpoint import Bookmark, Checkpoint, write_checkpoint
 from impasto.errors import ImageError, OptionError
 from impasto.features import Features
 from impasto.images import (
@@ -30,7 +34,15 @@ from impasto.images import (
     write_image,
 )
 from impasto.memory import memory_budget
-from impasto.optimize import Progress, allotment, optimize, plan_levels, start_picture
+from impasto.optimize import (
+    Progress,
+    allotment,
+    check_place,
+    optimize,
+    plan_levels,
+    progress_at,
+    start_picture,
+)
 from impasto.options import MAX_SIDE, StyleOptions
 from impasto.paper import parse_paper, print_size
 from impasto.sources import describe_source, is_built_in, read_source
@@ -69,6 +81,7 @@ class Picture:
         bits: Literal[8, 16] = 8,
         quality: int = 92,
         overwrite: bool = False,
+        announce: Callable[[bytes], None] | None = None,
     ) -> None:
         """Writes the picture with its settings inside.
 
@@ -77,6 +90,7 @@ class Picture:
             bits: 8 or 16 per channel (16: PNG and TIFF).
             quality: of JPEG, WebP and the like, 1 to 100.
             overwrite: replace an existing file.
+            announce: called with the file's bytes just before they are written.
 
         Raises:
             OptionError: the format cannot hold what is asked.
@@ -89,6 +103,7 @@ class Picture:
             quality=quality,
             overwrite=overwrite,
             settings=self.settings,
+            announce=announce,
         )
 
     def _repr_png_(self) -> bytes:
@@ -97,6 +112,13 @@ class Picture:
 
 class Stylization:
     """A prepared run: an iterator of `Progress` whose `result` may be taken at any moment.
+
+    Attributes:
+        options: how it is made.
+        last: the last evaluation; `None` before the first.
+        warnings: what was found when the run was resumed that may change its result, a line each.
+        notes: the plain data that was put into the checkpoint that the run was resumed from.
+        attachment: the bytes that were.
 
     Args:
         features: the network.
@@ -120,12 +142,25 @@ class Stylization:
     ) -> None:
         self.options = options
         self.last: Progress | None = None
+        self.warnings: list[str] = []
+        self.notes: dict[str, Any] = {}
+        self.attachment = b""
         self._content, self._start, self._settings = content, start, settings
-        photo = None if content is None else _tensor(content)
+        self._photo = None if content is None else _tensor(content)
         self._dpi = None if content is None else content.dpi
         if options.print is not None or options.dpi is not None:
             self._dpi = options.print_dpi
-        self._progress = optimize(features, photo, paintings, start, options, memory=memory)
+        self._paintings, self._device = paintings, features.device
+        self._bookmark, self._digest, self._checkpoints = Bookmark(), "", set[str]()
+        self._progress = optimize(
+            features,
+            self._photo,
+            paintings,
+            start,
+            options,
+            memory=memory,
+            bookmark=self._bookmark,
+        )
 
     @property
     def inputs(self) -> list[str]:
@@ -166,6 +201,78 @@ class Stylization:
     def close(self) -> None:
         """Cancels the run; `result` still answers."""
         self._progress.close()  # pyright: ignore[reportAttributeAccessIssue]
+
+    def checkpoint(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        notes: Mapping[str, Any] | None = None,
+        attachment: bytes = b"",
+    ) -> None:
+        """Writes all that the rest of the run follows from, for `resume`.
+
+        It may be called between two evaluations, after `close`, and after an evaluation that was
+        broken off or failed; what is written is the place after the last evaluation told. A file
+        that this run wrote, or was resumed from, is replaced; it appears whole or not at all.
+
+        Args:
+            path: by convention with the extension `.ckpt`.
+            overwrite: replace any other existing file.
+            notes: plain data to give back with `resume`; must be JSON.
+            attachment: bytes to give back, for what is too long for notes.
+
+        Raises:
+            OutputError: the file exists or cannot be written, or the disk is full.
+        """
+        own = os.path.realpath(path)
+        checkpoint = Checkpoint(
+            settings=dict(self._settings),
+            machine=_machine(self._device),
+            pictures_sha256=self.pictures_sha256,
+            place=self._bookmark.place,
+            notes=dict(notes or {}),
+            attachment=attachment,
+        )
+        write_checkpoint(path, checkpoint, overwrite=overwrite or own in self._checkpoints)
+        self._checkpoints.add(own)
+
+    def go_on_from(self, checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
+        """Takes up the place of a checkpoint; `impasto.reproduction.resume` has found that it fits.
+
+        Args:
+            checkpoint: what was read.
+            path: where it was read; `checkpoint` may write there.
+
+        Raises:
+            ValueError: no run with these pictures and options stands there.
+        """
+        if checkpoint.place is not None:
+            check_place(checkpoint.place, self._start, self.options)
+            self.last = progress_at(checkpoint.place, self._start, self.options)
+            self._bookmark.place = checkpoint.place
+        self.notes, self.attachment = checkpoint.notes, checkpoint.attachment
+        self._checkpoints.add(os.path.realpath(path))
+        for name, now in _machine(self._device).items():
+            if checkpoint.machine.get(name) != now:
+                self.warnings.append(
+                    f"the run was begun with {name} {checkpoint.machine.get(name)}, this is {now}; "
+                    "small differences may follow"
+                )
+
+    @property
+    def pictures_sha256(self) -> str:
+        """Digest of the photo, paintings and start picture as they were prepared."""
+        if not self._digest:
+            digest = hashlib.sha256()
+            masks = [painting.weight for painting in self._paintings]
+            pictures = [painting.picture for painting in self._paintings]
+            for tensor in [self._photo, self._start, *pictures, *masks]:
+                if tensor is not None:
+                    digest.update(f"{tuple(tensor.shape)}".encode())
+                    digest.update(tensor.cpu().contiguous().numpy().data)
+            self._digest = digest.hexdigest()
+        return self._digest
 
     @property
     def result(self) -> Picture:
@@ -433,6 +540,12 @@ def _painting(bitmap: Bitmap, source: Any) -> Painting:
             f"{name}: is fully transparent, so there is no style in it; choose another"
         )
     return Painting(_tensor(_visible(bitmap)), torch.from_numpy(bitmap.alpha.copy()))
+
+
+def _machine(device: torch.device) -> dict[str, Any]:
+    """What else the last bits of a result depend on."""
+    processor = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    return {"device": device.type, "processor": processor, "threads": torch.get_num_threads()}
 
 
 def _record(

@@ -37,6 +37,12 @@ _COMMANDS = {
         "Repaint a bundled photo in a built-in style.\n\n"
         "The picture goes to impasto-demo.png in the current folder, or to --output.",
     ),
+    "resume": (
+        "impasto.cli.resume:resume",
+        "Go on with a run that was interrupted.\n\n"
+        "The run goes on from the file that --checkpoint named, to the same picture as if it had "
+        "never been interrupted, and writes what the interrupted command would have written.",
+    ),
     "reproduce": (
         "impasto.cli.stylize:reproduce",
         "Run again what made a picture.\n\n"

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from cyclopts import Group, Parameter
 
 from impasto.cli import EXIT_INTERRUPTED, say
+from impasto.cli.keeping import Earlier, Keeper, trace_lines
 from impasto.errors import ImpastoError, OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ class Output:
     """Evaluations between snapshots."""
     plot: Path | None = None
     """Draw the loss curves into this file (PNG, SVG or PDF)."""
+    checkpoint: Path | None = None
+    """Keep the unfinished run in this file, for impasto resume; deleted when all is written."""
+    checkpoint_every: float = 60.0
+    """Seconds between checkpoints; 0: after every evaluation."""
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False
     """Show no progress and no summary."""
     json: Annotated[bool, Parameter(negative="")] = False
@@ -69,12 +74,7 @@ def check(output: Output) -> None:
     """
     from impasto.images import check_output, check_place
 
-    if output.bits not in (None, 8, 16):
-        raise OptionError(f"--bits {output.bits}: must be 8 or 16")
-    if not 1 <= output.quality <= 100:
-        raise OptionError(f"--quality {output.quality}: must lie in 1 to 100")
-    if output.every < 1:
-        raise OptionError(f"--every {output.every}: must be at least 1")
+    check_values(output)
     if output.output is not None:
         check_output(output.output, bits=cast("Any", output.bits), overwrite=output.overwrite)
     if output.plot is not None:
@@ -84,10 +84,37 @@ def check(output: Output) -> None:
     if output.trace is not None:
         check_place(output.trace, overwrite=output.overwrite)
     if output.snapshots is not None:
-        _check_snapshots(output.snapshots, output.overwrite)
+        check_snapshots(output.snapshots, output.overwrite)
+    if output.checkpoint is not None:
+        from impasto.checkpoint import check_checkpoint
+
+        check_checkpoint(output.checkpoint, overwrite=output.overwrite)
 
 
-def _check_snapshots(folder: Path, overwrite: bool) -> None:
+def check_values(output: Output) -> None:
+    """Refuses numbers out of range.
+
+    Raises:
+        OptionError: in the words of the flag.
+    """
+    if output.bits not in (None, 8, 16):
+        raise OptionError(f"--bits {output.bits}: must be 8 or 16")
+    if not 1 <= output.quality <= 100:
+        raise OptionError(f"--quality {output.quality}: must lie in 1 to 100")
+    if output.every < 1:
+        raise OptionError(f"--every {output.every}: must be at least 1")
+    if not 0 <= output.checkpoint_every < math.inf:
+        raise OptionError(
+            f"--checkpoint-every {output.checkpoint_every:g}: must be seconds, 0 or more"
+        )
+
+
+def check_snapshots(folder: Path, overwrite: bool) -> None:
+    """Refuses a folder for snapshots that cannot be made or, unless told, holds some.
+
+    Raises:
+        OutputError: in one line.
+    """
     from impasto.images import output_error
 
     try:
@@ -185,30 +212,44 @@ def free_name(folder: Path, stem: str, extension: str = ".png") -> Path:
         number += 1
 
 
-def carry_out(run: Stylization, path: Path, output: Output) -> int:
+def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | None = None) -> int:
     """Runs to the end, or to Ctrl-C, writes everything asked for and reports.
 
     Args:
         run: the prepared run.
         path: where the picture goes.
         output: what else is wanted; `check` has been called.
+        earlier: what the part of the run before it was interrupted left, if it was.
 
     Returns:
         The exit code.
     """
     from impasto.images import check_output
 
-    check_output(path, bits=cast("Any", output.bits), overwrite=output.overwrite)
+    past = earlier or Earlier()
+    replace = output.overwrite or past.wrote(path)
+    check_output(path, bits=cast("Any", output.bits), overwrite=replace)
     places = {"--output": path, "--plot": output.plot, "--trace": output.trace}
+    places |= {"--checkpoint": output.checkpoint}
     check_apart(places, run.inputs, output.snapshots)
     limit_heap()
-    rows: list[dict[str, Any]] = []
+    rows = list(past.rows)
+    keeper = None
+    if output.checkpoint is not None:
+        wanted = rows if output.trace is not None or output.plot is not None else None
+        notes = _notes(path, output)
+        keeper = Keeper(
+            *(run, output.checkpoint, output.checkpoint_every, notes, wanted, earlier),
+            overwrite=output.overwrite,
+        )
     interrupted = False
     began = time.monotonic()
     failure: ImpastoError | None = None
     with one_interrupt() as write_undisturbed:
         with ExitStack() as stack:
-            trace = None if output.trace is None else stack.enter_context(_Trace(output.trace))
+            trace = None
+            if output.trace is not None:
+                trace = stack.enter_context(_Trace(output.trace, past.trace))
             bar = None if output.quiet or output.json else stack.enter_context(_Bar())
             try:
                 for progress in run:
@@ -220,6 +261,8 @@ def carry_out(run: Stylization, path: Path, output: Output) -> int:
                         bar.show(progress)
                     if output.snapshots is not None and (progress.done - 1) % output.every == 0:
                         _snapshot(progress, output.snapshots)
+                    if keeper is not None:
+                        keeper.after(progress)
             except KeyboardInterrupt:
                 interrupted = True
             except ImpastoError as error:
@@ -229,35 +272,73 @@ def carry_out(run: Stylization, path: Path, output: Output) -> int:
                 failure = error
             write_undisturbed()
         picture = run.result
-        saved = _save(picture, path, output)
+        try:
+            saved = _save(picture, path, output, past, keeper)
+        except ImpastoError as error:
+            if keeper is None:
+                raise
+            # The run is not lost with its picture.
+            keeper.write()
+            raise type(error)(f"{error}{keeper.advice}") from None
         try:
             if output.plot is not None and rows:
                 from impasto.report import plot_losses
 
-                plot_losses(rows, output.plot, overwrite=output.overwrite)
+                again = output.overwrite or past.wrote(output.plot)
+                plot_losses(rows, output.plot, overwrite=again)
+                if keeper is not None and (interrupted or failure is not None):
+                    keeper.claim(output.plot.read_bytes())
         except OutputError as error:
             failure = failure or error
+        advice = "" if keeper is None else keeper.advice
         if failure is not None:
-            raise type(failure)(f"{failure}; the best picture so far is in {saved}")
+            raise type(failure)(f"{failure}; the best picture so far is in {saved}{advice}")
+        if keeper is not None and not interrupted:
+            keeper.finish()
         if saved != path:
             raise OutputError(
                 f"{path}: has been made by another program meanwhile; the picture is in {saved}"
             )
-        _report(picture, run, path, time.monotonic() - began, interrupted, output)
+        seconds = past.seconds + time.monotonic() - began
+        kept = keeper if interrupted and advice else None
+        _report(picture, run, path, seconds, interrupted, output, kept)
     return EXIT_INTERRUPTED if interrupted else 0
 
 
-def _save(picture: Picture, path: Path, output: Output) -> Path:
+def _save(
+    picture: Picture, path: Path, output: Output, past: Earlier, keeper: Keeper | None
+) -> Path:
     """Writes the picture; where another program has just taken its name, beside that."""
     bits: Any = output.bits or 8
+    announce = None if keeper is None else keeper.claim
+    replace = output.overwrite or past.wrote(path)
     try:
-        picture.save(path, bits=bits, quality=output.quality, overwrite=output.overwrite)
+        picture.save(path, bits=bits, quality=output.quality, overwrite=replace, announce=announce)
     except OutputError:
-        if output.overwrite or not path.is_file():
+        if replace or not path.is_file():
             raise
         path = free_name(path.parent, path.stem, path.suffix)
         picture.save(path, bits=bits, quality=output.quality)
     return path
+
+
+def _notes(path: Path, output: Output) -> dict[str, Any]:
+    """What `impasto resume` needs to know to write what this command would have written."""
+
+    def absolute(place: Path | None) -> str | None:
+        return None if place is None else str(place.absolute())
+
+    return {
+        "output": absolute(path),
+        "overwrite": output.overwrite,
+        "bits": output.bits,
+        "quality": output.quality,
+        "trace": absolute(output.trace),
+        "snapshots": absolute(output.snapshots),
+        "every": output.every,
+        "plot": absolute(output.plot),
+        "checkpoint_every": output.checkpoint_every,
+    }
 
 
 def limit_heap() -> None:
@@ -294,10 +375,13 @@ def _number(value: float) -> float | None:
 
 
 class _Trace:
-    """A file of JSON lines, made with the first one; it never ends in half a line."""
+    """A file of JSON lines, made with the first one; it never ends in half a line.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    The lines of an earlier part of the run stand before it, where the file has a beginning.
+    """
+
+    def __init__(self, path: Path, earlier: bytes) -> None:
+        self._path, self._earlier = path, earlier
         self._file: io.FileIO | None = None
 
     def __enter__(self) -> _Trace:
@@ -310,11 +394,13 @@ class _Trace:
     def write(self, row: dict[str, Any]) -> None:
         from impasto.images import output_error
 
-        data = json.dumps(row).encode() + b"\n"
+        data = trace_lines([row])
         whole = None
         try:
             if self._file is None:
                 self._file = io.FileIO(self._path, "w")
+                if self._file.seekable():
+                    data = self._earlier + data
             whole = self._file.tell() if self._file.seekable() else None
             while data:
                 data = data[self._file.write(data) :]
@@ -351,6 +437,7 @@ def _report(
     seconds: float,
     interrupted: bool,
     output: Output,
+    keeper: Keeper | None,
 ) -> None:
     last = run.last
     if output.json:
@@ -360,6 +447,7 @@ def _report(
             "height": picture.bitmap.height,
             "seconds": round(seconds, 3),
             "interrupted": interrupted,
+            "checkpoint": None if keeper is None else str(keeper.path),
             "evaluations": 0 if last is None else last.done,
             "loss": None if last is None else last.best_loss,
             "levels": []
@@ -373,7 +461,8 @@ def _report(
         count = 0 if last is None else last.done
         evaluations = "evaluation" if count == 1 else "evaluations"
         kept = "stopped early; the best picture so far is " if interrupted else ""
-        print(f"{kept}{path} ({size}, {count} {evaluations}, {seconds:.0f} s)")
+        advice = "" if keeper is None else keeper.advice
+        print(f"{kept}{path} ({size}, {count} {evaluations}, {seconds:.0f} s){advice}")
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import errno
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ def write_image(
     overwrite: bool = False,
     settings: Mapping[str, Any] | None = None,
     dpi: float | None = None,
+    announce: Callable[[bytes], None] | None = None,
 ) -> None:
     """Write a picture; the extension of `path` chooses the format.
 
@@ -39,6 +40,7 @@ def write_image(
         settings: record to store in the picture, which `read_image` returns as `Bitmap.settings`;
             must be JSON. None: that of `bitmap`.
         dpi: print resolution in pixels per inch. None: that of `bitmap`.
+        announce: called with the file's bytes just before they are written.
 
     Raises:
         OptionError: the extension is unknown, or bits, quality, dpi or settings cannot be used.
@@ -49,6 +51,8 @@ def write_image(
     data = encode(
         bitmap, _writer_for(path), bits, quality, settings, dpi, one_line(os.fspath(path))
     )
+    if announce is not None:
+        announce(data)
     write_whole(path, data, overwrite=overwrite)
 
 
