@@ -33,13 +33,12 @@ from impasto.images import (
     resize_image,
     write_image,
 )
+from impasto.levels import allotment, plan_levels
 from impasto.memory import memory_budget
 from impasto.optimize import (
     Progress,
-    allotment,
     check_place,
     optimize,
-    plan_levels,
     progress_at,
     start_picture,
 )
