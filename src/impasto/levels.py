@@ -127,8 +127,8 @@ def evaluation_cost(level: Level, options: StyleOptions, tile_pixels: int | None
         tile_pixels: largest tile, in pixels; `None`: the whole picture.
     """
     layers = layers_of(options.model.partition(":")[0])
-    every = _seen(options, anchored=False)
-    seen = _seen(options, anchored=level.anchored)
+    every = matched_layers(options, anchored=False)
+    seen = matched_layers(options, anchored=level.anchored)
     pixels = float(level.width * level.height)
     if tile_pixels is not None and seen:
         deepest = [layer for layer in layers if layer.name in seen][-1]
@@ -147,7 +147,8 @@ def evaluation_cost(level: Level, options: StyleOptions, tile_pixels: int | None
     return pixels * share + FIXED_COST
 
 
-def _seen(options: StyleOptions, *, anchored: bool) -> set[str]:
+def matched_layers(options: StyleOptions, *, anchored: bool) -> set[str]:
+    """Canonical names of the layers that a level matches."""
     content = options.content_layers if options.content_weight > 0 else {}
     style = options.style_layers if options.style_weight > 0 else {}
     if anchored:

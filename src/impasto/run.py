@@ -44,6 +44,7 @@ from impasto.optimize import (
 )
 from impasto.options import MAX_SIDE, StyleOptions
 from impasto.paper import parse_paper, print_size
+from impasto.planning import Plan, make_plan
 from impasto.sources import describe_source, is_built_in, read_source
 from impasto.targets import Painting
 
@@ -150,6 +151,7 @@ class Stylization:
         if options.print is not None or options.dpi is not None:
             self._dpi = options.print_dpi
         self._paintings, self._device = paintings, features.device
+        self._features, self._memory = features, memory
         self._bookmark, self._digest, self._checkpoints = Bookmark(), "", set[str]()
         self._progress = optimize(
             features,
@@ -167,6 +169,11 @@ class Stylization:
         entries = [self._settings["content"], *self._settings["styles"], self._settings["start"]]
         paths = [entry["path"] for entry in entries if entry is not None]
         return [path for path in paths if path and not is_built_in(path)]
+
+    def plan(self) -> Plan:
+        """What the run will take, from a probe of a second or less."""
+        budget = self._memory or memory_budget(self._device)
+        return make_plan(self._features, self.options, self.width, self.height, budget)
 
     @property
     def weights_sha256(self) -> str:
