@@ -7,6 +7,7 @@ import json
 import math
 import os
 import pickletools
+import signal
 import struct
 import weakref
 import zlib
@@ -435,6 +436,29 @@ def test_a_full_disk_keeps_the_former_checkpoint(
         run.checkpoint(halfway)
     assert halfway.read_bytes() == before
     assert set(halfway.parent.iterdir()) == around
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
+@pytest.mark.parametrize("where", [(os, "fsync"), (Path, "replace")])
+def test_a_kill_while_writing_keeps_the_former_checkpoint(
+    halfway: Path, where: tuple[Any, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process killed as it writes leaves the former file, and half a one until the next."""
+    before, around = halfway.read_bytes(), set(halfway.parent.iterdir())
+    run = resume(halfway)
+    child = os.fork()
+    if child == 0:
+        setattr(*where, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        run.checkpoint(halfway)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert halfway.read_bytes() == before
+    (half,) = set(halfway.parent.iterdir()) - around
+    assert half.name.startswith(".impasto-")
+    next(run)
+    run.checkpoint(halfway)
+    assert set(halfway.parent.iterdir()) == around
+    assert len(list(resume(halfway))) == 2
 
 
 def test_halves_of_files_do_not_accumulate(files: tuple[Path, Path], halfway: Path) -> None:
