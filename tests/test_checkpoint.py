@@ -105,6 +105,39 @@ def test_every_start_is_made_again(files: tuple[Path, Path], tmp_path: Path, sta
         assert pixels_of(finish(resume(path))) == pixels_of(expected)
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_anchored_levels_go_on(files: tuple[Path, Path], tmp_path: Path, optimizer: str) -> None:
+    """Large levels, which are held to the coarser result, are held to the same one again."""
+    options = options_of(levels="8:3,16:4,24:4", size=24, anchor_above=12, optimizer=optimizer)
+    whole = stylization(*files, options)
+    expected = losses(whole)
+    assert whole.last is not None
+    assert [level.anchored for level in whole.last.levels] == [False, True, True]
+    assert whole.last.terms.anchor > 0
+    for path in kept_at_every_evaluation(stylization(*files, options), tmp_path):
+        again = resume(path)
+        assert losses(again) == expected[int(path.stem) :]
+        assert pixels_of(again.result) == pixels_of(whole.result)
+        assert again.last is not None
+        assert again.last.terms == whole.last.terms
+
+
+def test_the_memory_that_was_allowed_is_kept(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With less memory free on another day, histories and settings stay those of the run."""
+    options = options_of(evaluations=12)
+    whole = finish(stylization(*files, options))
+    path = kept_at_every_evaluation(stylization(*files, options), tmp_path)[8]
+    monkeypatch.setattr(run_module, "memory_budget", lambda _: 10**6)
+    assert finish(stylization(*files, options)).settings != whole.settings
+    picture = finish(resume(path))
+    assert picture.settings == whole.settings
+    assert pixels_of(picture) == pixels_of(whole)
+    # On another device the budget is another; a shorter history still goes on.
+    assert finish(resume(path, device="cpu")).progress is not None
+
+
 def test_all_roles_of_pictures_are_read_again(
     files: tuple[Path, Path], make_png: Maker, tmp_path: Path
 ) -> None:

@@ -76,7 +76,12 @@ def test_automatic_levels_double_up_to_the_full_size(
     """Automatic levels halve the long side while it stays useful, and end at the full size."""
     options = make_options({"levels": "auto", "single_level": False, "evaluations": evaluations})
     levels = plan_levels(options, width, height)
-    assert levels[-1] == Level(width, height, evaluations)
+    assert (levels[-1].width, levels[-1].height) == (width, height)
+    full = [level for level in levels if not level.anchored]
+    assert full[-1].evaluations == evaluations
+    assert levels[0] == full[0]
+    for level in levels[1:]:
+        assert level.anchored == (max(level.width, level.height) > options.anchor_above)
     sides = [max(level.width, level.height) for level in levels]
     for coarse, fine in pairwise(sides):
         assert coarse == fine // 2

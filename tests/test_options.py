@@ -60,11 +60,17 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "evaluations": st.integers(0, 1_000_000),
     "optimizer": choices("optimizer"),
     "history": st.integers(1, 1000),
+    "print": st.sampled_from(["a3", "letter", "300x200mm", "30.5x20cm"]),
+    "print_fit": choices("print_fit"),
+    "dpi": st.floats(1, 600),
     "max_pixels": st.integers(1, 10**12),
     "learning_rate": st.floats(0, 10, exclude_min=True),
     "tolerance": st.floats(0, 1, exclude_max=True),
     "time_limit": st.floats(0, 1e12, exclude_min=True),
     "seed": st.integers(0, 2**63 - 1),
+    "anchor_above": st.integers(1, 10**6),
+    "anchor_weight": weights,
+    "memory": st.integers(10**6, 10**15),
     "device": choices("device"),
     "threads": st.integers(1, 1024),
 }
@@ -75,6 +81,9 @@ def option_values(draw: st.DrawFn) -> dict[str, Any]:
     """Valid values of some options."""
     given_values = draw(st.fixed_dictionaries({}, optional=VALUES))
     if given_values.get("levels"):
+        given_values.pop("size", None)
+        given_values.pop("print", None)
+    if "print" in given_values:
         given_values.pop("size", None)
     return given_values
 
@@ -154,6 +163,11 @@ def test_each_flag_by_itself_changes_its_option(field: str) -> None:
         "time_limit": 3.5,
         "threads": 3,
         "history": 7,
+        "print": "a4",
+        "dpi": 150.0,
+        "anchor_above": 900,
+        "anchor_weight": 0.25,
+        "memory": 2 * 10**9,
         "max_pixels": 5_000_000,
         "seed": 9,
         "evaluations": 8,
@@ -253,6 +267,15 @@ BAD: list[tuple[str, Any]] = [
     ("evaluations", -1),
     ("optimizer", "sgd"),
     ("history", 0),
+    ("print", "a9"),
+    ("print", "300x200"),
+    ("print", "0x10mm"),
+    ("print", "30000x10mm"),
+    ("print", 3),
+    ("print", ""),
+    ("print_fit", "stretch"),
+    ("dpi", 0),
+    ("dpi", float("nan")),
     ("max_pixels", 0),
     ("learning_rate", 0),
     ("learning_rate", float("nan")),
@@ -262,6 +285,16 @@ BAD: list[tuple[str, Any]] = [
     ("time_limit", float("inf")),
     ("seed", -1),
     ("seed", 2**63),
+    ("anchor_above", 0),
+    ("anchor_weight", -1),
+    ("memory", "much"),
+    ("memory", "4"),
+    ("memory", "-4GB"),
+    ("memory", "4 i"),
+    ("memory", True),
+    ("memory", float("nan")),
+    ("memory", "1e300GB"),
+    ("memory", "99999999TB"),
     ("device", "tpu"),
     ("threads", 0),
 ]

@@ -20,6 +20,7 @@ import impasto
 from impasto.errors import ImageError, ImpastoError, OptionError, WeightsError
 from impasto.images import Bitmap, read_image, resize_image
 from impasto.objective import Objective, Terms
+from impasto.optimize import Progress
 from impasto.options import make_options
 from impasto.run import (
     check_side,
@@ -31,6 +32,7 @@ from impasto.run import (
 from impasto.samples import sample_path
 from impasto.sources import BUILT_IN_SIDE
 from impasto.styles import draw_style
+from impasto.targets import resize
 from impasto.weights import Weights
 from stand_ins import finish, options_of, pixels_of, soft_picture
 
@@ -247,6 +249,43 @@ def test_a_missing_painting_is_said(files: tuple[Path, Path]) -> None:
     assert picture.progress.terms.style == 0
     with pytest.raises(OptionError, match="give a photo or a painting"):
         stylization(None, [], options_of(style_weight=0.0, start="noise"))
+
+
+def test_a_print_has_the_papers_size_and_resolution(files: tuple[Path, Path]) -> None:
+    """A 4:3 photo goes inside a sheet in its own shape, or is cut to fill it; the file says dpi."""
+    inside = stylization(*files, make_options({"print": "51x26mm", "dpi": 25.4})).result
+    assert (inside.bitmap.width, inside.bitmap.height, inside.bitmap.dpi) == (35, 26, 25.4)
+    filled = make_options({"print": "51x26mm", "dpi": 25.4, "print_fit": "fill"})
+    result = stylization(*files, filled).result
+    assert (result.bitmap.width, result.bitmap.height) == (51, 26)
+    photo = read_image(files[0])
+    cut = Bitmap(photo.pixels[:, 5:25])
+    wanted = resize_image(cut, 51, 26).pixels.transpose(1, 2, 0)
+    plain = make_options(filled.model_dump(exclude={"size"}) | {"start": "content"})
+    np.testing.assert_array_equal(stylization(*files, plain).result.pixels, wanted)
+
+
+def test_large_levels_are_anchored(files: tuple[Path, Path]) -> None:
+    """A level above the limit looks, when shrunk, like the level below it, and finer itself."""
+    options = options_of(size=48, levels="24:6,48:6", anchor_above=30, content_layers="relu4_1")
+    last: dict[int, Progress] = {}
+    for progress in stylization(*files, options):
+        last[progress.level] = progress
+    assert [level.anchored for level in last[1].levels] == [False, True]
+    assert set(last[1].terms.layers) == {"style:relu1_1", "style:relu2_1", "style:relu3_1"}
+    assert last[0].terms.anchor == 0
+    shrunk = resize(last[1].best, *last[0].best.shape[-2:])
+    assert float((shrunk - last[0].best).square().mean().sqrt()) < 0.05
+    assert last[1].best_loss < last[1].terms.loss or last[1].evaluation == 6
+
+
+def test_bounded_memory_is_recorded(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the budget bounds a run, the picture tells it, so that it can be made again alike."""
+    assert stylize(*files, options_of()).settings["options"]["memory"] is None
+    monkeypatch.setattr("impasto.run.memory_budget", lambda _: 10**6)
+    assert stylize(*files, options_of(history=9)).settings["options"]["memory"] == 10**6
 
 
 def test_a_texture_takes_the_paintings_shape(files: tuple[Path, Path], make_png: Maker) -> None:

@@ -14,6 +14,14 @@ it, and what to do about it; front ends print that line and leave with `exit_cod
 """
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, in the words of the CPU, of CUDA or of MPS."""
+    words = "not enough memory", "can't allocate memory", "out of memory"
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    )
+
+
 def one_line(text: str) -> str:
     """`text` with every character that does not print written as its escape."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

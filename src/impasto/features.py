@@ -72,6 +72,11 @@ def layers_of(architecture: str) -> list[Layer]:
     return found
 
 
+def stride_of(layer: str) -> int:
+    """Pixels of the picture per position of a layer, by its canonical name."""
+    return 2 ** (int(layer[4]) - 1)
+
+
 def canonical_layer(name: str, architecture: str) -> str:
     """The paper's name of a layer given in either scheme.
 
@@ -197,6 +202,18 @@ class Features:
 
     def _column(self, values: Iterable[float]) -> Tensor:
         return torch.tensor(list(values), device=self.device, dtype=self.dtype).view(1, 3, 1, 1)
+
+    def reach(self, layers: Iterable[str]) -> tuple[int, int]:
+        """How far the deepest of some layers looks, and its stride, both in px.
+
+        A position's own square of `stride` px is extended by the first figure on each side.
+
+        Raises:
+            OptionError: the network has no such layer.
+        """
+        wanted = {canonical_layer(name, self.architecture) for name in layers}
+        deepest = [layer for layer in layers_of(self.architecture) if layer.name in wanted][-1]
+        return (deepest.receptive_field - deepest.stride) // 2, deepest.stride
 
     def preprocess(self, picture: Tensor) -> Tensor:
         """What the network sees: `(1, 3, H, W)` sRGB in [0, 1] → the model's channel order, range

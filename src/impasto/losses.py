@@ -8,7 +8,7 @@ that what depends on the target alone is computed once: `gram_loss(target)(momen
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -142,45 +142,65 @@ def blank_distance(loss: Callable[[Moments], StyleTerm], target: Moments) -> Ten
     return loss(target)(blank)
 
 
-def total_variation(picture: Tensor) -> Tensor:
+def total_variation(picture: Tensor, height: int | None = None, *, below: bool = False) -> Tensor:
     """Mean absolute difference between neighbours, across and down (Rudin, Osher & Fatemi 1992, in
     the anisotropic l1 form).
 
     Args:
-        picture: `(1, 3, H, W)` in [0, 1].
+        picture: `(1, 3, H, W)` in [0, 1], or a strip of whole rows of one.
+        height: of the picture that the strip is part of, px; the values of all strips add up.
+        below: the strip's last row is the first one of the next strip.
 
     Returns:
         `mean|x(i, j+1) − x(i, j)| + mean|x(i+1, j) − x(i, j)|`; a direction with no neighbours
         counts 0.
     """
-    across = (picture[..., :, 1:] - picture[..., :, :-1]).abs()
+    rows = picture[..., :-1, :] if below else picture
+    across = (rows[..., :, 1:] - rows[..., :, :-1]).abs()
     down = (picture[..., 1:, :] - picture[..., :-1, :]).abs()
-    return _mean(across) + _mean(down)
+    height = height or picture.shape[-2]
+    return _mean(across, height) + _mean(down, height - 1)
 
 
-def squared_variation(picture: Tensor) -> Tensor:
+def squared_variation(picture: Tensor, height: int | None = None, *, below: bool = False) -> Tensor:
     """Nine-point squared variation: squared differences to the four nearest neighbours and, at
     half weight (distance √2), to the four diagonal ones, each pair counted once.
 
     Args:
-        picture: `(1, 3, H, W)` in [0, 1].
+        picture: `(1, 3, H, W)` in [0, 1], or a strip of whole rows of one.
+        height: of the picture that the strip is part of, px; the values of all strips add up.
+        below: the strip's last row is the first one of the next strip.
 
     Returns:
         The sum over the four directions of the mean squared difference, diagonals halved.
     """
-    across = (picture[..., :, 1:] - picture[..., :, :-1]).square()
+    rows = picture[..., :-1, :] if below else picture
+    across = (rows[..., :, 1:] - rows[..., :, :-1]).square()
     down = (picture[..., 1:, :] - picture[..., :-1, :]).square()
     falling = (picture[..., 1:, 1:] - picture[..., :-1, :-1]).square()
     rising = (picture[..., 1:, :-1] - picture[..., :-1, 1:]).square()
-    return _mean(across) + _mean(down) + (_mean(falling) + _mean(rising)) / 2
+    height = height or picture.shape[-2]
+    diagonal = _mean(falling, height - 1) + _mean(rising, height - 1)
+    return _mean(across, height) + _mean(down, height - 1) + diagonal / 2
 
 
-TV_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
+class Smoothness(Protocol):
+    """A smoothness term of a picture or, as a sum over strips, of its strips."""
+
+    def __call__(
+        self, picture: Tensor, height: int | None = None, *, below: bool = False
+    ) -> Tensor:
+        """See `total_variation`."""
+        ...
+
+
+TV_LOSSES: dict[str, Smoothness] = {
     "l1": total_variation,
     "squared": squared_variation,
 }
 """The smoothness terms by the names that options use."""
 
 
-def _mean(values: Tensor) -> Tensor:
-    return values.mean() if values.numel() else values.sum()
+def _mean(values: Tensor, rows: int) -> Tensor:
+    """The sum over a mean's count in the whole picture, which has so many rows of differences."""
+    return values.sum() / max(1, values.shape[0] * values.shape[1] * rows * values.shape[3])

@@ -8,16 +8,25 @@ are the papers' plain formulas.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from impasto.features import Features
-from impasto.losses import STYLE_LOSSES, TV_LOSSES, StyleTerm, blank_distance, content_loss
+from impasto.errors import is_out_of_memory
+from impasto.features import Features, stride_of
+from impasto.losses import STYLE_LOSSES, TV_LOSSES, StyleTerm, blank_distance
 from impasto.moments import Moments, moments_of
-from impasto.targets import Targets
+from impasto.targets import Targets, resize, tiles_of
+from impasto.tiling import Tile
+
+STRIP_POSITIONS = 1 << 18
+"""Positions that are worked on at once where what is needed of a map is no block of memory."""
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,7 @@ class Terms:
         style: `Σ w·style` over layers, without β.
         tv: the smoothness term, without its weight.
         layers: `content:relu4_2` or `style:relu1_1` → that layer's term without any weight.
+        anchor: how far the picture has moved from the coarser level's, without its weight.
     """
 
     loss: float
@@ -37,6 +47,7 @@ class Terms:
     style: float
     tv: float
     layers: dict[str, float] = field(default_factory=dict)
+    anchor: float = 0.0
 
 
 class Objective:
@@ -53,6 +64,10 @@ class Objective:
         style_weight: β.
         tv_weight: γ.
         tv: a name in `losses.TV_LOSSES`.
+        anchor_weight: weight of the distance from `targets.anchor`, where there is one.
+        tile_pixels: largest tile that goes through the network at once, in pixels, halo included;
+            `None`: the whole picture. Every tiling gives the same terms and gradient up to
+            rounding.
     """
 
     def __init__(
@@ -68,8 +83,15 @@ class Objective:
         style_weight: float = 1.0,
         tv_weight: float = 0.0,
         tv: str = "l1",
+        anchor_weight: float = 1.0,
+        tile_pixels: int | None = None,
     ) -> None:
         self.features = features
+        self.tile_pixels = tile_pixels
+        self._anchor, self._anchor_weight = targets.anchor, anchor_weight
+        self._anchor_unit = 1.0
+        if targets.anchor is not None:
+            self._anchor_unit = _unit(float(targets.anchor.var(unbiased=False)))
         self.content_weight, self.style_weight = content_weight, style_weight
         self.tv_weight, self._tv = tv_weight, TV_LOSSES[tv]
         loss = STYLE_LOSSES[style_loss]
@@ -95,17 +117,16 @@ class Objective:
 
     def terms(self, picture: Tensor) -> Terms:
         """The loss terms of `picture`, `(1, 3, H, W)`."""
-        with torch.no_grad():
-            found = self.features.extract(picture, self._names)
-            smooth = self._tv(picture) if self.tv_weight > 0 else None
-        return self._match(found, smooth)[0]
+        return self._within_memory(picture, lambda tiles: self._look(picture, tiles)[0])
 
     def evaluate(self, picture: Tensor) -> tuple[Terms, Tensor]:
         """The loss terms and `∂J/∂x`.
 
         The losses are differentiated with respect to the moments alone; each layer's features get
         their share of the gradient when the backward pass reaches them, so that no more than one
-        such share is in memory at a time.
+        such share is in memory at a time. A picture of several tiles is gone through twice: once
+        for the sums over all tiles, once for the gradient that follows from them. Where memory runs
+        out, the tiles become smaller.
 
         Args:
             picture: `(1, 3, H, W)`, sRGB in [0, 1] (values beyond are allowed).
@@ -113,25 +134,83 @@ class Objective:
         Returns:
             The terms and a gradient of the picture's shape.
         """
-        with torch.enable_grad():
-            x = picture.detach().requires_grad_()
-            smooth = self._tv(x) if self.tv_weight > 0 else None
-            found = self.features.extract(x, self._names)
-            terms, seeds = self._match(found, smooth)
-            gradient = torch.zeros_like(picture)
-            if smooth is not None:
-                (slope,) = torch.autograd.grad(smooth, x)
-                gradient.add_(slope, alpha=self.tv_weight)
-            if seeds:
-                *others, deepest = (name for name in found if name in seeds)
-                for name in others:
-                    found[name].register_hook(seeds[name].add_to)
-                top = found.pop(deepest)
-                seed = seeds[deepest].add_to(torch.zeros_like(top))
-                found.clear()
-                (slope,) = torch.autograd.grad(top, x, seed)
-                gradient.add_(slope)
+        return self._within_memory(picture, lambda tiles: self._evaluate(picture, tiles))
+
+    def _evaluate(self, picture: Tensor, tiles: Sequence[Tile]) -> tuple[Terms, Tensor]:
+        gradient = torch.zeros_like(picture)
+        if len(tiles) == 1:
+            # One pass: the features that are summed are those that the gradient goes through.
+            x, found = self._watch(picture, tiles[0])
+            sums = _Sums()
+            self._add(sums, found, tiles[0])
+            terms, seeds = self._match(picture, sums, gradient)
+            self._descend(x, found, seeds, tiles[0], gradient)
+            return terms, gradient
+        terms, seeds = self._look(picture, tiles, gradient)
+        for tile in tiles:
+            x, found = self._watch(picture, tile)
+            self._descend(x, found, seeds, tile, gradient)
         return terms, gradient
+
+    def _look(
+        self, picture: Tensor, tiles: Sequence[Tile], gradient: Tensor | None = None
+    ) -> tuple[Terms, dict[str, _Seed]]:
+        sums = _Sums()
+        with torch.no_grad():
+            for tile in tiles:
+                found = self.features.extract(picture[..., *tile.pixels], self._names)
+                self._add(sums, found, tile)
+        return self._match(picture, sums, gradient)
+
+    def _watch(self, picture: Tensor, tile: Tile) -> tuple[Tensor, dict[str, Tensor]]:
+        """A tile's features, differentiable with respect to its pixels."""
+        with torch.enable_grad():
+            x = picture[..., *tile.pixels].detach().requires_grad_()
+            return x, self.features.extract(x, self._names)
+
+    def _descend(
+        self,
+        x: Tensor,
+        found: dict[str, Tensor],
+        seeds: Mapping[str, _Seed],
+        tile: Tile,
+        gradient: Tensor,
+    ) -> None:
+        """Adds a tile's share, halo included, to the picture's gradient; empties `found`."""
+        if not found:
+            return
+        *others, deepest = found
+        for name in others:
+            share = partial(seeds[name].add_to, features=found[name].detach(), tile=tile)
+            found[name].register_hook(share)
+        top = found.pop(deepest)
+        seed = seeds[deepest].add_to(torch.zeros_like(top), top.detach(), tile)
+        found.clear()
+        (slope,) = torch.autograd.grad(top, x, seed)
+        gradient[..., *tile.pixels].add_(slope)
+
+    def _within_memory(self, picture: Tensor, work: Callable[[Sequence[Tile]], _T]) -> _T:
+        height, width = picture.shape[-2:]
+        while True:
+            tiles = self._tiles(height, width)
+            try:
+                return work(tiles)
+            except (MemoryError, RuntimeError) as error:
+                largest = max(
+                    (bottom - top) * (right - left)
+                    for top, bottom, left, right in (tile.area for tile in tiles)
+                )
+                limit = self.tile_pixels
+                self.tile_pixels = largest // 2
+                smaller = len(self._tiles(height, width)) > len(tiles)
+                if not smaller or not is_out_of_memory(error):
+                    self.tile_pixels = limit
+                    raise
+            if self.features.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _tiles(self, height: int, width: int) -> Sequence[Tile]:
+        return tiles_of(self.features, self._names, height, width, self.tile_pixels)
 
     @property
     def _names(self) -> list[str]:
@@ -139,33 +218,96 @@ class Objective:
         style = self._style if self.style_weight > 0 else {}
         return [*content, *style]
 
-    def _match(
-        self, found: Mapping[str, Tensor], smooth: Tensor | None
-    ) -> tuple[Terms, dict[str, _Seed]]:
-        layers: dict[str, float] = {}
-        seeds: dict[str, _Seed] = {}
-        content_sum = style_sum = 0.0
+    def _add(self, sums: _Sums, found: Mapping[str, Tensor], tile: Tile) -> None:
+        """Adds what a tile's own positions contribute to the sums over the picture."""
         for name, tensor in found.items():
             features = tensor.detach()
-            seed = seeds[name] = _Seed(features)
             if self.content_weight > 0 and name in self._content:
-                weight, target, unit = self._content[name]
-                value = float(content_loss(features, target)) / unit
+                target = self._content[name][1]
+                for own, place in _strips(name, tile):
+                    error = features[..., *own] - target[..., *place].to(features)
+                    sums.add_squares(name, float(error.square().sum()))
+            if self.style_weight > 0 and name in self._style:
+                if tile.core == tile.area:
+                    sums.add_moments(name, moments_of(features))
+                else:
+                    for own, _ in _strips(name, tile):
+                        sums.add_moments(name, moments_of(features[..., *own]))
+
+    def _match(
+        self, picture: Tensor, sums: _Sums, gradient: Tensor | None
+    ) -> tuple[Terms, dict[str, _Seed]]:
+        """The terms that follow from the sums, and each layer's share of the gradient.
+
+        The terms of the pixels themselves add theirs to `gradient` at once.
+        """
+        layers: dict[str, float] = {}
+        seeds = {name: _Seed(name) for name in self._names}
+        content_sum = style_sum = 0.0
+        if self.content_weight > 0:
+            for name, (weight, target, unit) in self._content.items():
+                value = sums.squares[name] / target.numel() / unit
                 layers[f"content:{name}"] = value
                 content_sum += weight * value
-                seed.target = target
-                seed.pull = 2 * self.content_weight * weight / unit / features.numel()
-            if self.style_weight > 0 and name in self._style:
-                weight, term, unit = self._style[name]
-                value, slopes = _style_slopes(term, moments_of(features))
+                seeds[name].target = target
+                seeds[name].pull = 2 * self.content_weight * weight / unit / target.numel()
+        if self.style_weight > 0:
+            for name, (weight, term, unit) in self._style.items():
+                value, slopes = _style_slopes(term, sums.moments[name])
                 layers[f"style:{name}"] = value / unit
                 style_sum += weight * value / unit
                 scale = self.style_weight * weight / unit
-                seed.constant = slopes[0] * scale
-                seed.linear = (slopes[1] + slopes[1].T) * scale
-        tv = 0.0 if smooth is None else float(smooth.detach())
+                seeds[name].constant = slopes[0] * scale
+                seeds[name].linear = (slopes[1] + slopes[1].T) * scale
+        tv = self._smooth(picture, gradient) if self.tv_weight > 0 else 0.0
+        anchor = 0.0 if self._anchor is None else self._hold(picture, self._anchor, gradient)
         loss = self.content_weight * content_sum + self.style_weight * style_sum
-        return Terms(loss + self.tv_weight * tv, content_sum, style_sum, tv, layers), seeds
+        loss += self.tv_weight * tv + self._anchor_weight * anchor
+        return Terms(loss, content_sum, style_sum, tv, layers, anchor), seeds
+
+    def _smooth(self, picture: Tensor, gradient: Tensor | None) -> float:
+        """The smoothness term, in strips of rows; its slope is added to `gradient`."""
+        height, width = picture.shape[-2:]
+        step = max(1, STRIP_POSITIONS // width)
+        total = 0.0
+        for top in range(0, height, step):
+            # With the first row of the next strip, for the differences between the two.
+            rows = slice(top, min(height, top + step + 1))
+            below = top + step < height
+            with torch.set_grad_enabled(gradient is not None):
+                x = picture[..., rows, :].detach().requires_grad_(gradient is not None)
+                value = self._tv(x, height, below=below)
+            total += float(value.detach())
+            if gradient is not None:
+                (slope,) = torch.autograd.grad(value, x)
+                gradient[..., rows, :].add_(slope, alpha=self.tv_weight)
+        return total
+
+    def _hold(self, picture: Tensor, anchor: Tensor, gradient: Tensor | None) -> float:
+        """The distance from the anchor; its slope is added to `gradient`."""
+        with torch.set_grad_enabled(gradient is not None):
+            x = picture.detach().requires_grad_(gradient is not None)
+            small = resize(x, anchor.shape[-2], anchor.shape[-1])
+            value = (small - anchor).square().mean() / self._anchor_unit
+        if gradient is not None:
+            (slope,) = torch.autograd.grad(value, x)
+            gradient.add_(slope, alpha=self._anchor_weight)
+        return float(value.detach())
+
+
+class _Sums:
+    """What all tiles add up to, by layer."""
+
+    def __init__(self) -> None:
+        self.squares: dict[str, float] = {}
+        self.moments: dict[str, Moments] = {}
+
+    def add_squares(self, name: str, value: float) -> None:
+        self.squares[name] = self.squares.get(name, 0.0) + value
+
+    def add_moments(self, name: str, moments: Moments) -> None:
+        before = self.moments.get(name)
+        self.moments[name] = moments if before is None else before + moments
 
 
 class _Seed:
@@ -175,22 +317,45 @@ class _Seed:
     is `∂L/∂Σffᵀ`; the content loss has `2 (f(p) − target) / N`.
     """
 
-    def __init__(self, features: Tensor) -> None:
-        self.features = features
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.constant: Tensor | None = None
         self.linear: Tensor | None = None
         self.target: Tensor | None = None
         self.pull = 0.0
 
-    def add_to(self, gradient: Tensor) -> Tensor:
-        """Adds this layer's share to what has come down to it; in place where it can."""
+    def add_to(self, gradient: Tensor, features: Tensor, tile: Tile) -> Tensor:
+        """Adds the share of a tile's own positions to what has come down to its features.
+
+        In place where it can.
+        """
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         if self.linear is not None and self.constant is not None:
-            rows = _rows(gradient)
-            rows.addmm_(_rows(self.features), self.linear).add_(self.constant)
+            if tile.core == tile.area:
+                _rows(gradient).addmm_(_rows(features), self.linear).add_(self.constant)
+            else:
+                for own, _ in _strips(self.name, tile):
+                    share = features[0, :, *own].permute(1, 2, 0) @ self.linear
+                    gradient[0, :, *own].permute(1, 2, 0).add_(share.add_(self.constant))
         if self.target is not None:
-            gradient.add_(self.features - self.target, alpha=self.pull)
+            for own, place in _strips(self.name, tile):
+                error = features[..., *own] - self.target[..., *place].to(features)
+                gradient[..., *own].add_(error, alpha=self.pull)
         return gradient
+
+
+_Part = tuple[slice, slice]
+
+
+def _strips(layer: str, tile: Tile) -> Iterator[tuple[_Part, _Part]]:
+    """A tile's own positions, in strips of rows: where they are in its features, where in all."""
+    stride = stride_of(layer)
+    (rows, columns), (far, across) = tile.own(stride), tile.place(stride)
+    step = max(1, STRIP_POSITIONS // max(1, columns.stop - columns.start))
+    for start in range(rows.start, rows.stop, step):
+        stop = min(rows.stop, start + step)
+        shift = far.start - rows.start
+        yield (slice(start, stop), columns), (slice(start + shift, stop + shift), across)
 
 
 def _rows(features: Tensor) -> Tensor:

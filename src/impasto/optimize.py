@@ -11,16 +11,17 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from impasto.checkpoint import Bookmark, OptimizerName, Place, Standing, TermNumbers
 from impasto.color import color_statistics, match_colors, mix_statistics
-from impasto.errors import OptionError, RunError
-from impasto.features import Features, canonical_layer
+from impasto.errors import OptionError, RunError, is_out_of_memory
+from impasto.features import Features, canonical_layer, layers_of
+from impasto.memory import Allotment, allot
 from impasto.minimizers import Adam, Lbfgs, Minimizer
 from impasto.objective import Objective, Terms
 from impasto.options import StyleOptions
@@ -37,13 +38,32 @@ FIXED_COST = 10_000
 from the times at 256 and 512 px in `benchmarks/results/speed.json`."""
 
 
+ANCHORED_FIELD = 24
+"""At anchored levels, layers whose positions see at most so many pixels are matched: relu3_1 and
+those before it. They are a third of the work of all down to relu5_1."""
+
+
+ANCHORED_ENLARGE = 2.0
+"""How many times anchored levels enlarge a painting that is smaller than they are. With more, large
+prints look soft; with less, grain takes the place of the strokes."""
+
+
 @dataclass(frozen=True)
 class Level:
-    """One level of the pyramid: its size in px and how many evaluations it gets."""
+    """One level of the pyramid.
+
+    Attributes:
+        width: px.
+        height: px.
+        evaluations: how many it gets.
+        anchored: only the shallow layers are matched, and the picture is held to the coarser
+            level's, which has settled what the deep ones would say.
+    """
 
     width: int
     height: int
     evaluations: int
+    anchored: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,11 +136,54 @@ def plan_levels(options: StyleOptions, width: int, height: int) -> tuple[Level, 
         while sides[0] // 2 >= MIN_AUTO_SIDE:
             sides.insert(0, sides[0] // 2)
         coarse = math.ceil(options.evaluations * COARSE_SHARE)
-        plan = [(s, options.evaluations if s == side else coarse) for s in sides]
+        deepest = max(s for s in sides if s == sides[0] or s <= options.anchor_above)
+        plan = [(s, options.evaluations if s == deepest else coarse) for s in sides]
     return tuple(
-        Level(*(level_size(width, height, s) if s != side else (width, height)), count)
-        for s, count in plan
+        Level(
+            *(level_size(width, height, s) if s != side else (width, height)),
+            count,
+            anchored=index > 0 and s > options.anchor_above and _has_shallow(options),
+        )
+        for index, (s, count) in enumerate(plan)
     )
+
+
+def allotment(level: Level, options: StyleOptions, memory: int) -> Allotment:
+    """How a level is kept within a budget of memory.
+
+    Args:
+        level: one of `plan_levels`.
+        options: layers, optimiser and history.
+        memory: bytes that the process may hold.
+    """
+    layers = {layer.name: layer for layer in layers_of(options.model.partition(":")[0])}
+    content = options.content_layers if options.content_weight > 0 else {}
+    if level.anchored:
+        content = shallow_layers(content, options.model)
+    kept = [layers[name] for name in content if name in layers]
+    return allot(
+        level.width * level.height,
+        memory,
+        optimizer=options.optimizer,
+        history=options.history,
+        features=sum(layer.channels / layer.stride**2 for layer in kept),
+    )
+
+
+def _has_shallow(options: StyleOptions) -> bool:
+    return options.style_weight > 0 and any(shallow_layers(options.style_layers, options.model))
+
+
+def shallow_layers(layers: Mapping[str, float], model: str) -> dict[str, float]:
+    """Those of some layers that an anchored level matches, with their weights.
+
+    Args:
+        layers: canonical layer name → weight.
+        model: as in the options.
+    """
+    architecture = model.partition(":")[0]
+    fields = {layer.name: layer.receptive_field for layer in layers_of(architecture)}
+    return {n: w for n, w in layers.items() if fields.get(n, math.inf) <= ANCHORED_FIELD}
 
 
 def start_picture(
@@ -186,6 +249,9 @@ def level_objective(
     options: StyleOptions,
     width: int,
     height: int,
+    *,
+    anchor: Tensor | None = None,
+    tile_pixels: int | None = None,
 ) -> Objective:
     """The objective of one level.
 
@@ -196,6 +262,9 @@ def level_objective(
         options: layers, weights, losses and shares.
         width: of the level, px.
         height: of the level, px.
+        anchor: the coarser level's result, which the picture is held to, while only shallow layers
+            are matched; `None`: all layers, and no anchor.
+        tile_pixels: largest tile that goes through the network at once; `None`: whole pictures.
 
     Raises:
         OptionError: a layer that the network has not, or shares that do not fit the paintings.
@@ -207,6 +276,9 @@ def level_objective(
         )
     content_layers = _canonical(options.content_layers, features)
     style_layers = _canonical(options.style_layers, features)
+    if anchor is not None:
+        content_layers = shallow_layers(content_layers, features.architecture)
+        style_layers = shallow_layers(style_layers, features.architecture)
     place = {"device": features.device, "dtype": features.dtype}
     if content is not None:
         content = resize(content.to(**place), height, width).clamp(0, 1)
@@ -221,10 +293,12 @@ def level_objective(
         side=max(width, height),
         content_layers=content_layers if options.content_weight > 0 else (),
         style_layers=style_layers if options.style_weight > 0 else (),
+        enlarge=math.inf if anchor is None else ANCHORED_ENLARGE,
+        tile_pixels=tile_pixels,
     )
     return Objective(
         features,
-        targets,
+        replace(targets, anchor=anchor),
         content_layers=content_layers,
         style_layers=style_layers,
         style_loss=options.style_loss,
@@ -233,6 +307,8 @@ def level_objective(
         style_weight=options.style_weight,
         tv_weight=options.tv_weight,
         tv=options.tv,
+        anchor_weight=options.anchor_weight,
+        tile_pixels=tile_pixels,
     )
 
 
@@ -243,6 +319,7 @@ def optimize(
     start: Tensor,
     options: StyleOptions,
     *,
+    memory: int | None = None,
     bookmark: Bookmark | None = None,
 ) -> Iterator[Progress]:
     """Minimises the objective level by level.
@@ -253,6 +330,7 @@ def optimize(
         styles: paintings, or none.
         start: the start picture at the full size.
         options: everything else.
+        memory: bytes that the process may hold; `None`: no limit.
         bookmark: holds the run's place from each evaluation to the next; if it holds one already,
             which `check_place` has passed, the run goes on from there.
 
@@ -279,21 +357,34 @@ def optimize(
         if index < first:
             continue
         resumed = place if place is not None and index == place.standing.level else None
+        coarse = picture
         if resumed is None:
             small = resize(start, level.height, level.width).clamp(0, 1)
             picture = small if index == 0 else _climb(picture, small, keep_detail).clamp(0, 1)
+        elif level.anchored:
+            coarse = resumed.tensors["anchor"].to(start)
         if level.evaluations == 0 and index < len(levels) - 1:
             continue
+        share = None if memory is None else allotment(level, options, memory)
         with _naming(level):
             objective = level_objective(
-                features, content, styles, options, level.width, level.height
+                features,
+                content,
+                styles,
+                options,
+                level.width,
+                level.height,
+                anchor=coarse if level.anchored else None,
+                tile_pixels=None if share is None else share.tile_pixels,
             )
         clock.enter(index, None if resumed is None else resumed.standing)
-        descent = _Descent(objective, picture, options, level, carried)
+        history = options.history if share is None else share.history
+        anchor = coarse if level.anchored else None
+        descent = _Descent(objective, picture, options, level, carried, history, anchor)
         if resumed is not None:
             descent.restore(resumed)
-            # Nothing may hold on to a history that the minimiser has dropped.
-            place = resumed = None
+        # Nothing may hold on to a history that the minimiser has dropped.
+        place = resumed = None
         for evaluation, terms in descent.run(clock):
             done += 1
             progress = Progress(
@@ -332,7 +423,7 @@ def check_place(place: Place, start: Tensor, options: StyleOptions) -> None:
     standing, best = place.standing, place.tensors.get("best")
     if standing.level >= len(standing.levels):
         raise ValueError("there is no such level")
-    sizes = [(height, width) for width, height, _ in standing.levels]
+    sizes = [(level.height, level.width) for level in _levels_of(place)]
     full = start.shape[-2:]
     if sizes[-1] != full or not all(1 <= h <= full[0] and 1 <= w <= full[1] for h, w in sizes):
         raise ValueError("the levels are those of another size")
@@ -340,12 +431,13 @@ def check_place(place: Place, start: Tensor, options: StyleOptions) -> None:
         raise ValueError("the best picture is of another size")
     if not bool(torch.isfinite(best).all()) or None in _plain(standing.best_terms).values():
         raise ValueError("the best picture is none")
-    carried = _carried_by(place, start) or ()
-    if any(moment.dim() != 4 or moment.shape[:2] != (1, 3) for moment in carried):
+    if not all(_is_picture(moment) for moment in _carried_by(place, start) or ()):
         raise ValueError("what is handed on is no picture")
     if standing.optimizer is not None:
         level = _levels_of(place)[standing.level]
-        minimizer = _minimizer(standing.optimizer, best, options, level)
+        if level.anchored and not _is_picture(place.tensors.get("anchor")):
+            raise ValueError("there is nothing to hold the picture to")
+        minimizer = _minimizer(standing.optimizer, best, options, level, options.history)
         minimizer.restore(_minimizer_state(place))
         if not bool(torch.isfinite(minimizer.ask()).all()):
             raise ValueError("the next point is no picture")
@@ -447,15 +539,25 @@ class _Descent:
         options: StyleOptions,
         level: Level,
         carried: tuple[Tensor, Tensor] | None,
+        history: int,
+        anchor: Tensor | None,
     ) -> None:
         self.best = start
         self.best_terms = Terms(math.inf, math.inf, math.inf, math.inf)
         self._objective, self._options, self._level = objective, options, level
+        self._history, self._anchor = history, anchor
         self._evaluation, self._faults = 0, 0
         # The tolerance looks ten evaluations back.
         self._recent: deque[float] = deque(maxlen=11)
         self._optimizer: OptimizerName = options.optimizer
-        self._minimizer = _minimizer(self._optimizer, start, options, level, 0, carried)
+        self._minimizer = self._make(start, carried)
+
+    def _make(self, start: Tensor, carried: tuple[Tensor, Tensor] | None = None) -> Minimizer:
+        return _minimizer(
+            *(self._optimizer, start, self._options, self._level, self._history),
+            faults=self._faults,
+            carried=carried,
+        )
 
     def run(self, clock: _Clock) -> Iterator[tuple[int, Terms]]:
         """Yields the number of each evaluation and its terms; the start counts as the first."""
@@ -482,9 +584,7 @@ class _Descent:
                 self._faults += 1
                 if self._faults > 1:
                     self._optimizer = "adam"
-                self._minimizer = _minimizer(
-                    self._optimizer, self.best, self._options, self._level, self._faults
-                )
+                self._minimizer = self._make(self.best)
             self._evaluation += 1
             self._recent.append(self.best_terms.loss)
             yield self._evaluation, terms
@@ -499,7 +599,7 @@ class _Descent:
         state = self._minimizer.state()
         entered, warm = clock.entered_and_warm()
         standing = Standing(
-            levels=[[level.width, level.height, level.evaluations] for level in progress.levels],
+            levels=[[int(number) for number in astuple(level)] for level in progress.levels],
             level=progress.level,
             evaluation=progress.evaluation,
             done=progress.done,
@@ -515,6 +615,8 @@ class _Descent:
             minimizer={name: v for name, v in state.items() if not isinstance(v, Tensor)},
         )
         tensors = {f"minimizer.{name}": v for name, v in state.items() if isinstance(v, Tensor)}
+        if self._anchor is not None:
+            tensors["anchor"] = self._anchor
         return Place(standing, {"best": self.best, **tensors})
 
     def restore(self, place: Place) -> None:
@@ -524,7 +626,7 @@ class _Descent:
         self._evaluation, self._faults = standing.evaluation, standing.faults
         self._recent.extend(standing.recent)
         self._optimizer = standing.optimizer or self._options.optimizer
-        self._minimizer = _minimizer(self._optimizer, self.best, self._options, self._level)
+        self._minimizer = self._make(self.best)
         self._minimizer.restore(_minimizer_state(place))
 
     def _settled(self) -> bool:
@@ -539,6 +641,8 @@ def _minimizer(
     start: Tensor,
     options: StyleOptions,
     level: Level,
+    history: int,
+    *,
     faults: int = 0,
     carried: tuple[Tensor, Tensor] | None = None,
 ) -> Minimizer:
@@ -550,8 +654,8 @@ def _minimizer(
             moments=carried,
         )
     if kind == "lbfgs-pixel":
-        return Lbfgs(start, history=options.history, pyramid=0, stride=1.0)
-    return Lbfgs(start, history=options.history)
+        return Lbfgs(start, history=history, pyramid=0, stride=1.0)
+    return Lbfgs(start, history=history)
 
 
 # --- places --------------------------------------------------------------------------------------
@@ -567,7 +671,14 @@ def _between_levels(place: Place, carried: tuple[Tensor, Tensor] | None) -> Plac
 
 
 def _levels_of(place: Place) -> tuple[Level, ...]:
-    return tuple(Level(*numbers) for numbers in place.standing.levels)
+    return tuple(
+        Level(width, height, evaluations, bool(anchored))
+        for width, height, evaluations, anchored in place.standing.levels
+    )
+
+
+def _is_picture(tensor: Tensor | None) -> bool:
+    return tensor is not None and tensor.dim() == 4 and tensor.shape[:2] == (1, 3)
 
 
 def _carried_by(place: Place, start: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -613,18 +724,12 @@ def _naming(level: Level) -> Iterator[None]:
     """Memory that runs out inside is one line with the size that was too much."""
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise _out_of_memory(level) from error
-    except RuntimeError as error:
-        # As the allocators of the CPU and of MPS word it.
-        words = "not enough memory", "can't allocate memory", "out of memory"
-        if any(word in str(error) for word in words):
-            raise _out_of_memory(level) from error
-        raise
-
-
-def _out_of_memory(level: Level) -> RunError:
-    return RunError(f"out of memory at {level.width} x {level.height} px; choose a smaller --size")
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise RunError(
+            f"out of memory at {level.width} x {level.height} px; choose a smaller --size"
+        ) from error
 
 
 def _canonical(layers: dict[str, float], features: Features) -> dict[str, float]:

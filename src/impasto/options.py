@@ -23,9 +23,13 @@ from pydantic import (
 )
 
 from impasto.errors import OptionError
+from impasto.paper import parse_paper
 
 MAX_SIDE = 32768
 """Longest side of a result, px."""
+
+DEFAULT_DPI = 300.0
+"""Pixels per inch of a print, where none are given."""
 
 DEFAULT_MAX_PIXELS = 200_000_000
 """Most pixels (width × height) that are decoded unless the caller allows more.
@@ -136,6 +140,48 @@ Levels = Annotated[
     PlainSerializer(_join_levels, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["auto", "256:60,512:40"]}),
 ]
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+
+def parse_memory(value: Any) -> int:
+    """Bytes from `4GB`, `800 MB`, `1.5GiB` or a plain number of bytes.
+
+    Raises:
+        ValueError: not of that form, or less than 1 MB.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("memory is written with its unit, such as 4GB")
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([kmgt]?)(i?)b?\s*", str(value).lower())
+    if not match or (match[3] and not match[2]):
+        raise ValueError(f"'{value}' is no amount of memory; write it with its unit, such as 4GB")
+    unit = _UNITS[match[2]]
+    if match[3]:
+        unit = 2 ** (10 * list(_UNITS).index(match[2]))
+    amount = int(float(match[1]) * unit)
+    if not 10**6 <= amount <= 10**15:
+        raise ValueError(f"'{value}' is out of range; write the unit too, such as 4GB")
+    return amount
+
+
+Memory = Annotated[
+    int,
+    BeforeValidator(parse_memory),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}], "examples": ["4GB"]}),
+]
+
+
+def _paper_name(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("a paper size is written as a3 or 300x200mm")
+    parse_paper(value)
+    return value.strip().lower()
+
+
+PaperName = Annotated[
+    str,
+    BeforeValidator(_paper_name),
+    WithJsonSchema({"type": "string", "examples": ["a3", "300x200mm"]}),
+]
 Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT, allow_inf_nan=False)]
 
 
@@ -216,6 +262,22 @@ class StyleOptions(BaseModel):
         default="impasto", description="Named set of values to start from."
     )
     size: int = Field(default=512, ge=1, le=MAX_SIDE, description="Long side of the result, px.")
+    print: PaperName | None = Field(
+        default=None,
+        description="Size for a sheet of paper instead: a0 to a6, letter, legal, tabloid or "
+        "WIDTHxHEIGHTmm.",
+    )
+    print_fit: Literal["inside", "fill"] = Field(
+        default="inside",
+        description="With --print: the whole picture inside the sheet, or cut to fill it.",
+    )
+    dpi: float | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        allow_inf_nan=False,
+        description="Pixels per inch, written into the file; with --print 300 by default.",
+    )
     max_pixels: int = Field(
         default=DEFAULT_MAX_PIXELS, ge=1, description="Largest picture file to read, in pixels."
     )
@@ -272,7 +334,17 @@ class StyleOptions(BaseModel):
         default=60,
         ge=0,
         le=MAX_EVALUATIONS,
-        description="Evaluations at the full size, with automatic levels.",
+        description="Evaluations at the largest level that all layers see, with automatic levels; "
+        "the others get a third.",
+    )
+    anchor_above: int = Field(
+        default=1400,
+        ge=1,
+        description="Levels with a longer side than this, px, match only the shallow layers and "
+        "are held to the coarser result, which saves two thirds of their time.",
+    )
+    anchor_weight: Weight = Field(
+        default=20.0, description="How strongly such levels are held to the coarser result."
     )
     optimizer: Literal["lbfgs", "lbfgs-pixel", "adam"] = Field(
         default="lbfgs", description="L-BFGS over a Laplacian pyramid, L-BFGS over pixels, or Adam."
@@ -300,12 +372,22 @@ class StyleOptions(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="Where to run."
     )
+    memory: Memory | None = Field(
+        default=None,
+        description="Memory that the run may take in all, such as 4GB; larger pictures go through "
+        "the network in tiles. By default a safe share of what is free.",
+    )
     threads: int | None = Field(
         default=None,
         ge=1,
         le=1024,
         description="CPU threads; by default as many as there are cores.",
     )
+
+    @property
+    def print_dpi(self) -> float:
+        """Pixels per inch of a print."""
+        return DEFAULT_DPI if self.dpi is None else self.dpi
 
     if not TYPE_CHECKING:  # type checkers make a better signature of the fields
 
@@ -328,6 +410,18 @@ class StyleOptions(BaseModel):
     def _check_together(self) -> StyleOptions:
         if self.style_weights and not sum(self.style_weights) > 0:
             raise ValueError("--style-weights: at least one share must be above 0")
+        if self.print is not None:
+            _, side = parse_paper(self.print).pixels(self.print_dpi)
+            if self.levels:
+                raise ValueError("--print and --levels exclude each other; leave one out")
+            if "size" in self.model_fields_set and self.size != side:
+                raise ValueError("--print and --size exclude each other; leave one out")
+            if side > MAX_SIDE:
+                raise ValueError(
+                    f"--print: {self.print} at {self.print_dpi:g} dpi is {side} px long, more than "
+                    f"{MAX_SIDE}; lower --dpi"
+                )
+            object.__setattr__(self, "size", side)
         if self.levels and self.levels[-1][0] != self.size:
             if "size" in self.model_fields_set:
                 raise ValueError(

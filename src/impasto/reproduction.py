@@ -51,8 +51,13 @@ def from_settings(
     # Recorded levels end at the recorded size: either of the two, given anew, replaces both.
     if "size" in changes:
         kept.pop("levels", None)
+        kept.pop("print", None)
+    if {"print", "dpi"} & set(changes):
+        kept.pop("levels", None)
+        kept.pop("size", None)
     if make_options({"levels": changes.get("levels", "auto")}).levels:
         kept.pop("size", None)
+        kept.pop("print", None)
     options = make_options({**kept, **changes})
     warnings = []
     if settings.get("impasto") != impasto.__version__:
@@ -174,9 +179,14 @@ def from_checkpoint(
         )
     ]
     changes = {"device": device, "threads": threads}
+    # On the same device the run keeps to the memory that it began with, because tiles and histories
+    # depend on it.
+    memory = checkpoint.machine.get("memory") if device is None else None
+    if type(memory) is not int or memory < 1:
+        memory = None
     try:
         options = make_options({**recorded, **{k: v for k, v in changes.items() if v is not None}})
-        run = stylization(sources[0], sources[1:-1], options, start=sources[-1])
+        run = stylization(sources[0], sources[1:-1], options, start=sources[-1], memory=memory)
     except OptionError as error:
         raise OptionError(f"{name}: {error}") from None
     if run.weights_sha256 != settings.get("weights_sha256"):

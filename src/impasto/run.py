@@ -33,8 +33,18 @@ from impasto.images import (
     resize_image,
     write_image,
 )
-from impasto.optimize import Progress, check_place, optimize, progress_at, start_picture
+from impasto.memory import memory_budget
+from impasto.optimize import (
+    Progress,
+    allotment,
+    check_place,
+    optimize,
+    plan_levels,
+    progress_at,
+    start_picture,
+)
 from impasto.options import MAX_SIDE, StyleOptions
+from impasto.paper import parse_paper, print_size
 from impasto.sources import describe_source, is_built_in, read_source
 from impasto.targets import Painting
 
@@ -117,6 +127,7 @@ class Stylization:
         start: the start picture, `(1, 3, H, W)` in [0, 1].
         options: everything else.
         settings: the record that the result will carry.
+        memory: bytes that the process may hold; `None`: no limit.
     """
 
     def __init__(
@@ -127,6 +138,7 @@ class Stylization:
         start: Tensor,
         options: StyleOptions,
         settings: dict[str, Any],
+        memory: int | None = None,
     ) -> None:
         self.options = options
         self.last: Progress | None = None
@@ -135,10 +147,15 @@ class Stylization:
         self.attachment = b""
         self._content, self._start, self._settings = content, start, settings
         self._photo = None if content is None else _tensor(content)
-        self._paintings, self._device = paintings, features.device
+        self._dpi = None if content is None else content.dpi
+        if options.print is not None or options.dpi is not None:
+            self._dpi = options.print_dpi
+        self._paintings, self._device, self._memory = paintings, features.device, memory
         self._bookmark, self._digest, self._checkpoints = Bookmark(), "", set[str]()
         self._progress = optimize(
-            features, self._photo, paintings, start, options, bookmark=self._bookmark
+            *(features, self._photo, paintings, start, options),
+            memory=memory,
+            bookmark=self._bookmark,
         )
 
     @property
@@ -207,7 +224,7 @@ class Stylization:
         own = os.path.realpath(path)
         checkpoint = Checkpoint(
             settings=dict(self._settings),
-            machine=_machine(self._device),
+            machine={**_machine(self._device), "memory": self._memory},
             pictures_sha256=self.pictures_sha256,
             place=self._bookmark.place,
             notes=dict(notes or {}),
@@ -263,7 +280,7 @@ class Stylization:
             pixels,
             None if content is None else content.alpha,
             8,
-            None if content is None else content.dpi,
+            self._dpi,
         )
         settings = dict(self._settings)
         if self.last is not None:
@@ -284,6 +301,7 @@ def stylization(
     options: StyleOptions | None = None,
     *,
     start: ImageSource | None = None,
+    memory: int | None = None,
 ) -> Stylization:
     """Prepares a run; iterate over it to make the picture form.
 
@@ -296,6 +314,8 @@ def stylization(
         style: one painting or several, likewise; none only where the style weight is 0.
         options: how; the defaults if not given.
         start: a third image to start from; implies `start="image"`.
+        memory: bytes that the process may hold where the options do not say; by default a share of
+            what is free. It is recorded only where it has a say in the result.
 
     Raises:
         ImageError: a picture cannot be read.
@@ -325,20 +345,23 @@ def stylization(
         raise OptionError(
             "there is no painting: give one, or leave style out with --style-weight 0"
         )
-    photo = None if content is None else read_source(content, options.max_pixels)
-    drawn = [read_source(source, options.max_pixels) for source in sources]
+    photo = None if content is None else read_source(content, options.max_pixels, options.size)
+    drawn = [read_source(source, options.max_pixels, options.size) for source in sources]
     # Twice the result's size is all that any level looks at.
     styles = [_no_larger(bitmap, 2 * options.size) for bitmap in drawn]
     shape = photo or (styles[0] if styles else None)
     if shape is None:
         raise OptionError("give a photo or a painting to work from")
-    width, height = fit_within(shape.width, shape.height, options.size)
+    width, height, shown = _shape(shape, options)
     if photo is not None:
-        photo = _visible(resize_image(photo, width, height))
+        photo = _visible(resize_image(_cut(photo, shown), width, height))
     paintings = [_painting(bitmap, source) for bitmap, source in zip(styles, sources, strict=True)]
     third = None
     if start is not None:
-        third = _tensor(resize_image(read_source(start, options.max_pixels), width, height))
+        image = read_source(start, options.max_pixels, options.size)
+        if (image.width, image.height) == (shape.width, shape.height):
+            image = _cut(image, shown)
+        third = _tensor(resize_image(image, width, height))
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     first = start_picture(
@@ -363,7 +386,12 @@ def stylization(
         device=pick_device(options.device),
     )
     settings["weights_sha256"] = features.sha256
-    return Stylization(features, photo, paintings, first, options, settings)
+    memory = options.memory or memory or memory_budget(features.device)
+    levels = plan_levels(options, width, height)
+    if any(allotment(level, options, memory).bounded for level in levels):
+        # Tiles and histories depend on it, and rounding on them.
+        settings["options"]["memory"] = memory
+    return Stylization(features, photo, paintings, first, options, settings, memory)
 
 
 def stylize(
@@ -465,6 +493,31 @@ def _no_larger(bitmap: Bitmap, side: int) -> Bitmap:
     if max(bitmap.width, bitmap.height) <= side:
         return bitmap
     return resize_image(bitmap, *fit_within(bitmap.width, bitmap.height, side))
+
+
+_Box = tuple[int, int, int, int]
+
+
+def _shape(bitmap: Bitmap, options: StyleOptions) -> tuple[int, int, _Box]:
+    """Width and height of the result in px, and what part of the picture it shows."""
+    if options.print is None:
+        whole = (0, 0, bitmap.width, bitmap.height)
+        return *fit_within(bitmap.width, bitmap.height, options.size), whole
+    return print_size(
+        parse_paper(options.print),
+        options.print_dpi,
+        bitmap.width,
+        bitmap.height,
+        fill=options.print_fit == "fill",
+    )
+
+
+def _cut(bitmap: Bitmap, shown: _Box) -> Bitmap:
+    left, top, right, bottom = shown
+    if (right - left, bottom - top) == (bitmap.width, bitmap.height):
+        return bitmap
+    alpha = None if bitmap.alpha is None else bitmap.alpha[top:bottom, left:right]
+    return replace(bitmap, pixels=bitmap.pixels[:, top:bottom, left:right], alpha=alpha)
 
 
 def _visible(bitmap: Bitmap) -> Bitmap:

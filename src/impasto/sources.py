@@ -15,19 +15,23 @@ from impasto.styles import draw_style, style_names
 BUILT_IN_SIDE = 768
 """Side in px at which built-in styles are drawn for a run."""
 
+LARGE_SIDE = 1536
+"""Side in px at which they are drawn for a run that is larger than this."""
+
 
 def is_built_in(source: Any) -> bool:
     """Whether a source names a picture that comes with the package: `sample:…` or `style:…`."""
     return isinstance(source, str) and source.startswith(("sample:", "style:"))
 
 
-def read_source(source: Any, max_pixels: int) -> Bitmap:
+def read_source(source: Any, max_pixels: int, size: int = BUILT_IN_SIDE) -> Bitmap:
     """The picture of a source.
 
     Args:
         source: a path, `sample:NAME` for a bundled photo, `style:NAME` for a built-in style
             picture, the bytes of a file, a PIL image, an array or a `Bitmap`.
         max_pixels: largest picture file to read, in pixels.
+        size: long side of the run's result, px, which built-in styles are drawn for.
 
     Raises:
         ImageError: the picture cannot be read, or there is none of that name.
@@ -43,7 +47,8 @@ def read_source(source: Any, max_pixels: int) -> Bitmap:
     kind, _, name = source.partition(":")
     if kind == "sample":
         return read_image(sample_path(name))
-    return Bitmap(draw_style(name, BUILT_IN_SIDE, BUILT_IN_SIDE))
+    side = LARGE_SIDE if size > LARGE_SIDE else BUILT_IN_SIDE
+    return Bitmap(draw_style(name, side, side))
 
 
 def describe_source(source: Any) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ Pictures in, targets out; nothing here knows the picture that is being made.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.features import Features
+from impasto.features import Features, stride_of
 from impasto.moments import Moments, mix_moments, moments_of
+from impasto.tiling import Tile, plan_tiles
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,13 @@ class Targets:
     Attributes:
         content: layer → features of the photo `(1, C, h, w)`.
         style: layer → moments of the blend of paintings.
+        anchor: the coarser level's result `(1, 3, h, w)`, which the picture must resemble when it
+            is shrunk to that size; `None`: none.
     """
 
     content: dict[str, Tensor]
     style: dict[str, Moments]
+    anchor: Tensor | None = None
 
 
 class Painting(NamedTuple):
@@ -68,6 +73,8 @@ def make_targets(
     side: int,
     content_layers: Iterable[str],
     style_layers: Iterable[str],
+    enlarge: float = math.inf,
+    tile_pixels: int | None = None,
 ) -> Targets:
     """Targets of one level.
 
@@ -80,17 +87,21 @@ def make_targets(
         side: long side of the level, px.
         content_layers: canonical names.
         style_layers: canonical names.
+        enlarge: how many times a painting that is smaller than the level is enlarged at most.
+        tile_pixels: largest tile that goes through the network at once, in pixels, halo included;
+            `None`: whole pictures.
     """
     style_names, content_names = list(style_layers), list(content_layers)
     with torch.no_grad():
-        wanted = {} if content is None else features.extract(content, content_names)
+        wanted = {}
+        if content is not None:
+            wanted = _whole_features(features, content, content_names, tile_pixels)
         parts: list[dict[str, Moments]] = []
         for picture, weight in styles:
-            width, height = level_size(picture.shape[-1], picture.shape[-2], side)
-            found = features.extract(resize(picture, height, width).clamp(0, 1), style_names)
-            parts.append(
-                {name: moments_of(found[name], _shrink(weight, found[name])) for name in found}
-            )
+            long = round(min(side, enlarge * max(picture.shape[-2:])))
+            width, height = level_size(picture.shape[-1], picture.shape[-2], long)
+            brought = resize(picture, height, width).clamp(0, 1)
+            parts.append(_whole_moments(features, brought, weight, style_names, tile_pixels))
         mixed = {
             name: mix_moments([part[name] for part in parts], list(shares))
             for name in (style_names if parts else ())
@@ -98,11 +109,76 @@ def make_targets(
     return Targets(wanted, mixed)
 
 
-def _shrink(weight: Tensor | None, features: Tensor) -> Tensor | None:
+def tiles_of(
+    features: Features, layers: Sequence[str], height: int, width: int, tile_pixels: int | None
+) -> Sequence[Tile]:
+    """The tiles in which a picture goes through the network down to the deepest of some layers.
+
+    Args:
+        features: the network.
+        layers: canonical names; none are seen by one tile.
+        height: of the picture, px.
+        width: of the picture, px.
+        tile_pixels: largest tile, in pixels, halo included; `None`: the whole picture.
+    """
+    if not layers or tile_pixels is None:
+        return plan_tiles(height, width, halo=0, stride=1, limit=height * width)
+    halo, stride = features.reach(layers)
+    return plan_tiles(height, width, halo=halo, stride=stride, limit=tile_pixels)
+
+
+def _whole_features(
+    features: Features, picture: Tensor, layers: Sequence[str], tile_pixels: int | None
+) -> dict[str, Tensor]:
+    height, width = picture.shape[-2:]
+    tiles = tiles_of(features, layers, height, width, tile_pixels)
+    if len(tiles) == 1:
+        return features.extract(picture, layers)
+    whole: dict[str, Tensor] = {}
+    for tile in tiles:
+        for name, found in features.extract(picture[..., *tile.pixels], layers).items():
+            stride = stride_of(name)
+            if name not in whole:
+                shape = (1, found.shape[1], max(1, height // stride), max(1, width // stride))
+                whole[name] = torch.empty(
+                    shape,
+                    dtype=found.dtype,
+                    device=found.device,
+                    memory_format=torch.channels_last,
+                )
+            whole[name][..., *tile.place(stride)] = found[..., *tile.own(stride)]
+    return whole
+
+
+def _whole_moments(
+    features: Features,
+    picture: Tensor,
+    weight: Tensor | None,
+    layers: Sequence[str],
+    tile_pixels: int | None,
+) -> dict[str, Moments]:
+    height, width = picture.shape[-2:]
+    weights = {name: _shrink(weight, name, height, width, features) for name in layers}
+    sums: dict[str, Moments] = {}
+    for tile in tiles_of(features, layers, height, width, tile_pixels):
+        for name, found in features.extract(picture[..., *tile.pixels], layers).items():
+            stride, heavy = stride_of(name), weights[name]
+            part = moments_of(
+                found[..., *tile.own(stride)],
+                None if heavy is None else heavy[tile.place(stride)],
+            )
+            sums[name] = sums[name] + part if name in sums else part
+    return sums
+
+
+def _shrink(
+    weight: Tensor | None, layer: str, height: int, width: int, features: Features
+) -> Tensor | None:
     """A weight per pixel as a weight per position: the mean over the pixels of each position."""
     if weight is None:
         return None
-    height, width = features.shape[-2:]
+    stride = stride_of(layer)
     # On the CPU, because MPS pools whole multiples only.
     pixels = weight[None, None].to("cpu", features.dtype)
-    return F.adaptive_avg_pool2d(pixels, (height, width))[0, 0].to(features)
+    positions = F.adaptive_avg_pool2d(pixels, (max(1, height // stride), max(1, width // stride)))
+    return positions[0, 0].to(features.device)

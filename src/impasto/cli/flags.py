@@ -17,7 +17,17 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 _GROUPS = {
-    "What": ("preset", "size", "style_weights", "start", "seed", "max_pixels"),
+    "What": (
+        "preset",
+        "size",
+        "print",
+        "print_fit",
+        "dpi",
+        "style_weights",
+        "start",
+        "seed",
+        "max_pixels",
+    ),
     "Objective": (
         "content_weight",
         "style_weight",
@@ -38,6 +48,9 @@ _GROUPS = {
         "learning_rate",
         "tolerance",
         "time_limit",
+        "anchor_above",
+        "anchor_weight",
+        "memory",
         "device",
         "threads",
     ),

@@ -1,0 +1,131 @@
+"""How much memory a run may take, and how each level is kept within it.
+
+What a level needs is estimated from its pixels: the picture in its various roles, the optimiser's
+history, the photo's features, and one tile on its way through the network. What does not fit is
+bounded in that order of harm: first the tiles become smaller, then the history shorter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+
+SAFE_SHARE = 0.6
+"""Share of the free memory that a run takes at most when it is not told how much."""
+
+PICTURE_BYTES = 3 * 4
+"""One picture, per pixel: three channels in float32."""
+
+PICTURES = {"lbfgs": 16, "lbfgs-pixel": 14, "adam": 12}
+"""Pictures of the level's size that are held at the worst moment, beside the history: measured
+with `benchmarks/peak_memory.py`."""
+
+TILE_BYTES = 1650
+"""One pixel of a tile on its way through the network and back: measured at 512 and 1024 px, for
+tiles down to relu5_1 and, not much less, down to relu3_1: the first block takes most of it."""
+
+BASE_BYTES = 450 * 10**6
+"""What a run holds at any size: libraries, weights, the statistics of the deep layers."""
+
+LEAST_TILE = 512 * 512
+"""Tiles get no smaller than this, in pixels, before the history is made shorter."""
+
+LEAST_HISTORY = 3
+"""Pairs of vectors that L-BFGS keeps in any case."""
+
+
+@dataclass(frozen=True)
+class Allotment:
+    """What one level may take.
+
+    Attributes:
+        tile_pixels: largest tile, in pixels, halo included; `None`: the whole picture.
+        history: pairs of vectors that L-BFGS remembers.
+        bounded: not everything fits, so that the budget has a say in the result's rounding.
+        expected: bytes that the process is expected to hold at most.
+    """
+
+    tile_pixels: int | None
+    history: int
+    bounded: bool
+    expected: int
+
+
+def free_memory(device: torch.device | str = "cpu") -> int:
+    """Bytes that could be taken now on a device: what the machine and the control group leave."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    free = psutil.virtual_memory().available
+    for limit, used in _GROUP_FILES:
+        try:
+            # "max" where there is no limit.
+            free = min(free, int(Path(limit).read_text()) - int(Path(used).read_text()))
+        except (OSError, ValueError):
+            continue
+    return max(0, free)
+
+
+_GROUP_FILES = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+    ),
+)
+
+
+def used_memory(device: torch.device | str = "cpu") -> int:
+    """Bytes that this process holds now on a device."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.memory_reserved(device)
+    return psutil.Process().memory_info().rss
+
+
+def memory_budget(device: torch.device | str = "cpu") -> int:
+    """Bytes that a run which is not told takes at most: what it holds and a share of the rest.
+
+    In coarse steps, so that small changes of what is free do not change tiles and thereby rounding.
+    """
+    budget = used_memory(device) + int(SAFE_SHARE * free_memory(device))
+    step = 2 ** max(0, budget.bit_length() - 3)
+    return budget // step * step
+
+
+def allot(
+    pixels: int,
+    budget: int,
+    *,
+    optimizer: str,
+    history: int,
+    features: float,
+) -> Allotment:
+    """How a level fits into the memory that is left.
+
+    Args:
+        pixels: of the level.
+        budget: bytes that the process may hold in all.
+        optimizer: its name in the options.
+        history: pairs that L-BFGS would like to remember.
+        features: numbers per pixel that are kept of the photo's features.
+
+    Returns:
+        The largest tiles and the longest history that fit; the smallest where nothing does.
+    """
+    pair = 2 * PICTURE_BYTES * pixels if optimizer != "adam" else 0
+    fixed = BASE_BYTES + PICTURES[optimizer] * PICTURE_BYTES * pixels + int(4 * features * pixels)
+    whole = fixed + pair * history + TILE_BYTES * pixels
+    if whole <= budget:
+        return Allotment(None, history, False, whole)
+    tile, kept = min(LEAST_TILE, pixels), history
+    if pair:
+        room = budget - fixed - tile * TILE_BYTES
+        kept = min(history, max(LEAST_HISTORY, room // pair))
+    fixed += pair * kept
+    tile = max(tile, min(pixels, (budget - fixed) // TILE_BYTES))
+    bounded = kept < history or tile < pixels
+    return Allotment(tile if tile < pixels else None, kept, bounded, fixed + TILE_BYTES * tile)

@@ -1,0 +1,94 @@
+"""Budgets of memory: what fits whole, what is bounded, and how far."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from impasto import memory
+from impasto.memory import LEAST_HISTORY, LEAST_TILE, allot, free_memory, memory_budget
+from impasto.options import make_options
+
+GB = 10**9
+
+
+@given(
+    pixels=st.integers(1, 10**8),
+    budget=st.integers(10**6, 10**12),
+    optimizer=st.sampled_from(["lbfgs", "lbfgs-pixel", "adam"]),
+    history=st.integers(1, 100),
+    features=st.floats(0, 200),
+)
+def test_what_is_allotted_fits(
+    pixels: int, budget: int, optimizer: str, history: int, features: float
+) -> None:
+    """A level stays within its budget wherever the least does, and tells when not all fits."""
+    share = allot(pixels, budget, optimizer=optimizer, history=history, features=features)
+    least = allot(pixels, 0, optimizer=optimizer, history=history, features=features)
+    assert share.expected <= max(budget, least.expected)
+    assert share.bounded == (share.tile_pixels is not None or share.history != history)
+    assert share.expected <= budget or share == least
+    assert share.tile_pixels is None or LEAST_TILE <= share.tile_pixels < pixels
+    assert share.history >= min(history, LEAST_HISTORY)
+    more = allot(pixels, 2 * budget, optimizer=optimizer, history=history, features=features)
+    assert more.history >= share.history
+
+
+def test_an_a3_print_fits_six_gigabytes() -> None:
+    """17 megapixels go through 6 GB in tiles, with a shorter history; a preview goes whole."""
+    print_size = allot(4961 * 3508, 6 * GB, optimizer="lbfgs", history=30, features=0)
+    assert print_size.expected <= 6 * GB
+    assert print_size.tile_pixels is not None
+    assert print_size.history < 30
+    preview = allot(620 * 438, 6 * GB, optimizer="lbfgs", history=30, features=8)
+    assert not preview.bounded
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("4GB", 4 * GB),
+        ("800 mb", 800 * 10**6),
+        ("1.5GiB", 3 * 2**29),
+        ("2g", 2 * GB),
+        ("4000000k", 4 * GB),
+        (str(4 * GB), 4 * GB),
+        (4 * GB, 4 * GB),
+    ],
+)
+def test_memory_is_written_with_its_unit(text: str | int, expected: int) -> None:
+    """Decimal and binary units, in any case, or plain bytes."""
+    assert make_options({"memory": text}).memory == expected
+
+
+def test_free_memory_respects_the_control_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container, what its limit leaves counts, not what the machine has; no limit is none."""
+    limit, used = tmp_path / "max", tmp_path / "current"
+    monkeypatch.setattr(memory, "_GROUP_FILES", ((str(limit), str(used)),))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=8 * GB))
+    assert free_memory() == 8 * GB
+    used.write_text(f"{GB}\n")
+    limit.write_text("max\n")
+    assert free_memory() == 8 * GB
+    limit.write_text(f"{3 * GB}\n")
+    assert free_memory() == 2 * GB
+    limit.write_text(f"{GB // 2}\n")
+    assert free_memory() == 0
+
+
+def test_the_default_budget_is_part_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leaves a share free, and small changes of what is free do not change it."""
+    free = [8.0 * GB]
+    monkeypatch.setattr(memory, "free_memory", lambda _: int(free[0]))
+    monkeypatch.setattr(memory, "used_memory", lambda _: GB // 2)
+    budgets = set[int]()
+    for change in range(100):
+        free[0] = (8 + change / 1000) * GB
+        budgets.add(memory_budget())
+    assert len(budgets) <= 2
+    assert all(0.5 * 8 * GB / 2 < budget < 0.75 * 8 * GB for budget in budgets)
