@@ -7,6 +7,7 @@ import json
 import math
 import os
 import pickletools
+import signal
 import struct
 import weakref
 import zlib
@@ -111,6 +112,39 @@ def test_every_start_is_made_again(files: tuple[Path, Path], tmp_path: Path, sta
     paths = kept_at_every_evaluation(stylization(*files, options), tmp_path)
     for path in (paths[2], paths[3], paths[5]):
         assert pixels_of(finish(resume(path))) == pixels_of(expected)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_anchored_levels_go_on(files: tuple[Path, Path], tmp_path: Path, optimizer: str) -> None:
+    """Large levels, which are held to the coarser result, are held to the same one again."""
+    options = options_of(levels="8:3,16:4,24:4", size=24, anchor_above=12, optimizer=optimizer)
+    whole = stylization(*files, options)
+    expected = losses(whole)
+    assert whole.last is not None
+    assert [level.anchored for level in whole.last.levels] == [False, True, True]
+    assert whole.last.terms.anchor > 0
+    for path in kept_at_every_evaluation(stylization(*files, options), tmp_path):
+        again = resume(path)
+        assert losses(again) == expected[int(path.stem) :]
+        assert pixels_of(again.result) == pixels_of(whole.result)
+        assert again.last is not None
+        assert again.last.terms == whole.last.terms
+
+
+def test_the_memory_that_was_allowed_is_kept(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With less memory free on another day, histories and settings stay those of the run."""
+    options = options_of(evaluations=12)
+    whole = finish(stylization(*files, options))
+    path = kept_at_every_evaluation(stylization(*files, options), tmp_path)[8]
+    monkeypatch.setattr(run_module, "memory_budget", lambda _: 10**6)
+    assert finish(stylization(*files, options)).settings != whole.settings
+    picture = finish(resume(path))
+    assert picture.settings == whole.settings
+    assert pixels_of(picture) == pixels_of(whole)
+    # On another device the budget is another; a shorter history still goes on.
+    assert finish(resume(path, device="cpu")).progress is not None
 
 
 def test_all_roles_of_pictures_are_read_again(
@@ -444,6 +478,29 @@ def test_a_full_disk_keeps_the_former_checkpoint(
         run.checkpoint(halfway)
     assert halfway.read_bytes() == before
     assert set(halfway.parent.iterdir()) == around
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
+@pytest.mark.parametrize("where", [(os, "fsync"), (Path, "replace")])
+def test_a_kill_while_writing_keeps_the_former_checkpoint(
+    halfway: Path, where: tuple[Any, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process killed as it writes leaves the former file, and half a one until the next."""
+    before, around = halfway.read_bytes(), set(halfway.parent.iterdir())
+    run = resume(halfway)
+    child = os.fork()
+    if child == 0:
+        setattr(*where, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        run.checkpoint(halfway)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert halfway.read_bytes() == before
+    (half,) = set(halfway.parent.iterdir()) - around
+    assert half.name.startswith(".impasto-")
+    next(run)
+    run.checkpoint(halfway)
+    assert set(halfway.parent.iterdir()) == around
+    assert len(list(resume(halfway))) == 2
 
 
 def test_halves_of_files_do_not_accumulate(files: tuple[Path, Path], halfway: Path) -> None:

@@ -66,7 +66,7 @@ class Standing(_Numbers):
     """Where a run stands after an evaluation, in numbers.
 
     Attributes:
-        levels: width, height, evaluations and whether it is anchored (0 or 1), of every level.
+        levels: width, height and evaluations of every level, and whether it is anchored.
         level: index of the level of the last evaluation.
         evaluation: its number within the level, from 1.
         done: evaluations over all levels.
@@ -104,9 +104,9 @@ class Place:
 
     Attributes:
         standing: in numbers.
-        tensors: the best picture of the level (`best`), the coarser one that an anchored level is
-            held to (`anchor`), the minimiser's tensors (`minimizer.…`) or,
-            between levels, the moments that Adam hands on (`carried.mean`, `carried.square`).
+        tensors: the best picture of the level (`best`), the minimiser's tensors (`minimizer.…`) and
+            at an anchored level the coarser one's result (`anchor`); or, between levels, the
+            moments that Adam hands on (`carried.mean`, `carried.square`).
     """
 
     standing: Standing
@@ -127,7 +127,8 @@ class Checkpoint:
     Attributes:
         settings: the record that the run's picture will carry: options, inputs with their digests,
             versions, the weights' digest.
-        machine: where it ran: `device`, `processor`, `threads`.
+        machine: where it ran: `device`, `processor`, `threads`, and `memory`, the bytes that it was
+            allowed.
         pictures_sha256: digest of the pictures as they were prepared for the run.
         place: where it stood; `None` before its first evaluation.
         notes: plain data of the caller's.

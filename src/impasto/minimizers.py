@@ -179,8 +179,8 @@ class Lbfgs:
             self._gradient, self._loss = parts.tensor("gradient"), parts.number("loss")
             self._direction, self._step = parts.tensor("direction"), parts.number("step")
             self._gamma, self._failures = parts.number("gamma"), int(parts.number("failures"))
-            while f"rho{len(self._pairs)}" in state and len(self._pairs) != self._pairs.maxlen:
-                number = len(self._pairs)
+            for number in range(sum(name.startswith("rho") for name in state)):
+                # With a shorter history than before, the last pairs stay.
                 pair = parts.tensor(f"s{number}"), parts.tensor(f"y{number}")
                 self._pairs.append((*pair, parts.number(f"rho{number}")))
             self._move()

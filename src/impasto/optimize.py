@@ -12,7 +12,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -261,11 +261,12 @@ def optimize(
         if index < first:
             continue
         resumed = place if place is not None and index == place.standing.level else None
-        coarse = picture if resumed is None else resumed.tensors.get("anchor", picture)
-        anchor = coarse.to(start) if level.anchored else None
+        coarse = picture
         if resumed is None:
             small = resize(start, level.height, level.width).clamp(0, 1)
             picture = small if index == 0 else _climb(picture, small, keep_detail).clamp(0, 1)
+        elif level.anchored:
+            coarse = resumed.tensors["anchor"].to(start)
         if level.evaluations == 0 and index < len(levels) - 1:
             continue
         share = shares[index]
@@ -277,16 +278,17 @@ def optimize(
                 options,
                 level.width,
                 level.height,
-                anchor=anchor,
+                anchor=coarse if level.anchored else None,
                 tile_pixels=None if share is None else share.tile_pixels,
             )
         clock.enter(index, None if resumed is None else resumed.standing)
-        own = options if share is None else options.model_copy(update={"history": share.history})
-        descent = _Descent(objective, picture, own, level, carried)
+        history = options.history if share is None else share.history
+        anchor = coarse if level.anchored else None
+        descent = _Descent(objective, picture, options, level, carried, history, anchor)
         if resumed is not None:
             descent.restore(resumed)
-            # Nothing may hold on to a history that the minimiser has dropped.
-            place = resumed = None
+        # Nothing may hold on to a history that the minimiser has dropped.
+        place = resumed = None
         for evaluation, terms in descent.run(clock):
             done += 1
             progress = Progress(
@@ -302,7 +304,7 @@ def optimize(
                 start,
                 keep_detail,
             )
-            bookmark.place = descent.place(progress, clock, anchor)
+            bookmark.place = descent.place(progress, clock)
             yield progress
         picture = descent.best
         # A finished L-BFGS holds its whole history; only Adam has something to hand on.
@@ -325,7 +327,7 @@ def check_place(place: Place, start: Tensor, options: StyleOptions) -> None:
     standing, best = place.standing, place.tensors.get("best")
     if standing.level >= len(standing.levels):
         raise ValueError("there is no such level")
-    sizes = [(height, width) for width, height, *_ in standing.levels]
+    sizes = [(level.height, level.width) for level in _levels_of(place)]
     full = start.shape[-2:]
     if sizes[-1] != full or not all(1 <= h <= full[0] and 1 <= w <= full[1] for h, w in sizes):
         raise ValueError("the levels are those of another size")
@@ -333,15 +335,13 @@ def check_place(place: Place, start: Tensor, options: StyleOptions) -> None:
         raise ValueError("the best picture is of another size")
     if not bool(torch.isfinite(best).all()) or None in _plain(standing.best_terms).values():
         raise ValueError("the best picture is none")
-    anchor = place.tensors.get("anchor")
-    if anchor is not None and (anchor.dim() != 4 or anchor.shape[:2] != (1, 3)):
-        raise ValueError("the anchor is no picture")
-    carried = _carried_by(place, start) or ()
-    if any(moment.dim() != 4 or moment.shape[:2] != (1, 3) for moment in carried):
+    if not all(_is_picture(moment) for moment in _carried_by(place, start) or ()):
         raise ValueError("what is handed on is no picture")
     if standing.optimizer is not None:
         level = _levels_of(place)[standing.level]
-        minimizer = _minimizer(standing.optimizer, best, options, level)
+        if level.anchored and not _is_picture(place.tensors.get("anchor")):
+            raise ValueError("there is nothing to hold the picture to")
+        minimizer = _minimizer(standing.optimizer, best, options, level, options.history)
         minimizer.restore(_minimizer_state(place))
         if not bool(torch.isfinite(minimizer.ask()).all()):
             raise ValueError("the next point is no picture")
@@ -449,15 +449,25 @@ class _Descent:
         options: StyleOptions,
         level: Level,
         carried: tuple[Tensor, Tensor] | None,
+        history: int,
+        anchor: Tensor | None,
     ) -> None:
         self.best = start
         self.best_terms = Terms(math.inf, math.inf, math.inf, math.inf)
         self._objective, self._options, self._level = objective, options, level
+        self._history, self._anchor = history, anchor
         self._evaluation, self._faults = 0, 0
         # The tolerance looks ten evaluations back.
         self._recent: deque[float] = deque(maxlen=11)
         self._optimizer: OptimizerName = options.optimizer
-        self._minimizer = _minimizer(self._optimizer, start, options, level, 0, carried)
+        self._minimizer = self._make(start, carried)
+
+    def _make(self, start: Tensor, carried: tuple[Tensor, Tensor] | None = None) -> Minimizer:
+        return _minimizer(
+            *(self._optimizer, start, self._options, self._level, self._history),
+            faults=self._faults,
+            carried=carried,
+        )
 
     def run(self, clock: _Clock) -> Iterator[tuple[int, Terms]]:
         """Yields the number of each evaluation and its terms; the start counts as the first."""
@@ -484,9 +494,7 @@ class _Descent:
                 self._faults += 1
                 if self._faults > 1:
                     self._optimizer = "adam"
-                self._minimizer = _minimizer(
-                    self._optimizer, self.best, self._options, self._level, self._faults
-                )
+                self._minimizer = self._make(self.best)
             self._evaluation += 1
             self._recent.append(self.best_terms.loss)
             yield self._evaluation, terms
@@ -496,15 +504,12 @@ class _Descent:
         adam = self._minimizer
         return (adam.mean, adam.square) if isinstance(adam, Adam) else None
 
-    def place(self, progress: Progress, clock: _Clock, anchor: Tensor | None) -> Place:
+    def place(self, progress: Progress, clock: _Clock) -> Place:
         """Where the run stands after the evaluation just told."""
         state = self._minimizer.state()
         entered, warm = clock.entered_and_warm()
         standing = Standing(
-            levels=[
-                [level.width, level.height, level.evaluations, int(level.anchored)]
-                for level in progress.levels
-            ],
+            levels=[[int(number) for number in astuple(level)] for level in progress.levels],
             level=progress.level,
             evaluation=progress.evaluation,
             done=progress.done,
@@ -520,8 +525,8 @@ class _Descent:
             minimizer={name: v for name, v in state.items() if not isinstance(v, Tensor)},
         )
         tensors = {f"minimizer.{name}": v for name, v in state.items() if isinstance(v, Tensor)}
-        if anchor is not None:
-            tensors["anchor"] = anchor
+        if self._anchor is not None:
+            tensors["anchor"] = self._anchor
         return Place(standing, {"best": self.best, **tensors})
 
     def restore(self, place: Place) -> None:
@@ -531,7 +536,7 @@ class _Descent:
         self._evaluation, self._faults = standing.evaluation, standing.faults
         self._recent.extend(standing.recent)
         self._optimizer = standing.optimizer or self._options.optimizer
-        self._minimizer = _minimizer(self._optimizer, self.best, self._options, self._level)
+        self._minimizer = self._make(self.best)
         self._minimizer.restore(_minimizer_state(place))
 
     def _settled(self) -> bool:
@@ -546,6 +551,8 @@ def _minimizer(
     start: Tensor,
     options: StyleOptions,
     level: Level,
+    history: int,
+    *,
     faults: int = 0,
     carried: tuple[Tensor, Tensor] | None = None,
 ) -> Minimizer:
@@ -557,8 +564,8 @@ def _minimizer(
             moments=carried,
         )
     if kind == "lbfgs-pixel":
-        return Lbfgs(start, history=options.history, pyramid=0, stride=1.0)
-    return Lbfgs(start, history=options.history)
+        return Lbfgs(start, history=history, pyramid=0, stride=1.0)
+    return Lbfgs(start, history=history)
 
 
 # --- places --------------------------------------------------------------------------------------
@@ -578,6 +585,10 @@ def _levels_of(place: Place) -> tuple[Level, ...]:
         Level(width, height, evaluations, bool(anchored))
         for width, height, evaluations, anchored in place.standing.levels
     )
+
+
+def _is_picture(tensor: Tensor | None) -> bool:
+    return tensor is not None and tensor.dim() == 4 and tensor.shape[:2] == (1, 3)
 
 
 def _carried_by(place: Place, start: Tensor) -> tuple[Tensor, Tensor] | None:

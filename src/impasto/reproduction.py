@@ -179,9 +179,14 @@ def from_checkpoint(
         )
     ]
     changes = {"device": device, "threads": threads}
+    # On the same device the run keeps to the memory that it began with, because tiles and histories
+    # depend on it.
+    memory = checkpoint.machine.get("memory") if device is None else None
+    if type(memory) is not int or memory < 1:
+        memory = None
     try:
         options = make_options({**recorded, **{k: v for k, v in changes.items() if v is not None}})
-        run = stylization(sources[0], sources[1:-1], options, start=sources[-1])
+        run = stylization(sources[0], sources[1:-1], options, start=sources[-1], memory=memory)
     except OptionError as error:
         raise OptionError(f"{name}: {error}") from None
     if run.weights_sha256 != settings.get("weights_sha256"):

@@ -150,15 +150,10 @@ class Stylization:
         self._dpi = None if content is None else content.dpi
         if options.print is not None or options.dpi is not None:
             self._dpi = options.print_dpi
-        self._paintings, self._device = paintings, features.device
-        self._features, self._memory = features, memory
+        self._paintings, self._features, self._memory = paintings, features, memory
         self._bookmark, self._digest, self._checkpoints = Bookmark(), "", set[str]()
         self._progress = optimize(
-            features,
-            self._photo,
-            paintings,
-            start,
-            options,
+            *(features, self._photo, paintings, start, options),
             memory=memory,
             bookmark=self._bookmark,
         )
@@ -172,7 +167,7 @@ class Stylization:
 
     def plan(self) -> Plan:
         """What the run will take, from a probe of a second or less."""
-        budget = self._memory or memory_budget(self._device)
+        budget = self._memory or memory_budget(self._features.device)
         return make_plan(self._features, self.options, self.width, self.height, budget)
 
     @property
@@ -234,7 +229,7 @@ class Stylization:
         own = os.path.realpath(path)
         checkpoint = Checkpoint(
             settings=dict(self._settings),
-            machine=_machine(self._device),
+            machine={**_machine(self._features.device), "memory": self._memory},
             pictures_sha256=self.pictures_sha256,
             place=self._bookmark.place,
             notes=dict(notes or {}),
@@ -259,7 +254,7 @@ class Stylization:
             self._bookmark.place = checkpoint.place
         self.notes, self.attachment = checkpoint.notes, checkpoint.attachment
         self._checkpoints.add(os.path.realpath(path))
-        for name, now in _machine(self._device).items():
+        for name, now in _machine(self._features.device).items():
             if checkpoint.machine.get(name) != now:
                 self.warnings.append(
                     f"the run was begun with {name} {checkpoint.machine.get(name)}, this is {now}; "
@@ -311,6 +306,7 @@ def stylization(
     options: StyleOptions | None = None,
     *,
     start: ImageSource | None = None,
+    memory: int | None = None,
 ) -> Stylization:
     """Prepares a run; iterate over it to make the picture form.
 
@@ -323,6 +319,8 @@ def stylization(
         style: one painting or several, likewise; none only where the style weight is 0.
         options: how; the defaults if not given.
         start: a third image to start from; implies `start="image"`.
+        memory: bytes that the process may hold where the options do not say; by default a share of
+            what is free. It is recorded only where it has a say in the result.
 
     Raises:
         ImageError: a picture cannot be read.
@@ -393,7 +391,7 @@ def stylization(
         device=pick_device(options.device),
     )
     settings["weights_sha256"] = features.sha256
-    memory = options.memory or memory_budget(features.device)
+    memory = options.memory or memory or memory_budget(features.device)
     levels = plan_levels(options, width, height)
     if any(allotment(level, options, memory).bounded for level in levels):
         # Tiles and histories depend on it, and rounding on them.
