@@ -515,7 +515,8 @@ def test_progress_goes_to_standard_error(
     """Where standard error is no terminal, each level is one plain line; the result is on out."""
     assert main(["stylize", *files, "--levels", "16:2,32:2", "-o", "out.png"]) == 0
     out, err = capsys.readouterr()
-    first, second = err.splitlines()
+    plan, first, second = err.splitlines()
+    assert re.fullmatch(r"plan: 16 x 12, 32 x 24 px; about \d+ s and \d\.\d GB", plan)
     assert re.fullmatch(r"level 1 of 2: 16 x 12 px, about \d+ s left", first)
     assert re.fullmatch(r"level 2 of 2: 32 x 24 px, about \d+ s left", second)
     assert out.count("\n") == 1
@@ -734,7 +735,8 @@ def test_ctrl_c_keeps_the_best_picture(
     failing: Failing,
 ) -> None:
     """Ctrl-C ends with code 130, the picture, trace and figure written, and a word about it."""
-    failing(6, KeyboardInterrupt)
+    # The plan's probe takes three evaluations before.
+    failing(9, KeyboardInterrupt)
     arguments = ["stylize", *files, "--levels", "16:3,32:9", "-o", "out.png"]
     assert main([*arguments, "--trace", "t.jsonl", "--plot", "p.png"]) == 130
     out = capsys.readouterr().out
