@@ -594,7 +594,7 @@ def test_a_run_killed_at_any_moment_ends_in_the_same_bytes(
     After every kill the checkpoint, where one has been written, loads, and at most one half of a
     file lies beside it.
     """
-    command = [*PAIR, "--levels", "16:25,32:35", "--optimizer", optimizer]
+    command = [*PAIR, "--levels", "16:12,32:18", "--optimizer", optimizer]
     assert server.run([*command, "-o", "unbroken.png", "-q"]) == 0
     began = time.monotonic()
     assert server.run([*command, "-o", "timed.png", "-q", *KEPT, "timed.ckpt"]) == 0
