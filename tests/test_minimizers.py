@@ -388,3 +388,94 @@ def test_adam_passes_over_what_is_not_finite(loss: float) -> None:
     assert not minimizer.mean.any()
     minimizer.tell(1.0, torch.ones(1, 3, 2, 2))
     np.testing.assert_allclose(minimizer.ask(), 0.5 - 0.005 / 10, rtol=1e-6)
+
+
+# --- put aside and taken up ----------------------------------------------------------------------
+
+
+def made(kind: str, start: Tensor) -> Minimizer:
+    """A minimiser of each kind, with a history that overflows soon."""
+    if kind == "adam":
+        return Adam(start, learning_rate=0.05, evaluations=30)
+    return Lbfgs(start, history=3, pyramid=2 if kind == "lbfgs" else 0, box=kind != "free")
+
+
+def hilly(point: Tensor) -> tuple[float, Tensor]:
+    """A loss with many valleys, so that steps fail and histories are dropped on the way."""
+    x = point.double()
+    loss = (torch.sin(9 * x) + 4 * (x - 0.4).square()).sum() + (x[..., 1:] * x[..., :-1]).sum()
+    slope = 9 * torch.cos(9 * x) + 8 * (x - 0.4)
+    slope[..., 1:] += x[..., :-1]
+    slope[..., :-1] += x[..., 1:]
+    return float(loss), slope.to(point.dtype)
+
+
+KINDS = ["lbfgs", "lbfgs-pixel", "free", "adam"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_minimiser_taken_up_again_asks_for_the_same_points(kind: str) -> None:
+    """From the state after any evaluation, all further points are the same to the last bit."""
+    start = torch.rand(1, 3, 9, 11, generator=torch.Generator().manual_seed(4))
+    first, states, points = made(kind, start), [], []
+    for count in range(30):
+        states.append(first.state())
+        points.append(first.ask())
+        loss, slope = hilly(first.ask())
+        first.tell(math.nan if kind == "adam" and count == 7 else loss, slope)
+    for count, state in enumerate(states):
+        other = made(kind, start)
+        other.restore(state)
+        assert other.state().keys() == state.keys()
+        for later in range(count, 30):
+            assert torch.equal(other.ask(), points[later])
+            loss, slope = hilly(other.ask())
+            other.tell(math.nan if kind == "adam" and later == 7 else loss, slope)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_state_stays_what_it_was(kind: str) -> None:
+    """No tensor of a state is changed while its minimiser goes on, so a state needs no copy."""
+    minimizer = made(kind, torch.rand(1, 3, 6, 7, generator=torch.Generator().manual_seed(5)))
+    for _ in range(12):
+        state = minimizer.state()
+        copies = {n: v.clone() for n, v in state.items() if isinstance(v, Tensor)}
+        minimizer.tell(*hilly(minimizer.ask()))
+        for name, copy in copies.items():
+            assert torch.equal(state[name], copy)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_states_that_do_not_fit_are_refused(kind: str) -> None:
+    """A state with a part missing, too much, of another shape or type, or not finite is refused."""
+    start = torch.rand(1, 3, 6, 7, generator=torch.Generator().manual_seed(6))
+    minimizer = made(kind, start)
+    for _ in range(4):
+        minimizer.tell(*hilly(minimizer.ask()))
+    state = minimizer.state()
+    for name, value in state.items():
+        if isinstance(value, Tensor):
+            bad: list[object] = [value[..., 1:], value.double(), 3.0, None]
+        else:
+            bad = [math.nan, math.inf, "1", None, start]
+        for replacement in bad:
+            with pytest.raises(ValueError, match=r"should be|no place"):
+                made(kind, start).restore({**state, name: replacement})  # pyright: ignore
+        rest = {other: v for other, v in state.items() if other != name}
+        with pytest.raises(ValueError, match=r"should be|no place"):
+            made(kind, start).restore(rest)
+    with pytest.raises(ValueError, match="'more' has no place"):
+        made(kind, start).restore({**state, "more": 1.0})
+
+
+def test_a_shorter_history_keeps_the_last_pairs() -> None:
+    """A state with more pairs than are remembered now leaves the newest of them."""
+    start = torch.rand(1, 3, 6, 7, generator=torch.Generator().manual_seed(7))
+    long, short = (Lbfgs(start, history=n, pyramid=0) for n in (9, 2))
+    while "rho4" not in long.state():
+        long.tell(*hilly(long.ask()))
+    short.restore(long.state())
+    kept, all_pairs = short.state(), long.state()
+    count = sum(name.startswith("rho") for name in all_pairs)
+    assert "rho2" not in kept
+    assert kept["s1"] is all_pairs[f"s{count - 1}"]

@@ -287,8 +287,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     name = one_line(os.fspath(path))
     try:
         if not Path(path).is_file():
-            there = os.path.lexists(path)
-            fault = "is no plain file; name a checkpoint" if there else "no such file"
+            fault = "is no plain file" if os.path.lexists(path) else "no such file"
             raise CheckpointError(f"{name}: {fault}; check the path")
         header, record = _read_header(Path(path), name)
         tensors = _read_tensors(Path(path), header, record["orders"])

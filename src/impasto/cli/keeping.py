@@ -86,6 +86,15 @@ class Keeper:
         self._level, self._last, self._interval = -1, time.monotonic(), every
         self._fault = ""
 
+    def begin(self) -> None:
+        """Writes the checkpoint of a new run, so that a place for none is known before any work.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if not self._there:
+            self._write()
+
     def after(self, progress: Progress) -> None:
         """To be called after every evaluation: writes when a level begins or it is time."""
         if progress.level != self._level or time.monotonic() - self._last >= self._interval:
@@ -95,13 +104,9 @@ class Keeper:
     def write(self) -> None:
         """Writes now; a fault is one warning, and the former checkpoint stays."""
         began = time.monotonic()
-        attachment = b"" if self._rows is None else trace_lines(self._rows)
-        notes = {**self._notes, "written": self._written[-10:]}
         try:
-            self._run.checkpoint(
-                self.path, overwrite=self._overwrite, notes=notes, attachment=attachment
-            )
-            self._there, self._fault = True, ""
+            self._write()
+            self._fault = ""
         except OutputError as error:
             if str(error) != self._fault:
                 self._fault = str(error)
@@ -110,6 +115,14 @@ class Keeper:
         self._last = time.monotonic()
         if self._every > 0:
             self._interval = max(self._every, (self._last - began) / _SHARE)
+
+    def _write(self) -> None:
+        attachment = b"" if self._rows is None else trace_lines(self._rows)
+        notes = {**self._notes, "written": self._written[-10:]}
+        self._run.checkpoint(
+            self.path, overwrite=self._overwrite, notes=notes, attachment=attachment
+        )
+        self._there = True
 
     def claim(self, data: bytes) -> None:
         """Writes a last checkpoint, from which a file of these bytes may be replaced."""

@@ -244,6 +244,7 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
             *(run, output.checkpoint, output.checkpoint_every, notes, wanted, earlier),
             overwrite=output.overwrite,
         )
+        keeper.begin()
     interrupted = False
     plan: Plan | None = None
     began = time.monotonic()
@@ -276,6 +277,8 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
                 interrupted = True
             except ImpastoError as error:
                 if run.last is None:
+                    if keeper is not None and earlier is None:
+                        keeper.finish()
                     raise
                 # What was reached is kept before the fault is reported.
                 failure = error
