@@ -47,24 +47,6 @@ def files(make_png: Maker) -> list[str]:
     return [make_png("photo.png", 40, 30, 1).name, make_png("painting.png", 36, 36, 2).name]
 
 
-@pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
-    """`failing(n, error)` raises the error at the n-th evaluation from now on, over all runs."""
-
-    def fail(at: int, error: type[BaseException]) -> None:
-        evaluate, count = Objective.evaluate, [0]
-
-        def counted(self: Objective, picture: torch.Tensor) -> tuple[Terms, torch.Tensor]:
-            count[0] += 1
-            if count[0] == at:
-                raise error
-            return evaluate(self, picture)
-
-        monkeypatch.setattr(Objective, "evaluate", counted)
-
-    return fail
-
-
 def names(folder: Path) -> set[str]:
     """Everything in a folder, hidden files too."""
     return {path.name for path in folder.iterdir()}
@@ -735,8 +717,7 @@ def test_ctrl_c_keeps_the_best_picture(
     failing: Failing,
 ) -> None:
     """Ctrl-C ends with code 130, the picture, trace and figure written, and a word about it."""
-    # The plan's probe takes three evaluations before.
-    failing(9, KeyboardInterrupt)
+    failing(6, KeyboardInterrupt)
     arguments = ["stylize", *files, "--levels", "16:3,32:9", "-o", "out.png"]
     assert main([*arguments, "--trace", "t.jsonl", "--plot", "p.png"]) == 130
     out = capsys.readouterr().out
