@@ -7,6 +7,7 @@ import pytest
 
 from impasto.cli import main
 from impasto.features import Features
+from impasto.levels import plan_levels
 from impasto.memory import BASE_BYTES
 from impasto.options import make_options
 from impasto.planning import Plan, make_plan
@@ -24,7 +25,8 @@ def features() -> Features:
 
 def plan_of(features: Features, width: int, height: int, budget: int, **values: object) -> Plan:
     """A plan of the default options, changed."""
-    return make_plan(features, make_options(values), width, height, budget)
+    options = make_options(values)
+    return make_plan(features, options, plan_levels(options, width, height), budget)
 
 
 def test_levels_and_evaluations_are_those_of_the_run(files: tuple[Path, Path]) -> None:

@@ -50,15 +50,23 @@ class Level:
     anchored: bool = False
 
 
-def plan_levels(options: StyleOptions, width: int, height: int) -> tuple[Level, ...]:
+PREVIEW_SIDE = 800
+"""A preview is the largest level whose long side is no more than this, px."""
+
+
+def plan_levels(
+    options: StyleOptions, width: int, height: int, above: int = 0
+) -> tuple[Level, ...]:
     """The levels of a run, coarse to fine.
 
     Args:
         options: with levels of their own, or how to choose them.
         width: of the result, px.
         height: of the result, px.
+        above: long side of a result that the run goes on from, px; smaller levels are left out.
     """
     side = max(width, height)
+    shallow = options.style_weight > 0 and bool(shallow_layers(options.style_layers, options.model))
     if options.levels:
         plan = list(options.levels)
     elif options.single_level:
@@ -74,9 +82,33 @@ def plan_levels(options: StyleOptions, width: int, height: int) -> tuple[Level, 
         Level(
             *(level_size(width, height, s) if s != side else (width, height)),
             count,
-            anchored=index > 0 and s > options.anchor_above and _has_shallow(options),
+            anchored=s > options.anchor_above and (index > 0 or above > 0) and shallow,
         )
         for index, (s, count) in enumerate(plan)
+        if s > above
+    )
+
+
+def preview_options(options: StyleOptions, width: int, height: int) -> StyleOptions:
+    """The options of a preview: the smaller levels of a run as a run of their own.
+
+    Args:
+        options: of the whole run.
+        width: of its result, px.
+        height: of its result, px.
+    """
+    levels = plan_levels(options, width, height)
+    sides = [max(level.width, level.height) for level in levels]
+    count = max(1, sum(side <= PREVIEW_SIDE for side in sides))
+    return options.model_copy(
+        update={
+            "preview": False,
+            "size": sides[count - 1],
+            "levels": tuple(zip(sides, (level.evaluations for level in levels), strict=True))[
+                :count
+            ],
+            "dpi": options.print_dpi * sides[count - 1] / sides[-1] if options.print else None,
+        }
     )
 
 
@@ -100,10 +132,6 @@ def allotment(level: Level, options: StyleOptions, memory: int) -> Allotment:
         history=options.history,
         features=sum(layer.channels / layer.stride**2 for layer in kept),
     )
-
-
-def _has_shallow(options: StyleOptions) -> bool:
-    return options.style_weight > 0 and any(shallow_layers(options.style_layers, options.model))
 
 
 def shallow_layers(layers: Mapping[str, float], model: str) -> dict[str, float]:

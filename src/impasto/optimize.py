@@ -218,6 +218,7 @@ def optimize(
     options: StyleOptions,
     *,
     memory: int | None = None,
+    coarse: Tensor | None = None,
     bookmark: Bookmark | None = None,
 ) -> Iterator[Progress]:
     """Minimises the objective level by level.
@@ -229,6 +230,8 @@ def optimize(
         start: the start picture at the full size.
         options: everything else.
         memory: bytes that the process may hold; `None`: no limit.
+        coarse: a smaller result that the run goes on from, `(1, 3, h, w)`; levels that are no
+            larger are left out.
         bookmark: holds the run's place from each evaluation to the next; if it holds one already,
             which `check_place` has passed, the run goes on from there.
 
@@ -242,7 +245,8 @@ def optimize(
     bookmark = Bookmark() if bookmark is None else bookmark
     place = bookmark.place
     height, width = start.shape[-2:]
-    levels = plan_levels(options, width, height) if place is None else _levels_of(place)
+    above = 0 if coarse is None else max(coarse.shape[-2:])
+    levels = plan_levels(options, width, height, above) if place is None else _levels_of(place)
     keep_detail = _keeps_detail(options)
     start = start.to(features.device, features.dtype)
     shares = [None if memory is None else allotment(level, options, memory) for level in levels]
@@ -253,6 +257,8 @@ def optimize(
     spent = 0.0 if place is None else place.standing.elapsed
     clock = _Clock(levels, costs, options.time_limit, spent)
     picture, carried, done, first = start, None, 0, 0
+    if coarse is not None:
+        picture = coarse.to(start)
     if place is not None:
         picture, done = place.tensors["best"].to(start), place.standing.done
         carried = _carried_by(place, start)
@@ -261,12 +267,13 @@ def optimize(
         if index < first:
             continue
         resumed = place if place is not None and index == place.standing.level else None
-        coarse = picture
+        below = picture
         if resumed is None:
             small = resize(start, level.height, level.width).clamp(0, 1)
-            picture = small if index == 0 else _climb(picture, small, keep_detail).clamp(0, 1)
+            lowest = index == 0 and coarse is None
+            picture = small if lowest else _climb(picture, small, keep_detail).clamp(0, 1)
         elif level.anchored:
-            coarse = resumed.tensors["anchor"].to(start)
+            below = resumed.tensors["anchor"].to(start)
         if level.evaluations == 0 and index < len(levels) - 1:
             continue
         share = shares[index]
@@ -278,12 +285,12 @@ def optimize(
                 options,
                 level.width,
                 level.height,
-                anchor=coarse if level.anchored else None,
+                anchor=below if level.anchored else None,
                 tile_pixels=None if share is None else share.tile_pixels,
             )
         clock.enter(index, None if resumed is None else resumed.standing)
         history = options.history if share is None else share.history
-        anchor = coarse if level.anchored else None
+        anchor = below if level.anchored else None
         descent = _Descent(objective, picture, options, level, carried, history, anchor)
         if resumed is not None:
             descent.restore(resumed)

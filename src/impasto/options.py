@@ -337,6 +337,10 @@ class StyleOptions(BaseModel):
         description="Evaluations at the largest level that all layers see, with automatic levels; "
         "the others get a third.",
     )
+    preview: bool = Field(
+        default=False,
+        description="Stop at a small level; impasto continue takes the result to the full size.",
+    )
     anchor_above: int = Field(
         default=1400,
         ge=1,

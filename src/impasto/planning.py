@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,6 @@ from impasto.levels import (
     allotment,
     evaluation_cost,
     matched_layers,
-    plan_levels,
 )
 from impasto.memory import Allotment
 from impasto.optimize import level_objective
@@ -75,22 +75,20 @@ class Plan:
 
 
 def make_plan(
-    features: Features, options: StyleOptions, width: int, height: int, budget: int
+    features: Features, options: StyleOptions, levels: Sequence[Level], budget: int
 ) -> Plan:
     """Plans a run, after a probe of a second or less.
 
     Args:
         features: the network.
         options: of the run.
-        width: of the result, px.
-        height: of the result, px.
+        levels: of the run, coarse to fine.
         budget: bytes that the process may hold.
 
     Raises:
         OptionError: a layer that the network has not.
         RunError: memory ran out in the probe.
     """
-    levels = plan_levels(options, width, height)
     whole = _probe(features, options, anchored=False)
     shallow = whole
     if any(level.anchored for level in levels):

@@ -21,13 +21,17 @@ from impasto.sources import describe_source, is_built_in
 
 
 def from_settings(
-    settings: Mapping[str, Any], changes: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any],
+    changes: Mapping[str, Any] | None = None,
+    *,
+    coarse: ImageSource | None = None,
 ) -> tuple[Stylization, list[str]]:
     """Prepares the run that made a picture again.
 
     Args:
         settings: the record that the picture carries.
         changes: options to replace.
+        coarse: the picture itself, to go on from it to a larger size.
 
     Returns:
         The run, and a line for each input or version that differs from what the record says.
@@ -58,6 +62,8 @@ def from_settings(
     if make_options({"levels": changes.get("levels", "auto")}).levels:
         kept.pop("size", None)
         kept.pop("print", None)
+    if coarse is not None:
+        kept["preview"] = False
     options = make_options({**kept, **changes})
     warnings = []
     if settings.get("impasto") != impasto.__version__:
@@ -77,8 +83,9 @@ def from_settings(
         raise OptionError(
             "--start image: the picture was made without one; run stylize with --start-image FILE"
         )
+    lower = settings.get("coarse") if coarse is None else None
     inputs = [settings.get("content"), *styles, start]
-    for entry in inputs:
+    for entry in [*inputs, lower]:
         if entry is None:
             continue
         path = entry.get("path") if isinstance(entry, Mapping) else None
@@ -102,7 +109,9 @@ def from_settings(
         if now and now["sha256"] not in ("", entry.get("sha256")):
             warnings.append(f"{path}: has changed since the picture was made")
     paths = [entry and entry["path"] for entry in inputs]
-    run = stylization(paths[0], paths[1:-1], options, start=paths[-1])
+    if coarse is None and lower is not None:
+        coarse = lower["path"]
+    run = stylization(paths[0], paths[1:-1], options, start=paths[-1], coarse=coarse)
     if run.weights_sha256 != settings.get("weights_sha256"):
         warnings.append(f"the weights of {options.model} are others than the picture's")
     return run, warnings
@@ -114,6 +123,7 @@ def resume(
     content: ImageSource | None = None,
     style: ImageSource | Sequence[ImageSource] | None = None,
     start: ImageSource | None = None,
+    coarse: ImageSource | None = None,
     device: str | None = None,
     threads: int | None = None,
 ) -> Stylization:
@@ -129,6 +139,7 @@ def resume(
         content: the photo.
         style: the paintings, all of them.
         start: the third image to start from.
+        coarse: the smaller result that the run goes on from.
         device: where to run; as recorded by default.
         threads: CPU threads; as recorded by default.
 
@@ -141,7 +152,13 @@ def resume(
     """
     checkpoint = read_checkpoint(path)
     return from_checkpoint(
-        checkpoint, path, content=content, style=style, start=start, device=device, threads=threads
+        *(checkpoint, path),
+        content=content,
+        style=style,
+        start=start,
+        coarse=coarse,
+        device=device,
+        threads=threads,
     )
 
 
@@ -152,6 +169,7 @@ def from_checkpoint(
     content: Any = None,
     style: Any = None,
     start: Any = None,
+    coarse: Any = None,
     device: str | None = None,
     threads: int | None = None,
 ) -> Stylization:
@@ -168,13 +186,14 @@ def from_checkpoint(
     given = style if several else [style] * (style is not None)
     if given and len(given) != len(styles):
         raise CheckpointError(f"{name}: the run has {len(styles)} paintings, not {len(given)}")
-    entries = [settings.get("content"), *styles, settings.get("start")]
+    entries = [settings.get(role) for role in ("content", "start", "coarse")]
+    entries[1:1] = styles
     sources = [
         _same_picture(entry, source, role, name)
         for entry, source, role in zip(
             entries,
-            [content, *(given or [None] * len(styles)), start],
-            ["content", *["style"] * len(styles), "start"],
+            [content, *(given or [None] * len(styles)), start, coarse],
+            ["content", *["style"] * len(styles), "start", "coarse"],
             strict=True,
         )
     ]
@@ -186,7 +205,8 @@ def from_checkpoint(
         memory = None
     try:
         options = make_options({**recorded, **{k: v for k, v in changes.items() if v is not None}})
-        run = stylization(sources[0], sources[1:-1], options, start=sources[-1], memory=memory)
+        photo, *paintings, third, lower = sources
+        run = stylization(photo, paintings, options, start=third, coarse=lower, memory=memory)
     except OptionError as error:
         raise OptionError(f"{name}: {error}") from None
     if run.weights_sha256 != settings.get("weights_sha256"):

@@ -33,7 +33,7 @@ from impasto.images import (
     resize_image,
     write_image,
 )
-from impasto.levels import allotment, plan_levels
+from impasto.levels import allotment, plan_levels, preview_options
 from impasto.memory import memory_budget
 from impasto.optimize import (
     Progress,
@@ -46,7 +46,7 @@ from impasto.options import MAX_SIDE, StyleOptions
 from impasto.paper import parse_paper, print_size
 from impasto.planning import Plan, make_plan
 from impasto.sources import describe_source, is_built_in, read_source
-from impasto.targets import Painting
+from impasto.targets import Painting, level_size
 
 SETTINGS_VERSION = 1
 """Version of the record that pictures carry."""
@@ -128,6 +128,7 @@ class Stylization:
         options: everything else.
         settings: the record that the result will carry.
         memory: bytes that the process may hold; `None`: no limit.
+        coarse: a smaller result to go on from, `(1, 3, h, w)` in [0, 1], or `None`.
     """
 
     def __init__(
@@ -139,6 +140,7 @@ class Stylization:
         options: StyleOptions,
         settings: dict[str, Any],
         memory: int | None = None,
+        coarse: Tensor | None = None,
     ) -> None:
         self.options = options
         self.last: Progress | None = None
@@ -151,24 +153,29 @@ class Stylization:
         if options.print is not None or options.dpi is not None:
             self._dpi = options.print_dpi
         self._paintings, self._features, self._memory = paintings, features, memory
+        self._coarse = coarse
         self._bookmark, self._digest, self._checkpoints = Bookmark(), "", set[str]()
         self._progress = optimize(
             *(features, self._photo, paintings, start, options),
             memory=memory,
+            coarse=coarse,
             bookmark=self._bookmark,
         )
 
     @property
     def inputs(self) -> list[str]:
         """Paths of the picture files that the run was made from."""
-        entries = [self._settings["content"], *self._settings["styles"], self._settings["start"]]
+        record = self._settings
+        entries = [record["content"], *record["styles"], record["start"], record["coarse"]]
         paths = [entry["path"] for entry in entries if entry is not None]
         return [path for path in paths if path and not is_built_in(path)]
 
     def plan(self) -> Plan:
         """What the run will take, from a probe of a second or less."""
         budget = self._memory or memory_budget(self._features.device)
-        return make_plan(self._features, self.options, self.width, self.height, budget)
+        above = 0 if self._coarse is None else max(self._coarse.shape[-2:])
+        levels = plan_levels(self.options, self.width, self.height, above)
+        return make_plan(self._features, self.options, levels, budget)
 
     @property
     def weights_sha256(self) -> str:
@@ -268,7 +275,7 @@ class Stylization:
             digest = hashlib.sha256()
             masks = [painting.weight for painting in self._paintings]
             pictures = [painting.picture for painting in self._paintings]
-            for tensor in [self._photo, self._start, *pictures, *masks]:
+            for tensor in [self._photo, self._start, self._coarse, *pictures, *masks]:
                 if tensor is not None:
                     digest.update(f"{tuple(tensor.shape)}".encode())
                     digest.update(tensor.cpu().contiguous().numpy().data)
@@ -306,6 +313,7 @@ def stylization(
     options: StyleOptions | None = None,
     *,
     start: ImageSource | None = None,
+    coarse: ImageSource | None = None,
     memory: int | None = None,
 ) -> Stylization:
     """Prepares a run; iterate over it to make the picture form.
@@ -319,6 +327,8 @@ def stylization(
         style: one painting or several, likewise; none only where the style weight is 0.
         options: how; the defaults if not given.
         start: a third image to start from; implies `start="image"`.
+        coarse: a smaller result of the same pictures to go on from, such as a preview: only levels
+            that are larger are worked at.
         memory: bytes that the process may hold where the options do not say; by default a share of
             what is free. It is recorded only where it has a say in the result.
 
@@ -340,6 +350,7 @@ def stylization(
     if start is not None and options.start != "image":
         options = options.model_copy(update={"start": "image"})
     settings = _record(options, content, sources, start)
+    settings["coarse"] = describe_source(coarse)
     shares = list(options.style_weights) or [1.0] * len(sources)
     if len(shares) != len(sources):
         raise OptionError(
@@ -358,6 +369,12 @@ def stylization(
     if shape is None:
         raise OptionError("give a photo or a painting to work from")
     width, height, shown = _shape(shape, options)
+    if options.preview:
+        if coarse is not None:
+            raise OptionError("--preview: the run goes on from a preview already; leave it out")
+        options = preview_options(options, width, height)
+        width, height, shown = _shape(shape, options)
+    lower = None if coarse is None else _lower(coarse, options, width, height)
     if photo is not None:
         photo = _visible(resize_image(_cut(photo, shown), width, height))
     paintings = [_painting(bitmap, source) for bitmap, source in zip(styles, sources, strict=True)]
@@ -392,11 +409,11 @@ def stylization(
     )
     settings["weights_sha256"] = features.sha256
     memory = options.memory or memory or memory_budget(features.device)
-    levels = plan_levels(options, width, height)
+    levels = plan_levels(options, width, height, 0 if lower is None else max(lower.shape[-2:]))
     if any(allotment(level, options, memory).bounded for level in levels):
         # Tiles and histories depend on it, and rounding on them.
         settings["options"]["memory"] = memory
-    return Stylization(features, photo, paintings, first, options, settings, memory)
+    return Stylization(features, photo, paintings, first, options, settings, memory, lower)
 
 
 def stylize(
@@ -515,6 +532,29 @@ def _shape(bitmap: Bitmap, options: StyleOptions) -> tuple[int, int, _Box]:
         bitmap.height,
         fill=options.print_fit == "fill",
     )
+
+
+def _lower(coarse: Any, options: StyleOptions, width: int, height: int) -> Tensor:
+    """The picture to go on from, without the colours of invisible pixels.
+
+    Raises:
+        ImageError: it cannot be read.
+        OptionError: it is as large as the result, or of another shape.
+    """
+    bitmap = _visible(read_source(coarse, options.max_pixels))
+    side = max(bitmap.width, bitmap.height)
+    if side >= max(width, height):
+        raise OptionError(
+            f"the picture has {side} px already, and the result would have {max(width, height)}; "
+            "give a larger --size or --print"
+        )
+    expected = level_size(width, height, side)
+    if abs(expected[0] - bitmap.width) > 2 or abs(expected[1] - bitmap.height) > 2:
+        raise OptionError(
+            f"the picture has {bitmap.width} x {bitmap.height} px, which is not the shape of the "
+            f"result, {width} x {height} px"
+        )
+    return _tensor(bitmap)
 
 
 def _cut(bitmap: Bitmap, shown: _Box) -> Bitmap:

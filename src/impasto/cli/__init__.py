@@ -50,6 +50,12 @@ _COMMANDS = {
         "beside the old one as NAME-again, in the same format and depth, unless --output says "
         "otherwise.",
     ),
+    "continue": (
+        "impasto.cli.stylize:go_on",
+        "Take a preview, or any smaller result, on to a larger size or to print.\n\n"
+        "The settings come from inside the picture; flags given here replace them. The result goes "
+        "beside the old one as NAME-large unless --output says otherwise.",
+    ),
     "plan": (
         "impasto.cli.plan:plan",
         "Tell what a run would take: levels, tiles, memory and time.",

@@ -48,6 +48,7 @@ _GROUPS = {
         "learning_rate",
         "tolerance",
         "time_limit",
+        "preview",
         "anchor_above",
         "anchor_weight",
         "memory",

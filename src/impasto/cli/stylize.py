@@ -1,4 +1,4 @@
-"""`impasto stylize`, `demo` and `reproduce`."""
+"""`impasto stylize`, `demo`, `reproduce` and `continue`."""
 
 from __future__ import annotations
 
@@ -26,13 +26,18 @@ _demo_flags = flags(StyleOptions, ("style_weights",))
 # Recorded settings name every option, so that a preset beside them would change nothing, and what
 # is not given here stays as recorded.
 _changes = flags(StyleOptions, ("preset",), None)
+_larger = flags(StyleOptions, ("preset", "preview", "start"), None)
 if TYPE_CHECKING:
-    Flags = DemoFlags = Changes = Any
+    from impasto.images import Bitmap
+    from impasto.run import Stylization
+
+    Flags = DemoFlags = Changes = Larger = Any
 else:
-    Flags, DemoFlags, Changes = _flags, _demo_flags, _changes
+    Flags, DemoFlags, Changes, Larger = _flags, _demo_flags, _changes, _larger
 
 _DEFAULT_OUTPUT = Output()
 _NO_FLAGS, _NO_DEMO_FLAGS, _NO_CHANGES = _flags(), _demo_flags(), _changes()
+_NO_LARGER = _larger()
 
 
 def stylize(
@@ -94,31 +99,71 @@ def reproduce(
     Args:
         picture: A picture that impasto wrote.
     """
-    from impasto.images import DEFAULT_MAX_PIXELS, check_output, read_image
-
     check(output)
     changes = given(options)
+    old = _read_old(picture, changes)
+    run = _run_again(picture, old, changes)
+    path = output.output or free_name(picture.parent, f"{picture.stem}-again", picture.suffix)
+    return carry_out(run, path, _as_deep(output, path, old))
+
+
+def go_on(
+    picture: Path, /, *, output: Output = _DEFAULT_OUTPUT, options: Larger = _NO_LARGER
+) -> int:
+    """Take a preview, or any smaller result, on to a larger size or to print.
+
+    Args:
+        picture: A picture that impasto wrote.
+    """
+    check(output)
+    changes = given(options)
+    old = _read_old(picture, changes)
+    recorded = (old.settings or {}).get("options")
+    preview = isinstance(recorded, dict) and recorded.get("preview")
+    if not preview and not {"size", "print", "levels"} & set(changes):
+        raise OptionError(f"{picture}: name the size to go on to, with --size or --print")
+    run = _run_again(picture, old, changes, coarse=str(picture))
+    path = output.output or free_name(picture.parent, f"{picture.stem}-large", picture.suffix)
+    return carry_out(run, path, _as_deep(output, path, old))
+
+
+def _read_old(picture: Path, changes: dict[str, Any]) -> Bitmap:
+    """A picture that carries settings."""
+    from impasto.images import DEFAULT_MAX_PIXELS, read_image
+
     old = read_image(picture, max_pixels=changes.get("max_pixels", DEFAULT_MAX_PIXELS))
-    settings = old.settings
-    if settings is None:
+    if old.settings is None:
         raise ImageError(
             f"{picture}: carries no settings of impasto; give a picture as impasto wrote it, "
             "not one saved again by another program"
         )
+    return old
+
+
+def _run_again(
+    picture: Path, old: Bitmap, changes: dict[str, Any], coarse: str | None = None
+) -> Stylization:
+    """The run of a picture's settings; what differs from them is told."""
     from impasto.reproduction import from_settings
 
     try:
-        run, warnings = from_settings(settings, changes)
+        run, warnings = from_settings(old.settings or {}, changes, coarse=coarse)
     except ImpastoError as error:
         raise type(error)(f"{picture}: {error}") from None
     for warning in warnings:
         say(f"impasto: warning: {one_line(warning)}")
-    path = output.output or free_name(picture.parent, f"{picture.stem}-again", picture.suffix)
-    if output.output is None and output.bits is None and old.bits == 16:
-        try:
-            check_output(path, bits=16)
-        except OptionError:
-            say(f"impasto: warning: {path}: written with 8 bits, the most it holds")
-        else:
-            output = replace(output, bits=16)
-    return carry_out(run, path, output)
+    return run
+
+
+def _as_deep(output: Output, path: Path, old: Bitmap) -> Output:
+    """16 bits where the old picture has them, the new one can, and nothing else was said."""
+    from impasto.images import check_output
+
+    if output.output is not None or output.bits is not None or old.bits != 16:
+        return output
+    try:
+        check_output(path, bits=16)
+    except OptionError:
+        say(f"impasto: warning: {path}: written with 8 bits, the most it holds")
+        return output
+    return replace(output, bits=16)
