@@ -34,6 +34,7 @@ from impasto.checkpoint import (
     write_checkpoint,
 )
 from impasto.errors import CheckpointError, ImpastoError, OutputError
+from impasto.minimizers import Lbfgs
 from impasto.objective import Objective, Terms
 from impasto.optimize import Progress
 from impasto.options import StyleOptions
@@ -492,6 +493,20 @@ def test_a_kill_while_writing_keeps_the_former_checkpoint(
     run.checkpoint(halfway)
     assert set(halfway.parent.iterdir()) == around
     assert len(list(resume(halfway))) == 2
+
+
+def test_numbers_that_cannot_be_written_cost_no_run(
+    files: tuple[Path, Path], halfway: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Should a minimiser's number overflow, the run goes on and the former checkpoint stays."""
+    before, state = halfway.read_bytes(), Lbfgs.state
+    monkeypatch.setattr(Lbfgs, "state", lambda self: {**state(self), "step": math.inf})
+    run = resume(halfway)
+    next(run)
+    with pytest.raises(OutputError, match=r"run\.ckpt: cannot be written"):
+        run.checkpoint(halfway)
+    assert halfway.read_bytes() == before
+    assert len(list(run)) == 2
 
 
 def test_halves_of_files_do_not_accumulate(files: tuple[Path, Path], halfway: Path) -> None:
