@@ -27,8 +27,9 @@ from typing import Any
 from torch import Tensor
 
 from impasto.errors import ImpastoError
+from impasto.levels import plan_levels
 from impasto.objective import Objective
-from impasto.optimize import Progress, plan_levels
+from impasto.optimize import Progress
 from impasto.options import StyleOptions, make_options
 from impasto.run import stylization
 from impasto.weights import Weights, load_weights

@@ -12,11 +12,11 @@ import argparse
 import json
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from impasto.cli.running import limit_heap
 from impasto.errors import ImpastoError, RunError
+from impasto.memory import peak_memory
 from impasto.options import StyleOptions, make_options
 from impasto.run import stylization
 from impasto.weights import load_weights
@@ -33,17 +33,10 @@ def peak_bytes() -> int:
     Raises:
         RunError: the system does not tell.
     """
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Not ru_maxrss: on Linux a new process inherits there the size of the one that started it.
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    if sys.platform == "darwin":
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    raise RunError("peak memory can be measured on Linux and macOS only")
+    peak = peak_memory()
+    if peak is None:
+        raise RunError("the system does not tell the peak memory of a process")
+    return peak
 
 
 def run_impasto(photo: str, painting: str, options: StyleOptions) -> tuple[int, int, int, int]:

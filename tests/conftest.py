@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from impasto.objective import Terms
     from impasto.weights import Weights
 
 # Set before torch loads, here and in every process that a test starts: sums then have one order on
@@ -32,12 +35,16 @@ def make_png(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> "Weights":
-    """Every network that is loaded by name is a narrow random one: runs take milliseconds."""
-    from impasto import features
+    """Every network that is loaded by name is a narrow random one: runs take milliseconds.
+
+    Plans take no probe, so that the evaluations of a test are those of its run.
+    """
+    from impasto import features, planning
     from stand_ins import narrow_weights
 
     weights = narrow_weights()
     monkeypatch.setattr(features, "load_weights", lambda _: weights)
+    monkeypatch.setattr(planning, "_probe", lambda *_, **__: 1e-6)
     return weights
 
 
@@ -45,3 +52,27 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> "Weights":
 def files(narrow: "Weights", make_png: Callable[..., Path]) -> tuple[Path, Path]:
     """A photo and a painting; the network is a narrow one."""
     return make_png("photo.png", 40, 30, 1), make_png("painting.png", 36, 36, 2)
+
+
+Failing = Callable[[int, type[BaseException]], None]
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
+    """`failing(n, error)` raises the error once, at the n-th evaluation from now on."""
+    from impasto.objective import Objective
+
+    evaluate = Objective.evaluate
+
+    def fail(at: int, error: type[BaseException]) -> None:
+        count = [0]
+
+        def counted(self: Objective, picture: "Tensor") -> "tuple[Terms, Tensor]":
+            count[0] += 1
+            if count[0] == at:
+                raise error
+            return evaluate(self, picture)
+
+        monkeypatch.setattr(Objective, "evaluate", counted)
+
+    return fail

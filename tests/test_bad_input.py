@@ -62,9 +62,12 @@ def left(folder: Path) -> set[str]:
 
 
 def one_fault(capsys: Capture, *words: str) -> None:
-    """Standard error holds one printable line with these words, standard output nothing."""
+    """Standard error holds one printable line with these words, beside the run's plan where it had
+    begun; standard output nothing."""
     out, err = capsys.readouterr()
     assert out == ""
+    if err.startswith("plan: "):
+        err = err.partition("\n")[2]
     assert err.startswith("impasto: ")
     assert err.count("\n") == 1
     assert err[:-1].isprintable()

@@ -80,10 +80,19 @@ def halfway(files: tuple[Path, Path], tmp_path: Path) -> Path:
 # --- the same bytes ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("anchor_above", [14, 1400])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_resumed_is_uninterrupted(files: tuple[Path, Path], tmp_path: Path, optimizer: str) -> None:
+def test_resumed_is_uninterrupted(
+    files: tuple[Path, Path], tmp_path: Path, optimizer: str, anchor_above: int
+) -> None:
     """From any evaluation of any level, losses and picture are those of an unbroken run."""
-    options = options_of(levels="8:4,12:0,16:5,24:9", size=24, optimizer=optimizer, history=3)
+    options = options_of(
+        levels="8:4,12:0,16:5,24:9",
+        size=24,
+        optimizer=optimizer,
+        history=3,
+        anchor_above=anchor_above,
+    )
     whole = stylization(*files, options)
     expected = losses(whole)
     for path in kept_at_every_evaluation(stylization(*files, options), tmp_path):

@@ -47,24 +47,6 @@ def files(make_png: Maker) -> list[str]:
     return [make_png("photo.png", 40, 30, 1).name, make_png("painting.png", 36, 36, 2).name]
 
 
-@pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
-    """`failing(n, error)` raises the error at the n-th evaluation from now on, over all runs."""
-
-    def fail(at: int, error: type[BaseException]) -> None:
-        evaluate, count = Objective.evaluate, [0]
-
-        def counted(self: Objective, picture: torch.Tensor) -> tuple[Terms, torch.Tensor]:
-            count[0] += 1
-            if count[0] == at:
-                raise error
-            return evaluate(self, picture)
-
-        monkeypatch.setattr(Objective, "evaluate", counted)
-
-    return fail
-
-
 def names(folder: Path) -> set[str]:
     """Everything in a folder, hidden files too."""
     return {path.name for path in folder.iterdir()}
@@ -515,7 +497,8 @@ def test_progress_goes_to_standard_error(
     """Where standard error is no terminal, each level is one plain line; the result is on out."""
     assert main(["stylize", *files, "--levels", "16:2,32:2", "-o", "out.png"]) == 0
     out, err = capsys.readouterr()
-    first, second = err.splitlines()
+    plan, first, second = err.splitlines()
+    assert re.fullmatch(r"plan: 16 x 12, 32 x 24 px; about \d+ s and \d\.\d GB", plan)
     assert re.fullmatch(r"level 1 of 2: 16 x 12 px, about \d+ s left", first)
     assert re.fullmatch(r"level 2 of 2: 32 x 24 px, about \d+ s left", second)
     assert out.count("\n") == 1

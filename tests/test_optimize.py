@@ -2,14 +2,11 @@
 
 import math
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
 from impasto import optimize as module
@@ -17,7 +14,7 @@ from impasto.errors import OptionError, RunError
 from impasto.features import Features
 from impasto.minimizers import Adam, Lbfgs
 from impasto.objective import Objective, Terms
-from impasto.optimize import MIN_AUTO_SIDE, Level, Progress, optimize, plan_levels, start_picture
+from impasto.optimize import Progress, optimize, start_picture
 from impasto.options import StyleOptions, make_options
 from impasto.targets import Painting, make_targets, resize
 from stand_ins import narrow_weights, soft_picture
@@ -63,48 +60,6 @@ def run(features: Features, options: StyleOptions, start: Tensor = PHOTO) -> lis
 
 
 # --- levels --------------------------------------------------------------------------------------
-
-
-@given(
-    width=st.integers(1, 3000),
-    height=st.integers(1, 3000),
-    evaluations=st.integers(0, 500),
-)
-def test_automatic_levels_double_up_to_the_full_size(
-    width: int, height: int, evaluations: int
-) -> None:
-    """Automatic levels halve the long side while it stays useful, and end at the full size."""
-    options = make_options({"levels": "auto", "single_level": False, "evaluations": evaluations})
-    levels = plan_levels(options, width, height)
-    assert (levels[-1].width, levels[-1].height) == (width, height)
-    full = [level for level in levels if not level.anchored]
-    assert full[-1].evaluations == evaluations
-    assert levels[0] == full[0]
-    for level in levels[1:]:
-        assert level.anchored == (max(level.width, level.height) > options.anchor_above)
-    sides = [max(level.width, level.height) for level in levels]
-    for coarse, fine in pairwise(sides):
-        assert coarse == fine // 2
-        assert coarse >= MIN_AUTO_SIDE
-    assert sides[0] // 2 < MIN_AUTO_SIDE
-    for level, side in zip(levels, sides, strict=True):
-        assert min(level.width, level.height) >= 1
-        exact = min(width, height) * side / max(width, height)
-        assert abs(min(level.width, level.height) - exact) <= 0.5 or exact < 1
-        assert 0 <= level.evaluations <= evaluations
-
-
-def test_a_single_level_is_the_full_size() -> None:
-    """`single_level` works at the full size alone."""
-    options = make_options({"single_level": True, "evaluations": 7})
-    assert plan_levels(options, 900, 1200) == (Level(900, 1200, 7),)
-
-
-def test_levels_given_are_kept() -> None:
-    """Levels named in the options are taken as they are, in the picture's shape."""
-    options = make_options({"levels": "64:5,100:0,640:9"})
-    expected = (Level(64, 48, 5), Level(100, 75, 0), Level(640, 480, 9))
-    assert plan_levels(options, 640, 480) == expected
 
 
 def test_progress_counts_levels_and_evaluations(features: Features) -> None:

@@ -29,7 +29,7 @@ from impasto.weights import Weights
 Capture = pytest.CaptureFixture[str]
 Maker = Callable[..., Path]
 Patch = pytest.MonkeyPatch
-Stopping = Callable[[int, type[BaseException]], None]
+Failing = Callable[[int, type[BaseException]], None]
 
 PAIR = ["stylize", "photo.png", "painting.png", "--start", "noise"]
 RUN = [*PAIR, "--levels", "16:4,32:9"]
@@ -44,27 +44,6 @@ def folder(tmp_path: Path, monkeypatch: Patch, make_png: Maker) -> Path:
     make_png("photo.png", 40, 30, 1)
     make_png("painting.png", 36, 36, 2)
     return tmp_path
-
-
-@pytest.fixture
-def stopping(monkeypatch: Patch) -> Stopping:
-    """`stopping(n, error)` raises the error once, at the n-th evaluation from now on."""
-
-    def stop(at: int, error: type[BaseException]) -> None:
-        evaluate, count = EVALUATE, [0]
-
-        def counted(self: Objective, picture: torch.Tensor) -> tuple[Terms, torch.Tensor]:
-            count[0] += 1
-            if count[0] == at:
-                raise error
-            return evaluate(self, picture)
-
-        monkeypatch.setattr(Objective, "evaluate", counted)
-
-    return stop
-
-
-EVALUATE = Objective.evaluate
 
 
 def left(folder: Path) -> set[str]:
@@ -93,11 +72,11 @@ def interrupted(capsys: Capture, *flags: str) -> str:
 @pytest.mark.parametrize("optimizer", ["lbfgs", "lbfgs-pixel", "adam"])
 @pytest.mark.parametrize("at", [1, 2, 5, 6, 13])
 def test_ctrl_c_and_resume_give_the_same_file(
-    folder: Path, narrow: Weights, capsys: Capture, stopping: Stopping, optimizer: str, at: int
+    folder: Path, narrow: Weights, capsys: Capture, failing: Failing, optimizer: str, at: int
 ) -> None:
     """Interrupted at any evaluation and resumed, the file is to the byte that of one run."""
     expected = unbroken("--optimizer", optimizer)
-    stopping(at, KeyboardInterrupt)
+    failing(at, KeyboardInterrupt)
     said = interrupted(capsys, "--optimizer", optimizer, "-o", "out.png")
     assert said.startswith("stopped early; the best picture so far is out.png (32 x 24 px, ")
     assert said.endswith("; resume with: impasto resume run.ckpt\n")
@@ -111,11 +90,11 @@ def test_ctrl_c_and_resume_give_the_same_file(
 
 
 def test_the_advice_can_be_pasted(
-    folder: Path, narrow: Weights, capsys: Capture, stopping: Stopping
+    folder: Path, narrow: Weights, capsys: Capture, failing: Failing
 ) -> None:
     """The command in the last line works as it stands, blanks and quotes in the name included."""
     expected = unbroken()
-    stopping(3, KeyboardInterrupt)
+    failing(3, KeyboardInterrupt)
     assert main([*RUN, "-o", "out.png", "--checkpoint", "my cat's.ckpt"]) == 130
     command = capsys.readouterr().out.strip().partition("resume with: impasto ")[2]
     assert main([*shlex.split(command), "-q"]) == 0
@@ -124,11 +103,11 @@ def test_the_advice_can_be_pasted(
 
 
 def test_the_name_it_would_have_had(
-    folder: Path, narrow: Weights, capsys: Capture, stopping: Stopping, monkeypatch: Patch
+    folder: Path, narrow: Weights, capsys: Capture, failing: Failing, monkeypatch: Patch
 ) -> None:
     """Without --output the free name that was found goes on to be used, from another folder too."""
     (folder / "photo-painting.png").write_bytes(b"mine")
-    stopping(3, KeyboardInterrupt)
+    failing(3, KeyboardInterrupt)
     interrupted(capsys)
     assert left(folder) == {"photo-painting.png", "photo-painting-2.png", "run.ckpt"}
     (folder / "elsewhere").mkdir()
@@ -139,7 +118,7 @@ def test_the_name_it_would_have_had(
 
 
 def test_everything_is_written_as_asked_for(
-    folder: Path, narrow: Weights, capsys: Capture, stopping: Stopping
+    folder: Path, narrow: Weights, capsys: Capture, failing: Failing
 ) -> None:
     """Depth, trace, snapshots and figure are those of one run, though it was broken twice."""
     flags = ["--bits", "16", "--trace", "t.jsonl", "--snapshots", "steps", "--every", "3"]
@@ -149,10 +128,10 @@ def test_everything_is_written_as_asked_for(
     rows = trace_without_times(folder / "t.jsonl")
     for name in expected:
         (folder / name).unlink()
-    stopping(3, KeyboardInterrupt)
+    failing(3, KeyboardInterrupt)
     interrupted(capsys, *flags, "-o", "out.tif")
     assert left(folder) >= {"out.tif", "t.jsonl", "loss.svg", "steps/000001.png"}
-    stopping(5, KeyboardInterrupt)
+    failing(5, KeyboardInterrupt)
     assert main(["resume", "run.ckpt"]) == 130
     assert trace_without_times(folder / "t.jsonl") == rows[:6]
     assert main(["resume", "run.ckpt", "-q"]) == 0
@@ -172,10 +151,10 @@ def trace_without_times(path: Path) -> list[dict[str, Any]]:
 
 
 def test_output_may_be_replaced(
-    folder: Path, narrow: Weights, capsys: Capture, stopping: Stopping
+    folder: Path, narrow: Weights, capsys: Capture, failing: Failing
 ) -> None:
     """`-o`, `--bits` and `--quality` replace what was asked for; the rest goes on."""
-    stopping(6, KeyboardInterrupt)
+    failing(6, KeyboardInterrupt)
     interrupted(capsys, "--bits", "16", "-o", "out.png")
     assert main(["resume", "run.ckpt", "-o", "other.jpg", "-q"]) == 2
     assert "--bits 16: JPEG" in capsys.readouterr().err
@@ -189,17 +168,17 @@ def test_output_may_be_replaced(
 
 
 def test_json_names_the_checkpoint(
-    folder: Path, narrow: Weights, capsys: Capture, stopping: Stopping
+    folder: Path, narrow: Weights, capsys: Capture, failing: Failing
 ) -> None:
     """A program learns from the summary that and where the run can be taken up."""
-    stopping(3, KeyboardInterrupt)
+    failing(3, KeyboardInterrupt)
     summary = json.loads(interrupted(capsys, "--json", "-o", "out.png"))
     assert (summary["interrupted"], summary["checkpoint"]) == (True, "run.ckpt")
 
 
 @pytest.mark.parametrize("command", ["demo", "reproduce", "content", "style"])
 def test_every_command_can_be_resumed(
-    folder: Path, narrow: Weights, capsys: Capture, stopping: Stopping, command: str
+    folder: Path, narrow: Weights, capsys: Capture, failing: Failing, command: str
 ) -> None:
     """What `stylize` can, the other commands that make a picture can too."""
     assert main([*RUN, "-o", "made.png", "-q"]) == 0
@@ -211,18 +190,18 @@ def test_every_command_can_be_resumed(
         "style": ["reconstruct", "style", "painting.png", *size],
     }[command]
     assert main([*arguments, "-o", "whole.png", "-q"]) == 0
-    stopping(4, KeyboardInterrupt)
+    failing(4, KeyboardInterrupt)
     assert main([*arguments, "-o", "out.png", "--checkpoint", "run.ckpt"]) == 130
     assert main(["resume", "run.ckpt", "-q"]) == 0
     assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
 
 
 def test_a_failed_run_can_be_resumed(
-    folder: Path, narrow: Weights, capsys: Capture, stopping: Stopping
+    folder: Path, narrow: Weights, capsys: Capture, failing: Failing
 ) -> None:
     """When memory runs out, the line says where the picture is and how to go on."""
     expected = unbroken()
-    stopping(7, MemoryError)
+    failing(7, MemoryError)
     assert main([*RUN, "-o", "out.png", "--checkpoint", "run.ckpt", "-q"]) == 1
     assert capsys.readouterr().err == (
         "impasto: out of memory at 32 x 24 px; choose a smaller --size; the best picture so far "
@@ -255,7 +234,7 @@ def test_checkpoints_come_with_levels_and_time(
     folder: Path, narrow: Weights, capsys: Capture, monkeypatch: Patch
 ) -> None:
     """One when each level begins, then one whenever the interval has passed, and a small last."""
-    now, written, evaluate, keep = [0.0], [], EVALUATE, Stylization.checkpoint
+    now, written, evaluate, keep = [0.0], [], Objective.evaluate, Stylization.checkpoint
 
     def timed(self: Objective, picture: torch.Tensor) -> tuple[Terms, torch.Tensor]:
         now[0] += 10
@@ -311,11 +290,11 @@ def fault_of(capsys: Capture) -> str:
 
 @LINUX
 def test_a_full_disk_does_not_cost_the_run(
-    folder: Path, narrow: Weights, capsys: Capture, stopping: Stopping, monkeypatch: Patch
+    folder: Path, narrow: Weights, capsys: Capture, failing: Failing, monkeypatch: Patch
 ) -> None:
     """With no room for checkpoints the run goes on with one warning, and the old one stays."""
     expected = unbroken()
-    stopping(6, KeyboardInterrupt)
+    failing(6, KeyboardInterrupt)
     interrupted(capsys, "-o", "out.png", "--checkpoint-every", "0")
     before = (folder / "run.ckpt").read_bytes()
     sync = os.fsync
@@ -326,7 +305,7 @@ def test_a_full_disk_does_not_cost_the_run(
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", full)
-    stopping(4, KeyboardInterrupt)
+    failing(4, KeyboardInterrupt)
     assert main(["resume", "run.ckpt", "-o", "second.png", "-q"]) == 130
     assert fault_of(capsys) == (
         "impasto: warning: run.ckpt: the disk is full; free some space; the run goes on, and the "
@@ -343,10 +322,10 @@ def test_a_full_disk_does_not_cost_the_run(
 
 
 def test_a_run_that_cannot_begin_leaves_no_checkpoint(
-    folder: Path, narrow: Weights, capsys: Capture, stopping: Stopping
+    folder: Path, narrow: Weights, capsys: Capture, failing: Failing
 ) -> None:
     """A fault before the first evaluation has nothing to resume, and leaves nothing."""
-    stopping(1, MemoryError)
+    failing(1, MemoryError)
     assert main([*RUN, "-o", "out.png", "--checkpoint", "run.ckpt", "-q"]) == 1
     assert "resume" not in fault_of(capsys)
     assert left(folder) == set()
@@ -413,10 +392,10 @@ def test_impossible_checkpoints_are_refused_before_the_run(
 
 
 def test_what_others_made_meanwhile_is_not_replaced(
-    folder: Path, narrow: Weights, capsys: Capture, stopping: Stopping
+    folder: Path, narrow: Weights, capsys: Capture, failing: Failing
 ) -> None:
     """The partial picture, figure and trace go on only as the run left them; edited, they stay."""
-    stopping(6, KeyboardInterrupt)
+    failing(6, KeyboardInterrupt)
     flags = ["-o", "out.png", "--plot", "p.svg", "--trace", "t.jsonl"]
     interrupted(capsys, *flags)
     for name in ("out.png", "p.svg", "t.jsonl"):
@@ -433,10 +412,10 @@ def test_what_others_made_meanwhile_is_not_replaced(
 
 
 def test_overwrite_is_remembered(
-    folder: Path, narrow: Weights, capsys: Capture, stopping: Stopping
+    folder: Path, narrow: Weights, capsys: Capture, failing: Failing
 ) -> None:
     """What the interrupted command might replace, the resumed one may."""
-    stopping(6, KeyboardInterrupt)
+    failing(6, KeyboardInterrupt)
     interrupted(capsys, "-o", "out.png", "--overwrite")
     (folder / "out.png").write_bytes(b"old")
     assert main(["resume", "run.ckpt", "-q"]) == 0
@@ -468,12 +447,12 @@ def test_overwrite_is_remembered(
     ],
 )
 def test_hostile_notes_are_one_line(
-    folder: Path, narrow: Weights, capsys: Capture, stopping: Stopping, notes: dict[str, Any]
+    folder: Path, narrow: Weights, capsys: Capture, failing: Failing, notes: dict[str, Any]
 ) -> None:
     """Whatever a forged checkpoint wants written where, the fault is one line, and files stay."""
     from test_checkpoint import forge
 
-    stopping(3, KeyboardInterrupt)
+    failing(3, KeyboardInterrupt)
     interrupted(capsys, "-o", "out.png")
     forge(folder / "run.ckpt", lambda record: record["notes"].update(notes))
     before = {path: path.read_bytes() for path in folder.iterdir()}
@@ -499,12 +478,12 @@ def test_resume_refuses_in_one_line(
     folder: Path,
     narrow: Weights,
     capsys: Capture,
-    stopping: Stopping,
+    failing: Failing,
     arguments: list[str],
     word: str,
 ) -> None:
     """A checkpoint that is none, or flags that cannot be, are one line and change nothing."""
-    stopping(3, KeyboardInterrupt)
+    failing(3, KeyboardInterrupt)
     interrupted(capsys, "-o", "out.png")
     before = {path: path.read_bytes() for path in folder.iterdir()}
     assert main(["resume", *arguments]) == 2
@@ -513,10 +492,10 @@ def test_resume_refuses_in_one_line(
 
 
 def test_a_changed_input_is_refused(
-    folder: Path, narrow: Weights, capsys: Capture, stopping: Stopping, make_png: Maker
+    folder: Path, narrow: Weights, capsys: Capture, failing: Failing, make_png: Maker
 ) -> None:
     """Another photo under the old name is named, and neither picture nor checkpoint changes."""
-    stopping(6, KeyboardInterrupt)
+    failing(6, KeyboardInterrupt)
     interrupted(capsys, "-o", "out.png")
     before = {name: (folder / name).read_bytes() for name in ("out.png", "run.ckpt")}
     make_png("photo.png", 40, 30, 5)

@@ -7,6 +7,7 @@ bounded in that order of harm: first the tiles become smaller, then the history 
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +85,22 @@ def used_memory(device: torch.device | str = "cpu") -> int:
     if device.type == "cuda":
         return torch.cuda.memory_reserved(device)
     return psutil.Process().memory_info().rss
+
+
+def peak_memory() -> int | None:
+    """The largest resident memory that this process has had, in bytes; `None`: not told."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Not ru_maxrss: on Linux a new process inherits there the size of the one that started it.
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    if sys.platform == "darwin":
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Windows counts it among the process's own figures.
+    return getattr(psutil.Process().memory_info(), "peak_wset", None)
 
 
 def memory_budget(device: torch.device | str = "cpu") -> int:

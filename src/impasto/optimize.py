@@ -11,7 +11,7 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, field, replace
 
 import torch
@@ -20,50 +20,16 @@ from torch import Tensor
 from impasto.checkpoint import Bookmark, OptimizerName, Place, Standing, TermNumbers
 from impasto.color import color_statistics, match_colors, mix_statistics
 from impasto.errors import OptionError, RunError, is_out_of_memory
-from impasto.features import Features, canonical_layer, layers_of
-from impasto.memory import Allotment, allot
+from impasto.features import Features, canonical_layer
+from impasto.levels import Level, allotment, evaluation_cost, plan_levels, shallow_layers
 from impasto.minimizers import Adam, Lbfgs, Minimizer
 from impasto.objective import Objective, Terms
 from impasto.options import StyleOptions
-from impasto.targets import Painting, level_size, make_targets, resize
-
-MIN_AUTO_SIDE = 128
-"""Automatic levels go no coarser than this long side, px."""
-
-COARSE_SHARE = 1 / 3
-"""Evaluations of an automatic coarse level, as a share of those at the full size."""
-
-FIXED_COST = 10_000
-"""What an evaluation costs at any size (small layers, eigenvalues), as the time of so many pixels:
-from the times at 256 and 512 px in `benchmarks/results/speed.json`."""
-
-
-ANCHORED_FIELD = 24
-"""At anchored levels, layers whose positions see at most so many pixels are matched: relu3_1 and
-those before it. They are a third of the work of all down to relu5_1."""
-
+from impasto.targets import Painting, make_targets, resize
 
 ANCHORED_ENLARGE = 2.0
 """How many times anchored levels enlarge a painting that is smaller than they are. With more, large
 prints look soft; with less, grain takes the place of the strokes."""
-
-
-@dataclass(frozen=True)
-class Level:
-    """One level of the pyramid.
-
-    Attributes:
-        width: px.
-        height: px.
-        evaluations: how many it gets.
-        anchored: only the shallow layers are matched, and the picture is held to the coarser
-            level's, which has settled what the deep ones would say.
-    """
-
-    width: int
-    height: int
-    evaluations: int
-    anchored: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,74 +82,6 @@ class Progress:
         A coarser level is enlarged, with the start picture's own detail put back.
         """
         return _climb(self.best, self._start, self._keep_detail).clamp(0, 1)
-
-
-def plan_levels(options: StyleOptions, width: int, height: int) -> tuple[Level, ...]:
-    """The levels of a run, coarse to fine.
-
-    Args:
-        options: with levels of their own, or how to choose them.
-        width: of the result, px.
-        height: of the result, px.
-    """
-    side = max(width, height)
-    if options.levels:
-        plan = list(options.levels)
-    elif options.single_level:
-        plan = [(side, options.evaluations)]
-    else:
-        sides = [side]
-        while sides[0] // 2 >= MIN_AUTO_SIDE:
-            sides.insert(0, sides[0] // 2)
-        coarse = math.ceil(options.evaluations * COARSE_SHARE)
-        deepest = max(s for s in sides if s == sides[0] or s <= options.anchor_above)
-        plan = [(s, options.evaluations if s == deepest else coarse) for s in sides]
-    return tuple(
-        Level(
-            *(level_size(width, height, s) if s != side else (width, height)),
-            count,
-            anchored=index > 0 and s > options.anchor_above and _has_shallow(options),
-        )
-        for index, (s, count) in enumerate(plan)
-    )
-
-
-def allotment(level: Level, options: StyleOptions, memory: int) -> Allotment:
-    """How a level is kept within a budget of memory.
-
-    Args:
-        level: one of `plan_levels`.
-        options: layers, optimiser and history.
-        memory: bytes that the process may hold.
-    """
-    layers = {layer.name: layer for layer in layers_of(options.model.partition(":")[0])}
-    content = options.content_layers if options.content_weight > 0 else {}
-    if level.anchored:
-        content = shallow_layers(content, options.model)
-    kept = [layers[name] for name in content if name in layers]
-    return allot(
-        level.width * level.height,
-        memory,
-        optimizer=options.optimizer,
-        history=options.history,
-        features=sum(layer.channels / layer.stride**2 for layer in kept),
-    )
-
-
-def _has_shallow(options: StyleOptions) -> bool:
-    return options.style_weight > 0 and any(shallow_layers(options.style_layers, options.model))
-
-
-def shallow_layers(layers: Mapping[str, float], model: str) -> dict[str, float]:
-    """Those of some layers that an anchored level matches, with their weights.
-
-    Args:
-        layers: canonical layer name → weight.
-        model: as in the options.
-    """
-    architecture = model.partition(":")[0]
-    fields = {layer.name: layer.receptive_field for layer in layers_of(architecture)}
-    return {n: w for n, w in layers.items() if fields.get(n, math.inf) <= ANCHORED_FIELD}
 
 
 def start_picture(
@@ -347,7 +245,13 @@ def optimize(
     levels = plan_levels(options, width, height) if place is None else _levels_of(place)
     keep_detail = _keeps_detail(options)
     start = start.to(features.device, features.dtype)
-    clock = _Clock(levels, options.time_limit, 0.0 if place is None else place.standing.elapsed)
+    shares = [None if memory is None else allotment(level, options, memory) for level in levels]
+    costs = [
+        evaluation_cost(level, options, None if share is None else share.tile_pixels)
+        for level, share in zip(levels, shares, strict=True)
+    ]
+    spent = 0.0 if place is None else place.standing.elapsed
+    clock = _Clock(levels, costs, options.time_limit, spent)
     picture, carried, done, first = start, None, 0, 0
     if place is not None:
         picture, done = place.tensors["best"].to(start), place.standing.done
@@ -365,7 +269,7 @@ def optimize(
             coarse = resumed.tensors["anchor"].to(start)
         if level.evaluations == 0 and index < len(levels) - 1:
             continue
-        share = None if memory is None else allotment(level, options, memory)
+        share = shares[index]
         with _naming(level):
             objective = level_objective(
                 features,
@@ -474,8 +378,14 @@ class _Clock:
     its part; time that a level leaves over goes to the next.
     """
 
-    def __init__(self, levels: Sequence[Level], limit: float | None, spent: float) -> None:
-        self._costs = [level.width * level.height + FIXED_COST for level in levels]
+    def __init__(
+        self,
+        levels: Sequence[Level],
+        costs: Sequence[float],
+        limit: float | None,
+        spent: float,
+    ) -> None:
+        self._costs = costs
         self._work = [
             cost * max(1, level.evaluations)
             for cost, level in zip(self._costs, levels, strict=True)

@@ -33,18 +33,18 @@ from impasto.images import (
     resize_image,
     write_image,
 )
+from impasto.levels import allotment, plan_levels
 from impasto.memory import memory_budget
 from impasto.optimize import (
     Progress,
-    allotment,
     check_place,
     optimize,
-    plan_levels,
     progress_at,
     start_picture,
 )
 from impasto.options import MAX_SIDE, StyleOptions
 from impasto.paper import parse_paper, print_size
+from impasto.planning import Plan, make_plan
 from impasto.sources import describe_source, is_built_in, read_source
 from impasto.targets import Painting
 
@@ -150,7 +150,7 @@ class Stylization:
         self._dpi = None if content is None else content.dpi
         if options.print is not None or options.dpi is not None:
             self._dpi = options.print_dpi
-        self._paintings, self._device, self._memory = paintings, features.device, memory
+        self._paintings, self._features, self._memory = paintings, features, memory
         self._bookmark, self._digest, self._checkpoints = Bookmark(), "", set[str]()
         self._progress = optimize(
             *(features, self._photo, paintings, start, options),
@@ -164,6 +164,11 @@ class Stylization:
         entries = [self._settings["content"], *self._settings["styles"], self._settings["start"]]
         paths = [entry["path"] for entry in entries if entry is not None]
         return [path for path in paths if path and not is_built_in(path)]
+
+    def plan(self) -> Plan:
+        """What the run will take, from a probe of a second or less."""
+        budget = self._memory or memory_budget(self._features.device)
+        return make_plan(self._features, self.options, self.width, self.height, budget)
 
     @property
     def weights_sha256(self) -> str:
@@ -224,7 +229,7 @@ class Stylization:
         own = os.path.realpath(path)
         checkpoint = Checkpoint(
             settings=dict(self._settings),
-            machine={**_machine(self._device), "memory": self._memory},
+            machine={**_machine(self._features.device), "memory": self._memory},
             pictures_sha256=self.pictures_sha256,
             place=self._bookmark.place,
             notes=dict(notes or {}),
@@ -249,7 +254,7 @@ class Stylization:
             self._bookmark.place = checkpoint.place
         self.notes, self.attachment = checkpoint.notes, checkpoint.attachment
         self._checkpoints.add(os.path.realpath(path))
-        for name, now in _machine(self._device).items():
+        for name, now in _machine(self._features.device).items():
             if checkpoint.machine.get(name) != now:
                 self.warnings.append(
                     f"the run was begun with {name} {checkpoint.machine.get(name)}, this is {now}; "

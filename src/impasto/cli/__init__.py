@@ -50,6 +50,10 @@ _COMMANDS = {
         "beside the old one as NAME-again, in the same format and depth, unless --output says "
         "otherwise.",
     ),
+    "plan": (
+        "impasto.cli.plan:plan",
+        "Tell what a run would take: levels, tiles, memory and time.",
+    ),
     "reconstruct": (
         "impasto.cli.reconstruct:app",
         "See what layers know: pictures rebuilt from content or style alone.",

@@ -27,6 +27,7 @@ from impasto.errors import ImpastoError, OptionError, OutputError
 
 if TYPE_CHECKING:
     from impasto.optimize import Progress
+    from impasto.planning import Plan
     from impasto.run import Picture, Stylization
 
 _OUTPUT = Group("Output", sort_key=1)
@@ -224,6 +225,7 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
     Returns:
         The exit code.
     """
+    from impasto.cli.plan import plan_line
     from impasto.images import check_output
 
     past = earlier or Earlier()
@@ -244,6 +246,7 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
         )
         keeper.begin()
     interrupted = False
+    plan: Plan | None = None
     began = time.monotonic()
     failure: ImpastoError | None = None
     with one_interrupt() as write_undisturbed:
@@ -251,8 +254,14 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
             trace = None
             if output.trace is not None:
                 trace = stack.enter_context(_Trace(output.trace, past.trace))
-            bar = None if output.quiet or output.json else stack.enter_context(_Bar())
+            bar = None
             try:
+                if not output.quiet and earlier is None:
+                    plan = run.plan()
+                if not output.quiet and not output.json:
+                    if plan is not None:
+                        say(plan_line(plan))
+                    bar = stack.enter_context(_Bar())
                 for progress in run:
                     row = trace_row(progress)
                     rows.append(row)
@@ -304,7 +313,7 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
             )
         seconds = past.seconds + time.monotonic() - began
         kept = keeper if interrupted and advice else None
-        _report(picture, run, path, seconds, interrupted, output, kept)
+        _report(picture, run, path, seconds, interrupted, output, kept, plan)
     return EXIT_INTERRUPTED if interrupted else 0
 
 
@@ -441,8 +450,12 @@ def _report(
     interrupted: bool,
     output: Output,
     keeper: Keeper | None,
+    plan: Plan | None,
 ) -> None:
-    last = run.last
+    from impasto.cli.plan import gigabytes, plan_record
+    from impasto.memory import peak_memory
+
+    last, peak = run.last, peak_memory()
     if output.json:
         summary = {
             "output": str(path),
@@ -456,6 +469,8 @@ def _report(
             "levels": []
             if last is None
             else [[level.width, level.height, level.evaluations] for level in last.levels],
+            "plan": None if plan is None else plan_record(plan),
+            "peak_bytes": peak,
             "settings": picture.settings,
         }
         print(json.dumps(summary))
@@ -465,7 +480,12 @@ def _report(
         evaluations = "evaluation" if count == 1 else "evaluations"
         kept = "stopped early; the best picture so far is " if interrupted else ""
         advice = "" if keeper is None else keeper.advice
-        print(f"{kept}{path} ({size}, {count} {evaluations}, {seconds:.0f} s){advice}")
+        planned = ""
+        if plan is not None and not interrupted:
+            used = "" if peak is None else f", used {gigabytes(peak)}"
+            foreseen = f"{duration(plan.seconds)} and {gigabytes(plan.expected_bytes)}"
+            planned = f"; planned {foreseen}{used}"
+        print(f"{kept}{path} ({size}, {count} {evaluations}, {seconds:.0f} s{planned}){advice}")
 
 
 @contextlib.contextmanager
@@ -537,7 +557,7 @@ class _Bar:
                 say(
                     f"level {progress.level + 1} of {len(progress.levels)}: "
                     f"{progress.width} x {progress.height} px, "
-                    f"about {_duration(progress.remaining)} left"
+                    f"about {duration(progress.remaining)} left"
                 )
             return
         total = sum(level.width * level.height * level.evaluations for level in progress.levels)
@@ -552,11 +572,12 @@ class _Bar:
             total=total,
             completed=done,
             loss=f"loss {progress.best_loss:.4g}",
-            left=f"{_duration(progress.remaining)} left",
+            left=f"{duration(progress.remaining)} left",
         )
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds in words."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

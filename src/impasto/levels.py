@@ -1,0 +1,164 @@
+"""The levels of a run, coarse to fine: their sizes, how they fit into memory and what they cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from impasto.features import layers_of
+from impasto.memory import Allotment, allot
+from impasto.options import StyleOptions
+from impasto.targets import level_size
+from impasto.tiling import plan_tiles
+
+MIN_AUTO_SIDE = 128
+"""Automatic levels go no coarser than this long side, px."""
+
+COARSE_SHARE = 1 / 3
+"""Evaluations of an automatic coarse level, as a share of those at the full size."""
+
+FIXED_COST = 10_000
+"""What an evaluation costs at any size (small layers, eigenvalues), as the time of so many pixels:
+from the times at 256 and 512 px in `benchmarks/results/speed.json`."""
+
+
+ANCHORED_FIELD = 24
+"""At anchored levels, layers whose positions see at most so many pixels are matched: relu3_1 and
+those before it. They are a third of the work of all down to relu5_1."""
+
+SECOND_PASS = 1.5
+"""What a picture in tiles costs per pixel against one that is seen whole: its sums take a forward
+pass of their own, a third of an evaluation."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of the pyramid.
+
+    Attributes:
+        width: px.
+        height: px.
+        evaluations: how many it gets.
+        anchored: only the shallow layers are matched, and the picture is held to the coarser
+            level's, which has settled what the deep ones would say.
+    """
+
+    width: int
+    height: int
+    evaluations: int
+    anchored: bool = False
+
+
+def plan_levels(options: StyleOptions, width: int, height: int) -> tuple[Level, ...]:
+    """The levels of a run, coarse to fine.
+
+    Args:
+        options: with levels of their own, or how to choose them.
+        width: of the result, px.
+        height: of the result, px.
+    """
+    side = max(width, height)
+    if options.levels:
+        plan = list(options.levels)
+    elif options.single_level:
+        plan = [(side, options.evaluations)]
+    else:
+        sides = [side]
+        while sides[0] // 2 >= MIN_AUTO_SIDE:
+            sides.insert(0, sides[0] // 2)
+        coarse = math.ceil(options.evaluations * COARSE_SHARE)
+        deepest = max(s for s in sides if s == sides[0] or s <= options.anchor_above)
+        plan = [(s, options.evaluations if s == deepest else coarse) for s in sides]
+    return tuple(
+        Level(
+            *(level_size(width, height, s) if s != side else (width, height)),
+            count,
+            anchored=index > 0 and s > options.anchor_above and _has_shallow(options),
+        )
+        for index, (s, count) in enumerate(plan)
+    )
+
+
+def allotment(level: Level, options: StyleOptions, memory: int) -> Allotment:
+    """How a level is kept within a budget of memory.
+
+    Args:
+        level: one of `plan_levels`.
+        options: layers, optimiser and history.
+        memory: bytes that the process may hold.
+    """
+    layers = {layer.name: layer for layer in layers_of(options.model.partition(":")[0])}
+    content = options.content_layers if options.content_weight > 0 else {}
+    if level.anchored:
+        content = shallow_layers(content, options.model)
+    kept = [layers[name] for name in content if name in layers]
+    return allot(
+        level.width * level.height,
+        memory,
+        optimizer=options.optimizer,
+        history=options.history,
+        features=sum(layer.channels / layer.stride**2 for layer in kept),
+    )
+
+
+def _has_shallow(options: StyleOptions) -> bool:
+    return options.style_weight > 0 and any(shallow_layers(options.style_layers, options.model))
+
+
+def shallow_layers(layers: Mapping[str, float], model: str) -> dict[str, float]:
+    """Those of some layers that an anchored level matches, with their weights.
+
+    Args:
+        layers: canonical layer name → weight.
+        model: as in the options.
+    """
+    architecture = model.partition(":")[0]
+    fields = {layer.name: layer.receptive_field for layer in layers_of(architecture)}
+    return {n: w for n, w in layers.items() if fields.get(n, math.inf) <= ANCHORED_FIELD}
+
+
+def evaluation_cost(level: Level, options: StyleOptions, tile_pixels: int | None) -> float:
+    """What an evaluation of a level costs, as the time of so many pixels that all layers see whole.
+
+    Args:
+        level: one of `plan_levels`.
+        options: layers and their weights.
+        tile_pixels: largest tile, in pixels; `None`: the whole picture.
+    """
+    layers = layers_of(options.model.partition(":")[0])
+    every = matched_layers(options, anchored=False)
+    seen = matched_layers(options, anchored=level.anchored)
+    pixels = float(level.width * level.height)
+    if tile_pixels is not None and seen:
+        deepest = [layer for layer in layers if layer.name in seen][-1]
+        tiles = plan_tiles(
+            level.height,
+            level.width,
+            halo=(deepest.receptive_field - deepest.stride) // 2,
+            stride=deepest.stride,
+            limit=tile_pixels,
+        )
+        if len(tiles) > 1:
+            # Forward for the sums, then forward and backward for the gradient.
+            areas = ((b - t) * (r - e) for t, b, e, r in (tile.area for tile in tiles))
+            pixels = SECOND_PASS * sum(areas)
+    share = _work(options, seen) / _work(options, every) if every else 1.0
+    return pixels * share + FIXED_COST
+
+
+def matched_layers(options: StyleOptions, *, anchored: bool) -> set[str]:
+    """Canonical names of the layers that a level matches."""
+    content = options.content_layers if options.content_weight > 0 else {}
+    style = options.style_layers if options.style_weight > 0 else {}
+    if anchored:
+        content = shallow_layers(content, options.model)
+        style = shallow_layers(style, options.model)
+    return {*content, *style}
+
+
+def _work(options: StyleOptions, names: Iterable[str]) -> float:
+    """Multiplications per pixel down to the deepest of some layers, in units of its weights."""
+    layers = layers_of(options.model.partition(":")[0])
+    deepest = max((i for i, layer in enumerate(layers) if layer.name in set(names)), default=-1)
+    return sum(layer.parameters / layer.stride**2 for layer in layers[: deepest + 1])
