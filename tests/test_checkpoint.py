@@ -34,6 +34,7 @@ from impasto.checkpoint import (
     write_checkpoint,
 )
 from impasto.errors import CheckpointError, ImpastoError, OutputError
+from impasto.minimizers import Lbfgs
 from impasto.objective import Objective, Terms
 from impasto.optimize import Progress
 from impasto.options import StyleOptions
@@ -268,8 +269,9 @@ def test_a_run_may_be_interrupted_again_and_again(files: tuple[Path, Path], tmp_
     assert pixels_of(run.result) == pixels_of(whole.result)
 
 
+@pytest.mark.parametrize("limit", [50, None])
 def test_time_that_was_used_counts(
-    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    files: tuple[Path, Path], tmp_path: Path, limit: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under a time limit a resumed run has what is left of it, however long ago it was broken."""
     evaluate, now = Objective.evaluate, [1000.0]
@@ -280,9 +282,9 @@ def test_time_that_was_used_counts(
 
     monkeypatch.setattr(Objective, "evaluate", timed)
     monkeypatch.setattr(optimize_module.time, "monotonic", lambda: now[0])
-    options = options_of(levels="12:100,24:300", size=24, time_limit=50)
+    options = options_of(levels="12:30,24:60", size=24, time_limit=limit)
     whole = list(stylization(*files, options))
-    for at in (3, 9, 20, 45):
+    for at in (3, 9, 20, len(whole) - 2):
         run = stylization(*files, options)
         steps = [next(run) for _ in range(at)]
         path = kept(run, tmp_path / f"{at}.ckpt")
@@ -444,9 +446,11 @@ def test_a_resumed_history_is_let_go(files: tuple[Path, Path], tmp_path: Path) -
     again = resume(kept(run, tmp_path / "run.ckpt"))
     pair = weakref.ref(place_of(again).tensors["minimizer.s0"])
     assert pair() is not None
-    finish(again)
+    for _ in range(4):
+        next(again)
     gc.collect()
     assert pair() is None
+    assert len(list(again)) == 2
 
 
 @pytest.mark.parametrize("fault", ["write", "fsync", "rename"])
@@ -501,6 +505,20 @@ def test_a_kill_while_writing_keeps_the_former_checkpoint(
     run.checkpoint(halfway)
     assert set(halfway.parent.iterdir()) == around
     assert len(list(resume(halfway))) == 2
+
+
+def test_numbers_that_cannot_be_written_cost_no_run(
+    files: tuple[Path, Path], halfway: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Should a minimiser's number overflow, the run goes on and the former checkpoint stays."""
+    before, state = halfway.read_bytes(), Lbfgs.state
+    monkeypatch.setattr(Lbfgs, "state", lambda self: {**state(self), "step": math.inf})
+    run = resume(halfway)
+    next(run)
+    with pytest.raises(OutputError, match=r"run\.ckpt: cannot be written"):
+        run.checkpoint(halfway)
+    assert halfway.read_bytes() == before
+    assert len(list(run)) == 2
 
 
 def test_halves_of_files_do_not_accumulate(files: tuple[Path, Path], halfway: Path) -> None:

@@ -34,6 +34,7 @@ Failing = Callable[[int, type[BaseException]], None]
 PAIR = ["stylize", "photo.png", "painting.png", "--start", "noise"]
 RUN = [*PAIR, "--levels", "16:4,32:9"]
 KEPT = ["--checkpoint-every", "0", "--checkpoint"]
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks at open files in /proc")
 
 
 @pytest.fixture(autouse=True)
@@ -287,6 +288,7 @@ def fault_of(capsys: Capture) -> str:
     return err
 
 
+@LINUX
 def test_a_full_disk_does_not_cost_the_run(
     folder: Path, narrow: Weights, capsys: Capture, failing: Failing, monkeypatch: Patch
 ) -> None:
@@ -329,6 +331,7 @@ def test_a_run_that_cannot_begin_leaves_no_checkpoint(
     assert left(folder) == set()
 
 
+@LINUX
 def test_a_picture_that_cannot_be_written_is_not_lost(
     folder: Path, narrow: Weights, capsys: Capture, monkeypatch: Patch
 ) -> None:

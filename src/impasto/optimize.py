@@ -515,7 +515,8 @@ class _Descent:
         """Where the run stands after the evaluation just told."""
         state = self._minimizer.state()
         entered, warm = clock.entered_and_warm()
-        standing = Standing(
+        # Checked when it is read: no doubt about it may end the run now.
+        standing = Standing.model_construct(
             levels=[[int(number) for number in astuple(level)] for level in progress.levels],
             level=progress.level,
             evaluation=progress.evaluation,
