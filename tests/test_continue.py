@@ -31,7 +31,7 @@ def whole(**values: object) -> StyleOptions:
 
 
 def test_a_preview_is_the_smaller_levels(files: Pair, tmp_path: Path) -> None:
-    """A preview goes through the run's smaller levels alone, and is made again from its settings."""
+    """A preview goes through the smaller levels alone, and is made again from its settings."""
     run = stylization(*files, whole(preview=True))
     picture = finish(run)
     assert run.last is not None
@@ -101,7 +101,7 @@ def test_from_preview_to_print_on_the_command_line(
     assert main(["continue", str(preview), "-q"]) == 0
     large = read_image(folder / "p-large.png")
     assert (large.width, large.bits) == (48, 16)
-    larger = ["continue", str(preview), "--print", "60x10mm", "--dpi", "25.4", "-q", "-o"]
+    larger = ["continue", str(preview), "--print", "90x60mm", "--dpi", "25.4", "-q", "-o"]
     assert main([*larger, str(folder / "print.tif")]) == 0
     assert read_image(folder / "print.tif").dpi == pytest.approx(25.4, rel=1e-3)
 
