@@ -101,9 +101,9 @@ def test_from_preview_to_print_on_the_command_line(
     assert main(["continue", str(preview), "-q"]) == 0
     large = read_image(folder / "p-large.png")
     assert (large.width, large.bits) == (48, 16)
-    larger = ["continue", str(preview), "--print", "90x60mm", "--dpi", "25.4", "-q", "-o"]
+    larger = ["continue", str(preview), "--print", "22x15mm", "--dpi", "101.6", "-q", "-o"]
     assert main([*larger, str(folder / "print.tif")]) == 0
-    assert read_image(folder / "print.tif").dpi == pytest.approx(25.4, rel=1e-3)
+    assert read_image(folder / "print.tif").dpi == pytest.approx(101.6, rel=1e-3)
 
 
 def test_what_cannot_be_continued_is_one_line(files: Pair, tmp_path: Path, capsys: Capture) -> None:
