@@ -145,7 +145,7 @@ def test_tiled_equals_whole(
 ) -> None:
     """In float64, terms and gradient of the tiled objective are those of the whole to 1e-9."""
     whole, tiled, picture = both(style_loss, size, limit, pooling=pooling, tv=tv)
-    assert len(tiled._tiles(*size)) > 1
+    assert len(tiled.tiles(*size)) > 1
     expected, wanted = whole.evaluate(picture)
     terms, gradient = tiled.evaluate(picture)
     assert relative(gradient, wanted) <= 1e-9
@@ -192,7 +192,7 @@ def test_the_real_network_in_tiles_equals_the_whole() -> None:
             tv_weight=1.0,
             tile_pixels=limit,
         )
-        results.append((len(objective._tiles(225, 230)), *objective.evaluate(photo * 0.9)))
+        results.append((len(objective.tiles(225, 230)), *objective.evaluate(photo * 0.9)))
     (one, expected, wanted), (several, terms, gradient) = results
     assert one == 1
     assert several == 2

@@ -192,7 +192,7 @@ class Objective:
     def _within_memory(self, picture: Tensor, work: Callable[[Sequence[Tile]], _T]) -> _T:
         height, width = picture.shape[-2:]
         while True:
-            tiles = self._tiles(height, width)
+            tiles = self.tiles(height, width)
             try:
                 return work(tiles)
             except (MemoryError, RuntimeError) as error:
@@ -202,14 +202,15 @@ class Objective:
                 )
                 limit = self.tile_pixels
                 self.tile_pixels = largest // 2
-                smaller = len(self._tiles(height, width)) > len(tiles)
+                smaller = len(self.tiles(height, width)) > len(tiles)
                 if not smaller or not is_out_of_memory(error):
                     self.tile_pixels = limit
                     raise
             if self.features.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _tiles(self, height: int, width: int) -> Sequence[Tile]:
+    def tiles(self, height: int, width: int) -> Sequence[Tile]:
+        """The tiles in which a picture of this size goes through the network."""
         return tiles_of(self.features, self._names, height, width, self.tile_pixels)
 
     @property
