@@ -1,0 +1,249 @@
+"""Runs compiled kernels: memory for their results, their scratch, and threads.
+
+Importing this module needs no compiler; `engine` says whether there is one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import mmap
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+GRAIN = 16
+"""Channels come in multiples of this."""
+
+_HUGE = 4 << 20
+"""Bytes from which a result is worth large memory pages of its own."""
+
+_SKEW = 80
+"""Floats between matrices that would otherwise lie a power of two apart and evict each other."""
+
+_CHUNK = 96
+"""Tiles of 4×4 that a thread works on at a time: their 36 matrices stay in its cache."""
+
+_RESIDENT = 36 * 128 * 256
+"""Floats of transformed kernels that a thread keeps instead of making them again."""
+
+
+class Engine:
+    """The compiled convolutions of this process.
+
+    Attributes:
+        key: the processor and the compiler.
+
+    Raises:
+        Exception: whatever keeps llvmlite from being imported or from writing for this machine.
+    """
+
+    def __init__(self) -> None:
+        from impasto.convolution import code, kernels
+
+        self._code, self._kernels = code, kernels
+        self._machine = code.Machine()
+        self._compiled: dict[tuple[int, str, str], Any] = {}
+        self._lock = threading.Lock()
+        self._scratch: list[Tensor] = []
+        self.key = f"{self._machine.name}, llvmlite {code.version}"
+        self._function(self.columns(64), "plain", "relu")  # what LLVM cannot do shows here
+
+    def columns(self, outputs: int) -> int:
+        """Output channels that are worked on at a time; `outputs` is padded to a multiple."""
+        return 64 if self._machine.wide and outputs % 64 == 0 else GRAIN
+
+    def _function(self, columns: int, source: str, result: str) -> Any:
+        key = (columns, source, result)
+        with self._lock:
+            if key not in self._compiled:
+                module = self._code.ir.Module("impasto")
+                product = self._kernels.write_product(module, columns)
+                self._kernels.write_convolution(module, "run", product, columns, source, result)
+                library = self._machine.compile(module)
+                self._compiled[key] = (library, library.function("run"))
+            return self._compiled[key][1]
+
+    def convolve(
+        self,
+        source: Tensor,
+        kernels: Tensor,
+        bias: Tensor | None,
+        *,
+        size: tuple[int, int],
+        padding: int,
+        read: str,
+        write: str,
+        gate: Tensor | None = None,
+        factor: float = 1.0,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Runs one convolution.
+
+        Args:
+            source: `(1, C, h, w)`, float32, channels_last, C a multiple of 16.
+            kernels: `(blocks, C, 9, columns)`, see `pack`.
+            bias: `(blocks · columns,)`; for a `write` other than `plain`.
+            size: H and W of the convolution's input: h and w, but for a `read` that is `pooled`.
+            padding: 0 or 1, zeros.
+            read: `plain`, `gated` or `pooled`, see `kernels.write_convolution`.
+            write: `plain`, `relu`, `max` or `average`.
+            gate: what `read` needs: `(1, C, h, w)`, channels_last.
+            factor: what `average` multiplies the sum of four by.
+
+        Returns:
+            `(1, O, …)`, channels_last, and the places of a pooling.
+        """
+        height, width = size
+        high, wide = height + 2 * padding - 2, width + 2 * padding - 2
+        blocks, inputs, _, columns = kernels.shape
+        outputs = blocks * columns
+        pooled = write in ("max", "average")
+        shape = (high // 2, wide // 2, outputs) if pooled else (high, wide, outputs)
+        result = _room(shape, torch.float32)
+        places = _room(shape, torch.uint8) if pooled else None
+        across, tiles = -(-wide // 4), -(-high // 4) * -(-wide // 4)
+        threads = torch.get_num_threads()
+        turns = threads * -(-tiles // (threads * _CHUNK))
+        chunk = max(24, self._kernels.ROWS * -(-tiles // (turns * self._kernels.ROWS)))
+        threads = min(threads, -(-tiles // chunk))
+        resident = 36 * inputs * outputs <= _RESIDENT
+        v_step, m_step = chunk * inputs + _SKEW, chunk * columns + _SKEW
+        u_row = 6 * inputs * columns
+        share = 36 * (v_step + m_step) + (6 * blocks if resident else 1) * u_row
+        counters = torch.zeros(2, dtype=torch.int64)
+        nothing = torch.zeros(inputs + columns)
+        scratch = self._borrow(share * threads)
+        values = {
+            "counters": counters.data_ptr(),
+            "source": source.data_ptr(),
+            "gate": 0 if gate is None else gate.data_ptr(),
+            "weights": kernels.data_ptr(),
+            "bias": 0 if bias is None else bias.data_ptr(),
+            "result": result.data_ptr(),
+            "codes": 0 if places is None else places.data_ptr(),
+            "scratch": scratch.data_ptr(),
+            "nothing": nothing.data_ptr(),
+            "height": height,
+            "width": width,
+            "inputs": inputs,
+            "outputs": outputs,
+            "out_height": high,
+            "out_width": wide,
+            "padding": padding,
+            "chunk": chunk,
+            "tiles": tiles,
+            "across": across,
+            "share": share,
+            "v_step": v_step,
+            "u_block": 6 * u_row if resident else 0,
+            "u_row": u_row if resident else 0,
+            "m_step": m_step,
+            "resident": int(resident),
+            "factor": _bits(factor),
+        }
+        function = self._function(columns, read, write)
+        memory = (source, kernels, bias, gate, result, places, scratch, counters, nothing)
+        _run(function, [values[name] for name in self._kernels.ARGUMENTS], threads, memory)
+        self._scratch.append(scratch)
+        return _as_map(result), None if places is None else _as_map(places)
+
+    def _borrow(self, floats: int) -> Tensor:
+        try:
+            scratch = self._scratch.pop()
+        except IndexError:
+            scratch = torch.empty(0)
+        if scratch.numel() < floats:
+            scratch = _room((floats,), torch.float32)
+        return scratch
+
+
+@cache
+def engine() -> Engine | None:
+    """The compiled convolutions, or `None` where they cannot be had."""
+    try:
+        return Engine()
+    except Exception:
+        # Without llvmlite, or on a machine that it does not know, torch does the work.
+        return None
+
+
+def pack(kernel: Tensor, inputs: int, columns: int) -> Tensor:
+    """Brings a kernel to the order in which it is read, filled up with zeros.
+
+    Args:
+        kernel: `(O, C, 3, 3)`.
+        inputs: at least C.
+        columns: output channels of a block.
+
+    Returns:
+        `(⌈O / columns⌉, inputs, 9, columns)`.
+    """
+    outputs, own = kernel.shape[:2]
+    blocks = -(-outputs // columns)
+    full = kernel.new_zeros(blocks * columns, inputs, 9)
+    full[:outputs, :own] = kernel.reshape(outputs, own, 9)
+    return full.view(blocks, columns, inputs, 9).permute(0, 2, 3, 1).contiguous()
+
+
+def unpack(packed: Tensor, outputs: int, inputs: int) -> Tensor:
+    """The kernel `(O, C, 3, 3)` that `pack` was given."""
+    full = packed.permute(0, 3, 1, 2).reshape(-1, packed.shape[1], 9)
+    return full[:outputs, :inputs].reshape(outputs, inputs, 3, 3)
+
+
+def _room(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """An uninitialised tensor; a large one in large pages, where the system has them.
+
+    A fresh block of memory costs more time to be mapped, 4 KiB at a time, than to be filled.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size < _HUGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return torch.empty(shape, dtype=dtype)
+    block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):
+        block.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(block, dtype=dtype).view(shape)
+
+
+def round_up(channels: int) -> int:
+    """The next multiple of `GRAIN`."""
+    return -(-channels // GRAIN) * GRAIN
+
+
+def _as_map(result: Tensor) -> Tensor:
+    return result.permute(2, 0, 1)[None]
+
+
+def _bits(value: float) -> int:
+    return ctypes.c_uint32.from_buffer(ctypes.c_float(value)).value
+
+
+@cache
+def _workers(process: int) -> ThreadPoolExecutor:
+    # One set for each process: a forked one has none of its parent's threads.
+    del process
+    return ThreadPoolExecutor(max(1, os.cpu_count() or 1), "impasto-convolution")
+
+
+def _run(function: Any, values: list[int], threads: int, memory: Sequence[Tensor | None]) -> None:
+    """Has several threads call a function, which share its work among themselves.
+
+    Each holds the memory that it writes to, for an interrupt may end this call before they end.
+    """
+    arguments = (ctypes.c_int64 * len(values))(*values)
+    workers = _workers(os.getpid())
+    others = [workers.submit(_call, function, arguments, memory) for _ in range(threads - 1)]
+    _call(function, arguments, memory)
+    wait(others)
+
+
+def _call(function: Any, arguments: Any, memory: Sequence[Tensor | None]) -> None:
+    del memory
+    function(ctypes.addressof(arguments))
