@@ -16,7 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from impasto.convolution import Convolution, fast_pays, running, tuning
+from impasto.convolution import (
+    Convolution,
+    add_product,
+    fast_pays,
+    fast_products_pay,
+    gram_matrix,
+    running,
+    tuning,
+)
 from impasto.features import Features
 from impasto.images import read_image, resize_image
 from impasto.samples import sample_path
@@ -157,6 +165,60 @@ def test_what_is_not_a_number_stays_visible(kind: str) -> None:
     x[0, 3, 9, 10] = float("nan")
     found = layer.pooled(x, kind, 1.0) if kind else layer(x)
     assert bool(found.isnan().any())
+
+
+def all_fast_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products are compiled wherever they can be."""
+    monkeypatch.setattr("impasto.convolution.products.fast_products_pay", lambda _: True)
+
+
+@needs_compiler
+@settings(deadline=None, derandomize=True, max_examples=40)
+@given(positions=st.integers(1, 5000), channels=st.sampled_from([16, 48, 64, 128, 192]))
+def test_products_are_the_definition(positions: int, channels: int) -> None:
+    """The Gram matrix and the sum with a product agree with float64 for any number of positions."""
+    rows = some_map(channels, positions, 1)[0, :, :, 0].T.contiguous()
+    matrix, constant = some_map(1, channels, channels)[0, 0], some_map(1, 1, channels)[0, 0, 0]
+    result = some_map(channels, positions, 1, seed=2)[0, :, :, 0].T.contiguous()
+    own = result.float()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        all_fast_products(monkeypatch)
+        gram = gram_matrix(rows.float(), fast=True)
+        add_product(own, rows.float(), matrix.float(), constant.float(), fast=True)
+    assert_close(gram, rows.T @ rows, 1e-6)
+    assert torch.equal(gram, gram.T)
+    assert_close(own, result + rows @ matrix + constant, 1e-6)
+
+
+@needs_compiler
+def test_threads_do_not_change_a_bit_of_products(
+    threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sums over positions have one order, however many threads share them."""
+    all_fast_products(monkeypatch)
+    rows = some_map(64, 5003, 1)[0, :, :, 0].T.float().contiguous()
+    matrix, constant = some_map(1, 64, 64)[0, 0].float(), torch.ones(64)
+    found = []
+    for count in (1, 2, 5, 2):
+        threads(count)
+        sums = torch.zeros_like(rows)
+        add_product(sums, rows, matrix, constant, fast=True)
+        found.append((gram_matrix(rows, fast=True), sums))
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+def test_products_that_kernels_cannot_take_are_torchs() -> None:
+    """Gradients, float64 and rows that lie apart get what torch gives, to the last bit."""
+    rows = some_map(64, 300, 1)[0, :, :, 0].T.contiguous()
+    plain = rows.float()
+    asked = plain.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(gram_matrix(asked, fast=True).sum(), asked)
+    torch.testing.assert_close(slope, 2 * plain.sum(1, keepdim=True).expand_as(plain))
+    assert torch.equal(gram_matrix(rows, fast=True), rows.T @ rows)
+    apart = plain[::2]
+    assert torch.equal(gram_matrix(apart, fast=True), apart.T @ apart)
+    assert torch.equal(gram_matrix(plain, fast=False), plain.T @ plain)
 
 
 def photo(width: int, height: int) -> Tensor:
@@ -306,38 +368,42 @@ def test_where_nothing_can_be_compiled_torch_does_the_work(
 
 
 @pytest.fixture
-def measured(fresh: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[int, int]]:
-    """An empty cache folder; the shapes that get measured, of which those from 64 channels pay."""
-    shapes: list[tuple[int, int]] = []
+def measured(fresh: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
+    """An empty cache folder; what gets measured, of which that from 64 channels pays."""
+    tried: list[object] = []
 
-    def measure(inputs: int, outputs: int) -> bool:
-        shapes.append((inputs, outputs))
-        return inputs == 64
+    def measure(*shape: int) -> bool:
+        tried.append(shape)
+        return shape[0] == 64
 
-    monkeypatch.setattr(tuning, "_measure", measure)
+    monkeypatch.setattr(tuning, "_try_convolution", measure)
+    monkeypatch.setattr(tuning, "_try_products", measure)
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
-    return shapes
+    return tried
+
+
+SHAPES = [*tuning.SIDES, *((channels,) for channels in tuning.CHANNELS)]
+EXPECTED = [shape[0] == 64 for shape in SHAPES]
 
 
 def decide() -> list[bool]:
     """What a new process would find."""
     tuning._decisions.cache_clear()
-    return [fast_pays(*shape) for shape in tuning.SIDES]
-
-
-EXPECTED = [inputs == 64 for inputs, _ in tuning.SIDES]
+    own = [fast_pays(*shape) for shape in tuning.SIDES]
+    return own + [fast_products_pay(channels) for channels in tuning.CHANNELS]
 
 
 @needs_compiler
-def test_what_was_measured_once_stays(measured: list[tuple[int, int]], tmp_path: Path) -> None:
+def test_what_was_measured_once_stays(measured: list[object], tmp_path: Path) -> None:
     """A machine decides once, for each number of threads; other shapes are left to torch."""
     assert decide() == EXPECTED
-    assert measured == list(tuning.SIDES)
+    assert measured == SHAPES
     assert decide() == EXPECTED
-    assert measured == list(tuning.SIDES)
+    assert measured == SHAPES
     assert len(list((tmp_path / "cache" / "convolution").iterdir())) == 1
     assert not fast_pays(5, 64)
     assert not fast_pays(64, 65)
+    assert not fast_products_pay(65)
 
 
 @needs_compiler
@@ -354,7 +420,7 @@ def test_what_was_measured_once_stays(measured: list[tuple[int, int]], tmp_path:
     ],
 )
 def test_damaged_decisions_are_made_anew(
-    damage: Callable[[str], str], measured: list[tuple[int, int]], tmp_path: Path
+    damage: Callable[[str], str], measured: list[object], tmp_path: Path
 ) -> None:
     """A file of decisions that cannot be read counts as none, and is replaced."""
     decide()
@@ -363,13 +429,13 @@ def test_damaged_decisions_are_made_anew(
     path.write_text(damage(whole))
     measured.clear()
     assert decide() == EXPECTED
-    assert measured == list(tuning.SIDES)
+    assert measured == SHAPES
     assert path.read_text() == whole
 
 
 @needs_compiler
 def test_without_a_place_to_keep_them_nothing_is_measured(
-    measured: list[tuple[int, int]], tmp_path: Path
+    measured: list[object], tmp_path: Path
 ) -> None:
     """Where no decision can be kept, none depends on a measurement, so that runs stay alike."""
     (tmp_path / "cache").write_text("a file where the folder should be")
@@ -379,7 +445,7 @@ def test_without_a_place_to_keep_them_nothing_is_measured(
 
 @needs_compiler
 def test_the_first_of_two_processes_decides(
-    measured: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    measured: list[object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A process that finishes its measurement second takes over what the first has found."""
     decide()
@@ -388,11 +454,11 @@ def test_the_first_of_two_processes_decides(
     theirs = path.read_text()
     path.unlink()
 
-    def slow(inputs: int, outputs: int) -> bool:
+    def slow(*_: int) -> bool:
         path.write_text(theirs)
         return True
 
-    monkeypatch.setattr(tuning, "_measure", slow)
+    monkeypatch.setattr(tuning, "_try_convolution", slow)
     assert decide() == EXPECTED
     assert list(folder.iterdir()) == [path]
 
@@ -404,6 +470,6 @@ def test_the_measurement_finds_kernels_that_are_right(
 ) -> None:
     """Every shape can be measured, and kernels that compute something else are turned down."""
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
-    assert len(decide()) == len(tuning.SIDES)
+    assert len(decide()) == len(SHAPES)
     monkeypatch.setattr("impasto.convolution.layer.pack", lambda *a: 1.001 * running.pack(*a))
-    assert not tuning._measure(64, 64)
+    assert not tuning._try_convolution(64, 64)

@@ -155,6 +155,9 @@ class Features:
         dtype: float32, or float64 for tests.
         fast_convolution: on the CPU in float32, use `convolution`'s compiled kernels where they
             pay; without, torch runs everything.
+
+    Attributes:
+        fast: whether compiled kernels may be used.
     """
 
     def __init__(
@@ -183,14 +186,14 @@ class Features:
             deepest = max((i for i, layer in enumerate(names) if layer.name in wanted), default=-1)
             names = names[: deepest + 1]
         self._layers = names
-        may_be_fast = fast_convolution and self.device.type == "cpu" and dtype == torch.float32
+        self.fast = fast_convolution and self.device.type == "cpu" and dtype == torch.float32
         self._convolutions: dict[str, Convolution] = {}
         for layer in names:
             kernel, bias = (
                 loaded.tensors[f"conv{layer.name[4:]}.{part}"].to(device=self.device, dtype=dtype)
                 for part in ("weight", "bias")
             )
-            fast = may_be_fast and fast_pays(kernel.shape[1], kernel.shape[0])
+            fast = self.fast and fast_pays(kernel.shape[1], kernel.shape[0])
             self._convolutions[layer.name] = Convolution(kernel, bias, fast=fast)
         preprocessing = loaded.preprocessing
         self._bgr = preprocessing.channel_order == "bgr"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from impasto.convolution import add_product
 from impasto.features import Features
 from impasto.losses import STYLE_LOSSES, TV_LOSSES, StyleTerm, blank_distance, content_loss
 from impasto.moments import Moments, moments_of
@@ -147,7 +148,7 @@ class Objective:
         content_sum = style_sum = 0.0
         for name, tensor in found.items():
             features = tensor.detach()
-            seed = seeds[name] = _Seed(features)
+            seed = seeds[name] = _Seed(features, self.features.fast)
             if self.content_weight > 0 and name in self._content:
                 weight, target, unit = self._content[name]
                 value = float(content_loss(features, target)) / unit
@@ -157,7 +158,7 @@ class Objective:
                 seed.pull = 2 * self.content_weight * weight / unit / features.numel()
             if self.style_weight > 0 and name in self._style:
                 weight, term, unit = self._style[name]
-                value, slopes = _style_slopes(term, moments_of(features))
+                value, slopes = _style_slopes(term, moments_of(features, fast=self.features.fast))
                 layers[f"style:{name}"] = value / unit
                 style_sum += weight * value / unit
                 scale = self.style_weight * weight / unit
@@ -175,8 +176,8 @@ class _Seed:
     is `∂L/∂Σffᵀ`; the content loss has `2 (f(p) − target) / N`.
     """
 
-    def __init__(self, features: Tensor) -> None:
-        self.features = features
+    def __init__(self, features: Tensor, fast: bool) -> None:
+        self.features, self.fast = features, fast
         self.constant: Tensor | None = None
         self.linear: Tensor | None = None
         self.target: Tensor | None = None
@@ -187,7 +188,8 @@ class _Seed:
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         if self.linear is not None and self.constant is not None:
             rows = _rows(gradient)
-            rows.addmm_(_rows(self.features), self.linear).add_(self.constant)
+            given = _rows(self.features)
+            add_product(rows, given, self.linear, self.constant, fast=self.fast)
         if self.target is not None:
             gradient.add_(self.features - self.target, alpha=self.pull)
         return gradient

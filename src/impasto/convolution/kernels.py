@@ -52,6 +52,32 @@ ARGUMENTS = (
 )
 """What a convolution is told, in this order, each 8 bytes; `factor` is a float32."""
 
+GRAM_ARGUMENTS = (
+    "counters",
+    "rows",
+    "result",
+    "scratch",
+    "count",
+    "channels",
+    "slab",
+    "slabs",
+)
+ADDITION_ARGUMENTS = (
+    "counters",
+    "rows",
+    "matrix",
+    "constant",
+    "result",
+    "count",
+    "channels",
+    "chunk",
+)
+GRAM_ROWS = 4
+"""Rows of a Gram matrix that are summed at a time; a divisor of all channels here."""
+
+GRAM_STEP = 128
+"""Positions whose part of a Gram matrix is summed before the next ones are looked at."""
+
 _POINTERS = (
     "counters",
     "source",
@@ -65,7 +91,7 @@ _POINTERS = (
 )
 
 
-def write_product(module: ir.Module, columns: int) -> Code:
+def _write_product(module: ir.Module, columns: int) -> Code:
     """Writes `result (rows, columns) = left (rows, depth) · right (depth, columns)`.
 
     Rows are rounded up to `ROWS`; those of `left` and `result` lie `depth` and `columns` floats
@@ -90,20 +116,110 @@ def write_product(module: ir.Module, columns: int) -> Code:
     return code
 
 
-def write_convolution(
-    module: ir.Module, name: str, product: Code, columns: int, source: str, result: str
-) -> None:
+def write_gram(module: ir.Module, name: str, columns: int) -> None:
+    """Writes `result (slabs, channels, channels) = Σ rows · rowsᵀ`, on and above the diagonal.
+
+    Its arguments are `GRAM_ARGUMENTS`. Every slab is the sum over its own positions, in an order
+    that depends on nothing else, so that it does not matter which thread takes it.
+    """
+    code = Code(module, name)
+    a: dict[str, Value] = dict(
+        zip(GRAM_ARGUMENTS, code.arguments(len(GRAM_ARGUMENTS)), strict=True)
+    )
+    for key in ("counters", "rows", "result", "scratch"):
+        a[key] = code.pointer(a[key])
+    vectors = range(columns // LANES)
+    blocks = a["channels"] // columns
+    panel = code.at(a["scratch"], code.take(a["counters"]) * (columns * GRAM_STEP))
+    with code.forever() as leave:
+        task = code.take(code.at(a["counters"], 1, INT))
+        leave(task >= a["slabs"] * blocks)
+        slab, first = task // blocks, (task % blocks) * columns
+        result = code.at(a["result"], slab * (a["channels"] * a["channels"]) + first)
+        begin = slab * a["slab"]
+        end = code.least(begin + a["slab"], a["count"])
+        with code.loop(begin, end, GRAM_STEP) as start:
+            count = code.least(end - start, GRAM_STEP)
+            lines = code.at(a["rows"], start * a["channels"])
+            with code.loop(0, count) as position:
+                for v in vectors:
+                    place = position * a["channels"] + first + LANES * v
+                    value = code.load(lines, place)
+                    code.store(value, panel, position * columns + LANES * v)
+            with code.loop(0, first + columns, GRAM_ROWS) as row:
+                line = code.at(result, row * a["channels"])
+                places = [
+                    code.at(line, a["channels"] * i + LANES * v)
+                    for i in range(GRAM_ROWS)
+                    for v in vectors
+                ]
+                before = [code.load(place, 0) for place in places]
+                with code.accumulate(0, count, 1, before) as (index, sums, results):
+                    right = [code.load(panel, index * columns + LANES * v) for v in vectors]
+                    for i in range(GRAM_ROWS):
+                        left = code.load(lines, index * a["channels"] + row + i, FLOAT)
+                        factor = code.splat(left)
+                        results += [sums[i * len(vectors) + v] + factor * right[v] for v in vectors]
+                for place, value in zip(places, results, strict=True):
+                    code.store(value, place, 0)
+    code.finish()
+
+
+def write_addition(module: ir.Module, name: str, columns: int) -> None:
+    """Writes `result += rows · matrix + constant`, over the channels of each position.
+
+    Its arguments are `ADDITION_ARGUMENTS`; `matrix` is `(blocks, channels, columns)`.
+    """
+    code = Code(module, name)
+    a: dict[str, Value] = dict(
+        zip(ADDITION_ARGUMENTS, code.arguments(len(ADDITION_ARGUMENTS)), strict=True)
+    )
+    for key in ("counters", "rows", "matrix", "constant", "result"):
+        a[key] = code.pointer(a[key])
+    vectors = range(columns // LANES)
+    last = a["count"] - 1
+    code.take(a["counters"])
+    with code.forever() as leave:
+        begin = code.take(code.at(a["counters"], 1, INT)) * a["chunk"]
+        leave(begin >= a["count"])
+        end = code.least(begin + a["chunk"], a["count"])
+        with code.loop(0, a["channels"] // columns) as block:
+            matrix = code.at(a["matrix"], block * (a["channels"] * columns))
+            constant = [
+                code.load(a["constant"], block * columns + LANES * v) for v in vectors
+            ] * ROWS
+            with code.loop(begin, end, ROWS) as row:
+                # Beyond the last position it is written again, with the same numbers.
+                offsets = [code.least(row + i, last) * a["channels"] for i in range(ROWS)]
+                lines = [code.at(a["rows"], offset) for offset in offsets]
+                with code.accumulate(0, a["channels"], 1, constant) as (index, sums, results):
+                    right = [code.load(matrix, index * columns + LANES * v) for v in vectors]
+                    for i, line in enumerate(lines):
+                        factor = code.splat(code.load(line, index, FLOAT))
+                        results += [sums[i * len(vectors) + v] + factor * right[v] for v in vectors]
+                places = [
+                    code.at(a["result"], offset + block * columns + LANES * v)
+                    for offset in offsets
+                    for v in vectors
+                ]
+                before = [code.load(place, 0) for place in places]
+                for place, old, value in zip(places, before, results, strict=True):
+                    code.store(old + value, place, 0)
+    code.finish()
+
+
+def write_convolution(module: ir.Module, name: str, columns: int, source: str, result: str) -> None:
     """Writes one kind of convolution.
 
     Args:
         module: where to.
         name: of the function.
-        product: from `write_product`.
         columns: output channels that are worked on at a time.
         source: `plain`; `gated`: counts only where `gate` is positive; `pooled`: what came back
             from a pooling, spread over the places that `gate` names.
         result: `plain`, `relu`, or `max` and `average`: the ReLU's 2×2 pooling, with its places.
     """
+    product = _write_product(module, columns)
     code = Code(module, name)
     a: dict[str, Value] = dict(zip(ARGUMENTS, code.arguments(len(ARGUMENTS)), strict=True))
     for key in _POINTERS:

@@ -50,23 +50,25 @@ class Engine:
 
         self._code, self._kernels = code, kernels
         self._machine = code.Machine()
-        self._compiled: dict[tuple[int, str, str], Any] = {}
+        self._compiled: dict[tuple[Any, ...], Any] = {}
         self._lock = threading.Lock()
         self._scratch: list[Tensor] = []
         self.key = f"{self._machine.name}, llvmlite {code.version}"
-        self._function(self.columns(64), "plain", "relu")  # what LLVM cannot do shows here
+        self._function(
+            "convolution", self.columns(64), "plain", "relu"
+        )  # what LLVM cannot do shows here
 
     def columns(self, outputs: int) -> int:
         """Output channels that are worked on at a time; `outputs` is padded to a multiple."""
         return 64 if self._machine.wide and outputs % 64 == 0 else GRAIN
 
-    def _function(self, columns: int, source: str, result: str) -> Any:
-        key = (columns, source, result)
+    def _function(self, kind: str, columns: int, *details: str) -> Any:
+        key = (kind, columns, *details)
         with self._lock:
             if key not in self._compiled:
                 module = self._code.ir.Module("impasto")
-                product = self._kernels.write_product(module, columns)
-                self._kernels.write_convolution(module, "run", product, columns, source, result)
+                write = getattr(self._kernels, f"write_{kind}")
+                write(module, "run", columns, *details)
                 library = self._machine.compile(module)
                 self._compiled[key] = (library, library.function("run"))
             return self._compiled[key][1]
@@ -121,15 +123,15 @@ class Engine:
         nothing = torch.zeros(inputs + columns)
         scratch = self._borrow(share * threads)
         values = {
-            "counters": counters.data_ptr(),
-            "source": source.data_ptr(),
-            "gate": 0 if gate is None else gate.data_ptr(),
-            "weights": kernels.data_ptr(),
-            "bias": 0 if bias is None else bias.data_ptr(),
-            "result": result.data_ptr(),
-            "codes": 0 if places is None else places.data_ptr(),
-            "scratch": scratch.data_ptr(),
-            "nothing": nothing.data_ptr(),
+            "counters": counters,
+            "source": source,
+            "gate": gate,
+            "weights": kernels,
+            "bias": bias,
+            "result": result,
+            "codes": places,
+            "scratch": scratch,
+            "nothing": nothing,
             "height": height,
             "width": width,
             "inputs": inputs,
@@ -148,11 +150,64 @@ class Engine:
             "resident": int(resident),
             "factor": _bits(factor),
         }
-        function = self._function(columns, read, write)
-        memory = (source, kernels, bias, gate, result, places, scratch, counters, nothing)
-        _run(function, [values[name] for name in self._kernels.ARGUMENTS], threads, memory)
+        function = self._function("convolution", columns, read, write)
+        _run(function, [values[name] for name in self._kernels.ARGUMENTS], threads)
         self._scratch.append(scratch)
         return _as_map(result), None if places is None else _as_map(places)
+
+    def gram(self, rows: Tensor) -> Tensor:
+        """`Σ f fᵀ` over rows `(positions, C)`, float32, contiguous, C a multiple of `columns(C)`.
+
+        Returns:
+            `(C, C)`, exactly symmetric.
+        """
+        count, channels = rows.shape
+        columns = self.columns(channels)
+        # The parts that are summed on their own depend on the shape alone, never on the threads.
+        slabs = max(1, min(count // 1024, 1024 // channels))
+        threads = min(torch.get_num_threads(), slabs * channels // columns)
+        result = torch.zeros(slabs, channels, channels)
+        values = {
+            "counters": torch.zeros(2, dtype=torch.int64),
+            "rows": rows,
+            "result": result,
+            "scratch": torch.empty(threads * columns * self._kernels.GRAM_STEP),
+            "count": count,
+            "channels": channels,
+            "slab": -(-count // slabs),
+            "slabs": slabs,
+        }
+        function = self._function("gram", columns)
+        _run(function, [values[name] for name in self._kernels.GRAM_ARGUMENTS], threads)
+        upper = result.sum(0)
+        return upper.triu() + upper.triu(1).T
+
+    def add_product(self, result: Tensor, rows: Tensor, matrix: Tensor, constant: Tensor) -> None:
+        """`result += rows · matrix + constant`, in place.
+
+        Args:
+            result: `(positions, C)`, float32, contiguous, as all are.
+            rows: `(positions, C)`.
+            matrix: `(C, C)`.
+            constant: `(C,)`.
+        """
+        count, channels = rows.shape
+        columns = self.columns(channels)
+        blocks = matrix.view(channels, channels // columns, columns).permute(1, 0, 2).contiguous()
+        chunk = 40 * self._kernels.ROWS
+        threads = min(torch.get_num_threads(), -(-count // chunk))
+        values = {
+            "counters": torch.zeros(2, dtype=torch.int64),
+            "rows": rows,
+            "matrix": blocks,
+            "constant": constant,
+            "result": result,
+            "count": count,
+            "channels": channels,
+            "chunk": chunk,
+        }
+        function = self._function("addition", columns)
+        _run(function, [values[name] for name in self._kernels.ADDITION_ARGUMENTS], threads)
 
     def _borrow(self, floats: int) -> Tensor:
         try:
@@ -232,18 +287,19 @@ def _workers(process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(1, os.cpu_count() or 1), "impasto-convolution")
 
 
-def _run(function: Any, values: list[int], threads: int, memory: Sequence[Tensor | None]) -> None:
+def _run(function: Any, values: Sequence[Tensor | int | None], threads: int) -> None:
     """Has several threads call a function, which share its work among themselves.
 
-    Each holds the memory that it writes to, for an interrupt may end this call before they end.
+    Each holds the tensors that it works on, for an interrupt may end this call before they end.
     """
-    arguments = (ctypes.c_int64 * len(values))(*values)
+    numbers = [v.data_ptr() if isinstance(v, Tensor) else v or 0 for v in values]
+    arguments = (ctypes.c_int64 * len(numbers))(*numbers)
     workers = _workers(os.getpid())
-    others = [workers.submit(_call, function, arguments, memory) for _ in range(threads - 1)]
-    _call(function, arguments, memory)
+    others = [workers.submit(_call, function, arguments, values) for _ in range(threads - 1)]
+    _call(function, arguments, values)
     wait(others)
 
 
-def _call(function: Any, arguments: Any, memory: Sequence[Tensor | None]) -> None:
-    del memory
+def _call(function: Any, arguments: Any, held: Sequence[Tensor | int | None]) -> None:
+    del held
     function(ctypes.addressof(arguments))
