@@ -395,13 +395,12 @@ def _transform_kernels(
         inputs: input channels.
         columns: output channels.
     """
-    with code.loop(0, inputs) as channel:
-        for v in range(0, columns, LANES):
-            taps = [code.load(given, channel * (9 * columns) + (k * columns + v)) for k in range(9)]
-            row = [_kernel_transform(taps[b::3], i) for b in range(3)]
-            for j in range(6):
-                place = (inputs * j + channel) * columns + v
-                code.store(_kernel_transform(row, j), result, place)
+    with code.loop(0, inputs) as channel, code.loop(0, columns, LANES) as start:
+        taps = [code.load(given, channel * (9 * columns) + start + columns * k) for k in range(9)]
+        row = [_kernel_transform(taps[b::3], i) for b in range(3)]
+        for j in range(6):
+            place = (inputs * j + channel) * columns + start
+            code.store(_kernel_transform(row, j), result, place)
 
 
 def _products_of(code: Code, a: dict[str, Value], products: Value, channel: Value) -> list[Value]:
