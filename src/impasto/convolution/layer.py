@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from impasto.convolution.running import Engine, engine, pack, round_up, unpack
+from impasto.convolution.running import Engine, engine, pack, pack_backward, round_up
 
 
 class Convolution:
@@ -83,9 +83,8 @@ class _Kernels:
     def backward(self, factor: float) -> Tensor:
         """The flipped and transposed weights, times a factor; made when first needed."""
         if factor not in self._backward:
-            kernel = unpack(self.forward, self.outputs, self.inputs).flip(2, 3).transpose(0, 1)
             columns = self.engine.columns(round_up(self.inputs))
-            self._backward[factor] = pack(kernel * factor, round_up(self.outputs), columns)
+            self._backward[factor] = pack_backward(self.forward, columns, factor)
         return self._backward[factor]
 
 

@@ -108,11 +108,12 @@ class Engine:
         outputs = blocks * columns
         pooled = write in ("max", "average")
         shape = (high // 2, wide // 2, outputs) if pooled else (high, wide, outputs)
-        result = _room(shape, torch.float32)
-        places = _room(shape, torch.uint8) if pooled else None
+        result = room(shape, torch.float32)
+        places = room(shape, torch.uint8) if pooled else None
         across, tiles = -(-wide // 4), -(-high // 4) * -(-wide // 4)
         threads = torch.get_num_threads()
         turns = threads * -(-tiles // (threads * _CHUNK))
+        # A multiple of ROWS: the product works on so many tiles at a time, needed or not.
         chunk = max(24, self._kernels.ROWS * -(-tiles // (turns * self._kernels.ROWS)))
         threads = min(threads, -(-tiles // chunk))
         resident = 36 * inputs * outputs <= _RESIDENT
@@ -215,7 +216,7 @@ class Engine:
         except IndexError:
             scratch = torch.empty(0)
         if scratch.numel() < floats:
-            scratch = _room((floats,), torch.float32)
+            scratch = room((floats,), torch.float32)
         return scratch
 
 
@@ -242,18 +243,35 @@ def pack(kernel: Tensor, inputs: int, columns: int) -> Tensor:
     """
     outputs, own = kernel.shape[:2]
     blocks = -(-outputs // columns)
-    full = kernel.new_zeros(blocks * columns, inputs, 9)
-    full[:outputs, :own] = kernel.reshape(outputs, own, 9)
-    return full.view(blocks, columns, inputs, 9).permute(0, 2, 3, 1).contiguous()
+    if (outputs, own) != (blocks * columns, inputs):
+        full = kernel.new_zeros(blocks * columns, inputs, 3, 3)
+        full[:outputs, :own] = kernel
+        kernel = full
+    packed = room((blocks, inputs, 9, columns), torch.float32)
+    return packed.copy_(kernel.reshape(blocks, columns, inputs, 9).permute(0, 2, 3, 1))
 
 
-def unpack(packed: Tensor, outputs: int, inputs: int) -> Tensor:
-    """The kernel `(O, C, 3, 3)` that `pack` was given."""
-    full = packed.permute(0, 3, 1, 2).reshape(-1, packed.shape[1], 9)
-    return full[:outputs, :inputs].reshape(outputs, inputs, 3, 3)
+def pack_backward(packed: Tensor, columns: int, factor: float) -> Tensor:
+    """The kernel of the convolution backward, flipped and transposed, in that order too.
+
+    Args:
+        packed: from `pack`, `(blocks, C, 9, columns)`.
+        columns: output channels of a block, now a divisor of C.
+        factor: multiplies all.
+
+    Returns:
+        `(C / columns, O, 9, columns)` with the O channels that `packed` has.
+    """
+    blocks, inputs, _, width = packed.shape
+    result = room((inputs // columns, blocks * width, 9, columns), torch.float32)
+    for tap in range(9):
+        given = packed[:, :, 8 - tap].view(blocks, inputs // columns, columns, width)
+        target = result[:, :, tap].view(inputs // columns, blocks, width, columns)
+        target.copy_(given.permute(1, 0, 3, 2))
+    return result if factor == 1 else result.mul_(factor)
 
 
-def _room(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+def room(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """An uninitialised tensor; a large one in large pages, where the system has them.
 
     A fresh block of memory costs more time to be mapped, 4 KiB at a time, than to be filled.
