@@ -101,16 +101,16 @@ class Value:
 
 
 class Code:
-    """One function under construction: `void name(const int64_t *arguments)`.
+    """One function under construction.
 
     Args:
         module: where it goes.
         name: what it is called.
-        inner: a function for use by others of the module, which takes Values.
+        parameters: LLVM types of what it takes, for a function that others of the module call; by
+            default it takes the address of 64-bit numbers, and is called from Python.
     """
 
     def __init__(self, module: ir.Module, name: str, parameters: Sequence[Any] = ()) -> None:
-        self.name = name
         kinds = list(parameters) or [POINTER]
         self.function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
         self.function.attributes.add("nounwind")

@@ -23,15 +23,15 @@ ROWS = 6
 """Tiles that one product keeps in registers."""
 
 ARGUMENTS = (
-    "counters",
+    "counters",  # threads that have begun, and chunks that have been taken
     "source",
     "gate",
-    "weights",
+    "weights",  # (blocks, inputs, 9, columns)
     "bias",
     "result",
-    "codes",
-    "scratch",
-    "nothing",
+    "codes",  # where the places of a pooling go
+    "scratch",  # `share` floats for each thread
+    "nothing",  # zeros to read, `inputs` of them, then room for what is dropped
     "height",
     "width",
     "inputs",
@@ -39,15 +39,15 @@ ARGUMENTS = (
     "out_height",
     "out_width",
     "padding",
-    "chunk",
+    "chunk",  # tiles of a chunk, a multiple of ROWS
     "tiles",
-    "across",
+    "across",  # tiles in a row
     "share",
-    "v_step",
-    "u_block",
-    "u_row",
-    "m_step",
-    "resident",
+    "v_step",  # floats between the 36 matrices of transformed squares
+    "u_block",  # and between transformed kernels of two blocks of columns, of two of their 6 rows;
+    "u_row",  # both 0 where each overwrites the one before
+    "m_step",  # and between the 36 products
+    "resident",  # 1: the transformed kernels are kept from chunk to chunk
     "factor",
 )
 """What a convolution is told, in this order, each 8 bytes; `factor` is a float32."""
