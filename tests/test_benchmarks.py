@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from impasto.convolution.running import engine
 from impasto.errors import OptionError, RunError
 from impasto.options import make_options
 from impasto.run import stylization
@@ -220,6 +221,24 @@ def test_speed_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         missing = memory["history"] - memory["pairs"]
         assert memory["full_bytes"] - memory["peak_bytes"] == missing * memory["pair_bytes"]
         assert 0 < missing < memory["history"]
+
+
+@pytest.mark.slow
+def test_layers_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every convolution of VGG19 is counted and timed; Winograd takes a quarter of the products."""
+    if engine() is None:
+        pytest.skip("needs the extra 'fast'")
+    output, threads = tmp_path / "layers.json", torch.get_num_threads()
+    arguments = ["--size", "64", "--repetitions", "1", "--output", str(output)]
+    run_main(load("layers", monkeypatch), arguments, monkeypatch)
+    torch.set_num_threads(threads)
+    layers = json.loads(output.read_text(encoding="utf-8"))["layers"]
+    assert len(layers) == 16
+    for layer in layers.values():
+        assert layer["direct_multiplications"] == 4 * layer["winograd_multiplications"]
+        assert min(layer["least_ms"], layer["compiled_ms"], layer["torch_ms"]) > 0
+    # conv1_2: 64 to 64 channels at 64 x 64, forward and backward.
+    assert layers["relu1_2"]["direct_multiplications"] == 2 * 9 * 64 * 64 * 64 * 64
 
 
 def test_failed_memory_run_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ HEAVY: tuple[str, ...] = (
     "numpy",
     "safetensors",
     "rich.progress",
+    "llvmlite",
 )
 
 

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.convolution import Convolution, fast_pays
 from impasto.errors import OptionError
 from impasto.weights import BLOCK_WIDTHS, CONVOLUTIONS_PER_BLOCK, Weights, load_weights
 
@@ -157,6 +158,11 @@ class Features:
             all.
         device: where to run.
         dtype: float32, or float64 for tests.
+        fast_convolution: on the CPU in float32, use `convolution`'s compiled kernels where they
+            pay; without, torch runs everything.
+
+    Attributes:
+        fast: whether compiled kernels may be used.
     """
 
     def __init__(
@@ -169,6 +175,7 @@ class Features:
         layers: Iterable[str] | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        fast_convolution: bool = True,
     ) -> None:
         loaded = load_weights(weights) if isinstance(weights, str) else weights
         self.sha256 = loaded.sha256
@@ -184,16 +191,15 @@ class Features:
             deepest = max((i for i, layer in enumerate(names) if layer.name in wanted), default=-1)
             names = names[: deepest + 1]
         self._layers = names
-        # Copies, so that the file the weights are mapped from need not stay in memory.
-        # channels_last is what the CPU's convolution runs fastest on, most of all in block 1.
-        self._tensors = {
-            name: loaded.tensors[name]
-            .to(device=self.device, dtype=dtype)
-            .clone(memory_format=torch.channels_last if part == "weight" else torch.preserve_format)
-            for layer in names
-            for part in ("weight", "bias")
-            for name in [f"conv{layer.name[4:]}.{part}"]
-        }
+        self.fast = fast_convolution and self.device.type == "cpu" and dtype == torch.float32
+        self._convolutions: dict[str, Convolution] = {}
+        for layer in names:
+            kernel, bias = (
+                loaded.tensors[f"conv{layer.name[4:]}.{part}"].to(device=self.device, dtype=dtype)
+                for part in ("weight", "bias")
+            )
+            fast = self.fast and fast_pays(kernel.shape[1], kernel.shape[0])
+            self._convolutions[layer.name] = Convolution(kernel, bias, fast=fast)
         preprocessing = loaded.preprocessing
         self._bgr = preprocessing.channel_order == "bgr"
         self._mean = self._column(preprocessing.mean)
@@ -243,19 +249,31 @@ class Features:
         if not wanted:
             return found
         x = self.preprocess(picture).contiguous(memory_format=torch.channels_last)
-        for layer in self._layers:
-            block, index = layer.name[4], layer.name[6:]
-            if index == "1" and block != "1":
+        pooled = False
+        for place, layer in enumerate(self._layers):
+            if layer.name.endswith("_1") and place and not pooled:
                 x = _pool(x, self.pooling, self.scale)
             pad = 1
-            if layer.name == "relu1_1" and self.padding == "replicate":
+            if place == 0 and self.padding == "replicate":
                 x, pad = F.pad(x, (1, 1, 1, 1), mode="replicate"), 0
-            weight = self._tensors[f"conv{block}_{index}.weight"]
-            bias = self._tensors[f"conv{block}_{index}.bias"]
-            # In place: the convolution needs its input for the gradient, not its output.
-            x = torch.relu_(F.conv2d(x, weight, bias, padding=pad))
+            convolution = self._convolutions[layer.name]
+            pooled = convolution.fast and self._only_pooled(place, wanted, x)
+            if pooled:
+                x = convolution.pooled(x, self.pooling, self.scale)
+                continue
+            x = convolution(x, pad)
             if layer.name in wanted:
                 found[layer.name] = x
                 if len(found) == len(wanted):
                     break
         return found
+
+    def _only_pooled(self, place: int, wanted: set[str], x: Tensor) -> bool:
+        """Whether nothing but the pooling after it needs a layer, and windows of 2×2 fit."""
+        return (
+            self._layers[place].name not in wanted
+            and place + 1 < len(self._layers)
+            and self._layers[place + 1].name.endswith("_1")
+            and self.pooling in ("max", "average")
+            and min(x.shape[-2:]) >= 2
+        )

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from impasto.convolution import gram_matrix
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -69,12 +71,13 @@ class Moments:
         return Moments(*(part.to(device, torch.float64) for part in parts))
 
 
-def moments_of(features: Tensor, weight: Tensor | None = None) -> Moments:
+def moments_of(features: Tensor, weight: Tensor | None = None, *, fast: bool = False) -> Moments:
     """Sums the moments of a feature map.
 
     Args:
         features: `(1, C, H, W)`, any memory format.
         weight: weight of each position, `(H, W)`, ≥ 0 with a positive sum; `None` weighs all 1.
+        fast: without weights, use `convolution`'s compiled kernels where they pay.
 
     Returns:
         The moments, in the features' dtype, differentiable with respect to `features`.
@@ -82,7 +85,7 @@ def moments_of(features: Tensor, weight: Tensor | None = None) -> Moments:
     rows = features[0].permute(1, 2, 0).reshape(-1, features.shape[1])
     if weight is None:
         count = torch.tensor(rows.shape[0], dtype=rows.dtype, device=rows.device)
-        return Moments(count, rows.sum(0), rows.T @ rows)
+        return Moments(count, rows.sum(0), gram_matrix(rows, fast=fast))
     column = weight.reshape(-1, 1).to(rows)
     weighted = rows * column
     return Moments(column.sum(), weighted.sum(0), rows.T @ weighted)

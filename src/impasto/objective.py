@@ -16,6 +16,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from impasto.convolution import add_product
 from impasto.errors import is_out_of_memory
 from impasto.features import Features, stride_of
 from impasto.losses import STYLE_LOSSES, TV_LOSSES, StyleTerm, blank_distance
@@ -229,11 +230,9 @@ class Objective:
                     error = features[..., *own] - target[..., *place].to(features)
                     sums.add_squares(name, float(error.square().sum()))
             if self.style_weight > 0 and name in self._style:
-                if tile.core == tile.area:
-                    sums.add_moments(name, moments_of(features))
-                else:
-                    for own, _ in _strips(name, tile):
-                        sums.add_moments(name, moments_of(features[..., *own]))
+                for own, _ in _strips(name, tile):
+                    part = moments_of(features[..., *own], fast=self.features.fast)
+                    sums.add_moments(name, part)
 
     def _match(
         self, picture: Tensor, sums: _Sums, gradient: Tensor | None
@@ -243,7 +242,7 @@ class Objective:
         The terms of the pixels themselves add theirs to `gradient` at once.
         """
         layers: dict[str, float] = {}
-        seeds = {name: _Seed(name) for name in self._names}
+        seeds = {name: _Seed(name, self.features.fast) for name in self._names}
         content_sum = style_sum = 0.0
         if self.content_weight > 0:
             for name, (weight, target, unit) in self._content.items():
@@ -318,8 +317,8 @@ class _Seed:
     is `∂L/∂Σffᵀ`; the content loss has `2 (f(p) − target) / N`.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, fast: bool) -> None:
+        self.name, self.fast = name, fast
         self.constant: Tensor | None = None
         self.linear: Tensor | None = None
         self.target: Tensor | None = None
@@ -332,12 +331,13 @@ class _Seed:
         """
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         if self.linear is not None and self.constant is not None:
-            if tile.core == tile.area:
-                _rows(gradient).addmm_(_rows(features), self.linear).add_(self.constant)
-            else:
-                for own, _ in _strips(self.name, tile):
-                    share = features[0, :, *own].permute(1, 2, 0) @ self.linear
-                    gradient[0, :, *own].permute(1, 2, 0).add_(share.add_(self.constant))
+            for own, _ in _strips(self.name, tile):
+                rows, given = _rows(gradient[..., *own]), _rows(features[..., *own])
+                add_product(rows, given, self.linear, self.constant, fast=self.fast)
+                if rows.data_ptr() != gradient[..., *own].data_ptr():
+                    # What is not contiguous has been copied.
+                    part = gradient[0, :, *own].permute(1, 2, 0)
+                    part.copy_(rows.view(part.shape))
         if self.target is not None:
             for own, place in _strips(self.name, tile):
                 error = features[..., *own] - self.target[..., *place].to(features)
@@ -360,8 +360,8 @@ def _strips(layer: str, tile: Tile) -> Iterator[tuple[_Part, _Part]]:
 
 
 def _rows(features: Tensor) -> Tensor:
-    """A view `(positions, C)` of a channels_last feature map."""
-    return features[0].permute(1, 2, 0).view(-1, features.shape[1])
+    """`(positions, C)` of a channels_last feature map: a view where it is contiguous."""
+    return features[0].permute(1, 2, 0).reshape(-1, features.shape[1])
 
 
 def _style_slopes(term: StyleTerm, moments: Moments) -> tuple[float, tuple[Tensor, Tensor]]:

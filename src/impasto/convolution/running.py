@@ -1,0 +1,323 @@
+"""Runs compiled kernels: memory for their results, their scratch, and threads.
+
+Importing this module needs no compiler; `engine` says whether there is one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import mmap
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+GRAIN = 16
+"""Channels come in multiples of this."""
+
+_HUGE = 4 << 20
+"""Bytes from which a result is worth large memory pages of its own."""
+
+_SKEW = 80
+"""Floats between matrices that would otherwise lie a power of two apart and evict each other."""
+
+_CHUNK = 96
+"""Tiles of 4×4 that a thread works on at a time: their 36 matrices stay in its cache."""
+
+_RESIDENT = 36 * 128 * 256
+"""Floats of transformed kernels that a thread keeps instead of making them again."""
+
+
+class Engine:
+    """The compiled convolutions of this process.
+
+    Attributes:
+        key: the processor and the compiler.
+
+    Raises:
+        Exception: whatever keeps llvmlite from being imported or from writing for this machine.
+    """
+
+    def __init__(self) -> None:
+        from impasto.convolution import code, kernels
+
+        self._code, self._kernels = code, kernels
+        self._machine = code.Machine()
+        self._compiled: dict[tuple[Any, ...], Any] = {}
+        self._lock = threading.Lock()
+        self._scratch: list[Tensor] = []
+        self.key = f"{self._machine.name}, llvmlite {code.version}"
+        self._function(
+            "convolution", self.columns(64), "plain", "relu"
+        )  # what LLVM cannot do shows here
+
+    def columns(self, outputs: int) -> int:
+        """Output channels that are worked on at a time; `outputs` is padded to a multiple."""
+        return 64 if self._machine.wide and outputs % 64 == 0 else GRAIN
+
+    def _function(self, kind: str, columns: int, *details: str) -> Any:
+        key = (kind, columns, *details)
+        with self._lock:
+            if key not in self._compiled:
+                module = self._code.ir.Module("impasto")
+                write = getattr(self._kernels, f"write_{kind}")
+                write(module, "run", columns, *details)
+                library = self._machine.compile(module)
+                self._compiled[key] = (library, library.function("run"))
+            return self._compiled[key][1]
+
+    def convolve(
+        self,
+        source: Tensor,
+        kernels: Tensor,
+        bias: Tensor | None,
+        *,
+        size: tuple[int, int],
+        padding: int,
+        read: str,
+        write: str,
+        gate: Tensor | None = None,
+        factor: float = 1.0,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Runs one convolution.
+
+        Args:
+            source: `(1, C, h, w)`, float32, channels_last, C a multiple of 16.
+            kernels: `(blocks, C, 9, columns)`, see `pack`.
+            bias: `(blocks · columns,)`; for a `write` other than `plain`.
+            size: H and W of the convolution's input: h and w, but for a `read` that is `pooled`.
+            padding: 0 or 1, zeros.
+            read: `plain`, `gated` or `pooled`, see `kernels.write_convolution`.
+            write: `plain`, `relu`, `max` or `average`.
+            gate: what `read` needs: `(1, C, h, w)`, channels_last.
+            factor: what `average` multiplies the sum of four by.
+
+        Returns:
+            `(1, O, …)`, channels_last, and the places of a pooling.
+        """
+        height, width = size
+        high, wide = height + 2 * padding - 2, width + 2 * padding - 2
+        blocks, inputs, _, columns = kernels.shape
+        outputs = blocks * columns
+        pooled = write in ("max", "average")
+        shape = (high // 2, wide // 2, outputs) if pooled else (high, wide, outputs)
+        result = room(shape, torch.float32)
+        places = room(shape, torch.uint8) if pooled else None
+        across, tiles = -(-wide // 4), -(-high // 4) * -(-wide // 4)
+        threads = torch.get_num_threads()
+        turns = threads * -(-tiles // (threads * _CHUNK))
+        # A multiple of ROWS: the product works on so many tiles at a time, needed or not.
+        chunk = max(24, self._kernels.ROWS * -(-tiles // (turns * self._kernels.ROWS)))
+        threads = min(threads, -(-tiles // chunk))
+        resident = 36 * inputs * outputs <= _RESIDENT
+        v_step, m_step = chunk * inputs + _SKEW, chunk * columns + _SKEW
+        u_row = 6 * inputs * columns
+        share = 36 * (v_step + m_step) + (6 * blocks if resident else 1) * u_row
+        counters = torch.zeros(2, dtype=torch.int64)
+        nothing = torch.zeros(inputs + columns)
+        scratch = self._borrow(share * threads)
+        values = {
+            "counters": counters,
+            "source": source,
+            "gate": gate,
+            "weights": kernels,
+            "bias": bias,
+            "result": result,
+            "codes": places,
+            "scratch": scratch,
+            "nothing": nothing,
+            "height": height,
+            "width": width,
+            "inputs": inputs,
+            "outputs": outputs,
+            "out_height": high,
+            "out_width": wide,
+            "padding": padding,
+            "chunk": chunk,
+            "tiles": tiles,
+            "across": across,
+            "share": share,
+            "v_step": v_step,
+            "u_block": 6 * u_row if resident else 0,
+            "u_row": u_row if resident else 0,
+            "m_step": m_step,
+            "resident": int(resident),
+            "factor": _bits(factor),
+        }
+        function = self._function("convolution", columns, read, write)
+        _run(function, [values[name] for name in self._kernels.ARGUMENTS], threads)
+        self._scratch.append(scratch)
+        return _as_map(result), None if places is None else _as_map(places)
+
+    def gram(self, rows: Tensor) -> Tensor:
+        """`Σ f fᵀ` over rows `(positions, C)`, float32, contiguous, C a multiple of `columns(C)`.
+
+        Returns:
+            `(C, C)`, exactly symmetric.
+        """
+        count, channels = rows.shape
+        columns = self.columns(channels)
+        # The parts that are summed on their own depend on the shape alone, never on the threads.
+        slabs = max(1, min(count // 1024, 1024 // channels))
+        threads = min(torch.get_num_threads(), slabs * channels // columns)
+        result = torch.zeros(slabs, channels, channels)
+        values = {
+            "counters": torch.zeros(2, dtype=torch.int64),
+            "rows": rows,
+            "result": result,
+            "scratch": torch.empty(threads * columns * self._kernels.GRAM_STEP),
+            "count": count,
+            "channels": channels,
+            "slab": -(-count // slabs),
+            "slabs": slabs,
+        }
+        function = self._function("gram", columns)
+        _run(function, [values[name] for name in self._kernels.GRAM_ARGUMENTS], threads)
+        upper = result.sum(0)
+        return upper.triu() + upper.triu(1).T
+
+    def add_product(self, result: Tensor, rows: Tensor, matrix: Tensor, constant: Tensor) -> None:
+        """`result += rows · matrix + constant`, in place.
+
+        Args:
+            result: `(positions, C)`, float32, contiguous, as all are.
+            rows: `(positions, C)`.
+            matrix: `(C, C)`.
+            constant: `(C,)`.
+        """
+        count, channels = rows.shape
+        columns = self.columns(channels)
+        blocks = matrix.view(channels, channels // columns, columns).permute(1, 0, 2).contiguous()
+        chunk = 40 * self._kernels.ROWS
+        threads = min(torch.get_num_threads(), -(-count // chunk))
+        values = {
+            "counters": torch.zeros(2, dtype=torch.int64),
+            "rows": rows,
+            "matrix": blocks,
+            "constant": constant,
+            "result": result,
+            "count": count,
+            "channels": channels,
+            "chunk": chunk,
+        }
+        function = self._function("addition", columns)
+        _run(function, [values[name] for name in self._kernels.ADDITION_ARGUMENTS], threads)
+
+    def _borrow(self, floats: int) -> Tensor:
+        try:
+            scratch = self._scratch.pop()
+        except IndexError:
+            scratch = torch.empty(0)
+        if scratch.numel() < floats:
+            scratch = room((floats,), torch.float32)
+        return scratch
+
+
+@cache
+def engine() -> Engine | None:
+    """The compiled convolutions, or `None` where they cannot be had."""
+    try:
+        return Engine()
+    except Exception:
+        # Without llvmlite, or on a machine that it does not know, torch does the work.
+        return None
+
+
+def pack(kernel: Tensor, inputs: int, columns: int) -> Tensor:
+    """Brings a kernel to the order in which it is read, filled up with zeros.
+
+    Args:
+        kernel: `(O, C, 3, 3)`.
+        inputs: at least C.
+        columns: output channels of a block.
+
+    Returns:
+        `(⌈O / columns⌉, inputs, 9, columns)`.
+    """
+    outputs, own = kernel.shape[:2]
+    blocks = -(-outputs // columns)
+    if (outputs, own) != (blocks * columns, inputs):
+        full = kernel.new_zeros(blocks * columns, inputs, 3, 3)
+        full[:outputs, :own] = kernel
+        kernel = full
+    packed = room((blocks, inputs, 9, columns), torch.float32)
+    return packed.copy_(kernel.reshape(blocks, columns, inputs, 9).permute(0, 2, 3, 1))
+
+
+def pack_backward(packed: Tensor, columns: int, factor: float) -> Tensor:
+    """The kernel of the convolution backward, flipped and transposed, in that order too.
+
+    Args:
+        packed: from `pack`, `(blocks, C, 9, columns)`.
+        columns: output channels of a block, now a divisor of C.
+        factor: multiplies all.
+
+    Returns:
+        `(C / columns, O, 9, columns)` with the O channels that `packed` has.
+    """
+    blocks, inputs, _, width = packed.shape
+    result = room((inputs // columns, blocks * width, 9, columns), torch.float32)
+    for tap in range(9):
+        given = packed[:, :, 8 - tap].view(blocks, inputs // columns, columns, width)
+        target = result[:, :, tap].view(inputs // columns, blocks, width, columns)
+        target.copy_(given.permute(1, 0, 3, 2))
+    return result if factor == 1 else result.mul_(factor)
+
+
+def room(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """An uninitialised tensor; a large one in large pages, where the system has them.
+
+    A fresh block of memory costs more time to be mapped, 4 KiB at a time, than to be filled.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size < _HUGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return torch.empty(shape, dtype=dtype)
+    block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):
+        block.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(block, dtype=dtype).view(shape)
+
+
+def round_up(channels: int) -> int:
+    """The next multiple of `GRAIN`."""
+    return -(-channels // GRAIN) * GRAIN
+
+
+def _as_map(result: Tensor) -> Tensor:
+    return result.permute(2, 0, 1)[None]
+
+
+def _bits(value: float) -> int:
+    return ctypes.c_uint32.from_buffer(ctypes.c_float(value)).value
+
+
+@cache
+def _workers(process: int) -> ThreadPoolExecutor:
+    # One set for each process: a forked one has none of its parent's threads.
+    del process
+    return ThreadPoolExecutor(max(1, os.cpu_count() or 1), "impasto-convolution")
+
+
+def _run(function: Any, values: Sequence[Tensor | int | None], threads: int) -> None:
+    """Has several threads call a function, which share its work among themselves.
+
+    Each holds the tensors that it works on, for an interrupt may end this call before they end.
+    """
+    numbers = [v.data_ptr() if isinstance(v, Tensor) else v or 0 for v in values]
+    arguments = (ctypes.c_int64 * len(numbers))(*numbers)
+    workers = _workers(os.getpid())
+    others = [workers.submit(_call, function, arguments, values) for _ in range(threads - 1)]
+    _call(function, arguments, values)
+    wait(others)
+
+
+def _call(function: Any, arguments: Any, held: Sequence[Tensor | int | None]) -> None:
+    del held
+    function(ctypes.addressof(arguments))
