@@ -244,6 +244,37 @@ def test_memory_that_never_suffices_is_told(monkeypatch: pytest.MonkeyPatch) -> 
         whole.evaluate(picture)
 
 
+def test_features_of_huge_photos_are_kept_compactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above a size, a tiled photo's features take half the memory; terms and gradient stay."""
+    features = Features(narrow_weights())
+    picture, photo = (random_picture(97, 131, seed).float() for seed in (1, 2))
+    results = []
+    for above in (10**9, 0):
+        monkeypatch.setattr("impasto.targets.COMPACT_ABOVE", above)
+        targets = make_targets(
+            features,
+            photo,
+            [],
+            [],
+            side=131,
+            content_layers=["relu2_2"],
+            style_layers=(),
+            tile_pixels=4000,
+        )
+        objective = Objective(
+            features,
+            targets,
+            content_layers={"relu2_2": 1.0},
+            style_layers={},
+            tile_pixels=4000,
+        )
+        results.append((targets.content["relu2_2"].dtype, *objective.evaluate(picture)))
+    (full, expected, wanted), (half, terms, gradient) = results
+    assert (full, half) == (torch.float32, torch.float16)
+    assert terms.loss == pytest.approx(expected.loss, rel=1e-3)
+    assert relative(gradient, wanted) <= 2e-3
+
+
 def test_moments_of_tiles_add_up() -> None:
     """The moments of a painting seen in tiles are those of the painting seen whole."""
     features = Features(narrow_weights(), dtype=torch.float64)

@@ -108,7 +108,7 @@ class Objective:
         }
         if normalize:
             self._content = {
-                name: (weight, target, _unit(float(target.square().mean())))
+                name: (weight, target, _unit(_mean_square(target)))
                 for name, (weight, target, _) in self._content.items()
             }
             self._style = {
@@ -374,6 +374,12 @@ def _style_slopes(term: StyleTerm, moments: Moments) -> tuple[float, tuple[Tenso
             value, (first, second), allow_unused=True, materialize_grads=True
         )
     return float(value.detach()), (slopes[0], slopes[1])
+
+
+def _mean_square(target: Tensor) -> float:
+    # The squares of half-precision features have no place in half precision.
+    dtype = torch.float32 if target.dtype == torch.float16 else target.dtype
+    return float(torch.linalg.vector_norm(target, dtype=dtype)) ** 2 / target.numel()
 
 
 def _unit(value: float) -> float:

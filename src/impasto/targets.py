@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.features import Features, stride_of
+from impasto.memory import COMPACT_ABOVE
 from impasto.moments import Moments, mix_moments, moments_of
 from impasto.tiling import Tile, plan_tiles
 
@@ -140,13 +141,16 @@ def _whole_features(
             stride = stride_of(name)
             if name not in whole:
                 shape = (1, found.shape[1], max(1, height // stride), max(1, width // stride))
+                compact = found.dtype == torch.float32 and height * width > COMPACT_ABOVE
                 whole[name] = torch.empty(
                     shape,
-                    dtype=found.dtype,
+                    dtype=torch.float16 if compact else found.dtype,
                     device=found.device,
                     memory_format=torch.channels_last,
                 )
-            whole[name][..., *tile.place(stride)] = found[..., *tile.own(stride)]
+            largest = torch.finfo(whole[name].dtype).max
+            own = found[..., *tile.own(stride)].clamp_max(largest)
+            whole[name][..., *tile.place(stride)] = own.to(whole[name].dtype)
     return whole
 
 
