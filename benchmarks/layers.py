@@ -52,6 +52,17 @@ def machine_limits(repetitions: int) -> tuple[float, float]:
     return 2 * 2048 * 512 * 512 / product, 2 * 4 * many.numel() / copying
 
 
+def first_use(repetitions: int) -> tuple[float, float]:
+    """Milliseconds to fill a new tensor of 64 MiB, and one that was filled before."""
+    old = torch.zeros(1 << 24)
+    ways: list[Callable[[], object]] = [
+        lambda: torch.empty(1 << 24).fill_(1),
+        lambda: old.fill_(1),
+    ]
+    new, again = shortest(ways, repetitions)
+    return round(1e3 * new, 1), round(1e3 * again, 1)
+
+
 def measure_layer(
     inputs: int, outputs: int, side: int, repetitions: int, limits: tuple[float, float]
 ) -> dict[str, float]:
@@ -97,6 +108,7 @@ def main() -> None:
         "size": arguments.size,
         "product_gflops": round(limits[0] / 1e9),
         "copy_gb_per_s": round(limits[1] / 1e9, 1),
+        "fill_new_and_old_64_mib_ms": first_use(arguments.repetitions),
         "layers": {},
     }
     print("layer     10⁹ mult. direct / Winograd     MB     least  compiled     torch, ms   gain")

@@ -221,6 +221,13 @@ def test_products_that_kernels_cannot_take_are_torchs() -> None:
     assert torch.equal(gram_matrix(plain, fast=False), plain.T @ plain)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch hands out all memory")
+def test_more_memory_than_there_is_is_told_as_such() -> None:
+    """A result that no memory can hold raises what the engine tells its user about."""
+    with pytest.raises(MemoryError):
+        running.room((1 << 45,), torch.float32)
+
+
 def photo(width: int, height: int) -> Tensor:
     """A sample photo as the engine has it."""
     pixels = resize_image(read_image(sample_path("coffee")), width, height).pixels

@@ -275,11 +275,17 @@ def room(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """An uninitialised tensor; a large one in large pages, where the system has them.
 
     A fresh block of memory costs more time to be mapped, 4 KiB at a time, than to be filled.
+
+    Raises:
+        MemoryError: there is not so much memory.
     """
     size = math.prod(shape) * dtype.itemsize
     if size < _HUGE or not hasattr(mmap, "MADV_HUGEPAGE"):
         return torch.empty(shape, dtype=dtype)
-    block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:
+        raise MemoryError(f"cannot map {size} bytes") from error
     with suppress(OSError):
         block.madvise(mmap.MADV_HUGEPAGE)
     return torch.frombuffer(block, dtype=dtype).view(shape)
