@@ -32,8 +32,8 @@ BASE_BYTES = 450 * 10**6
 """What a run holds at any size: libraries, weights, the statistics of the deep layers."""
 
 COMPACT_ABOVE = 4_000_000
-"""Above so many pixels, the photo's features of a picture in tiles are kept in half precision: their
-error, 1 in 2000, is far below what the optimiser reaches."""
+"""Above so many pixels, the photo's features of a picture in tiles are kept in half precision:
+their error, 1 in 2000, is far below what the optimiser reaches."""
 
 LEAST_TILE = 512 * 512
 """Tiles get no smaller than this, in pixels, before the history is made shorter."""
@@ -138,10 +138,8 @@ def allot(
         The largest tiles and the longest history that fit; the smallest where nothing does.
     """
     pair = 2 * PICTURE_BYTES * pixels if optimizer != "adam" else 0
-    size = 2 if pixels > COMPACT_ABOVE else 4  # bytes of a feature
-    fixed = (
-        BASE_BYTES + PICTURES[optimizer] * PICTURE_BYTES * pixels + int(size * features * pixels)
-    )
+    kept = features * (2 if pixels > COMPACT_ABOVE else 4)
+    fixed = BASE_BYTES + int((PICTURES[optimizer] * PICTURE_BYTES + kept) * pixels)
     whole = fixed + pair * history + TILE_BYTES * pixels
     if whole <= budget:
         return Allotment(None, history, False, whole)
