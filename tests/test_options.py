@@ -72,6 +72,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "anchor_above": st.integers(1, 10**6),
     "anchor_weight": weights,
     "memory": st.integers(10**6, 10**15),
+    "fast_convolution": st.booleans(),
     "device": choices("device"),
     "threads": st.integers(1, 1024),
 }
@@ -297,6 +298,7 @@ BAD: list[tuple[str, Any]] = [
     ("memory", float("nan")),
     ("memory", "1e300GB"),
     ("memory", "99999999TB"),
+    ("fast_convolution", 2),
     ("device", "tpu"),
     ("threads", 0),
 ]

@@ -373,6 +373,10 @@ class StyleOptions(BaseModel):
         description="Stop after this many seconds with the best picture so far.",
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of all noise.")
+    fast_convolution: bool = Field(
+        default=True,
+        description="On CPUs, use convolutions compiled for the processor where they are quicker.",
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="Where to run."
     )

@@ -406,6 +406,7 @@ def stylization(
             *(options.style_layers if options.style_weight > 0 else ()),
         ],
         device=pick_device(options.device),
+        fast_convolution=options.fast_convolution,
     )
     settings["weights_sha256"] = features.sha256
     memory = options.memory or memory or memory_budget(features.device)

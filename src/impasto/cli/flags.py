@@ -52,6 +52,7 @@ _GROUPS = {
         "anchor_above",
         "anchor_weight",
         "memory",
+        "fast_convolution",
         "device",
         "threads",
     ),
