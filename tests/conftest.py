@@ -44,7 +44,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> "Weights":
 
     weights = narrow_weights()
     monkeypatch.setattr(features, "load_weights", lambda _: weights)
-    monkeypatch.setattr(planning, "_probe", lambda *_, **__: 1e-6)
+    monkeypatch.setattr(planning, "_probe", lambda *_, **__: (1e-3, 1e-6))
     return weights
 
 

@@ -67,18 +67,29 @@ def test_memory_is_written_with_its_unit(text: str | int, expected: int) -> None
 def test_free_memory_respects_the_control_group(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a container, what its limit leaves counts, not what the machine has; no limit is none."""
-    limit, used = tmp_path / "max", tmp_path / "current"
-    monkeypatch.setattr(memory, "_GROUP_FILES", ((str(limit), str(used)),))
+    """In a container, what the limits of its group and of those above leave counts, without what
+    files hold; no limit is none."""
+    group = tmp_path / "groups" / "jobs" / "one"
+    group.mkdir(parents=True)
+    (tmp_path / "cgroup").write_text("0::/jobs/one\n")
+    monkeypatch.setattr(memory, "PROCESS", tmp_path)
+    monkeypatch.setattr(memory, "CONTROL_GROUPS", tmp_path / "groups")
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=8 * GB))
     assert free_memory() == 8 * GB
-    used.write_text(f"{GB}\n")
-    limit.write_text("max\n")
-    assert free_memory() == 8 * GB
-    limit.write_text(f"{3 * GB}\n")
-    assert free_memory() == 2 * GB
-    limit.write_text(f"{GB // 2}\n")
+    for folder, limit in ((group, "max"), (group.parent, f"{3 * GB}")):
+        (folder / "memory.current").write_text(f"{GB}\n")
+        (folder / "memory.max").write_text(f"{limit}\n")
+        (folder / "memory.stat").write_text(f"anon 5\ninactive_file {GB // 2}\n")
+    assert free_memory() == 2.5 * GB
+    (group / "memory.max").write_text(f"{GB // 4}\n")
     assert free_memory() == 0
+    (tmp_path / "cgroup").write_text("4:memory:/old\n3:cpu:/other\n")
+    old = tmp_path / "groups" / "memory" / "old"
+    old.mkdir(parents=True)
+    (old / "memory.limit_in_bytes").write_text(f"{2 * GB}")
+    (old / "memory.usage_in_bytes").write_text(f"{GB}")
+    (old / "memory.stat").write_text("total_inactive_file 0\n")
+    assert free_memory() == GB
 
 
 def test_the_default_budget_is_part_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 from impasto.features import layers_of
 from impasto.memory import Allotment, allot
@@ -18,7 +19,7 @@ MIN_AUTO_SIDE = 128
 COARSE_SHARE = 1 / 3
 """Evaluations of an automatic coarse level, as a share of those at the full size."""
 
-FIXED_COST = 10_000
+FIXED_COST = 60_000
 """What an evaluation costs at any size (small layers, eigenvalues), as the time of so many pixels:
 from the times at 256 and 512 px in `benchmarks/results/speed.json`."""
 
@@ -26,6 +27,10 @@ from the times at 256 and 512 px in `benchmarks/results/speed.json`."""
 ANCHORED_FIELD = 24
 """At anchored levels, layers whose positions see at most so many pixels are matched: relu3_1 and
 those before it. They are a third of the work of all down to relu5_1."""
+
+WRITING = 450
+"""Multiplications in the time that a layer takes for each number it writes: a fit to
+`benchmarks/results/layers.json`."""
 
 SECOND_PASS = 1.5
 """What a picture in tiles costs per pixel against one that is seen whole: its sums take a forward
@@ -78,11 +83,14 @@ def plan_levels(
         coarse = math.ceil(options.evaluations * COARSE_SHARE)
         deepest = max(s for s in sides if s == sides[0] or s <= options.anchor_above)
         plan = [(s, options.evaluations if s == deepest else coarse) for s in sides]
+    # What an anchored level is held to has to have been painted.
+    painted = [above > 0, *accumulate((count > 0 for _, count in plan), max)]
+    painted = [one or above > 0 for one in painted]
     return tuple(
         Level(
             *(level_size(width, height, s) if s != side else (width, height)),
             count,
-            anchored=s > options.anchor_above and (index > 0 or above > 0) and shallow,
+            anchored=s > options.anchor_above and painted[index] and shallow,
         )
         for index, (s, count) in enumerate(plan)
         if s > above
@@ -143,11 +151,19 @@ def shallow_layers(layers: Mapping[str, float], model: str) -> dict[str, float]:
     """
     architecture = model.partition(":")[0]
     fields = {layer.name: layer.receptive_field for layer in layers_of(architecture)}
-    return {n: w for n, w in layers.items() if fields.get(n, math.inf) <= ANCHORED_FIELD}
+    return {n: w for n, w in layers.items() if w > 0 and fields.get(n, math.inf) <= ANCHORED_FIELD}
 
 
 def evaluation_cost(level: Level, options: StyleOptions, tile_pixels: int | None) -> float:
     """What an evaluation of a level costs, as the time of so many pixels that all layers see whole.
+
+    Args: as for `evaluation_pixels`, to which this adds what every evaluation costs.
+    """
+    return evaluation_pixels(level, options, tile_pixels) + FIXED_COST
+
+
+def evaluation_pixels(level: Level, options: StyleOptions, tile_pixels: int | None) -> float:
+    """The part of an evaluation's cost that grows with the picture.
 
     Args:
         level: one of `plan_levels`.
@@ -172,7 +188,7 @@ def evaluation_cost(level: Level, options: StyleOptions, tile_pixels: int | None
             areas = ((b - t) * (r - e) for t, b, e, r in (tile.area for tile in tiles))
             pixels = SECOND_PASS * sum(areas)
     share = _work(options, seen) / _work(options, every) if every else 1.0
-    return pixels * share + FIXED_COST
+    return pixels * share
 
 
 def matched_layers(options: StyleOptions, *, anchored: bool) -> set[str]:
@@ -186,7 +202,11 @@ def matched_layers(options: StyleOptions, *, anchored: bool) -> set[str]:
 
 
 def _work(options: StyleOptions, names: Iterable[str]) -> float:
-    """Multiplications per pixel down to the deepest of some layers, in units of its weights."""
+    """Work per pixel down to the deepest of some layers: multiplications, and what writing a number
+    takes in the time of so many of them."""
     layers = layers_of(options.model.partition(":")[0])
     deepest = max((i for i, layer in enumerate(layers) if layer.name in set(names)), default=-1)
-    return sum(layer.parameters / layer.stride**2 for layer in layers[: deepest + 1])
+    return sum(
+        (layer.parameters + WRITING * layer.channels) / layer.stride**2
+        for layer in layers[: deepest + 1]
+    )

@@ -2,12 +2,13 @@
 
 What a level needs is estimated from its pixels: the picture in its various roles, the optimiser's
 history, the photo's features, and one tile on its way through the network. What does not fit is
-bounded in that order of harm: first the tiles become smaller, then the history shorter.
+bounded in the order of harm: the history becomes shorter, then the tiles smaller.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,8 +39,14 @@ their error, 1 in 2000, is far below what the optimiser reaches."""
 LEAST_TILE = 512 * 512
 """Tiles get no smaller than this, in pixels, before the history is made shorter."""
 
+GOOD_TILE = 1536 * 1536
+"""Tiles of so many pixels lose little to their halos, even at the deepest layers."""
+
 LEAST_HISTORY = 3
 """Pairs of vectors that L-BFGS keeps in any case."""
+
+SHORT_HISTORY = 6
+"""Pairs that are worth more than larger tiles."""
 
 
 @dataclass(frozen=True)
@@ -65,22 +72,43 @@ def free_memory(device: torch.device | str = "cpu") -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     free = psutil.virtual_memory().available
-    for limit, used in _GROUP_FILES:
+    for folder, limit, used in _control_groups():
         try:
-            # "max" where there is no limit.
-            free = min(free, int(Path(limit).read_text()) - int(Path(used).read_text()))
+            left = int((folder / limit).read_text()) - int((folder / used).read_text())
+            # What files leave in memory goes when it is needed.
+            for line in (folder / "memory.stat").read_text().splitlines():
+                if line.startswith(("inactive_file ", "total_inactive_file ")):
+                    left += int(line.split()[1])
         except (OSError, ValueError):
+            # No such group, or "max": no limit.
             continue
+        free = min(free, left)
     return max(0, free)
 
 
-_GROUP_FILES = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    (
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-    ),
-)
+def _control_groups() -> Iterator[tuple[Path, str, str]]:
+    """Folders of this process's groups and all above them, with their files for limit and use."""
+    try:
+        lines = (PROCESS / "cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        root = CONTROL_GROUPS / "memory" if controllers else CONTROL_GROUPS
+        limit, used = "memory.max", "memory.current"
+        if controllers:
+            limit, used = "memory.limit_in_bytes", "memory.usage_in_bytes"
+        folder = root / path.strip("/")
+        for place in (folder, *folder.parents):
+            yield place, limit, used
+            if place == root:
+                break
+
+
+PROCESS = Path("/proc/self")
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 
 def used_memory(device: torch.device | str = "cpu") -> int:
@@ -138,16 +166,24 @@ def allot(
         The largest tiles and the longest history that fit; the smallest where nothing does.
     """
     pair = 2 * PICTURE_BYTES * pixels if optimizer != "adam" else 0
-    kept = features * (2 if pixels > COMPACT_ABOVE else 4)
-    fixed = BASE_BYTES + int((PICTURES[optimizer] * PICTURE_BYTES + kept) * pixels)
-    whole = fixed + pair * history + TILE_BYTES * pixels
+    fixed = BASE_BYTES + PICTURES[optimizer] * PICTURE_BYTES * pixels
+    whole = fixed + int(4 * features * pixels) + pair * history + TILE_BYTES * pixels
     if whole <= budget:
         return Allotment(None, history, False, whole)
-    tile, kept = min(LEAST_TILE, pixels), history
-    if pair:
-        room = budget - fixed - tile * TILE_BYTES
-        kept = min(history, max(LEAST_HISTORY, room // pair))
+    fixed += int((2 if pixels > COMPACT_ABOVE else 4) * features * pixels)
+    # A short history first, then tiles that are large enough for their halos, then the rest.
+    kept = _within(
+        LEAST_HISTORY, history, SHORT_HISTORY, budget - fixed - LEAST_TILE * TILE_BYTES, pair
+    )
+    tile = _within(LEAST_TILE, pixels, GOOD_TILE, budget - fixed - kept * pair, TILE_BYTES)
+    kept = _within(kept, history, history, budget - fixed - tile * TILE_BYTES, pair)
     fixed += pair * kept
-    tile = max(tile, min(pixels, (budget - fixed) // TILE_BYTES))
+    tile = _within(tile, pixels, pixels, budget - fixed, TILE_BYTES)
     bounded = kept < history or tile < pixels
     return Allotment(tile if tile < pixels else None, kept, bounded, fixed + TILE_BYTES * tile)
+
+
+def _within(least: int, most: int, wanted: int, room: int, size: int) -> int:
+    """As many things of a size as there is room for: `least` to `wanted`, never over `most`."""
+    fitting = room // size if size else wanted
+    return min(most, max(least, min(wanted, fitting)))

@@ -80,7 +80,7 @@ def smooth_by_pyramid(gradient: Tensor, levels: int, scale: float) -> Tensor:
     down = torch.ops.aten.upsample_bilinear2d_backward(gradient, [height, width], shape, False)
     inner = smooth_by_pyramid(down, levels - 1, scale)
     up = torch.ops.aten.upsample_bilinear2d(inner, [height, width], False)
-    return gradient + scale * scale * up
+    return up.mul_(scale * scale).add_(gradient)
 
 
 class Lbfgs:

@@ -161,6 +161,8 @@ class Objective:
             for tile in tiles:
                 found = self.features.extract(picture[..., *tile.pixels], self._names)
                 self._add(sums, found, tile)
+                # Before the next tile is seen.
+                del found
         return self._match(picture, sums, gradient)
 
     def _watch(self, picture: Tensor, tile: Tile) -> tuple[Tensor, dict[str, Tensor]]:
@@ -260,7 +262,11 @@ class Objective:
                 seeds[name].constant = slopes[0] * scale
                 seeds[name].linear = (slopes[1] + slopes[1].T) * scale
         tv = self._smooth(picture, gradient) if self.tv_weight > 0 else 0.0
-        anchor = 0.0 if self._anchor is None else self._hold(picture, self._anchor, gradient)
+        anchor = (
+            0.0
+            if self._anchor is None or self._anchor_weight == 0
+            else self._hold(picture, self._anchor, gradient)
+        )
         loss = self.content_weight * content_sum + self.style_weight * style_sum
         loss += self.tv_weight * tv + self._anchor_weight * anchor
         return Terms(loss, content_sum, style_sum, tv, layers, anchor), seeds

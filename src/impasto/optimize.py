@@ -256,9 +256,8 @@ def optimize(
     ]
     spent = 0.0 if place is None else place.standing.elapsed
     clock = _Clock(levels, costs, options.time_limit, spent)
-    picture, carried, done, first = start, None, 0, 0
-    if coarse is not None:
-        picture = coarse.to(start)
+    carried, done, first = None, 0, 0
+    picture: Tensor | None = start if coarse is None else coarse.to(start)
     if place is not None:
         picture, done = place.tensors["best"].to(start), place.standing.done
         carried = _carried_by(place, start)
@@ -267,7 +266,8 @@ def optimize(
         if index < first:
             continue
         resumed = place if place is not None and index == place.standing.level else None
-        below = picture
+        assert picture is not None
+        below: Tensor | None = picture
         if resumed is None:
             small = resize(start, level.height, level.width).clamp(0, 1)
             lowest = index == 0 and coarse is None
@@ -276,7 +276,8 @@ def optimize(
             below = resumed.tensors["anchor"].to(start)
         if level.evaluations == 0 and index < len(levels) - 1:
             continue
-        share = shares[index]
+        share, anchor = shares[index], below if level.anchored else None
+        clock.enter(index, None if resumed is None else resumed.standing)
         with _naming(level):
             objective = level_objective(
                 features,
@@ -285,17 +286,16 @@ def optimize(
                 options,
                 level.width,
                 level.height,
-                anchor=below if level.anchored else None,
+                anchor=anchor,
                 tile_pixels=None if share is None else share.tile_pixels,
             )
-        clock.enter(index, None if resumed is None else resumed.standing)
         history = options.history if share is None else share.history
-        anchor = below if level.anchored else None
         descent = _Descent(objective, picture, options, level, carried, history, anchor)
         if resumed is not None:
             descent.restore(resumed)
-        # Nothing may hold on to a history that the minimiser has dropped.
-        place = resumed = None
+        # Nothing may hold on to a history that the minimiser has dropped, nor to a large picture
+        # that is needed no more.
+        place = resumed = small = picture = below = objective = anchor = None
         for evaluation, terms in descent.run(clock):
             done += 1
             progress = Progress(
@@ -318,6 +318,7 @@ def optimize(
         carried = descent.to_carry()
         if bookmark.place is not None:
             bookmark.place = _between_levels(bookmark.place, carried)
+        progress = descent = None
 
 
 def check_place(place: Place, start: Tensor, options: StyleOptions) -> None:
@@ -488,7 +489,8 @@ class _Descent:
                 terms, gradient = self._objective.evaluate(point)
             finite = math.isfinite(terms.loss) and bool(torch.isfinite(gradient).all())
             if finite and terms.loss < self.best_terms.loss:
-                self.best, self.best_terms = point.clone(), terms
+                # Minimisers change no point that they have given away.
+                self.best, self.best_terms = point, terms
             if finite:
                 with _naming(self._level):
                     self._minimizer.tell(terms.loss, gradient)

@@ -12,7 +12,7 @@ from impasto.features import Features
 from impasto.levels import (
     Level,
     allotment,
-    evaluation_cost,
+    evaluation_pixels,
     matched_layers,
 )
 from impasto.memory import Allotment
@@ -20,8 +20,8 @@ from impasto.optimize import level_objective
 from impasto.options import StyleOptions
 from impasto.targets import Painting, tiles_of
 
-PROBE_SIDE = 256
-"""Side of the picture that is evaluated to learn how quick the machine is, px."""
+PROBE_SIDES = (128, 320)
+"""Sides of the pictures that are evaluated to learn how quick the machine is, px."""
 
 PREPARATION = 1.0
 """What a level's targets cost, in evaluations."""
@@ -89,27 +89,32 @@ def make_plan(
         OptionError: a layer that the network has not.
         RunError: memory ran out in the probe.
     """
-    whole = _probe(features, options, anchored=False)
-    shallow = whole
-    if any(level.anchored for level in levels):
-        shallow = _probe(features, options, anchored=True)
-    plans = []
-    for level in levels:
-        share = allotment(level, options, budget)
-        cost = evaluation_cost(level, options, share.tile_pixels)
-        seconds = cost * (shallow if level.anchored else whole)
-        count = level.evaluations + PREPARATION if level.evaluations else 0.0
-        if options.time_limit is not None:
-            count = min(count, options.time_limit / seconds)
-        plans.append(
-            LevelPlan(
-                level,
-                *_tiles(features, options, level, share),
-                share.history,
-                share.expected,
-                count * seconds * (1 + MINIMIZER_SHARE),
-            )
+    speeds = {
+        anchored: _probe(features, options, anchored=anchored)
+        for anchored in {level.anchored for level in levels}
+    }
+    shares = [allotment(level, options, budget) for level in levels]
+    seconds = []
+    for level, share in zip(levels, shares, strict=True):
+        fixed, per_pixel = speeds[level.anchored]
+        pixels = evaluation_pixels(level, options, share.tile_pixels)
+        # At least one evaluation tells the last level's loss.
+        count = max(level.evaluations, level is levels[-1])
+        count += PREPARATION if count else 0
+        seconds.append(count * (fixed + per_pixel * pixels) * (1 + MINIMIZER_SHARE))
+    short = 1.0
+    if options.time_limit is not None:
+        short = min(1.0, options.time_limit / max(sum(seconds), 1e-9))
+    plans = [
+        LevelPlan(
+            level,
+            *_tiles(features, options, level, share),
+            share.history,
+            share.expected,
+            time * short,
         )
+        for level, share, time in zip(levels, shares, seconds, strict=True)
+    ]
     return Plan(tuple(plans), budget)
 
 
@@ -122,27 +127,29 @@ def _tiles(
     return len(tiles), max(areas, key=lambda area: area[0] * area[1])
 
 
-def _probe(features: Features, options: StyleOptions, *, anchored: bool) -> float:
-    """Seconds per unit of `evaluation_cost`."""
-    generator = torch.Generator().manual_seed(0)
-    picture = torch.rand(1, 3, PROBE_SIDE, PROBE_SIDE, generator=generator)
-    picture = picture.to(features.device, features.dtype)
-    objective = level_objective(
-        features,
-        picture,
-        [Painting(picture.flip(-1))],
-        options.model_copy(update={"style_weights": ()}),
-        PROBE_SIDE,
-        PROBE_SIDE,
-        anchor=picture[..., ::2, ::2] if anchored else None,
-    )
-    seconds = []
-    for _ in range(3):
+def _probe(features: Features, options: StyleOptions, *, anchored: bool) -> tuple[float, float]:
+    """Seconds that an evaluation takes at any size, and for each of its `evaluation_pixels`."""
+    times, pixels = [], []
+    for side in PROBE_SIDES:
+        generator = torch.Generator().manual_seed(0)
+        picture = torch.rand(1, 3, side, side, generator=generator)
+        picture = picture.to(features.device, features.dtype)
+        objective = level_objective(
+            features,
+            picture,
+            [Painting(picture.flip(-1))],
+            options.model_copy(update={"style_weights": ()}),
+            side,
+            side,
+            anchor=picture[..., ::2, ::2] if anchored else None,
+        )
+        # The first one also finds memory and kernels.
+        objective.evaluate(picture)
         began = time.monotonic()
         objective.evaluate(picture)
         if features.device.type == "cuda":
             torch.cuda.synchronize()
-        seconds.append(time.monotonic() - began)
-    # The first one also finds memory and kernels.
-    level = Level(PROBE_SIDE, PROBE_SIDE, 1, anchored)
-    return min(seconds[1:]) / evaluation_cost(level, options, None)
+        times.append(time.monotonic() - began)
+        pixels.append(evaluation_pixels(Level(side, side, 1, anchored), options, None))
+    per_pixel = max(0.0, (times[1] - times[0]) / (pixels[1] - pixels[0]))
+    return max(0.0, times[1] - per_pixel * pixels[1]), per_pixel

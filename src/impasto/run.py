@@ -383,7 +383,7 @@ def stylization(
         image = read_source(start, options.max_pixels, options.size)
         if (image.width, image.height) == (shape.width, shape.height):
             image = _cut(image, shown)
-        third = _tensor(resize_image(image, width, height))
+        third = _tensor(_visible(resize_image(image, width, height)))
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     first = start_picture(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 
 
@@ -56,7 +56,7 @@ def _span(start: int, stop: int, length: int, stride: int) -> slice:
     return slice(start // stride, max(1, length // stride) if stop == length else stop // stride)
 
 
-@cache
+@lru_cache(maxsize=256)
 def plan_tiles(height: int, width: int, *, halo: int, stride: int, limit: int) -> tuple[Tile, ...]:
     """The tiles of a picture, row by row, with the least work that a limit allows.
 
@@ -109,7 +109,7 @@ def _grid(
     )
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _cuts(
     length: int, count: int, halo: int, stride: int
 ) -> tuple[tuple[tuple[int, int], tuple[int, int]], ...]:
