@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from impasto import levels
@@ -12,6 +13,7 @@ from impasto.images import read_image
 from impasto.options import StyleOptions
 from impasto.reproduction import from_settings, resume
 from impasto.run import stylization
+from impasto.targets import resize
 from stand_ins import finish, options_of, pixels_of
 
 Capture = pytest.CaptureFixture[str]
@@ -104,6 +106,36 @@ def test_from_preview_to_print_on_the_command_line(
     larger = ["continue", str(preview), "--print", "22x15mm", "--dpi", "101.6", "-q", "-o"]
     assert main([*larger, str(folder / "print.tif")]) == 0
     assert read_image(folder / "print.tif").dpi == pytest.approx(101.6, rel=1e-3)
+
+
+def test_a_run_without_small_levels_has_no_preview(
+    files: Pair, tmp_path: Path, capsys: Capture
+) -> None:
+    """Where only the full size would be worked at, a preview is refused in one line."""
+    arguments = ["stylize", *map(str, files), "--size", "100", "--single-level", "--preview"]
+    assert main([*arguments, "-o", str(tmp_path / "p.png")]) == 2
+    assert "no level of 30 px or less" in capsys.readouterr().err
+
+
+def test_a_new_resolution_keeps_the_recorded_size(files: Pair, tmp_path: Path) -> None:
+    """`dpi` alone changes the size of a print, and only what is written into any other file."""
+    settings = stylization(*files, options_of(size=30)).result.settings
+    run, _ = from_settings(settings, {"dpi": 150})
+    assert (run.width, run.result.bitmap.dpi) == (30, 150)
+    paper = stylization(*files, options_of(print="48x24mm", dpi=25.4, size=48)).result.settings
+    run, _ = from_settings(paper, {"dpi": 12.7})
+    assert run.height == 12
+
+
+def test_before_any_work_the_result_is_the_smaller_one(files: Pair, tmp_path: Path) -> None:
+    """A continued run that is stopped at once has what it went on from, not the bare photo."""
+    preview = finish(stylization(*files, whole(preview=True, dpi=150)))
+    assert preview.bitmap.dpi == 150
+    preview.save(tmp_path / "p.png")
+    run, _ = from_settings(preview.settings, coarse=str(tmp_path / "p.png"))
+    large = torch.from_numpy(run.result.bitmap.pixels)[None]
+    expected = torch.from_numpy(preview.bitmap.pixels)
+    assert float((resize(large, 18, 24)[0] - expected).abs().mean()) < 0.02
 
 
 def test_what_cannot_be_continued_is_one_line(files: Pair, tmp_path: Path, capsys: Capture) -> None:

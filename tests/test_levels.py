@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from impasto.levels import (
     FIXED_COST,
     MIN_AUTO_SIDE,
+    WRITING,
     Level,
     evaluation_cost,
     plan_levels,
@@ -33,7 +34,8 @@ def test_automatic_levels_double_up_to_the_full_size(
     assert full[-1].evaluations == evaluations
     assert levels[0] == full[0]
     for level in levels[1:]:
-        assert level.anchored == (max(level.width, level.height) > options.anchor_above)
+        large = max(level.width, level.height) > options.anchor_above
+        assert level.anchored == (large and evaluations > 0)
     sides = [max(level.width, level.height) for level in levels]
     for coarse, fine in pairwise(sides):
         assert coarse == fine // 2
@@ -66,9 +68,20 @@ def test_large_levels_keep_the_shallow_layers() -> None:
         assert shallow_layers(layers, model) == {"relu1_1": 1.0, "relu2_2": 2.0, "relu3_1": 3.0}
 
 
+def test_nothing_is_anchored_to_what_was_not_painted() -> None:
+    """A large level after one of no evaluations sees all layers; one after a result to go on from
+    is anchored to that."""
+    options = make_options({"levels": "512:0,3000:5"})
+    assert not any(level.anchored for level in plan_levels(options, 3000, 2000))
+    painted = make_options({"levels": "256:3,512:0,3000:5"})
+    assert plan_levels(painted, 3000, 2000)[-1].anchored
+    (only,) = plan_levels(options, 3000, 2000, above=800)
+    assert only.anchored
+
+
 def test_without_shallow_layers_nothing_is_anchored() -> None:
     """Where only deep layers are matched, large levels see them all."""
-    options = make_options({"style_layers": "relu4_1", "levels": "1000:5,3000:5"})
+    options = make_options({"style_layers": "relu1_1=0,relu4_1", "levels": "1000:5,3000:5"})
     assert not any(level.anchored for level in plan_levels(options, 3000, 2000))
     single = make_options({"single_level": True, "size": 3000})
     assert not any(level.anchored for level in plan_levels(single, 3000, 2000))
@@ -80,9 +93,12 @@ def test_costs_follow_the_multiplications() -> None:
     options = make_options({})
     whole = evaluation_cost(Level(1000, 800, 5), options, None) - FIXED_COST
     assert whole == pytest.approx(800_000)
-    # Multiplications per pixel: 9 × inputs × outputs / stride², VGG19 to relu3_1 and to relu5_1.
+    # Multiplications per pixel: 9 × inputs × outputs / stride², VGG19 to relu3_1 and to relu5_1,
+    # and numbers written.
     first = 9 * 3 * 64 + 9 * 64 * 64 + (9 * 64 * 128 + 9 * 128 * 128) / 4 + 9 * 128 * 256 / 16
     rest = 3 * 9 * 256 * 256 / 16 + (9 * 256 * 512 + 3 * 9 * 512 * 512) / 64 + 9 * 512 * 512 / 256
+    first += WRITING * (64 + 64 + (128 + 128) / 4 + 256 / 16)
+    rest += WRITING * (3 * 256 / 16 + 4 * 512 / 64 + 512 / 256)
     shallow = evaluation_cost(Level(1000, 800, 5, True), options, None) - FIXED_COST
     assert shallow / whole == pytest.approx(first / (first + rest), rel=0.01)
     tiled = evaluation_cost(Level(1000, 800, 5), options, 400_000) - FIXED_COST

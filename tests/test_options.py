@@ -290,6 +290,7 @@ BAD: list[tuple[str, Any]] = [
     ("preview", "perhaps"),
     ("anchor_above", 0),
     ("anchor_weight", -1),
+    ("memory", "1" * 400),
     ("memory", "much"),
     ("memory", "4"),
     ("memory", "-4GB"),

@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -277,6 +278,18 @@ def test_large_levels_are_anchored(files: tuple[Path, Path]) -> None:
     shrunk = resize(last[1].best, *last[0].best.shape[-2:])
     assert float((shrunk - last[0].best).square().mean().sqrt()) < 0.05
     assert last[1].best_loss < last[1].terms.loss or last[1].evaluation == 6
+
+
+def test_a_time_limit_counts_from_the_beginning(files: tuple[Path, Path]) -> None:
+    """Time that went before the first evaluation is part of the limit: too much leaves one for
+    each level."""
+    options = options_of(size=24, levels="12:50,24:50", time_limit=1000.0)
+    run = stylization(*files, options)
+    run.count_from(time.monotonic() - 2000)
+    finish(run)
+    assert run.last is not None
+    assert run.last.done == 2
+    assert run.last.elapsed > 2000
 
 
 def test_bounded_memory_is_recorded(

@@ -2,14 +2,18 @@
 
 import signal
 import sys
+import time
+
+_STARTED = time.monotonic()
 
 
 def main() -> int:
     """The command line; Ctrl-C while it loads is one line as well."""
     try:
-        from impasto.cli import main as command_line
+        from impasto import cli
 
-        code = command_line()
+        cli.started = _STARTED
+        code = cli.main()
         # Nothing is left to stop, and the interpreter would answer with a traceback.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         return code

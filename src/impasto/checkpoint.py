@@ -115,9 +115,16 @@ class Place:
 
 @dataclass
 class Bookmark:
-    """Holds the place of a run while it goes on; `None` before its first evaluation."""
+    """Holds the place of a run while it goes on.
+
+    Attributes:
+        place: `None` before the first evaluation.
+        began: when the run's time began, as `time.monotonic` tells it; by default with the first
+            evaluation.
+    """
 
     place: Place | None = None
+    began: float | None = None
 
 
 @dataclass(frozen=True)

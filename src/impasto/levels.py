@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
+from impasto.errors import OptionError
 from impasto.features import layers_of
 from impasto.memory import Allotment, allot
 from impasto.options import StyleOptions
@@ -104,10 +105,18 @@ def preview_options(options: StyleOptions, width: int, height: int) -> StyleOpti
         options: of the whole run.
         width: of its result, px.
         height: of its result, px.
+
+    Raises:
+        OptionError: there is no small level.
     """
     levels = plan_levels(options, width, height)
     sides = [max(level.width, level.height) for level in levels]
-    count = max(1, sum(side <= PREVIEW_SIDE for side in sides))
+    count = sum(side <= PREVIEW_SIDE for side in sides)
+    if count == 0:
+        raise OptionError(
+            f"--preview: the run has no level of {PREVIEW_SIDE} px or less to stop at; use "
+            "--no-single-level, or smaller --levels"
+        )
     return options.model_copy(
         update={
             "preview": False,
@@ -115,7 +124,9 @@ def preview_options(options: StyleOptions, width: int, height: int) -> StyleOpti
             "levels": tuple(zip(sides, (level.evaluations for level in levels), strict=True))[
                 :count
             ],
-            "dpi": options.print_dpi * sides[count - 1] / sides[-1] if options.print else None,
+            "dpi": options.print_dpi * sides[count - 1] / sides[-1]
+            if options.print
+            else options.dpi,
         }
     )
 

@@ -254,7 +254,9 @@ def optimize(
         evaluation_cost(level, options, None if share is None else share.tile_pixels)
         for level, share in zip(levels, shares, strict=True)
     ]
-    spent = 0.0 if place is None else place.standing.elapsed
+    spent = 0.0 if bookmark.began is None else time.monotonic() - bookmark.began
+    if place is not None:
+        spent = place.standing.elapsed
     clock = _Clock(levels, costs, options.time_limit, spent)
     carried, done, first = None, 0, 0
     picture: Tensor | None = start if coarse is None else coarse.to(start)
@@ -319,6 +321,17 @@ def optimize(
         if bookmark.place is not None:
             bookmark.place = _between_levels(bookmark.place, carried)
         progress = descent = None
+
+
+def climb(coarse: Tensor, start: Tensor, options: StyleOptions) -> Tensor:
+    """A smaller result at the full size of a run, before any work on it.
+
+    Args:
+        coarse: the smaller result, `(1, 3, h, w)`.
+        start: the start picture at the full size, whose detail is put back.
+        options: of the run.
+    """
+    return _climb(coarse.to(start), start, _keeps_detail(options)).clamp(0, 1)
 
 
 def check_place(place: Place, start: Tensor, options: StyleOptions) -> None:
@@ -648,7 +661,8 @@ def _naming(level: Level) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise RunError(
-            f"out of memory at {level.width} x {level.height} px; choose a smaller --size"
+            f"out of memory at {level.width} x {level.height} px; choose a smaller --size, or say "
+            "with --memory how much there is"
         ) from error
 
 

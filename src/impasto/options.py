@@ -151,15 +151,16 @@ def parse_memory(value: Any) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("memory is written with its unit, such as 4GB")
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([kmgt]?)(i?)b?\s*", str(value).lower())
+    match = re.fullmatch(r"\s*(\d{1,30}(?:\.\d{0,30})?)\s*([kmgt]?)(i?)b?\s*", str(value).lower())
     if not match or (match[3] and not match[2]):
-        raise ValueError(f"'{value}' is no amount of memory; write it with its unit, such as 4GB")
+        shown = str(value)[:40]
+        raise ValueError(f"'{shown}' is no amount of memory; write it with its unit, such as 4GB")
     unit = _UNITS[match[2]]
     if match[3]:
         unit = 2 ** (10 * list(_UNITS).index(match[2]))
     amount = int(float(match[1]) * unit)
     if not 10**6 <= amount <= 10**15:
-        raise ValueError(f"'{value}' is out of range; write the unit too, such as 4GB")
+        raise ValueError(f"'{value}' must lie in 1 MB to 1000 TB; write it like 4GB")
     return amount
 
 
@@ -345,7 +346,7 @@ class StyleOptions(BaseModel):
         default=1400,
         ge=1,
         description="Levels with a longer side than this, px, match only the shallow layers and "
-        "are held to the coarser result, which saves two thirds of their time.",
+        "are held to the coarser result, which saves more than half of their time.",
     )
     anchor_weight: Weight = Field(
         default=20.0, description="How strongly such levels are held to the coarser result."

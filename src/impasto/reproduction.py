@@ -56,7 +56,7 @@ def from_settings(
     if "size" in changes:
         kept.pop("levels", None)
         kept.pop("print", None)
-    if {"print", "dpi"} & set(changes):
+    if "print" in changes or ("dpi" in changes and kept.get("print")):
         kept.pop("levels", None)
         kept.pop("size", None)
     if make_options({"levels": changes.get("levels", "auto")}).levels:
@@ -126,6 +126,7 @@ def resume(
     coarse: ImageSource | None = None,
     device: str | None = None,
     threads: int | None = None,
+    memory: int | None = None,
 ) -> Stylization:
     """Takes up a run where `Stylization.checkpoint`, or `--checkpoint`, left it.
 
@@ -142,6 +143,8 @@ def resume(
         coarse: the smaller result that the run goes on from.
         device: where to run; as recorded by default.
         threads: CPU threads; as recorded by default.
+        memory: bytes that the process may hold; as recorded by default. With another amount the
+            bytes of the result may differ.
 
     Raises:
         CheckpointError: the checkpoint is missing, damaged or of a later version, or a picture or
@@ -159,6 +162,7 @@ def resume(
         coarse=coarse,
         device=device,
         threads=threads,
+        memory=memory,
     )
 
 
@@ -172,6 +176,7 @@ def from_checkpoint(
     coarse: Any = None,
     device: str | None = None,
     threads: int | None = None,
+    memory: int | None = None,
 ) -> Stylization:
     """Like `resume`, from a checkpoint that has been read already from `path`."""
     name, settings = one_line(os.fspath(path)), checkpoint.settings
@@ -197,16 +202,16 @@ def from_checkpoint(
             strict=True,
         )
     ]
-    changes = {"device": device, "threads": threads}
+    changes = {"device": device, "threads": threads, "memory": memory}
     # On the same device the run keeps to the memory that it began with, because tiles and histories
     # depend on it.
-    memory = checkpoint.machine.get("memory") if device is None else None
-    if type(memory) is not int or memory < 1:
-        memory = None
+    kept = checkpoint.machine.get("memory") if device is None else None
+    if type(kept) is not int or kept < 1:
+        kept = None
     try:
         options = make_options({**recorded, **{k: v for k, v in changes.items() if v is not None}})
         photo, *paintings, third, lower = sources
-        run = stylization(photo, paintings, options, start=third, coarse=lower, memory=memory)
+        run = stylization(photo, paintings, options, start=third, coarse=lower, memory=kept)
     except OptionError as error:
         raise OptionError(f"{name}: {error}") from None
     if run.weights_sha256 != settings.get("weights_sha256"):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
@@ -38,6 +39,7 @@ from impasto.memory import memory_budget
 from impasto.optimize import (
     Progress,
     check_place,
+    climb,
     optimize,
     progress_at,
     start_picture,
@@ -206,6 +208,11 @@ class Stylization:
         self.last = next(self._progress)
         return self.last
 
+    def count_from(self, began: float) -> None:
+        """Lets the run's time, and its limit, begin at a moment of `time.monotonic` before its
+        first evaluation; by default when it began to be prepared."""
+        self._bookmark.began = began
+
     def close(self) -> None:
         """Cancels the run; `result` still answers."""
         self._progress.close()  # pyright: ignore[reportAttributeAccessIssue]
@@ -285,7 +292,12 @@ class Stylization:
     @property
     def result(self) -> Picture:
         """The best picture so far, at the full size; before the first evaluation, the start."""
-        picture = self._start if self.last is None else self.last.picture
+        if self.last is not None:
+            picture = self.last.picture
+        elif self._coarse is not None:
+            picture = climb(self._coarse, self._start, self.options)
+        else:
+            picture = self._start
         pixels = picture[0].detach().float().cpu().numpy().clip(0, 1)
         content = self._content
         bitmap = Bitmap(
@@ -337,6 +349,7 @@ def stylization(
         OptionError: options that do not fit the pictures or each other.
         WeightsError: the network's weights cannot be loaded.
     """
+    began = time.monotonic()
     options = StyleOptions() if options is None else options
     if not isinstance(options, StyleOptions):
         raise OptionError(
@@ -414,7 +427,9 @@ def stylization(
     if any(allotment(level, options, memory).bounded for level in levels):
         # Tiles and histories depend on it, and rounding on them.
         settings["options"]["memory"] = memory
-    return Stylization(features, photo, paintings, first, options, settings, memory, lower)
+    run = Stylization(features, photo, paintings, first, options, settings, memory, lower)
+    run.count_from(began)
+    return run
 
 
 def stylize(
@@ -553,7 +568,8 @@ def _lower(coarse: Any, options: StyleOptions, width: int, height: int) -> Tenso
     if abs(expected[0] - bitmap.width) > 2 or abs(expected[1] - bitmap.height) > 2:
         raise OptionError(
             f"the picture has {bitmap.width} x {bitmap.height} px, which is not the shape of the "
-            f"result, {width} x {height} px"
+            f"result, {width} x {height} px; continue it on the same sheet (--print, --print-fit), "
+            "or run stylize anew"
         )
     return _tensor(bitmap)
 

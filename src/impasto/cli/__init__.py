@@ -74,6 +74,11 @@ for _name, (_target, _help) in _COMMANDS.items():
     app.command(_target, name=_name, help=_help)
 
 
+started: float | None = None
+"""When the process began, by `time.monotonic`: a run's time counts from there. `None` where a
+program calls `main`."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line.
 

@@ -59,8 +59,9 @@ def plan(
             f"{'shallow' if level.anchored else 'all':<8} {tiles:<22} "
             f"{gigabytes(part.expected_bytes):>7}  {duration(part.seconds)}"
         )
+    fits = "of" if found.expected_bytes <= found.budget else "- more than"
     print(
-        f"in all: about {duration(found.seconds)} and {gigabytes(found.expected_bytes)} of the "
+        f"in all: about {duration(found.seconds)} and {gigabytes(found.expected_bytes)} {fits} the "
         f"{gigabytes(found.budget)} that the run may take"
     )
 
@@ -95,9 +96,12 @@ def plan_line(plan: Plan) -> str:
         + (f" in {part.tiles} tiles" if part.tiles > 1 else "")
         for part in plan.levels
     ]
+    more = ""
+    if plan.expected_bytes > plan.budget:
+        more = f", more than the {gigabytes(plan.budget)} of --memory"
     return (
         f"plan: {', '.join(sizes)} px; about {duration(plan.seconds)} and "
-        f"{gigabytes(plan.expected_bytes)}"
+        f"{gigabytes(plan.expected_bytes)}{more}"
     )
 
 

@@ -18,6 +18,7 @@ from impasto.cli.running import (
     free_name,
 )
 from impasto.errors import CheckpointError, OutputError, one_line
+from impasto.options import make_options
 
 
 def resume(
@@ -31,6 +32,7 @@ def resume(
     checkpoint_every: float | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] | None = None,
     threads: int | None = None,
+    memory: str | None = None,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
@@ -45,12 +47,14 @@ def resume(
         checkpoint_every: Seconds between checkpoints.
         device: Where to run.
         threads: CPU threads.
+        memory: Memory that the run may take in all, such as 4GB.
         quiet: Show no progress and no summary.
         as_json: Print a machine-readable summary instead of words.
     """
     from impasto.checkpoint import check_checkpoint, read_checkpoint
     from impasto.reproduction import from_checkpoint
 
+    allowed = None if memory is None else make_options({"memory": memory}).memory
     found = read_checkpoint(checkpoint)
     notes = found.notes
     given = {
@@ -82,7 +86,7 @@ def resume(
     path = wanted.output or free_name(checkpoint.parent, checkpoint.stem)
     check_checkpoint(checkpoint, overwrite=True)
     _check(path, wanted, earlier)
-    run = from_checkpoint(found, checkpoint, device=device, threads=threads)
+    run = from_checkpoint(found, checkpoint, device=device, threads=threads, memory=allowed)
     for warning in run.warnings:
         say(f"impasto: warning: {one_line(warning)}")
     # What was read must not outlive the history that the run drops.

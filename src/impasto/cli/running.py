@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import Group, Parameter
 
+from impasto import cli
 from impasto.cli import EXIT_INTERRUPTED, say
 from impasto.cli.keeping import Earlier, Keeper, trace_lines
 from impasto.errors import ImpastoError, OptionError, OutputError
@@ -235,6 +236,8 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
     places |= {"--checkpoint": output.checkpoint}
     check_apart(places, run.inputs, output.snapshots)
     limit_heap()
+    if cli.started is not None and earlier is None:
+        run.count_from(cli.started)
     rows = list(past.rows)
     keeper = None
     if output.checkpoint is not None:
@@ -283,6 +286,9 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
                 # What was reached is kept before the fault is reported.
                 failure = error
             write_undisturbed()
+        if run.last is None and interrupted and Path(path).exists():
+            # Nothing has been painted that were worth an older picture.
+            raise KeyboardInterrupt
         picture = run.result
         try:
             saved = _save(picture, path, output, past, keeper)

@@ -117,6 +117,8 @@ def go_on(
     """
     check(output)
     changes = given(options)
+    if picture.exists() and not picture.is_file() and not picture.is_dir():
+        raise ImageError(f"{picture}: is a pipe or a device; save the picture to a file first")
     old = _read_old(picture, changes)
     recorded = (old.settings or {}).get("options")
     preview = isinstance(recorded, dict) and recorded.get("preview")
