@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -373,8 +372,8 @@ def test_ctrl_c_before_the_run_is_one_line(
     monkeypatch.setattr(run_module, "stylization", interrupted)
     assert main([*command, "-o", "out.png"]) == 130
     assert capsys.readouterr().err == "impasto: interrupted\n"
-    loading = types.SimpleNamespace(main=interrupted)
-    monkeypatch.setitem(sys.modules, "impasto.cli", loading)  # pyright: ignore[reportArgumentType]
+    monkeypatch.setattr("impasto.cli.main", interrupted)
+    monkeypatch.setattr("impasto.cli.started", None)
     assert impasto.__main__.main() == 130
     assert capsys.readouterr().err == "impasto: interrupted\n"
     assert left(folder) == set()
