@@ -701,7 +701,8 @@ def test_a_run_that_fails_keeps_what_it_reached(
     out, err = capsys.readouterr()
     assert out == ""
     assert err == (
-        "impasto: out of memory at 32 x 24 px; choose a smaller --size; "
+        "impasto: out of memory at 32 x 24 px; choose a smaller --size, or say with --memory how "
+        "much there is; "
         "the best picture so far is in out.png\n"
     )
     settings = read_image(folder / "out.png").settings

@@ -204,7 +204,8 @@ def test_a_failed_run_can_be_resumed(
     failing(7, MemoryError)
     assert main([*RUN, "-o", "out.png", "--checkpoint", "run.ckpt", "-q"]) == 1
     assert capsys.readouterr().err == (
-        "impasto: out of memory at 32 x 24 px; choose a smaller --size; the best picture so far "
+        "impasto: out of memory at 32 x 24 px; choose a smaller --size, or say with --memory how "
+        "much there is; the best picture so far "
         "is in out.png; resume with: impasto resume run.ckpt\n"
     )
     assert main(["resume", "run.ckpt", "-q"]) == 0
