@@ -78,6 +78,13 @@ def stride_of(layer: str) -> int:
     return 2 ** (int(layer[4]) - 1)
 
 
+def reach_of(layers: Iterable[str], architecture: str) -> tuple[int, int]:
+    """See `Features.reach`, for a network that need not be loaded."""
+    wanted = {canonical_layer(name, architecture) for name in layers}
+    deepest = [layer for layer in layers_of(architecture) if layer.name in wanted][-1]
+    return (deepest.receptive_field - deepest.stride) // 2, deepest.stride
+
+
 def canonical_layer(name: str, architecture: str) -> str:
     """The paper's name of a layer given in either scheme.
 
@@ -217,9 +224,7 @@ class Features:
         Raises:
             OptionError: the network has no such layer.
         """
-        wanted = {canonical_layer(name, self.architecture) for name in layers}
-        deepest = [layer for layer in layers_of(self.architecture) if layer.name in wanted][-1]
-        return (deepest.receptive_field - deepest.stride) // 2, deepest.stride
+        return reach_of(layers, self.architecture)
 
     def preprocess(self, picture: Tensor) -> Tensor:
         """What the network sees: `(1, 3, H, W)` sRGB in [0, 1] → the model's channel order, range

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from impasto.errors import OptionError
-from impasto.features import layers_of
+from impasto.features import layers_of, reach_of
 from impasto.memory import Allotment, allot
 from impasto.options import StyleOptions
 from impasto.targets import level_size
@@ -181,19 +181,12 @@ def evaluation_pixels(level: Level, options: StyleOptions, tile_pixels: int | No
         options: layers and their weights.
         tile_pixels: largest tile, in pixels; `None`: the whole picture.
     """
-    layers = layers_of(options.model.partition(":")[0])
     every = matched_layers(options, anchored=False)
     seen = matched_layers(options, anchored=level.anchored)
     pixels = float(level.width * level.height)
     if tile_pixels is not None and seen:
-        deepest = [layer for layer in layers if layer.name in seen][-1]
-        tiles = plan_tiles(
-            level.height,
-            level.width,
-            halo=(deepest.receptive_field - deepest.stride) // 2,
-            stride=deepest.stride,
-            limit=tile_pixels,
-        )
+        halo, stride = reach_of(seen, options.model.partition(":")[0])
+        tiles = plan_tiles(level.height, level.width, halo=halo, stride=stride, limit=tile_pixels)
         if len(tiles) > 1:
             # Forward for the sums, then forward and backward for the gradient.
             areas = ((b - t) * (r - e) for t, b, e, r in (tile.area for tile in tiles))

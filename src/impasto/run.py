@@ -34,7 +34,7 @@ from impasto.images import (
     resize_image,
     write_image,
 )
-from impasto.levels import allotment, plan_levels, preview_options
+from impasto.levels import allotment, matched_layers, plan_levels, preview_options
 from impasto.memory import memory_budget
 from impasto.optimize import (
     Progress,
@@ -414,10 +414,7 @@ def stylization(
         pooling=options.pooling,
         rescale=options.rescale,
         padding=options.padding,
-        layers=[
-            *(options.content_layers if options.content_weight > 0 else ()),
-            *(options.style_layers if options.style_weight > 0 else ()),
-        ],
+        layers=matched_layers(options, anchored=False),
         device=pick_device(options.device),
         fast_convolution=options.fast_convolution,
     )
