@@ -52,9 +52,11 @@ def load_problem(photo: str, painting: str, options: StyleOptions) -> Problem:
     drawn = _read(painting)
     # A run first brings paintings to twice its size, which is all that any level looks at.
     limit = fit_within(drawn.width, drawn.height, 2 * options.size, enlarge=False)
-    style = _tensor(resize_image(drawn, *limit))
+    style = as_tensor(resize_image(drawn, *limit))
     width, height = level_size(style.shape[-1], style.shape[-2], options.size)
-    return Problem(_tensor(content).clamp(0, 1), resize(style, height, width).clamp(0, 1), options)
+    return Problem(
+        as_tensor(content).clamp(0, 1), resize(style, height, width).clamp(0, 1), options
+    )
 
 
 def engine_objective(problem: Problem, weights: Weights) -> Objective:
@@ -74,7 +76,7 @@ def saved(picture: Tensor) -> Tensor:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "picture.png"
         write_image(Bitmap(picture[0].clamp(0, 1).numpy()), path, bits=8)
-        return _tensor(read_image(path))
+        return as_tensor(read_image(path))
 
 
 def _read(source: str) -> Bitmap:
@@ -84,5 +86,5 @@ def _read(source: str) -> Bitmap:
     return bitmap
 
 
-def _tensor(bitmap: Bitmap) -> Tensor:
+def as_tensor(bitmap: Bitmap) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(bitmap.pixels))[None]

@@ -159,6 +159,19 @@ def test_threads_do_not_change_a_bit(threads: Callable[[int], None]) -> None:
 
 
 @needs_compiler
+def test_whose_threads_do_not_change_a_bit(
+    threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where torch's own threads cannot be had, as in a forked process, others do the same work."""
+    threads(2)
+    layer = fast_layer(*some_layer(64, 64))
+    x = some_map(64, 75, 130).float()
+    found = layer(x)
+    monkeypatch.setattr(running, "_PROCESS", -1)
+    assert torch.equal(found, layer(x))
+
+
+@needs_compiler
 @pytest.mark.parametrize("kind", ["", "max", "average"])
 def test_what_is_not_a_number_stays_visible(kind: str) -> None:
     """A picture that went wrong gives features that are wrong to see, not zeros."""
@@ -365,15 +378,46 @@ def test_without_llvmlite_torch_does_the_work() -> None:
 
 @needs_compiler
 @pytest.mark.usefixtures("fresh")
-@pytest.mark.parametrize("step", ["__init__", "compile"])
+@pytest.mark.parametrize("step", ["__init__", "compile", "load"])
 def test_where_nothing_can_be_compiled_torch_does_the_work(
-    step: str, monkeypatch: pytest.MonkeyPatch
+    step: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A processor or a compiler that fails is no fault that a user meets."""
     from impasto.convolution import code
 
+    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
     monkeypatch.setattr(code.Machine, step, refuse)
     assert_torch_does_the_work()
+
+
+@needs_compiler
+@pytest.mark.usefixtures("fresh")
+def test_a_machine_compiles_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The next process finds what this one has compiled, unless it was damaged."""
+    from impasto.convolution import code
+
+    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
+    layer, x = some_layer(64, 64), some_map(64, 9, 14).float()
+    first = fast_layer(*layer)(x)
+    kept = sorted((tmp_path / "convolution").glob("*.o"))
+    assert kept
+    compiled: list[object] = []
+    compile_ = code.Machine.compile
+
+    def count(machine: code.Machine, module: Any) -> bytes:
+        compiled.append(module)
+        return compile_(machine, module)
+
+    monkeypatch.setattr(code.Machine, "compile", count)
+    running.engine.cache_clear()
+    assert torch.equal(fast_layer(*layer)(x), first)
+    assert compiled == []
+    for path in kept:
+        whole = path.read_bytes()
+        path.write_bytes(whole[:100] + b"\0" + whole[101:])
+    running.engine.cache_clear()
+    assert torch.equal(fast_layer(*layer)(x), first)
+    assert len(compiled) == len(kept)
 
 
 @pytest.fixture
@@ -409,7 +453,7 @@ def test_what_was_measured_once_stays(measured: list[object], tmp_path: Path) ->
     assert measured == SHAPES
     assert decide() == EXPECTED
     assert measured == SHAPES
-    assert len(list((tmp_path / "cache" / "convolution").iterdir())) == 1
+    assert len(list((tmp_path / "cache" / "convolution").glob("*.json"))) == 1
     assert not fast_pays(5, 64)
     assert not fast_pays(64, 65)
     assert not fast_products_pay(65)
@@ -433,7 +477,7 @@ def test_damaged_decisions_are_made_anew(
 ) -> None:
     """A file of decisions that cannot be read counts as none, and is replaced."""
     decide()
-    (path,) = (tmp_path / "cache" / "convolution").iterdir()
+    (path,) = (tmp_path / "cache" / "convolution").glob("*.json")
     whole = path.read_text()
     path.write_text(damage(whole))
     measured.clear()
@@ -459,7 +503,7 @@ def test_the_first_of_two_processes_decides(
     """A process that finishes its measurement second takes over what the first has found."""
     decide()
     folder = tmp_path / "cache" / "convolution"
-    (path,) = folder.iterdir()
+    (path,) = folder.glob("*.json")
     theirs = path.read_text()
     path.unlink()
 
@@ -469,7 +513,8 @@ def test_the_first_of_two_processes_decides(
 
     monkeypatch.setattr(tuning, "_try_convolution", slow)
     assert decide() == EXPECTED
-    assert list(folder.iterdir()) == [path]
+    assert list(folder.glob("*.json")) == [path]
+    assert not list(folder.glob("*.part"))
 
 
 @needs_compiler

@@ -293,14 +293,18 @@ class Machine:
         flags = features.flatten() + (",-prefer-256-bit" if self.wide else "")
         self._flags = flags
 
-    def compile(self, module: ir.Module) -> Library:
-        """Compiles a module.
+    @property
+    def key(self) -> str:
+        """All that compiled code depends on beside what was written."""
+        return f"{self.name} {self._flags} llvmlite {version}"
+
+    def compile(self, module: ir.Module) -> bytes:
+        """Compiles a module to an object file for `Library`.
 
         Raises:
             RuntimeError: LLVM refuses it.
         """
-        triple = llvm.Target.from_default_triple()
-        target = triple.create_target_machine(cpu=self.name, features=self._flags, opt=3)
+        target = self._target()
         module.triple, module.data_layout = target.triple, str(target.target_data)
         parsed = llvm.parse_assembly(str(module))
         parsed.verify()
@@ -311,14 +315,29 @@ class Machine:
         passes.add_instruction_combine_pass()
         options = llvm.create_pipeline_tuning_options(speed_level=2)
         passes.run(parsed, llvm.create_pass_builder(target, options))
-        return Library(parsed, target)
+        return target.emit_object(parsed)
+
+    def load(self, compiled: bytes) -> Library:
+        """Brings an object file into memory.
+
+        Raises:
+            RuntimeError: LLVM refuses it.
+        """
+        return Library(compiled, self._target())
+
+    def _target(self) -> Any:
+        triple = llvm.Target.from_default_triple()
+        return triple.create_target_machine(
+            cpu=self.name, features=self._flags, opt=3, codemodel="jitdefault", jit=True
+        )
 
 
 class Library:
     """Compiled functions, to be called while this object lives."""
 
-    def __init__(self, parsed: Any, target: Any) -> None:
-        self._engine = llvm.create_mcjit_compiler(parsed, target)
+    def __init__(self, compiled: bytes, target: Any) -> None:
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(compiled))
         self._engine.finalize_object()
 
     def function(self, name: str) -> Any:

@@ -11,13 +11,17 @@ import mmap
 import os
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from impasto.convolution.storage import read_sealed, write_sealed
 
 GRAIN = 16
 """Channels come in multiples of this."""
@@ -53,6 +57,7 @@ class Engine:
         self._compiled: dict[tuple[Any, ...], Any] = {}
         self._lock = threading.Lock()
         self._scratch: list[Tensor] = []
+        self._written_by = _digest(code.__file__, kernels.__file__)
         self.key = f"{self._machine.name}, llvmlite {code.version}"
         self._function(
             "convolution", self.columns(64), "plain", "relu"
@@ -66,12 +71,22 @@ class Engine:
         key = (kind, columns, *details)
         with self._lock:
             if key not in self._compiled:
-                module = self._code.ir.Module("impasto")
-                write = getattr(self._kernels, f"write_{kind}")
-                write(module, "run", columns, *details)
-                library = self._machine.compile(module)
+                library = self._machine.load(self._object(kind, columns, *details))
                 self._compiled[key] = (library, library.function("run"))
             return self._compiled[key][1]
+
+    def _object(self, kind: str, columns: int, *details: str) -> bytes:
+        """The object file with the function `run`, kept from the first run on a machine."""
+        words = (self._machine.key, kind, str(columns), *details)
+        name = f"{sha256('; '.join((self._written_by, *words)).encode()).hexdigest()[:32]}.o"
+        found = read_sealed(name) if self._written_by else None
+        if found is None:
+            module = self._code.ir.Module("impasto")
+            getattr(self._kernels, f"write_{kind}")(module, "run", columns, *details)
+            found = self._machine.compile(module)
+            if self._written_by:
+                write_sealed(name, found)
+        return found
 
     def convolve(
         self,
@@ -300,8 +315,35 @@ def _as_map(result: Tensor) -> Tensor:
     return result.permute(2, 0, 1)[None]
 
 
+def _digest(*files: str | None) -> str:
+    """The digest of the sources that write the kernels; empty where there are none to read."""
+    try:
+        return sha256(b"".join(Path(str(file)).read_bytes() for file in files)).hexdigest()
+    except OSError:
+        return ""
+
+
 def _bits(value: float) -> int:
     return ctypes.c_uint32.from_buffer(ctypes.c_float(value)).value
+
+
+_PROCESS = os.getpid()
+
+
+@cache
+def _team() -> Any:
+    """Starts a function in several of the OpenMP threads that torch itself works with.
+
+    With threads of their own beside them, kernels wait for torch's, which go on spinning for a
+    while after their work. `None` where torch has no GNU interface to them.
+    """
+    try:
+        start = ctypes.CDLL(None).GOMP_parallel
+    except (AttributeError, OSError, TypeError):
+        return None
+    start.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+    start.restype = None
+    return start
 
 
 @cache
@@ -314,12 +356,20 @@ def _workers(process: int) -> ThreadPoolExecutor:
 def _run(function: Any, values: Sequence[Tensor | int | None], threads: int) -> None:
     """Has several threads call a function, which share its work among themselves.
 
-    Each holds the tensors that it works on, for an interrupt may end this call before they end.
+    Threads of our own hold the tensors that they work on, for an interrupt may end this call
+    before they end.
     """
     numbers = [v.data_ptr() if isinstance(v, Tensor) else v or 0 for v in values]
     arguments = (ctypes.c_int64 * len(numbers))(*numbers)
-    workers = _workers(os.getpid())
-    others = [workers.submit(_call, function, arguments, values) for _ in range(threads - 1)]
+    # A forked process has none of the threads that OpenMP believes in.
+    team = _team() if threads > 1 and os.getpid() == _PROCESS else None
+    if team is not None:
+        team(ctypes.cast(function, ctypes.c_void_p), ctypes.addressof(arguments), threads, 0)
+        return
+    others: list[Future[None]] = []
+    if threads > 1:
+        workers = _workers(os.getpid())
+        others = [workers.submit(_call, function, arguments, values) for _ in range(threads - 1)]
     _call(function, arguments, values)
     wait(others)
 

@@ -17,12 +17,12 @@ from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 
-import platformdirs
 import torch
 from torch import Tensor
 
 from impasto.convolution.layer import Convolution
 from impasto.convolution.running import engine
+from impasto.convolution.storage import folder
 
 SIDES = {
     (3, 64): 128,
@@ -42,7 +42,7 @@ CHANNELS = (64, 128, 256, 512)
 _POSITIONS = 4096
 """Positions of the maps that products are tried on."""
 
-_FORM = 1
+_FORM = 2
 """Raised with every change of the kernels that may change what pays."""
 
 _REPETITIONS = 3
@@ -75,33 +75,24 @@ def _pays(name: str) -> bool:
     if compiled is None:
         return False
     key = f"{_FORM}; {_processor()}; {compiled.key}; torch {torch.__version__}; "
-    return _decisions(key + f"{torch.get_num_threads()} threads", _folder())[name]
-
-
-def _folder() -> Path | None:
-    chosen = os.environ.get("IMPASTO_CACHE")
-    try:
-        base = Path(chosen) if chosen else platformdirs.user_cache_path("impasto", appauthor=False)
-    except RuntimeError:  # no home folder
-        return None
-    return base / "convolution"
+    return _decisions(key + f"{torch.get_num_threads()} threads", folder())[name]
 
 
 @cache
-def _decisions(key: str, folder: Path | None) -> dict[str, bool]:
+def _decisions(key: str, place: Path | None) -> dict[str, bool]:
     """Each trial's name → whether the compiled kernels won it."""
     trials = _trials()
     always = dict.fromkeys(trials, True)
-    if folder is None:
+    if place is None:
         return always
-    path = folder / f"{sha256(key.encode()).hexdigest()[:16]}.json"
+    path = place / f"{sha256(key.encode()).hexdigest()[:16]}.json"
     found = _read(path, key)
     if found is not None:
         return found
     # The place is tried before the measurement: without it, each run might find something else.
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, suffix=".part")
+        place.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=place, suffix=".part")
     except OSError:
         return always
     part = Path(name)
