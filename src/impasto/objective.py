@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from impasto.convolution import add_product
 from impasto.errors import is_out_of_memory
@@ -189,7 +190,9 @@ class Objective:
         top = found.pop(deepest)
         seed = seeds[deepest].add_to(torch.zeros_like(top), top.detach(), tile)
         found.clear()
-        (slope,) = torch.autograd.grad(top, x, seed)
+        with torch.enable_grad():
+            value = cast("Tensor", _Seeded.apply(top, seed))
+        (slope,) = torch.autograd.grad(value, x)
         gradient[..., *tile.pixels].add_(slope)
 
     def _within_memory(self, picture: Tensor, work: Callable[[Sequence[Tile]], _T]) -> _T:
@@ -301,6 +304,23 @@ class Objective:
         return float(value.detach())
 
 
+class _Seeded(torch.autograd.Function):
+    """A nothing with a given gradient. Handing that gradient to torch would have it import a
+    library of symbolic mathematics, to compare shapes."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, seed: Tensor) -> Tensor:
+        ctx.save_for_backward(seed)
+        return features.new_zeros(())
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *_: Tensor
+    ) -> tuple[Tensor, None]:
+        return ctx.saved_tensors[0], None
+
+
 class _Sums:
     """What all tiles add up to, by layer."""
 
@@ -338,12 +358,8 @@ class _Seed:
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         if self.linear is not None and self.constant is not None:
             for own, _ in _strips(self.name, tile):
-                rows, given = _rows(gradient[..., *own]), _rows(features[..., *own])
-                add_product(rows, given, self.linear, self.constant, fast=self.fast)
-                if rows.data_ptr() != gradient[..., *own].data_ptr():
-                    # What is not contiguous has been copied.
-                    part = gradient[0, :, *own].permute(1, 2, 0)
-                    part.copy_(rows.view(part.shape))
+                part, given = gradient[..., *own], features[..., *own]
+                add_product(part, given, self.linear, self.constant, fast=self.fast)
         if self.target is not None:
             for own, place in _strips(self.name, tile):
                 error = features[..., *own] - self.target[..., *place].to(features)
@@ -363,11 +379,6 @@ def _strips(layer: str, tile: Tile) -> Iterator[tuple[_Part, _Part]]:
         stop = min(rows.stop, start + step)
         shift = far.start - rows.start
         yield (slice(start, stop), columns), (slice(start + shift, stop + shift), across)
-
-
-def _rows(features: Tensor) -> Tensor:
-    """`(positions, C)` of a channels_last feature map: a view where it is contiguous."""
-    return features[0].permute(1, 2, 0).reshape(-1, features.shape[1])
 
 
 def _style_slopes(term: StyleTerm, moments: Moments) -> tuple[float, tuple[Tensor, Tensor]]:
