@@ -18,7 +18,9 @@ from torch import Tensor
 
 from impasto.convolution import (
     Convolution,
+    Entrance,
     add_product,
+    blank_like,
     fast_pays,
     fast_products_pay,
     raw_moments,
@@ -187,6 +189,28 @@ def all_fast_products(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("impasto.convolution.products.fast_products_pay", lambda _: True)
 
 
+@needs_compiler
+@settings(deadline=None, derandomize=True, max_examples=40)
+@given(height=sides, width=sides, margin=st.integers(0, 1), bgr=st.booleans())
+def test_the_entrance_is_the_definition(height: int, width: int, margin: int, bgr: bool) -> None:
+    """Pictures get the network's order, range and mean and a repeated edge, whose slope goes back
+    to the pixels that it repeats."""
+    picture = some_map(3, height, width).requires_grad_()
+    factors = some_map(1, 3, 2)[0, 0]
+    order = [2, 1, 0] if bgr else [0, 1, 2]
+    expected = picture[:, order] * factors[:, :1, None] + factors[:, 1:, None]
+    expected = F.pad(expected, (margin,) * 4, mode="replicate")
+    own = picture.detach().float().requires_grad_()
+    found = Entrance(factors, order, margin)(own)
+    assert found.shape[1] == 16
+    assert_close(found[:, :3].detach(), expected.detach())
+    assert not bool(found[:, 3:].any())
+    slope = some_map(16, *found.shape[-2:], seed=3)
+    (backward,) = torch.autograd.grad(found, own, slope.float())
+    (wanted,) = torch.autograd.grad(expected, picture, slope[:, :3])
+    assert_close(backward, wanted)
+
+
 def rows_of(features: Tensor) -> Tensor:
     """`(positions, C)`."""
     return features[0].permute(1, 2, 0).reshape(-1, features.shape[1])
@@ -260,6 +284,16 @@ def test_products_that_kernels_cannot_take_are_torchs() -> None:
         assert torch.equal(sums, features + 1)
     rows = rows_of(plain)
     assert torch.equal(raw_moments(plain, fast=False)[1], rows.T @ rows)
+
+
+@pytest.mark.parametrize("side", [3, 130])
+def test_blank_maps_are_zeros(side: int) -> None:
+    """Whether the memory is torch's or comes in large pages, a blank map is blank."""
+    like = some_map(64, side, side + 1).float()
+    blank = blank_like(like)
+    assert blank.shape == like.shape
+    assert blank.is_contiguous(memory_format=torch.channels_last)
+    assert not bool(blank.any())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch hands out all memory")

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.convolution import Convolution, fast_pays
+from impasto.convolution import Convolution, Entrance, fast_pays
 from impasto.errors import OptionError
 from impasto.weights import BLOCK_WIDTHS, CONVOLUTIONS_PER_BLOCK, Weights, load_weights
 
@@ -212,6 +212,16 @@ class Features:
         self._mean = self._column(preprocessing.mean)
         self._std = self._column(preprocessing.std)
         self._range = float(preprocessing.scale)
+        self._enter = self._entrance()
+
+    def _entrance(self) -> Entrance | None:
+        """What does the work of `preprocess` and of the first padding, where kernels can."""
+        if not self._layers or not self._convolutions[self._layers[0].name].fast:
+            return None
+        factor = self._range / self._std
+        factors = torch.stack([factor.flatten(), (-self._mean / self._std).flatten()], dim=1)
+        order = (2, 1, 0) if self._bgr else (0, 1, 2)
+        return Entrance(factors, order, int(self.padding == "replicate"))
 
     def _column(self, values: Iterable[float]) -> Tensor:
         return torch.tensor(list(values), device=self.device, dtype=self.dtype).view(1, 3, 1, 1)
@@ -253,14 +263,18 @@ class Features:
         found: dict[str, Tensor] = {}
         if not wanted:
             return found
-        x = self.preprocess(picture).contiguous(memory_format=torch.channels_last)
+        if self._enter is not None:
+            x = self._enter(picture)
+        else:
+            x = self.preprocess(picture).contiguous(memory_format=torch.channels_last)
         pooled = False
         for place, layer in enumerate(self._layers):
             if layer.name.endswith("_1") and place and not pooled:
                 x = _pool(x, self.pooling, self.scale)
             pad = 1
             if place == 0 and self.padding == "replicate":
-                x, pad = F.pad(x, (1, 1, 1, 1), mode="replicate"), 0
+                x = x if self._enter is not None else F.pad(x, (1, 1, 1, 1), mode="replicate")
+                pad = 0
             convolution = self._convolutions[layer.name]
             pooled = convolution.fast and self._only_pooled(place, wanted, x)
             if pooled:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from impasto.convolution import add_product
+from impasto.convolution import add_product, blank_like
 from impasto.errors import is_out_of_memory
 from impasto.features import Features, stride_of
 from impasto.losses import STYLE_LOSSES, TV_LOSSES, StyleTerm, blank_distance
@@ -188,7 +188,7 @@ class Objective:
             share = partial(seeds[name].add_to, features=found[name].detach(), tile=tile)
             found[name].register_hook(share)
         top = found.pop(deepest)
-        seed = seeds[deepest].add_to(torch.zeros_like(top), top.detach(), tile)
+        seed = seeds[deepest].add_to(blank_like(top), top.detach(), tile)
         found.clear()
         with torch.enable_grad():
             value = cast("Tensor", _Seeded.apply(top, seed))

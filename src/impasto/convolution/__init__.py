@@ -7,8 +7,17 @@ are first needed. What is left then goes mostly into the products of `raw_moment
 without it torch does everything.
 """
 
-from impasto.convolution.layer import Convolution
+from impasto.convolution.layer import Convolution, Entrance
 from impasto.convolution.products import add_product, raw_moments
+from impasto.convolution.running import blank_like
 from impasto.convolution.tuning import fast_pays, fast_products_pay
 
-__all__ = ["Convolution", "add_product", "fast_pays", "fast_products_pay", "raw_moments"]
+__all__ = [
+    "Convolution",
+    "Entrance",
+    "add_product",
+    "blank_like",
+    "fast_pays",
+    "fast_products_pay",
+    "raw_moments",
+]

@@ -177,6 +177,18 @@ class Code:
             self.builder.shuffle_vector(first, ir.Constant(VECTOR, ir.Undefined), lanes),
         )
 
+    def lane(self, vector: Value, index: int) -> Value:
+        """One number of a vector."""
+        place = ir.Constant(ir.IntType(32), index)
+        return Value(self, self.builder.extract_element(vector.raw, place))
+
+    def vector(self, scalars: Sequence[Value]) -> Value:
+        """A vector that begins with some numbers, with zeros after them."""
+        raw = self.zero.raw
+        for index, scalar in enumerate(scalars):
+            raw = self.builder.insert_element(raw, scalar.raw, ir.Constant(ir.IntType(32), index))
+        return Value(self, raw)
+
     def select(self, condition: Value, yes: Value, no: Value | float) -> Value:
         """`yes` where the condition holds, else `no`."""
         return Value(self, self.builder.select(condition.raw, yes.raw, yes._other(no)))

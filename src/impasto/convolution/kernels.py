@@ -79,6 +79,17 @@ ADDITION_ARGUMENTS = (
     "pieces",
     "chunk",  # positions of a piece
 )
+ENTRANCE_ARGUMENTS = (
+    "counters",
+    "first",  # the three planes of the picture, in the order that the network wants
+    "second",
+    "third",
+    "factors",  # two for each plane
+    "map",
+    "height",  # of the picture
+    "width",
+    "margin",  # how often its edge is repeated around it
+)
 GRAM_ROWS = 4
 """Rows of a Gram matrix that are summed at a time; a divisor of all channels here."""
 
@@ -219,6 +230,77 @@ def write_addition(module: ir.Module, name: str, columns: int) -> None:
                 for place, old, value in zip(places, before, results, strict=True):
                     code.store(old + value, place, 0)
     code.finish()
+
+
+def write_entrance(module: ir.Module, name: str, columns: int) -> None:
+    """Writes `map = factor · plane + other factor`, the planes' numbers next to each other.
+
+    Its arguments are `ENTRANCE_ARGUMENTS`, as those of `write_exit` are; the map has `columns`
+    channels, zeros after the third.
+    """
+    code = Code(module, name)
+    a, planes = _entrance(code)
+    factors = [code.load(a["factors"], i, FLOAT) for i in range(6)]
+    long, high = a["width"] + a["margin"] * 2, a["height"] + a["margin"] * 2
+    code.take(a["counters"])
+    with code.forever() as leave:
+        row = code.take(code.at(a["counters"], 1, INT))
+        leave(row >= high)
+        given = _clamp(code, row - a["margin"], a["height"]) * a["width"]
+        target = code.at(a["map"], row * (long * columns))
+        with code.loop(0, long) as column:
+            place = given + _clamp(code, column - a["margin"], a["width"])
+            values = [
+                code.load(plane, place, FLOAT) * factors[2 * i] + factors[2 * i + 1]
+                for i, plane in enumerate(planes)
+            ]
+            code.store(code.vector(values), target, column * columns)
+    code.finish()
+
+
+def write_exit(module: ir.Module, name: str, columns: int) -> None:
+    """Writes the planes' slopes from those of the map that `write_entrance` made of them.
+
+    A pixel of the edge gets the sum over all the places that it was repeated at.
+    """
+    code = Code(module, name)
+    a, planes = _entrance(code)
+    factors = [code.load(a["factors"], 2 * i, FLOAT) for i in range(3)]
+    long = a["width"] + a["margin"] * 2
+    code.take(a["counters"])
+    with code.forever() as leave:
+        row = code.take(code.at(a["counters"], 1, INT))
+        leave(row >= a["height"])
+        top, bottom = _repeats(code, row, a["height"], a["margin"])
+        with code.loop(0, a["width"]) as column:
+            left, right = _repeats(code, column, a["width"], a["margin"])
+            with code.accumulate(top, bottom, 1, [code.zero]) as (down, before, total):
+                line = code.at(a["map"], down * (long * columns))
+                with code.accumulate(left, right, 1, before) as (along, sums, results):
+                    results.append(sums[0] + code.load(line, along * columns))
+                total.append(results[0])
+            for i, plane in enumerate(planes):
+                code.store(code.lane(total[0], i) * factors[i], plane, row * a["width"] + column)
+    code.finish()
+
+
+def _entrance(code: Code) -> tuple[dict[str, Value], list[Value]]:
+    numbers = code.arguments(len(ENTRANCE_ARGUMENTS))
+    a: dict[str, Value] = dict(zip(ENTRANCE_ARGUMENTS, numbers, strict=True))
+    for key in ("counters", "first", "second", "third", "factors", "map"):
+        a[key] = code.pointer(a[key])
+    return a, [a["first"], a["second"], a["third"]]
+
+
+def _clamp(code: Code, place: Value, size: Value) -> Value:
+    return code.greatest(code.least(place, size - 1), 0)
+
+
+def _repeats(code: Code, place: Value, size: Value, margin: Value) -> tuple[Value, Value]:
+    """Where a row or column of the picture lies in the map: from, and up to."""
+    start = code.select(place < 1, code.number(0), place + margin)
+    stop = code.select(place >= size - 1, size + margin * 2, place + margin + 1)
+    return start, stop
 
 
 def write_convolution(module: ir.Module, name: str, columns: int, source: str, result: str) -> None:

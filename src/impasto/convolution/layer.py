@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -39,7 +40,8 @@ class Convolution:
         """`relu(conv(x))`, once differentiable with respect to `x`.
 
         Args:
-            x: `(1, C, H, W)`; channels_last is fastest.
+            x: `(1, C, H, W)`; channels_last is fastest. For compiled kernels C may be rounded up
+                to a multiple of 16, with zeros in what is too much.
             padding: rows and columns of zeros on each side, 0 or 1.
 
         Returns:
@@ -69,6 +71,43 @@ class Convolution:
         return cast("Tensor", _Fast.apply(x, self._fast, 1, kind, factor))
 
 
+class Entrance:
+    """Brings pictures to what the first convolution takes, by compiled kernels.
+
+    Args:
+        factors: `(3, 2)`: what each channel is multiplied by, and what is added then.
+        order: the picture's channel for each of the network's.
+        margin: how often the picture's edge is repeated around it.
+    """
+
+    def __init__(self, factors: Tensor, order: Sequence[int], margin: int) -> None:
+        compiled = engine()
+        assert compiled is not None
+        self.engine, self.factors, self.order = compiled, factors.float().contiguous(), order
+        self.margin = margin
+
+    def __call__(self, picture: Tensor) -> Tensor:
+        """`(1, 3, H, W)` → `(1, 16, H + 2·margin, W + 2·margin)`, channels_last, zeros after the
+        third channel; once differentiable."""
+        return cast("Tensor", _Enter.apply(picture, self))
+
+
+class _Enter(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, picture: Tensor, way: Entrance) -> Tensor:
+        ctx.way = way
+        return way.engine.enter(picture.contiguous(), way.factors, way.order, way.margin)
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grads: Tensor
+    ) -> tuple[Tensor, None]:
+        way: Entrance = ctx.way
+        slope = grads[0].contiguous(memory_format=torch.channels_last)
+        return way.engine.leave(slope, way.factors, way.order, way.margin), None
+
+
 class _Kernels:
     """The weights of a compiled convolution, in the order in which they are read."""
 
@@ -93,6 +132,7 @@ class _Call:
     """What the backward pass must know of the forward one."""
 
     kernels: _Kernels
+    channels: int
     size: tuple[int, int]
     padding: int
     read: str
@@ -125,7 +165,7 @@ class _Fast(torch.autograd.Function):
         ctx.save_for_backward(result if places is None else places)
         size = (height + 2 * padding - 2, width + 2 * padding - 2)
         read = "gated" if places is None else "pooled"
-        ctx.call = _Call(kernels, size, padding, read, factor)
+        ctx.call = _Call(kernels, x.shape[1], size, padding, read, factor)
         return result
 
     @staticmethod
@@ -145,7 +185,7 @@ class _Fast(torch.autograd.Function):
             write="plain",
             gate=_filled(gate),
         )
-        return _cut(slope, call.kernels.inputs), None, None, None, None
+        return _cut(slope, call.channels), None, None, None, None
 
 
 def _filled(x: Tensor) -> Tensor:

@@ -171,6 +171,54 @@ class Engine:
         self._scratch.append(scratch)
         return _as_map(result), None if places is None else _as_map(places)
 
+    def enter(self, picture: Tensor, factors: Tensor, order: Sequence[int], margin: int) -> Tensor:
+        """A picture as the first convolution takes it.
+
+        Args:
+            picture: `(1, 3, H, W)`, float32, contiguous.
+            factors: `(3, 2)`, float32: what each channel of the result is multiplied by, and what
+                is added then.
+            order: the picture's channel for each of the result's.
+            margin: how often the picture's edge is repeated around it.
+
+        Returns:
+            `(1, 16, H + 2·margin, W + 2·margin)`, channels_last, zeros after the third channel.
+        """
+        height, width = picture.shape[-2:]
+        result = room((height + 2 * margin, width + 2 * margin, GRAIN), torch.float32)
+        self._pass("entrance", picture, factors, order, result, margin)
+        return _as_map(result)
+
+    def leave(self, slope: Tensor, factors: Tensor, order: Sequence[int], margin: int) -> Tensor:
+        """The slope at the picture, `(1, 3, H, W)`, from that at what `enter` made of it."""
+        height, width = (side - 2 * margin for side in slope.shape[-2:])
+        result = torch.empty(1, 3, height, width)
+        self._pass("exit", result, factors, order, slope, margin)
+        return result
+
+    def _pass(
+        self,
+        kind: str,
+        picture: Tensor,
+        factors: Tensor,
+        order: Sequence[int],
+        features: Tensor,
+        margin: int,
+    ) -> None:
+        height, width = picture.shape[-2:]
+        values = {
+            "counters": torch.zeros(2, dtype=torch.int64),
+            **dict(zip(("first", "second", "third"), (picture[0, i] for i in order), strict=True)),
+            "factors": factors,
+            "map": features,
+            "height": height,
+            "width": width,
+            "margin": margin,
+        }
+        function = self._function(kind, GRAIN)
+        threads = min(torch.get_num_threads(), max(1, height * width // 4096))
+        _run(function, [values[name] for name in self._kernels.ENTRANCE_ARGUMENTS], threads)
+
     def moments(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """`Σ f` and `Σ f fᵀ` over the positions of a map.
 
@@ -322,6 +370,16 @@ def room(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     with suppress(OSError):
         block.madvise(mmap.MADV_HUGEPAGE)
     return torch.frombuffer(block, dtype=dtype).view(shape)
+
+
+def blank_like(features: Tensor) -> Tensor:
+    """Zeros in the shape of a map `(1, C, H, W)`, channels_last, on its device."""
+    large = features.device.type == "cpu" and features.nbytes >= _HUGE
+    if not large or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return torch.zeros_like(features, memory_format=torch.channels_last)
+    _, channels, height, width = features.shape
+    # New pages are zeros already.
+    return _as_map(room((height, width, channels), features.dtype))
 
 
 def round_up(channels: int) -> int:
