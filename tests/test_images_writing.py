@@ -1,28 +1,42 @@
 """Pictures out, against Pillow, NumPy and what the reader makes of them."""
 
 import errno
+import hashlib
 import io
 import os
+import resource
+import shutil
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import pyvips
 from PIL import Image, ImageCms
 
 from bitmaps import RIGHT, bitmap_of, one_line, shown
 from impasto.errors import OptionError, OutputError
 from impasto.images import (
     MAX_SETTINGS_BYTES,
+    Bitmap,
     check_output,
     encode_image,
     read_image,
     write_image,
+    writing,
 )
 from odd_images import encode, png_chunk, smooth, translucent
 
 FORMATS = ("png", "jpeg", "webp", "tiff", "avif")
+
+
+def noise(*, alpha: bool = False) -> Bitmap:
+    """A picture that no format makes small."""
+    return bitmap_of(np.random.default_rng(0).random((150, 200, 4 if alpha else 3)))
 
 
 @pytest.mark.parametrize("alpha", [False, True])
@@ -76,6 +90,49 @@ def test_same_input_gives_the_same_bytes(format: str) -> None:
     """Encoding holds no date, address or random number."""
     bitmap = bitmap_of(np.asarray(translucent()) / 255, dpi=300.0, settings={"b": 1, "a": 2})
     assert encode_image(bitmap, format) == encode_image(bitmap, format)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_file_holds_the_bytes_of_a_notebook(format: str, tmp_path: Path) -> None:
+    """What is written in strips, into a file, is what `encode_image` gives."""
+    bitmap = noise(alpha=True)
+    write_image(bitmap, tmp_path / f"out.{format}", dpi=300, settings={"a": 1})
+    expected = encode_image(bitmap, format, dpi=300, settings={"a": 1})
+    assert (tmp_path / f"out.{format}").read_bytes() == expected
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("layout", ["planes", "interleaved", "part"])
+@pytest.mark.parametrize(("bits", "full_scale"), [(8, 255), (16, 65535)])
+@pytest.mark.parametrize("format", ["png", "tiff"])
+def test_codes_are_those_of_numpy(
+    format: str, bits: Any, full_scale: int, layout: str, alpha: bool
+) -> None:
+    """Every value becomes the code that NumPy gives it, halves and far values included, however its
+    array lies in memory."""
+    halves = (np.arange(4 * full_scale, dtype=np.float32) / 4 / full_scale).astype(np.float32)
+    extremes = np.array([-3e38, -1, -1e-9, -0.0, 1, 1.0001, 3e38, 1e-40], np.float32)
+    near = [np.nextafter(halves, np.float32(side)) for side in (-1, 2)]
+    values = np.concatenate([halves, *near, extremes])
+    planes = np.resize(values, (4 if alpha else 3, 300, -(-values.size // 300)))
+    if layout == "interleaved":
+        planes = np.ascontiguousarray(planes.transpose(1, 2, 0)).transpose(2, 0, 1)
+    elif layout == "part":
+        planes = planes[:, 7:, 3::2]
+    bitmap = Bitmap(planes[:3], planes[3] if alpha else None)
+    written = pyvips.Image.new_from_buffer(encode_image(bitmap, format, bits=bits), "").numpy()
+    expected = np.rint(np.clip(planes, 0, 1) * np.float32(full_scale))
+    assert written.dtype == (np.uint8 if bits == 8 else np.uint16)
+    np.testing.assert_array_equal(written, expected.transpose(1, 2, 0))
+
+
+def test_jpeg_is_laid_on_white() -> None:
+    """A translucent picture becomes the JPEG of what NumPy makes of it on white."""
+    bitmap = noise(alpha=True)
+    assert bitmap.alpha is not None
+    white = bitmap.pixels * bitmap.alpha + (1 - bitmap.alpha)
+    expected = Bitmap((np.rint(np.clip(white, 0, 1) * 255) / 255).astype(np.float32))
+    assert encode_image(bitmap, "jpeg") == encode_image(expected, "jpeg")
 
 
 @pytest.mark.parametrize(("bits", "full_scale"), [(8, 255), (16, 65535)])
@@ -257,7 +314,7 @@ def test_file_created_meanwhile_is_kept(tmp_path: Path, monkeypatch: pytest.Monk
 def test_disk_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the file system knows no hard links, writing works and still overwrites nothing."""
 
-    def refuse(source: Path, target: Path) -> None:
+    def refuse(*_: object, **options: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
@@ -284,6 +341,109 @@ def test_umask_decides_the_permissions(umask: int, tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full device")
+@pytest.mark.parametrize("format", FORMATS)
+def test_disk_that_fills_up_while_encoding(
+    format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the encoder itself meets the full disk, the line is the same as ever."""
+
+    def full(temporary: Path) -> Any:
+        return Path("/dev/full").open("r+b", buffering=0)
+
+    monkeypatch.setattr(writing, "_open_part", full)
+    path = tmp_path / f"out.{format}"
+    with pytest.raises(OutputError) as error:
+        write_image(noise(), path)
+    assert one_line(error, str(path)) == f"{path}: the disk is full; free some space"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_byte_is_needed(
+    format: str, named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the system stops taking bytes, the last one included, there is a fault, no file."""
+    if named:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    bitmap, path = noise(), tmp_path / f"out.{format}"
+    size = len(encode_image(bitmap, format))
+    assert size > 10_000
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for limit in (0, 100, size // 2, size - 1):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+        try:
+            with pytest.raises(OutputError) as error:
+                write_image(bitmap, path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert "cannot be written (File too large)" in one_line(error, str(path))
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_announcement(named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digest is that of the file to come, told while the old one is still there."""
+    if named:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    path = tmp_path / "out.tiff"
+    path.write_bytes(b"old")
+    told: list[str] = []
+
+    def announce(digest: str) -> None:
+        assert path.read_bytes() == b"old"
+        told.append(digest)
+
+    write_image(noise(), path, overwrite=True, announce=announce)
+    assert told == [hashlib.sha256(path.read_bytes()).hexdigest()]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file that was encoded into gets the name; only a system that refuses sees a copy."""
+    monkeypatch.delattr(shutil, "copyfileobj")
+    write_image(noise(), tmp_path / "out.tiff")
+    assert [p.name for p in tmp_path.iterdir()] == ["out.tiff"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has files without a name")
+def test_a_killed_process_leaves_nothing(tmp_path: Path) -> None:
+    """A process that is killed when the picture has been encoded leaves no half file."""
+    program = (
+        "import os, signal, sys, numpy as np\n"
+        "from impasto.images import Bitmap, write_image\n"
+        "bitmap = Bitmap(np.zeros((3, 9, 9), np.float32))\n"
+        "kill = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "write_image(bitmap, sys.argv[1], announce=kill)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "out.png")]
+    assert subprocess.run(command).returncode == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
+@pytest.mark.parametrize("name", ["out.tiff", "out.png"])
+def test_writing_takes_no_second_copy(name: str, tmp_path: Path) -> None:
+    """A picture of 96 MB in memory, and 48 MB in its file, takes less than 20 MB to write."""
+    program = (
+        "import sys, numpy as np\n"
+        "from impasto.images import Bitmap, write_image\n"
+        "from impasto.memory import peak_memory\n"
+        "small = Bitmap(np.full((3, 99, 500), 0.5, np.float32), bits=16)\n"
+        "write_image(small, sys.argv[1])\n"
+        "rng = np.random.default_rng(0)\n"
+        "large = Bitmap(rng.random((3, 16000, 500), np.float32), bits=16)\n"
+        "before = peak_memory()\n"
+        "write_image(large, sys.argv[1], overwrite=True)\n"
+        "print(peak_memory() - before)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / name)]
+    taken = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert int(taken) < 20e6
+
+
 def test_unwritable_pictures_are_refused(tmp_path: Path) -> None:
     """A picture too long for the format, or with NaN in it, is refused in one line."""
     long = bitmap_of(np.zeros((1, 70000, 3)))
@@ -291,7 +451,11 @@ def test_unwritable_pictures_are_refused(tmp_path: Path) -> None:
         with pytest.raises(OutputError) as error:
             write_image(long, tmp_path / f"long.{format}")
         assert "too large" in one_line(error, str(tmp_path))
-    broken = bitmap_of(np.full((4, 4, 3), np.nan))
-    with pytest.raises(OutputError, match="NaN"):
-        write_image(broken, tmp_path / "nan.png")
+    for value in (np.nan, np.inf, -np.inf):
+        for channel in range(4):
+            pixels = np.full((40, 40, 4), 0.5)
+            pixels[20, 39, channel] = value
+            for name in ("out.png", "out.jpg"):
+                with pytest.raises(OutputError, match="NaN"):
+                    write_image(bitmap_of(pixels), tmp_path / name)
     assert list(tmp_path.iterdir()) == []

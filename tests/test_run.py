@@ -101,6 +101,18 @@ def test_before_the_first_evaluation_the_result_is_the_start(files: tuple[Path, 
     assert run.result.progress is None
 
 
+def test_results_share_no_memory_with_the_run(files: tuple[Path, Path]) -> None:
+    """Whoever paints over a result changes neither the run nor its later results."""
+    runs = [stylization(*files, options_of()) for _ in range(2)]
+    for step in range(3):
+        runs[0].result.bitmap.pixels[:] = 0.5
+        pixels = [run.result.bitmap.pixels for run in runs]
+        np.testing.assert_array_equal(*pixels, err_msg=f"{step}")
+        assert np.ptp(pixels[0]) > 0
+        for run in runs:
+            next(run)
+
+
 def test_a_closed_run_keeps_its_result(files: tuple[Path, Path]) -> None:
     """After `close` there is no more progress, and the best picture so far is still there."""
     run = stylization(*files, options_of(evaluations=50))

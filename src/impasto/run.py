@@ -83,7 +83,7 @@ class Picture:
         bits: Literal[8, 16] = 8,
         quality: int = 92,
         overwrite: bool = False,
-        announce: Callable[[bytes], None] | None = None,
+        announce: Callable[[str], None] | None = None,
     ) -> None:
         """Writes the picture with its settings inside.
 
@@ -92,7 +92,8 @@ class Picture:
             bits: 8 or 16 per channel (16: PNG and TIFF).
             quality: of JPEG, WebP and the like, 1 to 100.
             overwrite: replace an existing file.
-            announce: called with the file's bytes just before they are written.
+            announce: called with the SHA-256 of the file, as hexadecimal digits, just before it
+                appears.
 
         Raises:
             OptionError: the format cannot hold what is asked.
@@ -297,8 +298,8 @@ class Stylization:
         elif self._coarse is not None:
             picture = climb(self._coarse, self._start, self.options)
         else:
-            picture = self._start
-        pixels = picture[0].detach().float().cpu().numpy().clip(0, 1)
+            picture = self._start.clamp(0, 1)
+        pixels = picture[0].detach().float().cpu().numpy()
         content = self._content
         bitmap = Bitmap(
             pixels,

@@ -41,7 +41,7 @@ class Earlier:
     def wrote(self, path: Path) -> bool:
         """Whether a file is there as that part wrote it."""
         with contextlib.suppress(OSError, ValueError):
-            return path.is_file() and _digest(path.read_bytes()) in self.written
+            return path.is_file() and file_digest(path) in self.written
         return False
 
     @property
@@ -124,9 +124,9 @@ class Keeper:
         )
         self._there = True
 
-    def claim(self, data: bytes) -> None:
-        """Writes a last checkpoint, from which a file of these bytes may be replaced."""
-        self._written.append(_digest(data))
+    def claim(self, digest: str) -> None:
+        """Writes a last checkpoint, from which a file of this SHA-256 may be replaced."""
+        self._written.append(digest)
         self.write()
 
     def finish(self) -> None:
@@ -162,5 +162,7 @@ def read_rows(attachment: bytes) -> list[dict[str, Any]]:
     return rows
 
 
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -23,7 +23,7 @@ from cyclopts import Group, Parameter
 
 from impasto import cli
 from impasto.cli import EXIT_INTERRUPTED, say
-from impasto.cli.keeping import Earlier, Keeper, trace_lines
+from impasto.cli.keeping import Earlier, Keeper, file_digest, trace_lines
 from impasto.errors import ImpastoError, OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -305,7 +305,7 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
                 again = output.overwrite or past.wrote(output.plot)
                 plot_losses(rows, output.plot, overwrite=again)
                 if keeper is not None and (interrupted or failure is not None):
-                    keeper.claim(output.plot.read_bytes())
+                    keeper.claim(file_digest(output.plot))
         except OutputError as error:
             failure = failure or error
         advice = "" if keeper is None else keeper.advice

@@ -1,20 +1,19 @@
-"""The formats that are written, and a `Bitmap` as the bytes of one of them."""
+"""The formats that are written, and a `Bitmap` on its way into a file or bytes of one of them."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pyvips
-from numpy.typing import NDArray
 
 from impasto.errors import OptionError, OutputError
 from impasto.images.bitmap import Bitmap
 from impasto.images.profiles import srgb_profile
 from impasto.images.resolution import MAX_DPI, MM_PER_INCH, UNKNOWN_DPI
 from impasto.images.settings import settings_to_xmp
-from impasto.images.vips import detail, set_blob, vips_from_array
+from impasto.images.vips import detail, set_blob, system_error, vips_from_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +36,7 @@ WRITERS = {
         Writer(
             "PNG",
             (".png",),
-            "pngsave_buffer",
+            "pngsave_target",
             {"filter": "all"},
             max_side=2**31 - 1,
             lossy=False,
@@ -46,16 +45,16 @@ WRITERS = {
         Writer(
             "JPEG",
             (".jpeg", ".jpg"),
-            "jpegsave_buffer",
+            "jpegsave_target",
             {"optimize_coding": True},
             max_side=65500,
             alpha=False,
         ),
-        Writer("WebP", (".webp",), "webpsave_buffer", {"smart_subsample": True}, max_side=16383),
+        Writer("WebP", (".webp",), "webpsave_target", {"smart_subsample": True}, max_side=16383),
         Writer(
             "TIFF",
             (".tiff", ".tif"),
-            "tiffsave_buffer",
+            "tiffsave_target",
             {"compression": "deflate", "predictor": "horizontal", "resunit": "inch"},
             max_side=2**31 - 1,
             lossy=False,
@@ -64,14 +63,14 @@ WRITERS = {
         Writer(
             "AVIF",
             (".avif",),
-            "heifsave_buffer",
+            "heifsave_target",
             {"compression": "av1", "bitdepth": 8, "effort": 3},
             16384,
         ),
         Writer(
-            "HEIC", (".heic",), "heifsave_buffer", {"compression": "hevc", "bitdepth": 8}, 16384
+            "HEIC", (".heic",), "heifsave_target", {"compression": "hevc", "bitdepth": 8}, 16384
         ),
-        Writer("JPEG XL", (".jxl",), "jxlsave_buffer", {}, max_side=2**30),
+        Writer("JPEG XL", (".jxl",), "jxlsave_target", {}, max_side=2**30),
     )
 }
 
@@ -98,7 +97,11 @@ def encode_image(
     if writer is None:
         known = (key for key, writer in WRITERS.items() if can_write(writer))
         raise OptionError(f"format: {format!r} cannot be written; use one of {', '.join(known)}")
-    return encode(bitmap, writer, bits, quality, settings, dpi, f"the {writer.title} picture")
+    encode = encoder(bitmap, writer, bits, quality, settings, dpi, f"the {writer.title} picture")
+    target = pyvips.Target.new_to_memory()
+    encode(target)
+    data: Any = target.get("blob")
+    return bytes(data)
 
 
 def known_writer(extension: str) -> Writer | None:
@@ -115,7 +118,8 @@ def can_write(writer: Writer) -> bool:
     # Whether an encoder is built in shows only when it is used (HEIC without HEVC, for one).
     try:
         black = vips_from_array(np.zeros((8, 8, 3), np.uint8))
-        pyvips.Operation.call(writer.operation, black, **writer.options)
+        target = pyvips.Target.new_to_memory()
+        pyvips.Operation.call(writer.operation, black, target, **writer.options)
     except pyvips.Error:
         return False
     return True
@@ -129,7 +133,7 @@ def check_bits(writer: Writer, bits: int | None) -> None:
         raise OptionError(f"--bits 16: {writer.title} is written with 8; use .png or .tiff")
 
 
-def encode(
+def encoder(
     bitmap: Bitmap,
     writer: Writer,
     bits: int | None,
@@ -137,13 +141,29 @@ def encode(
     settings: Mapping[str, Any] | None,
     dpi: float | None,
     name: str,
-) -> bytes:
-    """The bytes of `bitmap` in the writer's format; `name` is what errors call it.
+) -> Callable[[pyvips.Target], None]:
+    """Check a picture and what is asked; get the function that writes it to a target of libvips.
+
+    No second copy of the picture is made: libvips rounds it strip by strip as the encoder asks
+    for it, and PNG and TIFF are written as they are encoded. The encoders of the other formats
+    look at the whole before they write, and hold it in a form of their own.
+
+    Args:
+        bitmap: the picture; what is in its arrays when the function is called gets written.
+        writer: its format.
+        bits: as for `write_image`, like quality, settings and dpi.
+        quality: 1 to 100.
+        settings: the record to store.
+        dpi: pixels per inch.
+        name: what errors call the picture.
+
+    Returns:
+        A function that raises OutputError where libvips cannot encode the picture, and OSError
+        where the target's file cannot be written.
 
     Raises:
         OptionError: bits, quality, dpi or settings cannot be used.
-        OutputError: the picture is too large for the format, holds NaN or infinity, or libvips
-            cannot encode it.
+        OutputError: the picture is too large for the format, or holds NaN or infinity.
     """
     check_bits(writer, bits)
     if not 1 <= quality <= 100:
@@ -159,7 +179,7 @@ def encode(
         bits = 16 if bitmap.bits == 16 and writer.sixteen_bits else 8
     dpi = bitmap.dpi if dpi is None else dpi
     settings = bitmap.settings if settings is None else settings
-    image = vips_from_array(_quantise(bitmap, bits, name, keep_alpha=writer.alpha))
+    image = _quantised(bitmap, bits, name, keep_alpha=writer.alpha)
     set_blob(image, "icc-profile-data", srgb_profile())
     keep = _KEEP_ICC
     if settings is not None:
@@ -172,26 +192,30 @@ def encode(
         # WebP and AVIF state a resolution only in EXIF, which libvips then writes by itself.
         keep |= _KEEP_EXIF
     options = dict(writer.options) | ({"Q": quality} if writer.lossy else {})
-    try:
-        return getattr(image, writer.operation)(keep=keep, **options)
-    except pyvips.Error as error:
-        raise OutputError(
-            f"{name}: libvips cannot encode it{detail(error)}; try another format"
-        ) from error
+
+    def encode(target: pyvips.Target) -> None:
+        try:
+            pyvips.Operation.call(writer.operation, image, target, keep=keep, **options)
+        except pyvips.Error as error:
+            fault = system_error(error) or OutputError(
+                f"{name}: libvips cannot encode it{detail(error)}; try another format"
+            )
+            raise fault from error
+
+    return encode
 
 
-def _quantise(bitmap: Bitmap, bits: int, name: str, *, keep_alpha: bool) -> NDArray[Any]:
-    """Round to integers, interleaved `(H, W, 3|4)`; without `keep_alpha`, lay it on white."""
-    planes = list(bitmap.pixels)
-    if bitmap.alpha is not None:
-        if keep_alpha:
-            planes.append(bitmap.alpha)
-        else:
-            planes = [plane * bitmap.alpha + (1 - bitmap.alpha) for plane in planes]
-    full_scale, dtype = (255, np.uint8) if bits == 8 else (65535, np.uint16)
-    samples = np.empty((bitmap.height, bitmap.width, len(planes)), dtype)
-    for channel, plane in enumerate(planes):
-        if not np.isfinite(plane).all():
+def _quantised(bitmap: Bitmap, bits: int, name: str, *, keep_alpha: bool) -> pyvips.Image:
+    """The picture rounded to integers, as libvips asks for it; without `keep_alpha`, on white."""
+    planes = list(bitmap.pixels) if bitmap.alpha is None else [*bitmap.pixels, bitmap.alpha]
+    for plane in planes:
+        # Both are NaN where one value is; a mask of all values would take memory.
+        if not (np.isfinite(plane.min()) and np.isfinite(plane.max())):
             raise OutputError(f"{name}: the picture holds NaN or infinite values; make it anew")
-        samples[:, :, channel] = np.rint(np.clip(plane, 0, 1) * full_scale)
-    return samples
+    bands: list[Any] = [vips_from_array(np.asarray(plane, np.float32)) for plane in planes]
+    image = bands[0].bandjoin(bands[1:] if keep_alpha else bands[1:3])
+    if bitmap.alpha is not None and not keep_alpha:
+        image = image * bands[3] + bands[3].linear([-1], [1])
+    full_scale, format, space = (255, "uchar", "srgb") if bits == 8 else (65535, "ushort", "rgb16")
+    # Like NumPy's, this rint takes halves to the even side; the cast clips.
+    return image.linear([full_scale], [0]).rint().cast(format).copy(interpretation=space)

@@ -1,5 +1,7 @@
 """Arrays, metadata and errors as libvips has them."""
 
+import errno
+import os
 from typing import Any
 
 import numpy as np
@@ -45,3 +47,14 @@ def detail(error: pyvips.Error) -> str:
     lines = [line.strip() for line in str(error).splitlines()[1:]]
     told = [line for line in lines if line and not line.startswith("source: bad seek")]
     return f" ({one_line(told[0])})" if told else ""
+
+
+def system_error(error: pyvips.Error) -> OSError | None:
+    """The fault of the operating system behind an error; None where there is none."""
+    # libvips gives no number, only the system's own words for it.
+    numbers = {os.strerror(number): number for number in errno.errorcode}
+    for line in str(error).splitlines():
+        words = line.strip().removeprefix("system error: ")
+        if words in numbers and words != line.strip():
+            return OSError(numbers[words], words)
+    return None

@@ -1,15 +1,20 @@
 """Puts a picture into a file: whole or not at all, and never over another one unasked."""
 
 import errno
+import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Mapping
+from io import BufferedRandom
 from pathlib import Path
 from typing import Any, Literal
 
+import pyvips
+
 from impasto.errors import OptionError, OutputError, one_line
 from impasto.images.bitmap import Bitmap
-from impasto.images.encoding import WRITERS, Writer, can_write, check_bits, encode, known_writer
+from impasto.images.encoding import WRITERS, Writer, can_write, check_bits, encoder, known_writer
 
 
 def write_image(
@@ -21,12 +26,13 @@ def write_image(
     overwrite: bool = False,
     settings: Mapping[str, Any] | None = None,
     dpi: float | None = None,
-    announce: Callable[[bytes], None] | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> None:
     """Write a picture; the extension of `path` chooses the format.
 
     An sRGB ICC profile is embedded. The file appears whole or not at all, with the permissions of
-    the user's umask, and the same input gives the same bytes.
+    the user's umask, and the same input gives the same bytes. PNG and TIFF are written as they
+    are encoded, in strips, so that a large print takes no second copy of its pixels.
 
     Args:
         bitmap: the picture; values outside [0, 1] are clipped. JPEG, which holds no transparency,
@@ -40,7 +46,8 @@ def write_image(
         settings: record to store in the picture, which `read_image` returns as `Bitmap.settings`;
             must be JSON. None: that of `bitmap`.
         dpi: print resolution in pixels per inch. None: that of `bitmap`.
-        announce: called with the file's bytes just before they are written.
+        announce: called with the SHA-256 of the file, as hexadecimal digits, just before it
+            appears.
 
     Raises:
         OptionError: the extension is unknown, or bits, quality, dpi or settings cannot be used.
@@ -48,12 +55,14 @@ def write_image(
             large for the format, or the disk is full.
     """
     check_output(path, bits=bits, overwrite=overwrite)
-    data = encode(
+    encode = encoder(
         bitmap, _writer_for(path), bits, quality, settings, dpi, one_line(os.fspath(path))
     )
-    if announce is not None:
-        announce(data)
-    write_whole(path, data, overwrite=overwrite)
+
+    def fill(file: BufferedRandom) -> None:
+        encode(pyvips.Target.new_to_descriptor(file.fileno()))
+
+    write_whole(path, fill, overwrite=overwrite, announce=announce)
 
 
 def check_output(
@@ -105,8 +114,21 @@ def _writer_for(path: str | os.PathLike[str]) -> Writer:
     return writer
 
 
-def write_whole(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = False) -> None:
+def write_whole(
+    path: str | os.PathLike[str],
+    data: bytes | Callable[[BufferedRandom], None],
+    *,
+    overwrite: bool = False,
+    announce: Callable[[str], None] | None = None,
+) -> None:
     """Write through a temporary file in the same folder, so that no half file ever has the name.
+
+    Args:
+        path: of the file.
+        data: its contents, or a function that writes them into an open file.
+        overwrite: replace a file that exists.
+        announce: called with the SHA-256 of the file, as hexadecimal digits, just before it
+            appears.
 
     Raises:
         OutputError: the file exists, its folder does not or may not be written, or the disk is
@@ -118,11 +140,18 @@ def write_whole(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = 
         target = Path(os.path.realpath(path))
         temporary = target.with_name(f".impasto-{secrets.token_hex(8)}.part")
         try:
-            # Mode x, unlike mkstemp, gives the file the permissions of the user's umask.
-            with temporary.open("xb") as file:
-                file.write(data)
+            with _open_part(temporary) as file:
+                if callable(data):
+                    data(file)
+                else:
+                    file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+                if announce is not None:
+                    file.seek(0)
+                    announce(hashlib.file_digest(file, "sha256").hexdigest())
+                if not temporary.exists():
+                    _give_name(file, temporary)
             if overwrite:
                 temporary.replace(target)
             else:
@@ -133,6 +162,30 @@ def write_whole(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = 
         raise _exists_error(name) from error
     except (OSError, ValueError) as error:
         raise output_error(name, error) from error
+
+
+def _open_part(temporary: Path) -> BufferedRandom:
+    """A new file to write and read, with no name yet where the system can: nothing stays of it if
+    the process is killed. Its permissions are those of the user's umask."""
+    try:
+        descriptor = os.open(temporary.parent, os.O_TMPFILE | os.O_RDWR, 0o666)
+    except (AttributeError, OSError):
+        # Only Linux knows O_TMPFILE, and not on every file system.
+        return temporary.open("x+b")
+    return os.fdopen(descriptor, "w+b")
+
+
+def _give_name(file: BufferedRandom, temporary: Path) -> None:
+    try:
+        # A folder for the source, though its path is absolute, is what makes Python follow it.
+        number = file.fileno()
+        os.link(f"/proc/self/fd/{number}", temporary, src_dir_fd=number)
+    except OSError:
+        with temporary.open("xb") as copy:
+            file.seek(0)
+            shutil.copyfileobj(file, copy, 1 << 20)
+            copy.flush()
+            os.fsync(copy.fileno())
 
 
 def _move_to_free_name(temporary: Path, target: Path) -> None:
