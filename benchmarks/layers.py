@@ -39,8 +39,8 @@ def machine_limits(repetitions: int) -> tuple[float, float]:
     """The product's floating-point operations per second, and a copy's bytes per second."""
     compiled = engine()
     assert compiled is not None
-    rows, matrix = torch.randn(2048, 512), torch.randn(512, 512)
-    result, constant = torch.zeros(2048, 512), torch.zeros(512)
+    rows, matrix = torch.randn(1, 2048, 1, 512).permute(0, 3, 1, 2), torch.randn(512, 512)
+    result, constant = torch.zeros_like(rows), torch.zeros(512)
     many, copy = torch.zeros(1 << 24), torch.zeros(1 << 24)
     product, copying = shortest(
         [

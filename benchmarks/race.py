@@ -4,7 +4,8 @@
 
 The yardstick minimises the Gatys objective from noise over pixels. Then the command, with the
 same objective, gets a share of that time, its start-up and the saving of the picture included, and
-the loss of the 8-bit picture that it saved is taken with the yardstick's own network.
+the loss of the 8-bit picture that it saved is taken with the yardstick's own network. A second,
+longer run tells what share would have been needed. Built-in styles are drawn to files beforehand.
 """
 
 import argparse
@@ -21,8 +22,9 @@ import torch
 
 from convergence import PAIRS
 from impasto.errors import ImpastoError
-from impasto.images import read_image
+from impasto.images import DEFAULT_MAX_PIXELS, read_image, write_image
 from impasto.options import make_options
+from impasto.sources import read_source
 from impasto.weights import load_weights
 from problem import as_tensor, engine_objective, load_problem
 from record import RESULTS, describe_run, write_json
@@ -60,11 +62,21 @@ def run_command(photo: str, painting: str, size: int, limit: float) -> dict[str,
         }
 
 
+def as_file(painting: str, folder: Path) -> str:
+    """The painting, drawn to a file if it is a built-in style."""
+    if not painting.startswith("style:"):
+        return painting
+    file = folder / "painting.png"
+    write_image(read_source(painting, DEFAULT_MAX_PIXELS), file, bits=8)
+    return str(file)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--evaluations", type=int, default=500)
     parser.add_argument("--share", type=float, default=0.1)
+    parser.add_argument("--longest", type=float, default=0.3, help="share given to the longer run")
     parser.add_argument("--pair", nargs=2, action="append", metavar=("PHOTO", "PAINTING"))
     parser.add_argument("--output", type=Path, default=RESULTS / "race.json")
     arguments = parser.parse_args()
@@ -100,36 +112,51 @@ def main() -> None:
         began = time.perf_counter()
         yardstick.minimize(noise, arguments.evaluations, on_evaluation=note)
         seconds = time.perf_counter() - began
-        made = run_command(photo, painting, arguments.size, seconds * arguments.share)
+        with TemporaryDirectory() as folder:
+            file = as_file(painting, Path(folder))
+            made = run_command(photo, file, arguments.size, seconds * arguments.share)
+            longer = run_command(photo, file, arguments.size, seconds * arguments.longest)
         with torch.no_grad():
             loss = yardstick.loss(made["picture"]).item()
             clamped = yardstick.loss(last[0].clamp(0, 1)).item()
         best = min(losses)
-        outside = made["wall"] - max(row["elapsed_s"] for row in made["course"])
-        reached = [row["elapsed_s"] for row in made["course"] if row["loss"] <= best]
+        # Saving, and what the system does before and after the run's own clock.
+        outside = longer["wall"] - max(row["elapsed_s"] for row in longer["course"])
+        needed = {
+            name: next(
+                (
+                    round((row["elapsed_s"] + outside) / seconds, 4)
+                    for row in longer["course"]
+                    if row["loss"] <= target
+                ),
+                None,
+            )
+            for name, target in (("unbounded", best), ("as_picture", clamped))
+        }
         row = {
             "photo": photo,
             "painting": painting,
-            "yardstick": {"seconds": seconds, "loss": best, "loss_clamped": clamped},
+            "yardstick": {"seconds": seconds, "loss": best, "loss_as_picture": clamped},
             "impasto": {
                 "seconds": made["wall"],
                 "evaluations": len(made["course"]),
                 "loss_saved": loss,
-                "loss_first": made["course"][0]["loss"],
             },
-            "loss_against_yardstick": loss / best,
-            "share_needed": (reached[0] + outside) / seconds if reached else None,
+            "loss_against_unbounded": loss / best,
+            "loss_against_picture": loss / clamped,
+            "share_needed": needed,
         }
         result["pairs"].append(row)
         write_json(arguments.output, result)
         print(
             f"{photo} {painting}: yardstick {best:.6g} ({clamped:.6g} as a picture) in "
             f"{seconds:.1f} s; impasto {loss:.6g} in {made['wall']:.1f} s, "
-            f"{len(made['course'])} evaluations, share needed {row['share_needed']}",
+            f"{len(made['course'])} evaluations; share of the time needed: {needed}",
             flush=True,
         )
-    ratios = [row["loss_against_yardstick"] for row in result["pairs"]]
-    print(f"loss against the yardstick's: mean {statistics.mean(ratios):.4f}, {max(ratios):.4f}")
+    for name in ("loss_against_unbounded", "loss_against_picture"):
+        ratios = [row[name] for row in result["pairs"]]
+        print(f"{name}: mean {statistics.mean(ratios):.4f}, most {max(ratios):.4f}")
 
 
 if __name__ == "__main__":

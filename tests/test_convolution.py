@@ -21,7 +21,7 @@ from impasto.convolution import (
     add_product,
     fast_pays,
     fast_products_pay,
-    gram_matrix,
+    raw_moments,
     running,
     tuning,
 )
@@ -187,22 +187,42 @@ def all_fast_products(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("impasto.convolution.products.fast_products_pay", lambda _: True)
 
 
+def rows_of(features: Tensor) -> Tensor:
+    """`(positions, C)`."""
+    return features[0].permute(1, 2, 0).reshape(-1, features.shape[1])
+
+
 @needs_compiler
-@settings(deadline=None, derandomize=True, max_examples=40)
-@given(positions=st.integers(1, 5000), channels=st.sampled_from([16, 48, 64, 128, 192]))
-def test_products_are_the_definition(positions: int, channels: int) -> None:
-    """The Gram matrix and the sum with a product agree with float64 for any number of positions."""
-    rows = some_map(channels, positions, 1)[0, :, :, 0].T.contiguous()
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(
+    height=st.integers(1, 20),
+    width=st.integers(1, 300),
+    margins=st.tuples(*[st.integers(0, 3)] * 4),
+    channels=st.sampled_from([16, 48, 64, 128, 192]),
+)
+def test_products_are_the_definition(
+    height: int, width: int, margins: tuple[int, ...], channels: int
+) -> None:
+    """Sums and products agree with float64 for maps of any size and for windows of them, and touch
+    nothing beyond the window."""
+    top, bottom, left, right = margins
+    shape = (channels, top + height + bottom, left + width + right)
+    own = (..., slice(top, top + height), slice(left, left + width))
+    features, result = some_map(*shape), some_map(*shape, seed=2)
     matrix, constant = some_map(1, channels, channels)[0, 0], some_map(1, 1, channels)[0, 0, 0]
-    result = some_map(channels, positions, 1, seed=2)[0, :, :, 0].T.contiguous()
-    own = result.float()
+    last = {"memory_format": torch.channels_last}
+    found, given = result.float().contiguous(**last), features.float().contiguous(**last)
     with pytest.MonkeyPatch.context() as monkeypatch:
         all_fast_products(monkeypatch)
-        gram = gram_matrix(rows.float(), fast=True)
-        add_product(own, rows.float(), matrix.float(), constant.float(), fast=True)
-    assert_close(gram, rows.T @ rows, 1e-6)
-    assert torch.equal(gram, gram.T)
-    assert_close(own, result + rows @ matrix + constant, 1e-6)
+        first, second = raw_moments(given[own], fast=True)
+        add_product(found[own], given[own], matrix.float(), constant.float(), fast=True)
+    rows = rows_of(features[own])
+    assert_close(first, rows.sum(0), 1e-5)
+    assert_close(second, rows.T @ rows, 1e-6)
+    assert torch.equal(second, second.T)
+    product = torch.einsum("nchw,cd->ndhw", features, matrix) + constant[:, None, None]
+    result[own] += product[own]
+    assert_close(found, result, 1e-6)
 
 
 @needs_compiler
@@ -211,29 +231,35 @@ def test_threads_do_not_change_a_bit_of_products(
 ) -> None:
     """Sums over positions have one order, however many threads share them."""
     all_fast_products(monkeypatch)
-    rows = some_map(64, 5003, 1)[0, :, :, 0].T.float().contiguous()
+    features = some_map(64, 53, 97).float().contiguous(memory_format=torch.channels_last)
     matrix, constant = some_map(1, 64, 64)[0, 0].float(), torch.ones(64)
     found = []
     for count in (1, 2, 5, 2):
         threads(count)
-        sums = torch.zeros_like(rows)
-        add_product(sums, rows, matrix, constant, fast=True)
-        found.append((gram_matrix(rows, fast=True), sums))
+        sums = torch.zeros_like(features)
+        add_product(sums, features, matrix, constant, fast=True)
+        found.append((*raw_moments(features, fast=True), sums))
     for other in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
 
 
 def test_products_that_kernels_cannot_take_are_torchs() -> None:
-    """Gradients, float64 and rows that lie apart get what torch gives, to the last bit."""
-    rows = some_map(64, 300, 1)[0, :, :, 0].T.contiguous()
-    plain = rows.float()
+    """Gradients, float64 and maps in another order get what torch gives, to the last bit."""
+    exact = some_map(64, 20, 15).contiguous(memory_format=torch.channels_last)
+    plain = exact.float()
+    rows = rows_of(plain)
     asked = plain.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(gram_matrix(asked, fast=True).sum(), asked)
-    torch.testing.assert_close(slope, 2 * plain.sum(1, keepdim=True).expand_as(plain))
-    assert torch.equal(gram_matrix(rows, fast=True), rows.T @ rows)
-    apart = plain[::2]
-    assert torch.equal(gram_matrix(apart, fast=True), apart.T @ apart)
-    assert torch.equal(gram_matrix(plain, fast=False), plain.T @ plain)
+    (slope,) = torch.autograd.grad(raw_moments(asked, fast=True)[1].sum(), asked)
+    torch.testing.assert_close(rows_of(slope), 2 * rows.sum(1, keepdim=True).expand_as(rows))
+    for features in (exact, exact.contiguous(), plain.contiguous(), plain[..., ::2]):
+        rows = rows_of(features)
+        assert torch.equal(raw_moments(features, fast=True)[1], rows.T @ rows)
+        matrix, constant = torch.eye(64).to(features), torch.ones(64).to(features)
+        sums = torch.zeros_like(features)
+        add_product(sums, features, matrix, constant, fast=True)
+        assert torch.equal(sums, features + 1)
+    rows = rows_of(plain)
+    assert torch.equal(raw_moments(plain, fast=False)[1], rows.T @ rows)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch hands out all memory")

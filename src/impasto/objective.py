@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from impasto.convolution import add_product
 from impasto.errors import is_out_of_memory
@@ -235,7 +236,9 @@ class Objective:
         top = found.pop(deepest)
         seed = seeds[deepest].add_to(torch.zeros_like(top), top.detach(), tile)
         found.clear()
-        (slope,) = torch.autograd.grad(top, x, seed)
+        with torch.enable_grad():
+            value = cast("Tensor", _Seeded.apply(top, seed))
+        (slope,) = torch.autograd.grad(value, x)
         gradient[..., *tile.pixels].add_(slope)
 
     def _within_memory(self, picture: Tensor, work: Callable[[Sequence[Tile]], _T]) -> _T:
@@ -351,6 +354,23 @@ class Objective:
         return float(value.detach())
 
 
+class _Seeded(torch.autograd.Function):
+    """A nothing with a given gradient. Handing that gradient to torch would have it import a
+    library of symbolic mathematics, to compare shapes."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, seed: Tensor) -> Tensor:
+        ctx.save_for_backward(seed)
+        return features.new_zeros(())
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *_: Tensor
+    ) -> tuple[Tensor, None]:
+        return ctx.saved_tensors[0], None
+
+
 class _Sums:
     """What all tiles add up to, by layer."""
 
@@ -408,13 +428,12 @@ class _Seed:
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         if self.linear is not None and self.constant is not None:
             for own, _ in _strips(self.name, tile):
-                rows = widened(_rows(gradient[..., *own]))
-                given = widened(_rows(features[..., *own]))
-                add_product(rows, given, self.linear, self.constant, fast=self.fast)
-                if rows.data_ptr() != gradient[..., *own].data_ptr():
-                    # What is not contiguous, or has 16 bits, has been copied.
-                    part = gradient[0, :, *own].permute(1, 2, 0)
-                    part.copy_(rows.view(part.shape))
+                part, given = gradient[..., *own], widened(features[..., *own])
+                # Rounded once: the two summands may be much larger than what they add up to.
+                wide = widened(part)
+                add_product(wide, given, self.linear, self.constant, fast=self.fast)
+                if wide is not part:
+                    part.copy_(wide)
         if self.target is not None:
             for own, place in _strips(self.name, tile):
                 part = widened(features[..., *own])
@@ -435,11 +454,6 @@ def _strips(layer: str, tile: Tile) -> Iterator[tuple[_Part, _Part]]:
         stop = min(rows.stop, start + step)
         shift = far.start - rows.start
         yield (slice(start, stop), columns), (slice(start + shift, stop + shift), across)
-
-
-def _rows(features: Tensor) -> Tensor:
-    """`(positions, C)` of a channels_last feature map: a view where it is contiguous."""
-    return features[0].permute(1, 2, 0).reshape(-1, features.shape[1])
 
 
 def _style_slopes(term: StyleTerm, moments: Moments) -> tuple[float, tuple[Tensor, Tensor]]:

@@ -55,11 +55,15 @@ ARGUMENTS = (
 GRAM_ARGUMENTS = (
     "counters",
     "rows",
-    "result",
+    "first",  # (slabs, channels)
+    "second",  # (slabs, channels, channels)
     "scratch",
-    "count",
     "channels",
-    "slab",
+    "wide",  # positions that lie next to each other
+    "pitch",  # floats from the first of these to the first of the next
+    "across",  # pieces of GRAM_STEP positions in so many
+    "pieces",
+    "slab",  # pieces that are summed on their own
     "slabs",
 )
 ADDITION_ARGUMENTS = (
@@ -68,9 +72,12 @@ ADDITION_ARGUMENTS = (
     "matrix",
     "constant",
     "result",
-    "count",
     "channels",
-    "chunk",
+    "wide",
+    "pitch",
+    "across",
+    "pieces",
+    "chunk",  # positions of a piece
 )
 GRAM_ROWS = 4
 """Rows of a Gram matrix that are summed at a time; a divisor of all channels here."""
@@ -117,7 +124,7 @@ def _write_product(module: ir.Module, columns: int) -> Code:
 
 
 def write_gram(module: ir.Module, name: str, columns: int) -> None:
-    """Writes `result (slabs, channels, channels) = Σ rows · rowsᵀ`, on and above the diagonal.
+    """Writes `first = Σ row` and, on and above the diagonal, `second = Σ row · rowᵀ`, by slabs.
 
     Its arguments are `GRAM_ARGUMENTS`. Every slab is the sum over its own positions, in an order
     that depends on nothing else, so that it does not matter which thread takes it.
@@ -126,7 +133,7 @@ def write_gram(module: ir.Module, name: str, columns: int) -> None:
     a: dict[str, Value] = dict(
         zip(GRAM_ARGUMENTS, code.arguments(len(GRAM_ARGUMENTS)), strict=True)
     )
-    for key in ("counters", "rows", "result", "scratch"):
+    for key in ("counters", "rows", "first", "second", "scratch"):
         a[key] = code.pointer(a[key])
     vectors = range(columns // LANES)
     blocks = a["channels"] // columns
@@ -134,20 +141,24 @@ def write_gram(module: ir.Module, name: str, columns: int) -> None:
     with code.forever() as leave:
         task = code.take(code.at(a["counters"], 1, INT))
         leave(task >= a["slabs"] * blocks)
-        slab, first = task // blocks, (task % blocks) * columns
-        result = code.at(a["result"], slab * (a["channels"] * a["channels"]) + first)
+        slab, own = task // blocks, (task % blocks) * columns
+        first = code.at(a["first"], slab * a["channels"] + own)
+        second = code.at(a["second"], slab * (a["channels"] * a["channels"]) + own)
         begin = slab * a["slab"]
-        end = code.least(begin + a["slab"], a["count"])
-        with code.loop(begin, end, GRAM_STEP) as start:
-            count = code.least(end - start, GRAM_STEP)
-            lines = code.at(a["rows"], start * a["channels"])
-            with code.loop(0, count) as position:
+        with code.loop(begin, code.least(begin + a["slab"], a["pieces"])) as piece:
+            along = (piece % a["across"]) * GRAM_STEP
+            count = code.least(a["wide"] - along, GRAM_STEP)
+            lines = code.at(a["rows"], (piece // a["across"]) * a["pitch"] + along * a["channels"])
+            before = [code.load(first, LANES * v) for v in vectors]
+            with code.accumulate(0, count, 1, before) as (position, sums, results):
                 for v in vectors:
-                    place = position * a["channels"] + first + LANES * v
-                    value = code.load(lines, place)
+                    value = code.load(lines, position * a["channels"] + own + LANES * v)
                     code.store(value, panel, position * columns + LANES * v)
-            with code.loop(0, first + columns, GRAM_ROWS) as row:
-                line = code.at(result, row * a["channels"])
+                    results.append(sums[v] + value)
+            for v in vectors:
+                code.store(results[v], first, LANES * v)
+            with code.loop(0, own + columns, GRAM_ROWS) as row:
+                line = code.at(second, row * a["channels"])
                 places = [
                     code.at(line, a["channels"] * i + LANES * v)
                     for i in range(GRAM_ROWS)
@@ -177,28 +188,30 @@ def write_addition(module: ir.Module, name: str, columns: int) -> None:
     for key in ("counters", "rows", "matrix", "constant", "result"):
         a[key] = code.pointer(a[key])
     vectors = range(columns // LANES)
-    last = a["count"] - 1
     code.take(a["counters"])
     with code.forever() as leave:
-        begin = code.take(code.at(a["counters"], 1, INT)) * a["chunk"]
-        leave(begin >= a["count"])
-        end = code.least(begin + a["chunk"], a["count"])
+        piece = code.take(code.at(a["counters"], 1, INT))
+        leave(piece >= a["pieces"])
+        along = (piece % a["across"]) * a["chunk"]
+        count = code.least(a["wide"] - along, a["chunk"])
+        start = (piece // a["across"]) * a["pitch"] + along * a["channels"]
+        given, target = code.at(a["rows"], start), code.at(a["result"], start)
         with code.loop(0, a["channels"] // columns) as block:
             matrix = code.at(a["matrix"], block * (a["channels"] * columns))
             constant = [
                 code.load(a["constant"], block * columns + LANES * v) for v in vectors
             ] * ROWS
-            with code.loop(begin, end, ROWS) as row:
+            with code.loop(0, count, ROWS) as row:
                 # Beyond the last position it is written again, with the same numbers.
-                offsets = [code.least(row + i, last) * a["channels"] for i in range(ROWS)]
-                lines = [code.at(a["rows"], offset) for offset in offsets]
+                offsets = [code.least(row + i, count - 1) * a["channels"] for i in range(ROWS)]
+                lines = [code.at(given, offset) for offset in offsets]
                 with code.accumulate(0, a["channels"], 1, constant) as (index, sums, results):
                     right = [code.load(matrix, index * columns + LANES * v) for v in vectors]
                     for i, line in enumerate(lines):
                         factor = code.splat(code.load(line, index, FLOAT))
                         results += [sums[i * len(vectors) + v] + factor * right[v] for v in vectors]
                 places = [
-                    code.at(a["result"], offset + block * columns + LANES * v)
+                    code.at(target, offset + block * columns + LANES * v)
                     for offset in offsets
                     for v in vectors
                 ]

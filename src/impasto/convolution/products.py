@@ -9,48 +9,62 @@ from impasto.convolution.running import Engine, engine
 from impasto.convolution.tuning import fast_products_pay
 
 
-def gram_matrix(rows: Tensor, *, fast: bool) -> Tensor:
-    """`Σ f fᵀ` over positions.
+def raw_moments(features: Tensor, *, fast: bool) -> tuple[Tensor, Tensor]:
+    """`Σ f` and `Σ f fᵀ` over positions.
 
     Args:
-        rows: `(positions, C)`.
-        fast: use the compiled kernel where it can and pays.
+        features: `(1, C, H, W)`.
+        fast: use the compiled kernel where it can and pays: on channels_last maps and windows of
+            them.
 
     Returns:
-        `(C, C)`, differentiable unless the compiled kernel was used, which is never the case where
-        a gradient is asked for.
+        `(C,)` and `(C, C)`, differentiable unless the compiled kernel was used, which is never the
+        case where a gradient is asked for.
     """
-    compiled = _compiled(rows) if fast else None
-    return rows.T @ rows if compiled is None else compiled.gram(rows)
+    compiled = _compiled(features) if fast else None
+    if compiled is not None:
+        return compiled.moments(features)
+    rows = features[0].permute(1, 2, 0).reshape(-1, features.shape[1])
+    return rows.sum(0), rows.T @ rows
 
 
 def add_product(
-    result: Tensor, rows: Tensor, matrix: Tensor, constant: Tensor, *, fast: bool
+    result: Tensor, features: Tensor, matrix: Tensor, constant: Tensor, *, fast: bool
 ) -> None:
-    """`result += rows · matrix + constant`, in place.
+    """`result += matrixᵀ · features + constant` at every position, in place.
 
     Args:
-        result: `(positions, C)`.
-        rows: `(positions, C)`.
+        result: `(1, C, H, W)`.
+        features: `(1, C, H, W)`.
         matrix: `(C, C)`.
         constant: `(C,)`.
-        fast: use the compiled kernel where it can and pays.
+        fast: use the compiled kernel where it can and pays: on channels_last maps and windows of
+            them.
     """
-    compiled = _compiled(result, rows, matrix, constant) if fast else None
-    if compiled is None:
-        result.addmm_(rows, matrix).add_(constant)
-    else:
-        compiled.add_product(result, rows, matrix.contiguous(), constant.contiguous())
+    compiled = None
+    if fast and result.stride() == features.stride():
+        compiled = _compiled(result, features, matrix, constant)
+    if compiled is not None:
+        compiled.add_product(result, features, matrix, constant.contiguous())
+        return
+    rows = features[0].permute(1, 2, 0)
+    result[0].permute(1, 2, 0).add_(
+        rows.reshape(-1, rows.shape[-1]).matmul(matrix).view(rows.shape)
+    )
+    result += constant[:, None, None]
 
 
-def _compiled(result: Tensor, *others: Tensor) -> Engine | None:
-    """The kernels, if they can take these tensors, of which the first two must be contiguous."""
-    tensors = (result, *others)
+def _compiled(first: Tensor, *others: Tensor) -> Engine | None:
+    """The kernels, if they can take these tensors, of which the first is a map."""
+    tensors = (first, *others)
     if (
         any(t.device.type != "cpu" or t.dtype != torch.float32 for t in tensors)
         or any(t.requires_grad for t in tensors)
-        or not all(t.is_contiguous() for t in tensors[:2])
-        or not fast_products_pay(result.shape[1])
+        or first.shape[0] != 1
+        or first.numel() == 0
+        or (first.shape[1] > 1 and first.stride(1) != 1)
+        or (first.shape[3] > 1 and first.stride(3) != first.shape[1])
+        or not fast_products_pay(first.shape[1])
     ):
         return None
     return engine()

@@ -171,56 +171,74 @@ class Engine:
         self._scratch.append(scratch)
         return _as_map(result), None if places is None else _as_map(places)
 
-    def gram(self, rows: Tensor) -> Tensor:
-        """`Σ f fᵀ` over rows `(positions, C)`, float32, contiguous, C a multiple of `columns(C)`.
+    def moments(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """`Σ f` and `Σ f fᵀ` over the positions of a map.
+
+        Args:
+            features: `(1, C, H, W)`, float32, channels_last or a window of such a map, C a multiple
+                of `columns(C)`.
 
         Returns:
-            `(C, C)`, exactly symmetric.
+            `(C,)` and `(C, C)`, exactly symmetric.
         """
-        count, channels = rows.shape
-        columns = self.columns(channels)
+        channels = features.shape[1]
+        columns, step = self.columns(channels), self._kernels.GRAM_STEP
+        high, wide, pitch = _rows_of(features)
+        across = -(-wide // step)
+        pieces = high * across
         # The parts that are summed on their own depend on the shape alone, never on the threads.
-        slabs = max(1, min(count // 1024, 1024 // channels))
+        slabs = max(1, min(high * wide // 1024, 1024 // channels, pieces))
         threads = min(torch.get_num_threads(), slabs * channels // columns)
-        result = torch.zeros(slabs, channels, channels)
+        first, second = torch.zeros(slabs, channels), torch.zeros(slabs, channels, channels)
         values = {
             "counters": torch.zeros(2, dtype=torch.int64),
-            "rows": rows,
-            "result": result,
-            "scratch": torch.empty(threads * columns * self._kernels.GRAM_STEP),
-            "count": count,
+            "rows": features,
+            "first": first,
+            "second": second,
+            "scratch": torch.empty(threads * columns * step),
             "channels": channels,
-            "slab": -(-count // slabs),
+            "wide": wide,
+            "pitch": pitch,
+            "across": across,
+            "pieces": pieces,
+            "slab": -(-pieces // slabs),
             "slabs": slabs,
         }
         function = self._function("gram", columns)
         _run(function, [values[name] for name in self._kernels.GRAM_ARGUMENTS], threads)
-        upper = result.sum(0)
-        return upper.triu() + upper.triu(1).T
+        upper = second.sum(0)
+        return first.sum(0), upper.triu() + upper.triu(1).T
 
-    def add_product(self, result: Tensor, rows: Tensor, matrix: Tensor, constant: Tensor) -> None:
-        """`result += rows · matrix + constant`, in place.
+    def add_product(
+        self, result: Tensor, features: Tensor, matrix: Tensor, constant: Tensor
+    ) -> None:
+        """`result += matrixᵀ · features + constant` at every position, in place.
 
         Args:
-            result: `(positions, C)`, float32, contiguous, as all are.
-            rows: `(positions, C)`.
-            matrix: `(C, C)`.
-            constant: `(C,)`.
+            result: `(1, C, H, W)`, float32, channels_last or a window of such a map.
+            features: likewise, with the same strides.
+            matrix: `(C, C)`, float32.
+            constant: `(C,)`, float32, contiguous.
         """
-        count, channels = rows.shape
+        channels = features.shape[1]
         columns = self.columns(channels)
-        blocks = matrix.view(channels, channels // columns, columns).permute(1, 0, 2).contiguous()
-        chunk = 40 * self._kernels.ROWS
-        threads = min(torch.get_num_threads(), -(-count // chunk))
+        blocks = matrix.reshape(channels, channels // columns, columns)
+        high, wide, pitch = _rows_of(features)
+        across = -(-wide // (40 * self._kernels.ROWS))
+        pieces = high * across
+        threads = min(torch.get_num_threads(), pieces)
         values = {
             "counters": torch.zeros(2, dtype=torch.int64),
-            "rows": rows,
-            "matrix": blocks,
+            "rows": features,
+            "matrix": blocks.permute(1, 0, 2).contiguous(),
             "constant": constant,
             "result": result,
-            "count": count,
             "channels": channels,
-            "chunk": chunk,
+            "wide": wide,
+            "pitch": pitch,
+            "across": across,
+            "pieces": pieces,
+            "chunk": -(-wide // across),
         }
         function = self._function("addition", columns)
         _run(function, [values[name] for name in self._kernels.ADDITION_ARGUMENTS], threads)
@@ -309,6 +327,14 @@ def room(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
 def round_up(channels: int) -> int:
     """The next multiple of `GRAIN`."""
     return -(-channels // GRAIN) * GRAIN
+
+
+def _rows_of(features: Tensor) -> tuple[int, int, int]:
+    """Rows of a map or a window of one, positions in each, and floats from one to the next; a whole
+    map is one row."""
+    _, channels, high, wide = features.shape
+    pitch = features.stride(2) if high > 1 else wide * channels
+    return (1, high * wide, 0) if pitch == wide * channels else (high, wide, pitch)
 
 
 def _as_map(result: Tensor) -> Tensor:
