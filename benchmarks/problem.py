@@ -59,11 +59,21 @@ def load_problem(photo: str, painting: str, options: StyleOptions) -> Problem:
     )
 
 
-def engine_objective(problem: Problem, weights: Weights) -> Objective:
+def engine_objective(
+    problem: Problem,
+    weights: Weights,
+    device: torch.device | str = "cpu",
+    precision: torch.dtype = torch.float32,
+) -> Objective:
     """The objective that impasto minimises at the full size."""
     options = problem.options
     features = Features(
-        weights, pooling=options.pooling, rescale=options.rescale, padding=options.padding
+        weights,
+        pooling=options.pooling,
+        rescale=options.rescale,
+        padding=options.padding,
+        device=device,
+        dtype=precision,
     )
     height, width = problem.photo.shape[-2:]
     return level_objective(

@@ -45,6 +45,23 @@ def narrow_weights(architecture: str = "vgg19", width: int = 4, **preprocessing:
     return Weights(architecture, "narrow", tensors, kind, "0" * 64)
 
 
+def linear_weights(width: int = 8) -> Weights:
+    """A VGG of positive weights, whose ReLUs let everything through.
+
+    With average pooling it is linear, so that rounding changes its gradient by rounding alone:
+    elsewhere it also turns some ReLUs and maxima the other way.
+    """
+    weights = narrow_weights(
+        width=width, channel_order="rgb", scale=1.0, mean=(0,) * 3, std=(1,) * 3
+    )
+    for name, tensor in weights.tensors.items():
+        if name.endswith("weight"):
+            tensor.abs_().div_(tensor.sum((1, 2, 3), keepdim=True))
+        else:
+            tensor.mul_(0.1)
+    return weights
+
+
 def options_of(**values: Any) -> StyleOptions:
     """A tiny, quick run that does not follow the tuned defaults."""
     tiny = {"size": 24, "evaluations": 3, "single_level": True, "start": "content"}

@@ -224,6 +224,22 @@ def test_speed_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+def test_devices_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every format that is asked for is timed on the CPU, and compared with float32."""
+    output = tmp_path / "devices.json"
+    arguments = ["--sizes", "64", "--repetitions", "2", "--devices", "cpu", "--output", str(output)]
+    run_main(load("devices", monkeypatch), arguments, monkeypatch)
+    exact, rounded = json.loads(output.read_text(encoding="utf-8"))["cases"]
+    assert (exact["precision"], rounded["precision"]) == ("float32", "bfloat16")
+    for case in (exact, rounded):
+        assert (case["device"], case["width"], case["height"]) == ("cpu", 64, 64)
+        assert len(case["seconds"]) == 2
+        assert min(case["seconds"]) > 0
+    assert exact["gradient_error"] == 0 < rounded["gradient_error"] < 0.5
+    assert rounded["loss"] == pytest.approx(exact["loss"], rel=0.05)
+
+
+@pytest.mark.slow
 def test_layers_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every convolution of VGG19 is counted and timed; Winograd takes a quarter of the products."""
     if engine() is None:

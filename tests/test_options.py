@@ -74,6 +74,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "memory": st.integers(10**6, 10**15),
     "fast_convolution": st.booleans(),
     "device": choices("device"),
+    "precision": choices("precision"),
     "threads": st.integers(1, 1024),
 }
 
@@ -301,6 +302,7 @@ BAD: list[tuple[str, Any]] = [
     ("memory", "99999999TB"),
     ("fast_convolution", 2),
     ("device", "tpu"),
+    ("precision", "float64"),
     ("threads", 0),
 ]
 

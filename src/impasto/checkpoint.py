@@ -134,8 +134,8 @@ class Checkpoint:
     Attributes:
         settings: the record that the run's picture will carry: options, inputs with their digests,
             versions, the weights' digest.
-        machine: where it ran: `device`, `processor`, `threads`, and `memory`, the bytes that it was
-            allowed.
+        machine: where it ran: `device`, `precision`, `processor`, `threads`, and `memory`, the
+            bytes that it was allowed.
         pictures_sha256: digest of the pictures as they were prepared for the run.
         place: where it stood; `None` before its first evaluation.
         notes: plain data of the caller's.

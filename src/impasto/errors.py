@@ -16,7 +16,7 @@ it, and what to do about it; front ends print that line and leave with `exit_cod
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, in the words of the CPU, of CUDA or of MPS."""
-    words = "not enough memory", "can't allocate memory", "out of memory"
+    words = "not enough memory", "can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED"
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(word in str(error) for word in words)
     )

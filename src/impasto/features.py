@@ -18,6 +18,7 @@ from torch import Tensor
 
 from impasto.convolution import Convolution, Entrance, fast_pays
 from impasto.errors import OptionError
+from impasto.moments import widened
 from impasto.weights import BLOCK_WIDTHS, CONVOLUTIONS_PER_BLOCK, Weights, load_weights
 
 _LAYER = re.compile(r"(?:relu|block)(\d)_(?:conv)?(\d)")
@@ -147,7 +148,9 @@ def _pool(x: Tensor, kind: str, scale: float) -> Tensor:
     if kind == "average":
         pooled = F.avg_pool2d(x, window)
     else:
-        pooled = (F.avg_pool2d(x.square(), window) + 1e-8).sqrt()
+        # Squares of 16-bit numbers have no place in 16 bits.
+        wide = widened(x)
+        pooled = (F.avg_pool2d(wide.square(), window) + 1e-8).sqrt().to(x.dtype)
     return pooled if scale == 1 else pooled * scale
 
 
@@ -164,11 +167,14 @@ class Features:
         layers: the layers that will be asked for, so that deeper ones take no memory; by default
             all.
         device: where to run.
-        dtype: float32, or float64 for tests.
+        dtype: number format of convolutions and feature maps: float32; bfloat16 or float16, which
+            GPUs are quicker with; float64 for tests.
         fast_convolution: on the CPU in float32, use `convolution`'s compiled kernels where they
             pay; without, torch runs everything.
 
     Attributes:
+        picture_dtype: number format of pictures and all that is computed of them but the network:
+            float32, or float64 with a network in float64.
         fast: whether compiled kernels may be used.
     """
 
@@ -192,6 +198,7 @@ class Features:
         self.scale = _RESCALE[pooling] if rescale else 1.0
         self.device = torch.device(device)
         self.dtype = dtype
+        self.picture_dtype = torch.promote_types(dtype, torch.float32)
         names = layers_of(self.architecture)
         if layers is not None:
             wanted = {canonical_layer(name, self.architecture) for name in layers}
@@ -224,7 +231,9 @@ class Features:
         return Entrance(factors, order, int(self.padding == "replicate"))
 
     def _column(self, values: Iterable[float]) -> Tensor:
-        return torch.tensor(list(values), device=self.device, dtype=self.dtype).view(1, 3, 1, 1)
+        return torch.tensor(list(values), device=self.device, dtype=self.picture_dtype).view(
+            1, 3, 1, 1
+        )
 
     def reach(self, layers: Iterable[str]) -> tuple[int, int]:
         """How far the deepest of some layers looks, and its stride, both in px.
@@ -238,7 +247,7 @@ class Features:
 
     def preprocess(self, picture: Tensor) -> Tensor:
         """What the network sees: `(1, 3, H, W)` sRGB in [0, 1] → the model's channel order, range
-        and mean."""
+        and mean, in the picture's number format."""
         if self._bgr:
             picture = picture.flip(1)
         return (picture * self._range - self._mean) / self._std
@@ -253,8 +262,8 @@ class Features:
             layers: names in either scheme.
 
         Returns:
-            Canonical name → `(1, C, ⌊H/stride⌋, ⌊W/stride⌋)`, never below 1 × 1; differentiable
-            with respect to `picture`.
+            Canonical name → `(1, C, ⌊H/stride⌋, ⌊W/stride⌋)`, never below 1 × 1, in the network's
+            number format, channels_last; differentiable with respect to `picture`.
 
         Raises:
             OptionError: the network has no such layer.
@@ -263,18 +272,12 @@ class Features:
         found: dict[str, Tensor] = {}
         if not wanted:
             return found
-        if self._enter is not None:
-            x = self._enter(picture)
-        else:
-            x = self.preprocess(picture).contiguous(memory_format=torch.channels_last)
+        x = self._entered(picture)
         pooled = False
         for place, layer in enumerate(self._layers):
             if layer.name.endswith("_1") and place and not pooled:
                 x = _pool(x, self.pooling, self.scale)
-            pad = 1
-            if place == 0 and self.padding == "replicate":
-                x = x if self._enter is not None else F.pad(x, (1, 1, 1, 1), mode="replicate")
-                pad = 0
+            pad = int(place > 0 or self.padding != "replicate")
             convolution = self._convolutions[layer.name]
             pooled = convolution.fast and self._only_pooled(place, wanted, x)
             if pooled:
@@ -286,6 +289,16 @@ class Features:
                 if len(found) == len(wanted):
                     break
         return found
+
+    def _entered(self, picture: Tensor) -> Tensor:
+        """What the first convolution takes, with its edge repeated where that is wanted."""
+        if self._enter is not None:
+            return self._enter(picture)
+        x = self.preprocess(picture)
+        if self.padding == "replicate":
+            # Before what follows: not every device repeats borders in 16 bits or in channels_last.
+            x = F.pad(x, (1, 1, 1, 1), mode="replicate")
+        return x.to(self.dtype, memory_format=torch.channels_last)
 
     def _only_pooled(self, place: int, wanted: set[str], x: Tensor) -> bool:
         """Whether nothing but the pooling after it needs a layer, and windows of 2×2 fit."""

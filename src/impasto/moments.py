@@ -71,6 +71,14 @@ class Moments:
         return Moments(*(part.to(device, torch.float64) for part in parts))
 
 
+def widened(values: Tensor) -> Tensor:
+    """The same numbers in float32 where their own format has fewer bits.
+
+    Sums over many positions would lose most of their digits in 16 bits.
+    """
+    return values.float() if torch.finfo(values.dtype).bits < 32 else values
+
+
 def moments_of(features: Tensor, weight: Tensor | None = None, *, fast: bool = False) -> Moments:
     """Sums the moments of a feature map.
 
@@ -80,8 +88,10 @@ def moments_of(features: Tensor, weight: Tensor | None = None, *, fast: bool = F
         fast: without weights, use `convolution`'s compiled kernels where they pay.
 
     Returns:
-        The moments, in the features' dtype, differentiable with respect to `features`.
+        The moments, in the features' dtype (in float32 where they have 16 bits), differentiable
+        with respect to `features`.
     """
+    features = widened(features)
     if weight is None:
         count = features.new_tensor(features.shape[2] * features.shape[3])
         return Moments(count, *raw_moments(features, fast=fast))

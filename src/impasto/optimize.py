@@ -177,7 +177,7 @@ def level_objective(
     if anchor is not None:
         content_layers = shallow_layers(content_layers, features.architecture)
         style_layers = shallow_layers(style_layers, features.architecture)
-    place = {"device": features.device, "dtype": features.dtype}
+    place = {"device": features.device, "dtype": features.picture_dtype}
     if content is not None:
         content = resize(content.to(**place), height, width).clamp(0, 1)
     targets = make_targets(
@@ -248,7 +248,7 @@ def optimize(
     above = 0 if coarse is None else max(coarse.shape[-2:])
     levels = plan_levels(options, width, height, above) if place is None else _levels_of(place)
     keep_detail = _keeps_detail(options)
-    start = start.to(features.device, features.dtype)
+    start = start.to(features.device, features.picture_dtype)
     shares = [None if memory is None else allotment(level, options, memory) for level in levels]
     costs = [
         evaluation_cost(level, options, None if share is None else share.tile_pixels)
@@ -508,9 +508,12 @@ class _Descent:
                 with _naming(self._level):
                     self._minimizer.tell(terms.loss, gradient)
             elif math.isinf(self.best_terms.loss):
+                remedy = "check the model's weights with 'impasto weights verify'"
+                if self._objective.features.dtype == torch.float16:
+                    remedy = "use --precision bfloat16 or float32"
                 raise RunError(
                     "the loss is not a finite number at the start picture; lower the weights or "
-                    "check the model's weights with 'impasto weights verify'"
+                    f"{remedy}"
                 )
             else:
                 self._faults += 1

@@ -381,6 +381,11 @@ class StyleOptions(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="Where to run."
     )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto",
+        description="Number format of the network: float32, or 16 bits, which GPUs are quicker "
+        "with; auto: bfloat16 on NVIDIA GPUs that have it, else float32.",
+    )
     memory: Memory | None = Field(
         default=None,
         description="Memory that the run may take in all, such as 4GB; larger pictures go through "

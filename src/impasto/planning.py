@@ -133,7 +133,7 @@ def _probe(features: Features, options: StyleOptions, *, anchored: bool) -> tupl
     for side in PROBE_SIDES:
         generator = torch.Generator().manual_seed(0)
         picture = torch.rand(1, 3, side, side, generator=generator)
-        picture = picture.to(features.device, features.dtype)
+        picture = picture.to(features.device, features.picture_dtype)
         objective = level_objective(
             features,
             picture,

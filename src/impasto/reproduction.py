@@ -114,6 +114,13 @@ def from_settings(
     run = stylization(paths[0], paths[1:-1], options, start=paths[-1], coarse=coarse)
     if run.weights_sha256 != settings.get("weights_sha256"):
         warnings.append(f"the weights of {options.model} are others than the picture's")
+    # Records of earlier versions do not say it.
+    precision = settings.get("precision", run.precision)
+    if precision != run.precision and "precision" not in changes:
+        warnings.append(
+            f"the picture was made in {precision}, this is {run.precision}; small differences may "
+            "follow"
+        )
     return run, warnings
 
 
@@ -150,7 +157,7 @@ def resume(
         CheckpointError: the checkpoint is missing, damaged or of a later version, or a picture or
             the network's weights are gone or not those of the run.
         ImageError: a picture cannot be read.
-        OptionError: this machine has no such device.
+        OptionError: this machine has no such device, or it does not know the run's precision.
         WeightsError: the network's weights cannot be loaded.
     """
     checkpoint = read_checkpoint(path)

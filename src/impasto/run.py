@@ -186,6 +186,11 @@ class Stylization:
         return self._settings["weights_sha256"]
 
     @property
+    def precision(self) -> str:
+        """The network's number format: `float32`, `bfloat16` or `float16`."""
+        return self._settings["precision"]
+
+    @property
     def width(self) -> int:
         """Width of the result, px."""
         return self._start.shape[-1]
@@ -244,7 +249,7 @@ class Stylization:
         own = os.path.realpath(path)
         checkpoint = Checkpoint(
             settings=dict(self._settings),
-            machine={**_machine(self._features.device), "memory": self._memory},
+            machine={**_machine(self._features), "memory": self._memory},
             pictures_sha256=self.pictures_sha256,
             place=self._bookmark.place,
             notes=dict(notes or {}),
@@ -269,7 +274,7 @@ class Stylization:
             self._bookmark.place = checkpoint.place
         self.notes, self.attachment = checkpoint.notes, checkpoint.attachment
         self._checkpoints.add(os.path.realpath(path))
-        for name, now in _machine(self._features.device).items():
+        for name, now in _machine(self._features).items():
             if checkpoint.machine.get(name) != now:
                 self.warnings.append(
                     f"the run was begun with {name} {checkpoint.machine.get(name)}, this is {now}; "
@@ -410,16 +415,19 @@ def stylization(
         image=third,
         seed=options.seed,
     )
+    device = pick_device(options.device)
     features = Features(
         options.model,
         pooling=options.pooling,
         rescale=options.rescale,
         padding=options.padding,
         layers=matched_layers(options, anchored=False),
-        device=pick_device(options.device),
+        device=device,
+        dtype=pick_precision(options.precision, device),
         fast_convolution=options.fast_convolution,
     )
     settings["weights_sha256"] = features.sha256
+    settings["precision"] = _format_of(features)
     memory = options.memory or memory or memory_budget(features.device)
     levels = plan_levels(options, width, height, 0 if lower is None else max(lower.shape[-2:]))
     if any(allotment(level, options, memory).bounded for level in levels):
@@ -521,6 +529,30 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def pick_precision(name: str, device: torch.device) -> torch.dtype:
+    """The network's number format of an option value; `auto` is bfloat16 on NVIDIA GPUs of compute
+    capability 8.0 or more, where its products are as quick as any, and float32 elsewhere.
+
+    Raises:
+        OptionError: the device does not compute in that format.
+    """
+    modern = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    if name == "auto":
+        name = "bfloat16" if modern else "float32"
+    if name != "float32" and device.type == "mps":
+        raise OptionError(
+            f"--precision {name}: Apple's GPUs run in float32 only here; use --precision float32, "
+            "or --device cpu"
+        )
+    if name == "bfloat16" and device.type == "cuda" and not modern:
+        raise OptionError(
+            "--precision bfloat16: this GPU is too old for it (compute capability below 8.0); use "
+            "float16 or float32"
+        )
+    formats = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    return formats[name]
+
+
 def _tensor(bitmap: Bitmap) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(bitmap.pixels))[None]
 
@@ -601,10 +633,19 @@ def _painting(bitmap: Bitmap, source: Any) -> Painting:
     return Painting(_tensor(_visible(bitmap)), torch.from_numpy(bitmap.alpha.copy()))
 
 
-def _machine(device: torch.device) -> dict[str, Any]:
+def _format_of(features: Features) -> str:
+    return str(features.dtype).removeprefix("torch.")
+
+
+def _machine(features: Features) -> dict[str, Any]:
     """What else the last bits of a result depend on."""
     processor = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
-    return {"device": device.type, "processor": processor, "threads": torch.get_num_threads()}
+    return {
+        "device": features.device.type,
+        "precision": _format_of(features),
+        "processor": processor,
+        "threads": torch.get_num_threads(),
+    }
 
 
 def _record(

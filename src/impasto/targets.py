@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.errors import OptionError
 from impasto.features import Features, stride_of
 from impasto.memory import COMPACT_ABOVE
 from impasto.moments import Moments, mix_moments, moments_of
@@ -91,6 +92,9 @@ def make_targets(
         enlarge: how many times a painting that is smaller than the level is enlarged at most.
         tile_pixels: largest tile that goes through the network at once, in pixels, halo included;
             `None`: whole pictures.
+
+    Raises:
+        OptionError: the network is to run in float16, which cannot hold these pictures' features.
     """
     style_names, content_names = list(style_layers), list(content_layers)
     with torch.no_grad():
@@ -107,6 +111,13 @@ def make_targets(
             name: mix_moments([part[name] for part in parts], list(shares))
             for name in (style_names if parts else ())
         }
+    if features.dtype == torch.float16:
+        kept = [*wanted.values(), *(moments.second for moments in mixed.values())]
+        if not all(bool(torch.isfinite(numbers).all()) for numbers in kept):
+            raise OptionError(
+                "--precision float16: the features of these pictures are too large for it; use "
+                "bfloat16 or float32"
+            )
     return Targets(wanted, mixed)
 
 
@@ -183,6 +194,6 @@ def _shrink(
         return None
     stride = stride_of(layer)
     # On the CPU, because MPS pools whole multiples only.
-    pixels = weight[None, None].to("cpu", features.dtype)
+    pixels = weight[None, None].to("cpu", features.picture_dtype)
     positions = F.adaptive_avg_pool2d(pixels, (max(1, height // stride), max(1, width // stride)))
     return positions[0, 0].to(features.device)

@@ -54,6 +54,7 @@ _GROUPS = {
         "memory",
         "fast_convolution",
         "device",
+        "precision",
         "threads",
     ),
 }
