@@ -21,16 +21,21 @@ SAFE_SHARE = 0.6
 PICTURE_BYTES = 3 * 4
 """One picture, per pixel: three channels in float32."""
 
-PICTURES = {"lbfgs": 16, "lbfgs-pixel": 14, "adam": 12}
-"""Pictures of the level's size that are held at the worst moment, beside the history: measured
-with `benchmarks/peak_memory.py`."""
+PICTURES = {"lbfgs": 15, "lbfgs-pixel": 13, "adam": 11}
+"""Pictures of the level's size that are held at the minimiser's worst moment, beside the history:
+measured with `impasto stylize --print a3 --memory 6GB`, which says how much it used."""
 
-TILE_BYTES = 1650
-"""One pixel of a tile on its way through the network and back: measured at 512 and 1024 px, for
-tiles down to relu5_1 and, not much less, down to relu3_1: the first block takes most of it."""
+PICTURES_BESIDE_TILES = 8
+"""Pictures that are held while tiles go through the network, beside the history: measured likewise
+at 2480 px, with `--memory 3GB` and `4GB`."""
 
-BASE_BYTES = 450 * 10**6
-"""What a run holds at any size: libraries, weights, the statistics of the deep layers."""
+TILE_BYTES = 850
+"""One pixel of a tile on its way through the network and back: measured at 620, 1240 and 2480 px,
+for tiles down to relu5_1 and, not much less, down to relu3_1: the first block takes most of it."""
+
+BASE_BYTES = 620 * 10**6
+"""What a run holds at any size: libraries, weights, compiled kernels, the statistics of the deep
+layers."""
 
 COMPACT_ABOVE = 4_000_000
 """Above so many pixels, the photo's features of a picture in tiles are kept in half precision:
@@ -165,22 +170,30 @@ def allot(
     Returns:
         The largest tiles and the longest history that fit; the smallest where nothing does.
     """
-    pair = 2 * PICTURE_BYTES * pixels if optimizer != "adam" else 0
-    fixed = BASE_BYTES + PICTURES[optimizer] * PICTURE_BYTES * pixels
-    whole = fixed + int(4 * features * pixels) + pair * history + TILE_BYTES * pixels
+    picture = PICTURE_BYTES * pixels
+    pair = 2 * picture if optimizer != "adam" else 0
+    # A tile is gone before the minimiser takes its step.
+    stepping, beside = PICTURES[optimizer] * picture, PICTURES_BESIDE_TILES * picture
+
+    def most(fixed: int, pairs: int, tile: int) -> int:
+        return fixed + pairs * pair + max(stepping, beside + tile * TILE_BYTES)
+
+    whole = most(BASE_BYTES + int(4 * features * pixels), history, pixels)
     if whole <= budget:
         return Allotment(None, history, False, whole)
-    fixed += int((2 if pixels > COMPACT_ABOVE else 4) * features * pixels)
+    fixed = BASE_BYTES + int((2 if pixels > COMPACT_ABOVE else 4) * features * pixels)
+    left = budget - fixed
+
+    def room(tile: int) -> int:
+        return left - max(stepping, beside + tile * TILE_BYTES)
+
     # A short history first, then tiles that are large enough for their halos, then the rest.
-    kept = _within(
-        LEAST_HISTORY, history, SHORT_HISTORY, budget - fixed - LEAST_TILE * TILE_BYTES, pair
-    )
-    tile = _within(LEAST_TILE, pixels, GOOD_TILE, budget - fixed - kept * pair, TILE_BYTES)
-    kept = _within(kept, history, history, budget - fixed - tile * TILE_BYTES, pair)
-    fixed += pair * kept
-    tile = _within(tile, pixels, pixels, budget - fixed, TILE_BYTES)
+    kept = _within(LEAST_HISTORY, history, SHORT_HISTORY, room(LEAST_TILE), pair)
+    tile = _within(LEAST_TILE, pixels, GOOD_TILE, left - beside - kept * pair, TILE_BYTES)
+    kept = _within(kept, history, history, room(tile), pair)
+    tile = _within(tile, pixels, pixels, left - beside - kept * pair, TILE_BYTES)
     bounded = kept < history or tile < pixels
-    return Allotment(tile if tile < pixels else None, kept, bounded, fixed + TILE_BYTES * tile)
+    return Allotment(tile if tile < pixels else None, kept, bounded, most(fixed, kept, tile))
 
 
 def _within(least: int, most: int, wanted: int, room: int, size: int) -> int:
