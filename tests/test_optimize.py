@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from impasto import minimizers
 from impasto import optimize as module
 from impasto.errors import OptionError, RunError
 from impasto.features import Features
@@ -410,8 +411,8 @@ def test_a_fault_restores_the_best_picture(
             super().__init__(*args, **values)
             made.append("lbfgs")
 
-    monkeypatch.setattr(module, "Adam", WatchedAdam)
-    monkeypatch.setattr(module, "Lbfgs", WatchedLbfgs)
+    monkeypatch.setattr(minimizers, "Adam", WatchedAdam)
+    monkeypatch.setattr(minimizers, "Lbfgs", WatchedLbfgs)
     steps = run(features, options)
     first = optimizer.removesuffix("-pixel")
     assert made == [first, first, "adam"]
@@ -471,7 +472,9 @@ def test_out_of_memory_names_the_size(
         run(features, options_of(single_level=True))
 
 
-@pytest.mark.parametrize("place", ["make_targets", "Objective", "Lbfgs.tell"])
+@pytest.mark.parametrize(
+    "place", ["optimize.make_targets", "optimize.Objective", "minimizers.Lbfgs.tell"]
+)
 def test_memory_that_runs_out_elsewhere_is_named_too(
     features: Features, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -480,7 +483,7 @@ def test_memory_that_runs_out_elsewhere_is_named_too(
     def exhausted(*_: Any, **__: Any) -> Any:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
 
-    monkeypatch.setattr(f"impasto.optimize.{place}", exhausted)
+    monkeypatch.setattr(f"impasto.{place}", exhausted)
     with pytest.raises(RunError, match="24 x 18 px; choose a smaller --size"):
         run(features, options_of(single_level=True))
 
@@ -528,7 +531,7 @@ def test_adam_carries_its_moments_to_the_next_level(
             super().__init__(*args, **values)
             made.append((values["moments"], self))
 
-    monkeypatch.setattr(module, "Adam", Watched)
+    monkeypatch.setattr(minimizers, "Adam", Watched)
     run(features, options_of(levels="12:5,24:5", optimizer="adam"))
     (nothing, coarse), (moments, _) = made
     assert nothing is None

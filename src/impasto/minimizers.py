@@ -311,6 +311,39 @@ class Adam:
         parts.check_all_used()
 
 
+def make_minimizer(
+    kind: str,
+    start: Tensor,
+    *,
+    evaluations: int,
+    history: int,
+    learning_rate: float,
+    faults: int = 0,
+    carried: tuple[Tensor, Tensor] | None = None,
+) -> Minimizer:
+    """The minimiser of an option value.
+
+    Args:
+        kind: `lbfgs`, `lbfgs-pixel` or `adam`.
+        start: `(1, 3, H, W)`.
+        evaluations: planned.
+        history: curvature pairs that L-BFGS keeps.
+        learning_rate: Adam's largest step.
+        faults: losses so far that were not finite; Adam's rate halves with each after the second.
+        carried: Adam's moments at a coarser level.
+    """
+    if kind == "adam":
+        return Adam(
+            start,
+            learning_rate=learning_rate * 0.5 ** max(0, faults - 2),
+            evaluations=evaluations,
+            moments=carried,
+        )
+    if kind == "lbfgs-pixel":
+        return Lbfgs(start, history=history, pyramid=0, stride=1.0)
+    return Lbfgs(start, history=history)
+
+
 class _Parts:
     """Takes a state apart and refuses what does not belong to a picture like `like`."""
 

@@ -12,19 +12,28 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, astuple, dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from impasto.checkpoint import Bookmark, OptimizerName, Place, Standing, TermNumbers
+from impasto.checkpoint import Bookmark, OptimizerName, Place, Standing
 from impasto.color import color_statistics, match_colors, mix_statistics
 from impasto.errors import OptionError, RunError, is_out_of_memory
 from impasto.features import Features, canonical_layer
 from impasto.levels import Level, allotment, evaluation_cost, plan_levels, shallow_layers
-from impasto.minimizers import Adam, Lbfgs, Minimizer
+from impasto.minimizers import Adam, Minimizer, make_minimizer
 from impasto.objective import Objective, Terms
 from impasto.options import StyleOptions
+from impasto.places import (
+    between_levels,
+    carried_by,
+    levels_of,
+    minimizer_state,
+    numbers_of,
+    terms_of,
+    with_minimizer,
+)
 from impasto.targets import Painting, make_targets, resize
 
 ANCHORED_ENLARGE = 2.0
@@ -246,7 +255,7 @@ def optimize(
     place = bookmark.place
     height, width = start.shape[-2:]
     above = 0 if coarse is None else max(coarse.shape[-2:])
-    levels = plan_levels(options, width, height, above) if place is None else _levels_of(place)
+    levels = plan_levels(options, width, height, above) if place is None else levels_of(place)
     keep_detail = _keeps_detail(options)
     start = start.to(features.device, features.dtype)
     shares = [None if memory is None else allotment(level, options, memory) for level in levels]
@@ -262,7 +271,7 @@ def optimize(
     picture: Tensor | None = start if coarse is None else coarse.to(start)
     if place is not None:
         picture, done = place.tensors["best"].to(start), place.standing.done
-        carried = _carried_by(place, start)
+        carried = carried_by(place, start)
         first = place.standing.level + (place.standing.optimizer is None)
     for index, level in enumerate(levels):
         if index < first:
@@ -319,7 +328,7 @@ def optimize(
         # A finished L-BFGS holds its whole history; only Adam has something to hand on.
         carried = descent.to_carry()
         if bookmark.place is not None:
-            bookmark.place = _between_levels(bookmark.place, carried)
+            bookmark.place = between_levels(bookmark.place, carried)
         progress = descent = None
 
 
@@ -334,40 +343,6 @@ def climb(coarse: Tensor, start: Tensor, options: StyleOptions) -> Tensor:
     return _climb(coarse.to(start), start, _keeps_detail(options)).clamp(0, 1)
 
 
-def check_place(place: Place, start: Tensor, options: StyleOptions) -> None:
-    """Checks a place that was read from a file.
-
-    Args:
-        place: where a run stood.
-        start: the start picture of that run, at the full size.
-        options: its options.
-
-    Raises:
-        ValueError: no run with these stands there.
-    """
-    standing, best = place.standing, place.tensors.get("best")
-    if standing.level >= len(standing.levels):
-        raise ValueError("there is no such level")
-    sizes = [(level.height, level.width) for level in _levels_of(place)]
-    full = start.shape[-2:]
-    if sizes[-1] != full or not all(1 <= h <= full[0] and 1 <= w <= full[1] for h, w in sizes):
-        raise ValueError("the levels are those of another size")
-    if best is None or best.shape != (1, 3, *sizes[standing.level]):
-        raise ValueError("the best picture is of another size")
-    if not bool(torch.isfinite(best).all()) or None in _plain(standing.best_terms).values():
-        raise ValueError("the best picture is none")
-    if not all(_is_picture(moment) for moment in _carried_by(place, start) or ()):
-        raise ValueError("what is handed on is no picture")
-    if standing.optimizer is not None:
-        level = _levels_of(place)[standing.level]
-        if level.anchored and not _is_picture(place.tensors.get("anchor")):
-            raise ValueError("there is nothing to hold the picture to")
-        minimizer = _minimizer(standing.optimizer, best, options, level, options.history)
-        minimizer.restore(_minimizer_state(place))
-        if not bool(torch.isfinite(minimizer.ask()).all()):
-            raise ValueError("the next point is no picture")
-
-
 def progress_at(place: Place, start: Tensor, options: StyleOptions) -> Progress:
     """The `Progress` that was told when a run stood at a place that `check_place` has passed.
 
@@ -379,11 +354,11 @@ def progress_at(place: Place, start: Tensor, options: StyleOptions) -> Progress:
     standing = place.standing
     return Progress(
         standing.level,
-        _levels_of(place),
+        levels_of(place),
         standing.evaluation,
         standing.done,
-        _terms_of(standing.terms),
-        _terms_of(standing.best_terms),
+        terms_of(standing.terms),
+        terms_of(standing.best_terms),
         standing.elapsed,
         standing.remaining,
         place.tensors["best"].to(start),
@@ -484,8 +459,11 @@ class _Descent:
         self._minimizer = self._make(start, carried)
 
     def _make(self, start: Tensor, carried: tuple[Tensor, Tensor] | None = None) -> Minimizer:
-        return _minimizer(
-            *(self._optimizer, start, self._options, self._level, self._history),
+        return make_minimizer(
+            *(self._optimizer, start),
+            evaluations=self._level.evaluations,
+            history=self._history,
+            learning_rate=self._options.learning_rate,
             faults=self._faults,
             carried=carried,
         )
@@ -528,7 +506,6 @@ class _Descent:
 
     def place(self, progress: Progress, clock: _Clock) -> Place:
         """Where the run stands after the evaluation just told."""
-        state = self._minimizer.state()
         entered, warm = clock.entered_and_warm()
         # Checked when it is read: no doubt about it may end the run now.
         standing = Standing.model_construct(
@@ -536,8 +513,8 @@ class _Descent:
             level=progress.level,
             evaluation=progress.evaluation,
             done=progress.done,
-            terms=_numbers_of(progress.terms),
-            best_terms=_numbers_of(progress.best_terms),
+            terms=numbers_of(progress.terms),
+            best_terms=numbers_of(progress.best_terms),
             elapsed=progress.elapsed,
             remaining=progress.remaining,
             entered=entered,
@@ -545,107 +522,27 @@ class _Descent:
             faults=self._faults,
             recent=list(self._recent),
             optimizer=self._optimizer,
-            minimizer={name: v for name, v in state.items() if not isinstance(v, Tensor)},
         )
-        tensors = {f"minimizer.{name}": v for name, v in state.items() if isinstance(v, Tensor)}
+        tensors = {"best": self.best}
         if self._anchor is not None:
             tensors["anchor"] = self._anchor
-        return Place(standing, {"best": self.best, **tensors})
+        return with_minimizer(Place(standing, tensors), self._minimizer.state())
 
     def restore(self, place: Place) -> None:
         """Goes on from a place of the same level, whose best picture is here already."""
         standing = place.standing
-        self.best_terms = _terms_of(standing.best_terms)
+        self.best_terms = terms_of(standing.best_terms)
         self._evaluation, self._faults = standing.evaluation, standing.faults
         self._recent.extend(standing.recent)
         self._optimizer = standing.optimizer or self._options.optimizer
         self._minimizer = self._make(self.best)
-        self._minimizer.restore(_minimizer_state(place))
+        self._minimizer.restore(minimizer_state(place))
 
     def _settled(self) -> bool:
         tolerance, recent = self._options.tolerance, self._recent
         if tolerance <= 0 or len(recent) <= 10:
             return False
         return recent[0] - recent[-1] < tolerance * abs(recent[0])
-
-
-def _minimizer(
-    kind: OptimizerName,
-    start: Tensor,
-    options: StyleOptions,
-    level: Level,
-    history: int,
-    *,
-    faults: int = 0,
-    carried: tuple[Tensor, Tensor] | None = None,
-) -> Minimizer:
-    if kind == "adam":
-        return Adam(
-            start,
-            learning_rate=options.learning_rate * 0.5 ** max(0, faults - 2),
-            evaluations=level.evaluations,
-            moments=carried,
-        )
-    if kind == "lbfgs-pixel":
-        return Lbfgs(start, history=history, pyramid=0, stride=1.0)
-    return Lbfgs(start, history=history)
-
-
-# --- places --------------------------------------------------------------------------------------
-
-
-def _between_levels(place: Place, carried: tuple[Tensor, Tensor] | None) -> Place:
-    """The place after a finished level: what the next one begins with, and no history."""
-    numbers = {"optimizer": None, "minimizer": {}, "recent": [], "faults": 0}
-    tensors = {"best": place.tensors["best"]}
-    if carried is not None:
-        tensors |= {"carried.mean": carried[0], "carried.square": carried[1]}
-    return Place(place.standing.model_copy(update=numbers), tensors)
-
-
-def _levels_of(place: Place) -> tuple[Level, ...]:
-    return tuple(
-        Level(width, height, evaluations, bool(anchored))
-        for width, height, evaluations, anchored in place.standing.levels
-    )
-
-
-def _is_picture(tensor: Tensor | None) -> bool:
-    return tensor is not None and tensor.dim() == 4 and tensor.shape[:2] == (1, 3)
-
-
-def _carried_by(place: Place, start: Tensor) -> tuple[Tensor, Tensor] | None:
-    if "carried.mean" not in place.tensors:
-        return None
-    square = place.tensors.get("carried.square", torch.empty(0))
-    return place.tensors["carried.mean"].to(start), square.to(start)
-
-
-def _minimizer_state(place: Place) -> dict[str, Tensor | float]:
-    mine = "minimizer."
-    tensors = {n.removeprefix(mine): t for n, t in place.tensors.items() if n.startswith(mine)}
-    return {**tensors, **place.standing.minimizer}
-
-
-def _numbers_of(terms: Terms) -> TermNumbers:
-    """JSON knows neither NaN nor infinity."""
-
-    def finite(value: float) -> float | None:
-        return value if math.isfinite(value) else None
-
-    plain = asdict(terms)
-    layers = {name: finite(value) for name, value in plain.pop("layers").items()}
-    return TermNumbers(**{name: finite(value) for name, value in plain.items()}, layers=layers)
-
-
-def _plain(numbers: TermNumbers) -> dict[str, float | None]:
-    return numbers.model_dump(exclude={"layers"})
-
-
-def _terms_of(numbers: TermNumbers) -> Terms:
-    plain = {name: math.nan if v is None else v for name, v in _plain(numbers).items()}
-    layers = {name: math.nan if v is None else v for name, v in numbers.layers.items()}
-    return Terms(**plain, layers=layers)
 
 
 def _keeps_detail(options: StyleOptions) -> bool:

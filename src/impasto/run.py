@@ -38,7 +38,6 @@ from impasto.levels import allotment, matched_layers, plan_levels, preview_optio
 from impasto.memory import memory_budget
 from impasto.optimize import (
     Progress,
-    check_place,
     climb,
     optimize,
     progress_at,
@@ -46,6 +45,7 @@ from impasto.optimize import (
 )
 from impasto.options import MAX_SIDE, StyleOptions
 from impasto.paper import parse_paper, print_size
+from impasto.places import check_place
 from impasto.planning import Plan, make_plan
 from impasto.sources import describe_source, is_built_in, read_source
 from impasto.targets import Painting, level_size
