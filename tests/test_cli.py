@@ -696,7 +696,7 @@ def test_a_run_that_fails_keeps_what_it_reached(
     failing: Failing,
 ) -> None:
     """When memory runs out midway, the best picture so far is written and the line says where."""
-    failing(4, MemoryError)
+    failing(3, MemoryError)
     assert main(["stylize", *files, "--levels", "32:9", "-o", "out.png", "--quiet"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
@@ -707,7 +707,7 @@ def test_a_run_that_fails_keeps_what_it_reached(
     )
     settings = read_image(folder / "out.png").settings
     assert settings is not None
-    assert settings["result"]["evaluations"] == 3
+    assert settings["result"]["evaluations"] == 2
 
 
 def test_ctrl_c_keeps_the_best_picture(

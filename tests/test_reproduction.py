@@ -132,6 +132,9 @@ def test_inputs_that_are_gone_are_named(files: tuple[Path, Path]) -> None:
         {"content": {"path": 7, "sha256": ""}},
         {"content": {"path": "a\0b", "sha256": ""}},
         {"start": []},
+        {"limits": {}},
+        {"limits": [{"level": 0}]},
+        {"limits": [{"level": 0, "evaluation": 0, "tile_pixels": "1"}]},
     ],
 )
 def test_damaged_settings_are_one_line(files: tuple[Path, Path], damage: dict[str, Any]) -> None:

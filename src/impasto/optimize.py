@@ -11,8 +11,10 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, field, replace
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -22,6 +24,7 @@ from impasto.color import color_statistics, match_colors, mix_statistics
 from impasto.errors import OptionError, RunError, is_out_of_memory
 from impasto.features import Features, canonical_layer
 from impasto.levels import Level, allotment, evaluation_cost, plan_levels, shallow_layers
+from impasto.memory import Allotment, Limit, hand_back
 from impasto.minimizers import Adam, Minimizer, make_minimizer
 from impasto.objective import Objective, Terms
 from impasto.options import StyleOptions
@@ -35,6 +38,8 @@ from impasto.places import (
     with_minimizer,
 )
 from impasto.targets import Painting, make_targets, resize
+
+_T = TypeVar("_T")
 
 ANCHORED_ENLARGE = 2.0
 """How many times anchored levels enlarge a painting that is smaller than they are. With more, large
@@ -89,8 +94,12 @@ class Progress:
         """The best picture so far at the run's full size, `(1, 3, H, W)` in [0, 1].
 
         A coarser level is enlarged, with the start picture's own detail put back.
+
+        Raises:
+            RunError: memory ran out.
         """
-        return _climb(self.best, self._start, self._keep_detail).clamp(0, 1)
+        with _naming(self.levels[-1]):
+            return _climb(self.best, self._start, self._keep_detail).clamp(0, 1)
 
 
 def start_picture(
@@ -172,6 +181,7 @@ def level_objective(
         anchor: the coarser level's result, which the picture is held to, while only shallow layers
             are matched; `None`: all layers, and no anchor.
         tile_pixels: largest tile that goes through the network at once; `None`: whole pictures.
+            Where memory runs out, the objective gets a smaller limit.
 
     Raises:
         OptionError: a layer that the network has not, or shares that do not fit the paintings.
@@ -215,7 +225,7 @@ def level_objective(
         tv_weight=options.tv_weight,
         tv=options.tv,
         anchor_weight=options.anchor_weight,
-        tile_pixels=tile_pixels,
+        tile_pixels=targets.tile_pixels,
     )
 
 
@@ -242,14 +252,16 @@ def optimize(
         coarse: a smaller result that the run goes on from, `(1, 3, h, w)`; levels that are no
             larger are left out.
         bookmark: holds the run's place from each evaluation to the next; if it holds one already,
-            which `check_place` has passed, the run goes on from there.
+            which `check_place` has passed, the run goes on from there. Where memory runs out, the
+            run goes on with smaller tiles or a shorter history and notes it there.
 
     Yields:
         One `Progress` per evaluation. The last one's `picture` is the result.
 
     Raises:
         OptionError: a layer that the network has not, or shares that do not fit the paintings.
-        RunError: the loss is not finite even at the start, or memory ran out.
+        RunError: the loss is not finite even at the start, or memory ran out and there was nothing
+            left to do without.
     """
     bookmark = Bookmark() if bookmark is None else bookmark
     place = bookmark.place
@@ -280,14 +292,17 @@ def optimize(
         assert picture is not None
         below: Tensor | None = picture
         if resumed is None:
-            small = resize(start, level.height, level.width).clamp(0, 1)
-            lowest = index == 0 and coarse is None
-            picture = small if lowest else _climb(picture, small, keep_detail).clamp(0, 1)
+            with _naming(level):
+                small = resize(start, level.height, level.width).clamp(0, 1)
+                lowest = index == 0 and coarse is None
+                picture = small if lowest else _climb(picture, small, keep_detail).clamp(0, 1)
         elif level.anchored:
             below = resumed.tensors["anchor"].to(start)
         if level.evaluations == 0 and index < len(levels) - 1:
             continue
-        share, anchor = shares[index], below if level.anchored else None
+        anchor = below if level.anchored else None
+        bounds = _Bounds(bookmark.limits, index, shares[index], options.history)
+        tile_pixels, _ = bounds.at(0)
         clock.enter(index, None if resumed is None else resumed.standing)
         with _naming(level):
             objective = level_objective(
@@ -298,12 +313,18 @@ def optimize(
                 level.width,
                 level.height,
                 anchor=anchor,
-                tile_pixels=None if share is None else share.tile_pixels,
+                tile_pixels=tile_pixels,
             )
-        history = options.history if share is None else share.history
-        descent = _Descent(objective, picture, options, level, carried, history, anchor)
-        if resumed is not None:
-            descent.restore(resumed)
+            if objective.tile_pixels != tile_pixels:
+                bounds.add(0, tile_pixels=objective.tile_pixels)
+            descent = _Descent(
+                *(objective, picture, options, level, carried),
+                bounds=bounds,
+                anchor=anchor,
+                bookmark=bookmark,
+            )
+            if resumed is not None:
+                descent.restore(resumed)
         # Nothing may hold on to a history that the minimiser has dropped, nor to a large picture
         # that is needed no more.
         place = resumed = small = picture = below = objective = anchor = None
@@ -431,11 +452,50 @@ class _Clock:
         return left
 
 
+class _Bounds:
+    """What memory leaves to one level: the largest tile and the longest history.
+
+    Both follow from the budget and from where memory ran out, in this run or when it was made
+    before.
+    """
+
+    def __init__(
+        self, limits: list[Limit], level: int, share: Allotment | None, history: int
+    ) -> None:
+        self._limits, self._level = limits, level
+        self._tile_pixels = None if share is None else share.tile_pixels
+        self._history = history if share is None else share.history
+
+    def at(self, evaluation: int) -> tuple[int | None, int]:
+        """The largest tile, in pixels, and the longest history at an evaluation of the level, from
+        1; 0: for its targets."""
+        tile_pixels, history = self._tile_pixels, self._history
+        for limit in self._limits:
+            if (limit.level, limit.evaluation) <= (self._level, evaluation):
+                if limit.tile_pixels is not None:
+                    tile_pixels = min(tile_pixels or limit.tile_pixels, limit.tile_pixels)
+                history = min(history, limit.history or history)
+        return tile_pixels, history
+
+    def add(
+        self, evaluation: int, *, tile_pixels: int | None = None, history: int | None = None
+    ) -> None:
+        """Notes that memory has run out there, and what it then sufficed for."""
+        limit = Limit(
+            level=self._level, evaluation=evaluation, tile_pixels=tile_pixels, history=history
+        )
+        self._limits.append(limit)
+
+
 class _Descent:
-    """One level: drives a minimiser, keeps the best picture, survives losses that are not finite.
+    """One level: drives a minimiser, keeps the best picture, survives losses that are not finite
+    and memory that runs out.
 
     On the first loss that is not finite the minimiser starts anew from the best picture without
     its history; on the second, Adam takes over, with half the rate after each further one.
+
+    Where memory runs out and the objective's tiles can get no smaller, or in the minimiser, half of
+    the history is given up each time, as long as there is one.
     """
 
     def __init__(
@@ -445,13 +505,15 @@ class _Descent:
         options: StyleOptions,
         level: Level,
         carried: tuple[Tensor, Tensor] | None,
-        history: int,
+        *,
+        bounds: _Bounds,
         anchor: Tensor | None,
+        bookmark: Bookmark,
     ) -> None:
         self.best = start
         self.best_terms = Terms(math.inf, math.inf, math.inf, math.inf)
         self._objective, self._options, self._level = objective, options, level
-        self._history, self._anchor = history, anchor
+        self._bounds, self._anchor, self._bookmark = bounds, anchor, bookmark
         self._evaluation, self._faults = 0, 0
         # The tolerance looks ten evaluations back.
         self._recent: deque[float] = deque(maxlen=11)
@@ -462,7 +524,7 @@ class _Descent:
         return make_minimizer(
             *(self._optimizer, start),
             evaluations=self._level.evaluations,
-            history=self._history,
+            history=self._bounds.at(self._evaluation)[1],
             learning_rate=self._options.learning_rate,
             faults=self._faults,
             carried=carried,
@@ -475,16 +537,22 @@ class _Descent:
                 return
             if self._evaluation > 0 and clock.over(self._evaluation):
                 return
+            number = self._evaluation + 1
+            tile_pixels, history = self._bounds.at(number)
+            self._objective.tile_pixels = tile_pixels
+            self._minimizer.shorten(history)
             point = self._minimizer.ask()
             with _naming(self._level):
-                terms, gradient = self._objective.evaluate(point)
+                terms, gradient = self._within_memory(partial(self._objective.evaluate, point))
+            if self._objective.tile_pixels != tile_pixels:
+                self._bounds.add(number, tile_pixels=self._objective.tile_pixels)
             finite = math.isfinite(terms.loss) and bool(torch.isfinite(gradient).all())
             if finite and terms.loss < self.best_terms.loss:
                 # Minimisers change no point that they have given away.
                 self.best, self.best_terms = point, terms
             if finite:
                 with _naming(self._level):
-                    self._minimizer.tell(terms.loss, gradient)
+                    self._within_memory(partial(self._minimizer.tell, terms.loss, gradient))
             elif math.isinf(self.best_terms.loss):
                 raise RunError(
                     "the loss is not a finite number at the start picture; lower the weights or "
@@ -495,9 +563,30 @@ class _Descent:
                 if self._faults > 1:
                     self._optimizer = "adam"
                 self._minimizer = self._make(self.best)
-            self._evaluation += 1
+            self._evaluation = number
             self._recent.append(self.best_terms.loss)
             yield self._evaluation, terms
+
+    def _within_memory(self, work: Callable[[], _T]) -> _T:
+        while True:
+            try:
+                return work()
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or not self._forget():
+                    raise
+            hand_back(self._objective.features.device)
+
+    def _forget(self) -> bool:
+        """Gives up half of the minimiser's history; whether there was one."""
+        history = self._minimizer.pairs // 2
+        if history == 0:
+            return False
+        self._minimizer.shorten(history)
+        self._bounds.add(self._evaluation + 1, history=history)
+        # What the place held of it would still take the memory.
+        if self._bookmark.place is not None:
+            self._bookmark.place = with_minimizer(self._bookmark.place, self._minimizer.state())
+        return True
 
     def to_carry(self) -> tuple[Tensor, Tensor] | None:
         """What the next level's minimiser takes over: Adam's moments."""
@@ -574,5 +663,6 @@ def _climb(coarse: Tensor, finer: Tensor, keep_detail: bool) -> Tensor:
     if not keep_detail or up.shape == coarse.shape:
         return up
     # Clamped as the coarse start was, so that what did not change there comes back as it is here.
-    shrunk = resize(finer, *coarse.shape[-2:]).clamp(0, 1)
-    return up + (finer - resize(shrunk, height, width))
+    detail = resize(resize(finer, *coarse.shape[-2:]).clamp(0, 1), height, width)
+    # In place: these are the largest pictures of the run.
+    return up.add_(torch.sub(finer, detail, out=detail))

@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 
 import impasto
 from impasto.checkpoint import Checkpoint, read_checkpoint
 from impasto.errors import CheckpointError, ImageError, OptionError, one_line
 from impasto.images import ImageSource
+from impasto.memory import Limit
 from impasto.options import make_options
 from impasto.run import SETTINGS_VERSION, Stylization, stylization
 from impasto.sources import describe_source, is_built_in
+
+_LIMITS = TypeAdapter(list[Limit])
 
 
 def from_settings(
@@ -108,10 +112,24 @@ def from_settings(
         now = describe_source(path)
         if now and now["sha256"] not in ("", entry.get("sha256")):
             warnings.append(f"{path}: has changed since the picture was made")
+    try:
+        limits = _LIMITS.validate_python(settings.get("limits", []))
+    except ValidationError:
+        raise OptionError(
+            "the picture's settings are damaged; use a copy, or stylize with the originals"
+        ) from None
+    if changes or coarse is not None:
+        # They belong to the levels, and to the memory, of the run as it was.
+        limits = []
     paths = [entry and entry["path"] for entry in inputs]
     if coarse is None and lower is not None:
         coarse = lower["path"]
-    run = stylization(paths[0], paths[1:-1], options, start=paths[-1], coarse=coarse)
+    run = stylization(
+        *(paths[0], paths[1:-1], options),
+        start=paths[-1],
+        coarse=coarse,
+        limits=limits,
+    )
     if run.weights_sha256 != settings.get("weights_sha256"):
         warnings.append(f"the weights of {options.model} are others than the picture's")
     return run, warnings
@@ -205,13 +223,22 @@ def from_checkpoint(
     changes = {"device": device, "threads": threads, "memory": memory}
     # On the same device the run keeps to the memory that it began with, because tiles and histories
     # depend on it.
+    same = device is None and memory is None
     kept = checkpoint.machine.get("memory") if device is None else None
     if type(kept) is not int or kept < 1:
         kept = None
     try:
         options = make_options({**recorded, **{k: v for k, v in changes.items() if v is not None}})
         photo, *paintings, third, lower = sources
-        run = stylization(photo, paintings, options, start=third, coarse=lower, memory=kept)
+        run = stylization(
+            *(photo, paintings, options),
+            start=third,
+            coarse=lower,
+            memory=kept,
+            limits=_LIMITS.validate_python(settings.get("limits", [])) if same else (),
+        )
+    except ValidationError:
+        raise CheckpointError(_damaged(name)) from None
     except OptionError as error:
         raise OptionError(f"{name}: {error}") from None
     if run.weights_sha256 != settings.get("weights_sha256"):
@@ -236,10 +263,12 @@ def from_checkpoint(
     try:
         run.go_on_from(checkpoint, path)
     except (ValueError, KeyError):
-        raise CheckpointError(
-            f"{name}: is a damaged checkpoint; use a copy of it, or begin the run anew"
-        ) from None
+        raise CheckpointError(_damaged(name)) from None
     return run
+
+
+def _damaged(name: str) -> str:
+    return f"{name}: is a damaged checkpoint; use a copy of it, or begin the run anew"
 
 
 def _same_picture(entry: Any, given: Any, role: str, name: str) -> Any:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
@@ -35,7 +35,7 @@ from impasto.images import (
     write_image,
 )
 from impasto.levels import allotment, matched_layers, plan_levels, preview_options
-from impasto.memory import memory_budget
+from impasto.memory import Limit, memory_budget
 from impasto.optimize import (
     Progress,
     climb,
@@ -131,6 +131,7 @@ class Stylization:
         settings: the record that the result will carry.
         memory: bytes that the process may hold; `None`: no limit.
         coarse: a smaller result to go on from, `(1, 3, h, w)` in [0, 1], or `None`.
+        limits: what lack of memory forced on the run when it was made before.
     """
 
     def __init__(
@@ -143,6 +144,7 @@ class Stylization:
         settings: dict[str, Any],
         memory: int | None = None,
         coarse: Tensor | None = None,
+        limits: Iterable[Limit] = (),
     ) -> None:
         self.options = options
         self.last: Progress | None = None
@@ -156,7 +158,8 @@ class Stylization:
             self._dpi = options.print_dpi
         self._paintings, self._features, self._memory = paintings, features, memory
         self._coarse = coarse
-        self._bookmark, self._digest, self._checkpoints = Bookmark(), "", set[str]()
+        self._bookmark = Bookmark(limits=list(limits))
+        self._digest, self._checkpoints = "", set[str]()
         self._progress = optimize(
             *(features, self._photo, paintings, start, options),
             memory=memory,
@@ -242,7 +245,7 @@ class Stylization:
         """
         own = os.path.realpath(path)
         checkpoint = Checkpoint(
-            settings=dict(self._settings),
+            settings=self._record(),
             machine={**_machine(self._features.device), "memory": self._memory},
             pictures_sha256=self.pictures_sha256,
             place=self._bookmark.place,
@@ -275,6 +278,11 @@ class Stylization:
                     "small differences may follow"
                 )
 
+    def _record(self) -> dict[str, Any]:
+        """The settings, with what lack of memory has forced on the run so far, if anything."""
+        limits = [limit.model_dump(exclude_none=True) for limit in self._bookmark.limits]
+        return {**self._settings, **({"limits": limits} if limits else {})}
+
     @property
     def pictures_sha256(self) -> str:
         """Digest of the photo, paintings and start picture as they were prepared."""
@@ -306,7 +314,7 @@ class Stylization:
             8,
             self._dpi,
         )
-        settings = dict(self._settings)
+        settings = self._record()
         if self.last is not None:
             terms = self.last.best_terms
             settings["result"] = {
@@ -327,6 +335,7 @@ def stylization(
     start: ImageSource | None = None,
     coarse: ImageSource | None = None,
     memory: int | None = None,
+    limits: Iterable[Limit] = (),
 ) -> Stylization:
     """Prepares a run; iterate over it to make the picture form.
 
@@ -343,6 +352,7 @@ def stylization(
             that are larger are worked at.
         memory: bytes that the process may hold where the options do not say; by default a share of
             what is free. It is recorded only where it has a say in the result.
+        limits: what lack of memory forced on the run when it was made before.
 
     Raises:
         ImageError: a picture cannot be read.
@@ -424,7 +434,7 @@ def stylization(
     if any(allotment(level, options, memory).bounded for level in levels):
         # Tiles and histories depend on it, and rounding on them.
         settings["options"]["memory"] = memory
-    run = Stylization(features, photo, paintings, first, options, settings, memory, lower)
+    run = Stylization(features, photo, paintings, first, options, settings, memory, lower, limits)
     run.count_from(began)
     return run
 
