@@ -492,14 +492,21 @@ def test_resume_refuses_in_one_line(
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.parametrize("shape", [(40, 30), (30, 40)])
 def test_a_changed_input_is_refused(
-    folder: Path, narrow: Weights, capsys: Capture, failing: Failing, make_png: Maker
+    folder: Path,
+    narrow: Weights,
+    capsys: Capture,
+    failing: Failing,
+    make_png: Maker,
+    shape: tuple[int, int],
 ) -> None:
-    """Another photo under the old name is named, and neither picture nor checkpoint changes."""
+    """Another photo under the old name is named, whatever its shape, and neither picture nor
+    checkpoint changes."""
     failing(6, KeyboardInterrupt)
     interrupted(capsys, "-o", "out.png")
     before = {name: (folder / name).read_bytes() for name in ("out.png", "run.ckpt")}
-    make_png("photo.png", 40, 30, 5)
+    make_png("photo.png", *shape, 5)
     assert main(["resume", "run.ckpt"]) == 2
     assert "photo.png: has changed since the run in run.ckpt began" in fault_of(capsys)
     assert {name: (folder / name).read_bytes() for name in before} == before

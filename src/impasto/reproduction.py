@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 import impasto
 from impasto.checkpoint import Checkpoint, read_checkpoint
-from impasto.errors import CheckpointError, ImageError, OptionError, one_line
+from impasto.errors import CheckpointError, ImageError, InputError, OptionError, one_line
 from impasto.images import ImageSource
 from impasto.memory import Limit
 from impasto.options import make_options
@@ -89,6 +89,7 @@ def from_settings(
         )
     lower = settings.get("coarse") if coarse is None else None
     inputs = [settings.get("content"), *styles, start]
+    changed: list[str] = []
     for entry in [*inputs, lower]:
         if entry is None:
             continue
@@ -111,7 +112,8 @@ def from_settings(
             )
         now = describe_source(path)
         if now and now["sha256"] not in ("", entry.get("sha256")):
-            warnings.append(f"{path}: has changed since the picture was made")
+            changed.append(f"{path}: has changed since the picture was made")
+    warnings += changed
     try:
         limits = _LIMITS.validate_python(settings.get("limits", []))
     except ValidationError:
@@ -124,12 +126,18 @@ def from_settings(
     paths = [entry and entry["path"] for entry in inputs]
     if coarse is None and lower is not None:
         coarse = lower["path"]
-    run = stylization(
-        *(paths[0], paths[1:-1], options),
-        start=paths[-1],
-        coarse=coarse,
-        limits=limits,
-    )
+    try:
+        run = stylization(
+            *(paths[0], paths[1:-1], options),
+            start=paths[-1],
+            coarse=coarse,
+            limits=limits,
+        )
+    except InputError as error:
+        if not changed:
+            raise
+        # Such as for a photo of another shape: what is wrong is the file, not the options.
+        raise type(error)(f"{changed[0]}; put the old one back ({error})") from None
     if run.weights_sha256 != settings.get("weights_sha256"):
         warnings.append(f"the weights of {options.model} are others than the picture's")
     return run, warnings
