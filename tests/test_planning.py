@@ -1,13 +1,15 @@
 """Plans: what they promise is what the run does."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from impasto import planning
 from impasto.cli import main
 from impasto.features import Features
-from impasto.levels import plan_levels
+from impasto.levels import Level, plan_levels
 from impasto.memory import BASE_BYTES
 from impasto.options import make_options
 from impasto.planning import Plan, make_plan
@@ -61,6 +63,26 @@ def test_time_grows_with_the_work(features: Features) -> None:
     parts = plan_of(features, 1200, 900, 8 * GB).levels
     assert parts[-1].seconds > parts[0].seconds
     assert plan_of(features, 1200, 900, 8 * GB, time_limit=1e-3).seconds < 0.1
+
+
+def test_every_picture_to_match_takes_time(
+    features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Photo and paintings are each a third of an evaluation, at the levels that match them."""
+    monkeypatch.setattr(planning, "_probe", lambda *_, **__: (1.0, 0.0))
+    options = make_options({"size": 200, "evaluations": 9, "single_level": True})
+    levels = plan_levels(options, 200, 150)
+
+    def evaluations(photo: bool, paintings: int, levels: Sequence[Level] = levels) -> float:
+        plan = make_plan(features, options, levels, GB, photo=photo, paintings=paintings)
+        return plan.seconds / (1 + planning.MINIMIZER_SHARE)
+
+    assert evaluations(photo=True, paintings=1) == pytest.approx(9 + 2 / 3)
+    assert evaluations(photo=True, paintings=4) == pytest.approx(9 + 5 / 3)
+    assert evaluations(photo=False, paintings=1) == pytest.approx(9 + 1 / 3)
+    anchored = [Level(200, 150, 9, anchored=True)]
+    assert evaluations(True, 2, anchored) == evaluations(False, 2, anchored)
+    assert make_plan(features, options, [], GB).expected_bytes == 0
 
 
 def test_plan_tells_levels_tiles_memory_and_time(

@@ -89,6 +89,37 @@ def test_ctrl_c_and_resume_give_the_same_file(
     assert left(folder) == {"out.png"}
 
 
+def test_a_resumed_run_says_what_is_left(
+    folder: Path, narrow: Weights, capsys: Capture, failing: Failing
+) -> None:
+    """The levels that are still to do come in one line, and the summary compares with it."""
+    failing(8, KeyboardInterrupt)
+    interrupted(capsys, "-o", "out.png")
+    failing(3, KeyboardInterrupt)
+    assert main(["resume", "run.ckpt"]) == 130
+    out, err = capsys.readouterr()
+    assert re.match(r"plan: still to do 32 x 24 px; about \d+ s and \d\.\d GB\n", err)
+    assert "planned" not in out
+    assert main(["resume", "run.ckpt", "--json"]) == 0
+    out, err = capsys.readouterr()
+    summary = json.loads(out)
+    (level,) = summary["plan"]["levels"]
+    assert (level["width"], level["evaluations"]) == (32, 4)
+    assert summary["seconds"] >= summary["seconds_since_resumed"] > 0
+
+
+def test_the_rest_is_compared_with_its_plan(
+    folder: Path, narrow: Weights, capsys: Capture, failing: Failing
+) -> None:
+    """Between levels only those to come are planned, and the last line says both figures."""
+    failing(2, KeyboardInterrupt)
+    interrupted(capsys, "-o", "out.png")
+    assert main(["resume", "run.ckpt"]) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("plan: still to do 16 x 12, 32 x 24 px; about ")
+    assert re.search(r", \d+ s, \d+ s of them since it was resumed; planned \d+ s and ", out)
+
+
 def test_the_advice_can_be_pasted(
     folder: Path, narrow: Weights, capsys: Capture, failing: Failing
 ) -> None:

@@ -6,7 +6,7 @@ Nothing here evaluates anything: `optimize` makes places and goes on from them.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import torch
 from torch import Tensor
@@ -83,6 +83,16 @@ def levels_of(place: Place) -> tuple[Level, ...]:
         Level(width, height, evaluations, bool(anchored))
         for width, height, evaluations, anchored in place.standing.levels
     )
+
+
+def levels_left(place: Place) -> tuple[Level, ...]:
+    """What is still to do from the place on: the rest of its level, and those after it."""
+    levels, standing = levels_of(place), place.standing
+    current, later = levels[standing.level], levels[standing.level + 1 :]
+    if standing.optimizer is None:
+        return later
+    left = max(0, current.evaluations - standing.evaluation)
+    return replace(current, evaluations=left), *later
 
 
 def _is_picture(tensor: Tensor | None) -> bool:

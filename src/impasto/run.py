@@ -45,7 +45,7 @@ from impasto.optimize import (
 )
 from impasto.options import MAX_SIDE, StyleOptions
 from impasto.paper import parse_paper, print_size
-from impasto.places import check_place
+from impasto.places import check_place, levels_left
 from impasto.planning import Plan, make_plan
 from impasto.sources import describe_source, is_built_in, read_source
 from impasto.targets import Painting, level_size
@@ -176,11 +176,21 @@ class Stylization:
         return [path for path in paths if path and not is_built_in(path)]
 
     def plan(self) -> Plan:
-        """What the run will take, from a probe of a second or less."""
+        """What the run will take, or what is left of it, from a probe of a second or less."""
         budget = self._memory or memory_budget(self._features.device)
         above = 0 if self._coarse is None else max(self._coarse.shape[-2:])
-        levels = plan_levels(self.options, self.width, self.height, above)
-        return make_plan(self._features, self.options, levels, budget)
+        options, place = self.options, self._bookmark.place
+        levels = plan_levels(options, self.width, self.height, above)
+        if place is not None:
+            levels = levels_left(place)
+            if options.time_limit is not None:
+                left = max(1e-9, options.time_limit - place.standing.elapsed)
+                options = options.model_copy(update={"time_limit": left})
+        return make_plan(
+            *(self._features, options, levels, budget),
+            photo=self._photo is not None,
+            paintings=len(self._paintings),
+        )
 
     @property
     def weights_sha256(self) -> str:

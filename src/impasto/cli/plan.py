@@ -89,8 +89,8 @@ def plan_record(plan: Plan) -> dict[str, Any]:
     }
 
 
-def plan_line(plan: Plan) -> str:
-    """A plan in one line."""
+def plan_line(plan: Plan, *, rest: bool = False) -> str:
+    """A plan in one line; `rest`: it is that of what is left of a run."""
     sizes = [
         f"{part.level.width} x {part.level.height}"
         + (f" in {part.tiles} tiles" if part.tiles > 1 else "")
@@ -100,8 +100,8 @@ def plan_line(plan: Plan) -> str:
     if plan.expected_bytes > plan.budget:
         more = f", more than the {gigabytes(plan.budget)} of --memory"
     return (
-        f"plan: {', '.join(sizes)} px; about {duration(plan.seconds)} and "
-        f"{gigabytes(plan.expected_bytes)}{more}"
+        f"plan: {'still to do ' if rest else ''}{', '.join(sizes)} px; "
+        f"about {duration(plan.seconds)} and {gigabytes(plan.expected_bytes)}{more}"
     )
 
 

@@ -259,11 +259,11 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
                 trace = stack.enter_context(_Trace(output.trace, past.trace))
             bar = None
             try:
-                if not output.quiet and earlier is None:
+                if not output.quiet:
                     plan = run.plan()
                 if not output.quiet and not output.json:
-                    if plan is not None:
-                        say(plan_line(plan))
+                    if plan is not None and plan.levels:
+                        say(plan_line(plan, rest=run.last is not None))
                     bar = stack.enter_context(_Bar())
                 for progress in run:
                     row = trace_row(progress)
@@ -317,9 +317,9 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
             raise OutputError(
                 f"{path}: has been made by another program meanwhile; the picture is in {saved}"
             )
-        seconds = past.seconds + time.monotonic() - began
+        seconds = time.monotonic() - began
         kept = keeper if interrupted and advice else None
-        _report(picture, run, path, seconds, interrupted, output, kept, plan)
+        _report(picture, run, path, (past.seconds, seconds), interrupted, output, kept, plan)
     return EXIT_INTERRUPTED if interrupted else 0
 
 
@@ -452,22 +452,25 @@ def _report(
     picture: Picture,
     run: Stylization,
     path: Path,
-    seconds: float,
+    seconds: tuple[float, float],
     interrupted: bool,
     output: Output,
     keeper: Keeper | None,
     plan: Plan | None,
 ) -> None:
+    """Tells what has come of a run; its seconds are those before it was resumed and those since."""
     from impasto.cli.plan import gigabytes, plan_record
     from impasto.memory import peak_memory
 
     last, peak = run.last, peak_memory()
+    whole, since = sum(seconds), seconds[1]
     if output.json:
         summary = {
             "output": str(path),
             "width": picture.bitmap.width,
             "height": picture.bitmap.height,
-            "seconds": round(seconds, 3),
+            "seconds": round(whole, 3),
+            "seconds_since_resumed": round(since, 3) if seconds[0] else None,
             "interrupted": interrupted,
             "checkpoint": None if keeper is None else str(keeper.path),
             "evaluations": 0 if last is None else last.done,
@@ -486,12 +489,14 @@ def _report(
         evaluations = "evaluation" if count == 1 else "evaluations"
         kept = "stopped early; the best picture so far is " if interrupted else ""
         advice = "" if keeper is None else keeper.advice
-        planned = ""
-        if plan is not None and not interrupted:
+        took, planned = f"{whole:.0f} s", ""
+        if seconds[0]:
+            took += f", {since:.0f} s of them since it was resumed"
+        if plan is not None and plan.levels and not interrupted:
             used = "" if peak is None else f", used {gigabytes(peak)}"
             foreseen = f"{duration(plan.seconds)} and {gigabytes(plan.expected_bytes)}"
             planned = f"; planned {foreseen}{used}"
-        print(f"{kept}{path} ({size}, {count} {evaluations}, {seconds:.0f} s{planned}){advice}")
+        print(f"{kept}{path} ({size}, {count} {evaluations}, {took}{planned}){advice}")
 
 
 @contextlib.contextmanager
