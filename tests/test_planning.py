@@ -111,6 +111,19 @@ def test_a_plan_refuses_what_the_run_would(
     assert capsys.readouterr().err.count("\n") == 3
 
 
+def test_a_budget_below_the_least_is_a_warning(
+    files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before its plan a run says, quiet or not, that it takes more than `--memory`, and goes on."""
+    arguments = ["stylize", *map(str, files), "--size", "24", "--memory", "50MB", "-o"]
+    assert main([*arguments, str(tmp_path / "a.png")]) == 0
+    first, second = capsys.readouterr().err.splitlines()[:2]
+    assert first.startswith("impasto: warning: --memory: the run takes at least 0.45 GB, more than")
+    assert second.startswith("plan: ")
+    assert main([*arguments, str(tmp_path / "b.png"), "-q"]) == 0
+    assert capsys.readouterr().err == f"{first}\n"
+
+
 def test_a_run_is_compared_with_its_plan(
     files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

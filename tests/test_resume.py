@@ -25,6 +25,7 @@ from impasto.images import read_image
 from impasto.objective import Objective, Terms
 from impasto.run import Stylization
 from impasto.weights import Weights
+from real_runs import stop_midway
 
 Capture = pytest.CaptureFixture[str]
 Maker = Callable[..., Path]
@@ -646,23 +647,12 @@ def test_a_run_killed_at_any_moment_ends_in_the_same_bytes(
     assert left(folder) == {"out.png", "unbroken.png", "timed.png", "said.txt"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_pauses_a_process(folder: Path, number: signal.Signals) -> None:
-    """A real process with the real network, interrupted or asked to end, can be resumed."""
-    flags = ["--size", "16", "--evaluations", "1000000", "--single-level", "--quiet"]
-    command = ["stylize", "photo.png", "painting.png", *flags, "--trace", "t.jsonl"]
-    command = [sys.executable, "-m", "impasto", *command, "-o", "out.png"]
-    with subprocess.Popen(
-        [*command, "--checkpoint", "run.ckpt"], stderr=subprocess.PIPE, text=True
-    ) as process:
-        for _ in range(1200):
-            trace = folder / "t.jsonl"
-            if process.poll() is not None or (trace.exists() and trace.stat().st_size > 1000):
-                break
-            time.sleep(0.1)
-        process.send_signal(number)
-        _, err = process.communicate(timeout=120)
-    assert process.returncode == 130, err
+    """A real process with the real network, stopped by a signal, can be resumed."""
+    flags = ["--size", "16", "--quiet", "-o", "out.png", "--checkpoint", "run.ckpt"]
+    code, _, err = stop_midway(number, "stylize", "photo.png", "painting.png", *flags)
+    assert code == 130, err
     rows = trace_without_times(folder / "t.jsonl")
     place = read_checkpoint("run.ckpt").place
     assert place is not None

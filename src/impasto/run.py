@@ -118,7 +118,8 @@ class Stylization:
     Attributes:
         options: how it is made.
         last: the last evaluation; `None` before the first.
-        warnings: what was found when the run was resumed that may change its result, a line each.
+        warnings: what a person should know before it begins, a line each: that it needs more memory
+            than it may take, or, where it was resumed, what may change its result.
         notes: the plain data that was put into the checkpoint that the run was resumed from.
         attachment: the bytes that were.
 
@@ -441,12 +442,29 @@ def stylization(
     settings["weights_sha256"] = features.sha256
     memory = options.memory or memory or memory_budget(features.device)
     levels = plan_levels(options, width, height, 0 if lower is None else max(lower.shape[-2:]))
-    if any(allotment(level, options, memory).bounded for level in levels):
+    shares = [allotment(level, options, memory) for level in levels]
+    if any(share.bounded for share in shares):
         # Tiles and histories depend on it, and rounding on them.
         settings["options"]["memory"] = memory
     run = Stylization(features, photo, paintings, first, options, settings, memory, lower, limits)
     run.count_from(began)
+    least = max((share.expected for share in shares), default=0)
+    if least > memory:
+        run.warnings.append(_too_little(memory, least, given=options.memory is not None))
     return run
+
+
+def _too_little(memory: int, least: int, *, given: bool) -> str:
+    have, need = f"{memory / 1e9:.2g} GB", f"{least / 1e9:.2g} GB"
+    if given:
+        return (
+            f"--memory: the run takes at least {need}, more than {have}, and goes on all the same; "
+            "a smaller --size takes less"
+        )
+    return (
+        f"the run takes at least {need}, and only {have} may be taken of what is free; it goes on, "
+        "but may run out of memory; a smaller --size takes less"
+    )
 
 
 def stylize(

@@ -96,12 +96,9 @@ def plan_line(plan: Plan, *, rest: bool = False) -> str:
         + (f" in {part.tiles} tiles" if part.tiles > 1 else "")
         for part in plan.levels
     ]
-    more = ""
-    if plan.expected_bytes > plan.budget:
-        more = f", more than the {gigabytes(plan.budget)} of --memory"
     return (
         f"plan: {'still to do ' if rest else ''}{', '.join(sizes)} px; "
-        f"about {duration(plan.seconds)} and {gigabytes(plan.expected_bytes)}{more}"
+        f"about {duration(plan.seconds)} and {gigabytes(plan.expected_bytes)}"
     )
 
 

@@ -24,7 +24,7 @@ from cyclopts import Group, Parameter
 from impasto import cli
 from impasto.cli import EXIT_INTERRUPTED, say
 from impasto.cli.keeping import Earlier, Keeper, trace_lines
-from impasto.errors import ImpastoError, OptionError, OutputError
+from impasto.errors import ImpastoError, OptionError, OutputError, one_line
 
 if TYPE_CHECKING:
     from impasto.optimize import Progress
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 _OUTPUT = Group("Output", sort_key=1)
 _SNAPSHOT_PATTERN = "[0-9]" * 6 + ".png"
-_STOPPING = (signal.SIGINT, signal.SIGTERM)
+_STOPPING = [signal.SIGINT, signal.SIGTERM]
+if hasattr(signal, "SIGHUP"):
+    _STOPPING.append(signal.SIGHUP)
 
 
 @Parameter(name="*", group=_OUTPUT)
@@ -235,6 +237,8 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
     places = {"--output": path, "--plot": output.plot, "--trace": output.trace}
     places |= {"--checkpoint": output.checkpoint}
     check_apart(places, run.inputs, output.snapshots)
+    for warning in run.warnings:
+        say(f"impasto: warning: {one_line(warning)}")
     limit_heap()
     if cli.started is not None and earlier is None:
         run.count_from(cli.started)
@@ -501,7 +505,8 @@ def _report(
 
 @contextlib.contextmanager
 def one_interrupt() -> Iterator[Callable[[], None]]:
-    """Ctrl-C or a polite kill stops the run; neither disturbs what is written after it.
+    """Ctrl-C, a polite kill or a terminal that is closed stops the run; none of them disturbs what
+    is written after it. With `nohup`, which has the closing ignored, the run goes on.
 
     Gives a function to call before the writing. A key pressed twice counts once, or the second
     press would cost the picture; a later one counts anew, in case the first went astray in a
@@ -519,10 +524,12 @@ def one_interrupt() -> Iterator[Callable[[], None]]:
             raise KeyboardInterrupt
 
     def ignore() -> None:
-        for number in _STOPPING:
+        for number in stopping:
             signal.signal(number, signal.SIG_IGN)
 
-    before = {number: signal.signal(number, interrupt) for number in _STOPPING}
+    kept = getattr(signal, "SIGHUP", None), signal.SIG_IGN
+    stopping = [n for n in _STOPPING if (n, signal.getsignal(n)) != kept]
+    before = {number: signal.signal(number, interrupt) for number in stopping}
     try:
         yield ignore
     finally:
@@ -556,8 +563,10 @@ class _Bar:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._plain:
-            self._progress.stop()
+        # A terminal that has been closed takes no more; what follows is the writing of results.
+        with contextlib.suppress(OSError):
+            if not self._plain:
+                self._progress.stop()
 
     def show(self, progress: Progress) -> None:
         if self._plain:
