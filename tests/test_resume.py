@@ -392,7 +392,7 @@ def test_a_picture_that_cannot_be_written_is_not_lost(
 @pytest.mark.parametrize(
     ("flags", "word", "code"),
     [
-        (["--checkpoint", "photo.png"], "exists already", 1),
+        (["--checkpoint", "photo.png"], "is a picture that this run reads", 2),
         (["--checkpoint", "photo.png", "--overwrite"], "is a picture that this run reads", 2),
         (["--checkpoint", "alias.png", "--overwrite"], "is a picture that this run reads", 2),
         (["--checkpoint", "out.png"], "--output goes there", 2),
@@ -504,6 +504,7 @@ def test_hostile_notes_are_one_line(
         (["run.ckpt", "-o", "out.gif"], ".gif files cannot be written"),
         (["run.ckpt", "--threads", "0"], "--threads"),
         (["run.ckpt", "--bits", "9"], "--bits 9"),
+        (["run.ckpt", "--memory", "lots"], "no amount of memory"),
         (["run.ckpt", "--size", "99"], "--size"),
     ],
 )

@@ -68,7 +68,7 @@ def from_settings(
         kept.pop("print", None)
     if coarse is not None:
         kept["preview"] = False
-    options = make_options({**kept, **changes})
+    options = make_options(_effective({**kept, **changes}, changes))
     warnings = []
     if settings.get("impasto") != impasto.__version__:
         warnings.append(
@@ -236,7 +236,8 @@ def from_checkpoint(
     if type(kept) is not int or kept < 1:
         kept = None
     try:
-        options = make_options({**recorded, **{k: v for k, v in changes.items() if v is not None}})
+        given_anew = {name: value for name, value in changes.items() if value is not None}
+        options = make_options(_effective({**recorded, **given_anew}, given_anew))
         photo, *paintings, third, lower = sources
         run = stylization(
             *(photo, paintings, options),
@@ -273,6 +274,12 @@ def from_checkpoint(
     except (ValueError, KeyError):
         raise CheckpointError(_damaged(name)) from None
     return run
+
+
+def _effective(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Option values without what is recorded and has nothing to act on any more."""
+    idle = {"print_fit"} if not values.get("print") and "print_fit" not in given else set[str]()
+    return {name: value for name, value in values.items() if name not in idle}
 
 
 def _damaged(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from impasto.cli.flags import flags, given
-from impasto.cli.running import check_start, duration
+from impasto.cli.running import check_together, duration
 from impasto.options import StyleOptions, make_options
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def plan(
         as_json: Write JSON.
     """
     values = given(options)
-    check_start(values, start_image)
+    check_together(values, start_image)
     chosen = make_options(values)
     from impasto.run import stylization
 

@@ -69,16 +69,29 @@ class Output:
     """Print a machine-readable summary instead of words."""
 
 
-def check(output: Output) -> None:
+def check(output: Output, inputs: Iterable[str] = ()) -> None:
     """Refuses, before any work, what could not be written at its end.
 
+    Args:
+        output: what is wanted.
+        inputs: the picture files that are read, as far as they are known.
+
     Raises:
-        OptionError: values out of range, or a format that cannot hold what is asked.
+        OptionError: values out of range or without effect, a format that cannot hold what is asked,
+            or a checkpoint where a picture is that is read.
         OutputError: a file exists already or its folder cannot be written.
     """
     from impasto.images import check_output, check_place
 
     check_values(output)
+    if output.snapshots is None and output.every != Output.every:
+        raise OptionError("--every: acts only with --snapshots; add a folder, or leave it out")
+    if output.checkpoint is None and output.checkpoint_every != Output.checkpoint_every:
+        raise OptionError(
+            "--checkpoint-every: acts only with --checkpoint; name a file, or leave it out"
+        )
+    with contextlib.suppress(OSError, ValueError):  # names that cannot be are told below
+        check_apart({"--checkpoint": output.checkpoint}, inputs)
     if output.output is not None:
         check_output(output.output, bits=cast("Any", output.bits), overwrite=output.overwrite)
     if output.plot is not None:
@@ -174,8 +187,8 @@ def check_apart(
                 )
 
 
-def check_start(values: dict[str, Any], start_image: str | None) -> None:
-    """Refuses a third image to start from beside another kind of start.
+def check_together(values: dict[str, Any], start_image: str | None = None) -> None:
+    """Refuses flags that exclude each other, or of which one would be ignored.
 
     Args:
         values: the flags that were given.
@@ -187,6 +200,10 @@ def check_start(values: dict[str, Any], start_image: str | None) -> None:
     start = values.get("start", "image")
     if start_image is not None and start != "image":
         raise OptionError(f"--start {start} and --start-image exclude each other; leave one out")
+    for name in ("evaluations", "single_level"):
+        if values.get("levels", "auto") != "auto" and values.get(name, False) is not False:
+            flag = f"--{name.replace('_', '-')}"
+            raise OptionError(f"{flag} and --levels exclude each other; leave one out")
 
 
 def name_beside(first: str, *others: str, ending: str = "") -> Path:
