@@ -8,6 +8,7 @@ import math
 import os
 import pickletools
 import signal
+import stat
 import struct
 import weakref
 import zlib
@@ -35,6 +36,7 @@ from impasto.checkpoint import (
 )
 from impasto.errors import CheckpointError, ImpastoError, OutputError
 from impasto.features import Features
+from impasto.images import write_whole
 from impasto.minimizers import Lbfgs
 from impasto.objective import Objective, Terms
 from impasto.optimize import Progress
@@ -565,6 +567,35 @@ def test_a_kill_while_writing_keeps_the_former_checkpoint(
     run.checkpoint(halfway)
     assert set(halfway.parent.iterdir()) == around
     assert len(list(resume(halfway))) == 2
+
+
+def test_the_new_name_is_written_to_the_disk(
+    halfway: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the file its folder is synchronised, so that a power cut brings back no former one; a
+    folder that cannot be is no fault."""
+    done: list[str] = []
+    sync, rename = os.fsync, Path.replace
+
+    def synced(descriptor: int) -> None:
+        kind = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        done.append(kind)
+        if kind == "folder":
+            raise OSError(errno.EINVAL, "Invalid argument")
+        sync(descriptor)
+
+    def renamed(self: Path, target: Path) -> Path:
+        done.append("rename")
+        return rename(self, target)
+
+    run = resume(halfway)
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    run.checkpoint(halfway)
+    assert done == ["file", "rename", "folder"]
+    done.clear()
+    write_whole(tmp_path / "text.txt", b"abc", overwrite=True)
+    assert done == ["file", "rename", "folder"]
 
 
 def test_numbers_that_cannot_be_written_cost_no_run(

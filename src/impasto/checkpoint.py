@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from impasto.errors import CheckpointError, OutputError, one_line
-from impasto.images import check_place, output_error
+from impasto.images import check_place, output_error, sync_folder
 from impasto.memory import Limit
 
 CHECKPOINT_VERSION = 1
@@ -206,6 +206,8 @@ def write_checkpoint(
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(target)
+            # Or a power cut might bring the former one back, or none.
+            sync_folder(target.parent)
         finally:
             part.unlink(missing_ok=True)
     except (OSError, ValueError) as error:

@@ -132,7 +132,7 @@ def check_snapshots(folder: Path, overwrite: bool) -> None:
     Raises:
         OutputError: in one line.
     """
-    from impasto.images import output_error
+    from impasto.images import output_error, takes_files
 
     try:
         # The folder is made with the first snapshot; until then, what is there must allow it.
@@ -140,7 +140,7 @@ def check_snapshots(folder: Path, overwrite: bool) -> None:
         parent = next(place for place in (real, *real.parents) if place.exists())
         if not parent.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, f"{parent} is no folder")
-        if not os.access(parent, os.W_OK | os.X_OK):
+        if not takes_files(parent):
             raise PermissionError(errno.EACCES, "not permitted")
         taken = any(folder.glob(_SNAPSHOT_PATTERN))
     except (OSError, ValueError) as error:
