@@ -688,6 +688,28 @@ def test_every_fault_is_one_line(
     assert names(folder) == before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["continue", "photo.png", "--preview"], "--preview: impasto continue has no such option"),
+        (["resume", "x.ckpt", "--size=9"], "--size: impasto resume has no such option; see"),
+        (["reproduce", "photo.png", "--no-preset"], "--no-preset: impasto reproduce has no such"),
+        (["styles", "draw", "ink", "--bits", "8"], "--bits: impasto styles draw has no such"),
+        (["stylize", "a.png", "b.png", "--sise", "9"], "no such option; did you mean --size?"),
+        (["stylize", "a.png", "b.png", "-x"], "-x: impasto stylize has no such option; see"),
+    ],
+)
+def test_an_option_of_another_command_is_no_slip(
+    capsys: Capture, arguments: list[str], words: str
+) -> None:
+    """An option that the command lacks is named as that; only what no command has may be a slip."""
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert ("did you mean" in err) == ("did you mean" in words)
+    assert err.count("\n") == 1
+
+
 def test_bad_input_leaves_no_traceback_in_a_process() -> None:
     """As a program too: code 2, one line, nothing else."""
     done = python("stylize", "gone.png", "style:mosaic")

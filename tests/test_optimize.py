@@ -80,6 +80,9 @@ def test_progress_counts_levels_and_evaluations(features: Features) -> None:
     elapsed = [step.elapsed for step in steps]
     assert elapsed == sorted(elapsed)
     assert steps[-1].remaining == 0
+    shares = [step.share for step in steps]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
 
 
 # --- start pictures ------------------------------------------------------------------------------

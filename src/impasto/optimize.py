@@ -23,7 +23,14 @@ from impasto.checkpoint import Bookmark, OptimizerName, Place, Standing
 from impasto.color import color_statistics, match_colors, mix_statistics
 from impasto.errors import OptionError, RunError, is_out_of_memory
 from impasto.features import Features, canonical_layer
-from impasto.levels import Level, allotment, evaluation_cost, plan_levels, shallow_layers
+from impasto.levels import (
+    Level,
+    allotment,
+    level_costs,
+    plan_levels,
+    shallow_layers,
+    share_done,
+)
 from impasto.memory import Allotment, Limit, hand_back
 from impasto.minimizers import Adam, Minimizer, make_minimizer
 from impasto.objective import Objective, Terms
@@ -59,6 +66,7 @@ class Progress:
         best_terms: the same of the best picture of this level.
         elapsed: seconds since the run began.
         remaining: seconds the run is expected to go on.
+        share: how much of the run's work is done, in [0, 1]: by evaluations and what each costs.
         best: the best picture of this level, `(1, 3, h, w)` in [0, 1].
     """
 
@@ -70,6 +78,7 @@ class Progress:
     best_terms: Terms
     elapsed: float
     remaining: float
+    share: float
     best: Tensor = field(repr=False)
     _start: Tensor = field(repr=False)
     _keep_detail: bool = field(repr=False)
@@ -271,10 +280,7 @@ def optimize(
     keep_detail = _keeps_detail(options)
     start = start.to(features.device, features.dtype)
     shares = [None if memory is None else allotment(level, options, memory) for level in levels]
-    costs = [
-        evaluation_cost(level, options, None if share is None else share.tile_pixels)
-        for level, share in zip(levels, shares, strict=True)
-    ]
+    costs = level_costs(levels, options, memory)
     spent = 0.0 if bookmark.began is None else time.monotonic() - bookmark.began
     if place is not None:
         spent = place.standing.elapsed
@@ -339,6 +345,7 @@ def optimize(
                 descent.best_terms,
                 clock.elapsed(),
                 clock.remaining(evaluation),
+                share_done(costs, levels, index, evaluation),
                 descent.best,
                 start,
                 keep_detail,
@@ -364,24 +371,29 @@ def climb(coarse: Tensor, start: Tensor, options: StyleOptions) -> Tensor:
     return _climb(coarse.to(start), start, _keeps_detail(options)).clamp(0, 1)
 
 
-def progress_at(place: Place, start: Tensor, options: StyleOptions) -> Progress:
+def progress_at(
+    place: Place, start: Tensor, options: StyleOptions, memory: int | None = None
+) -> Progress:
     """The `Progress` that was told when a run stood at a place that `check_place` has passed.
 
     Args:
         place: where the run stood.
         start: the start picture of that run, at the full size.
         options: its options.
+        memory: bytes that the process may hold; `None`: no limit.
     """
-    standing = place.standing
+    standing, levels = place.standing, levels_of(place)
+    costs = level_costs(levels, options, memory)
     return Progress(
         standing.level,
-        levels_of(place),
+        levels,
         standing.evaluation,
         standing.done,
         terms_of(standing.terms),
         terms_of(standing.best_terms),
         standing.elapsed,
         standing.remaining,
+        share_done(costs, levels, standing.level, standing.evaluation),
         place.tensors["best"].to(start),
         start,
         _keeps_detail(options),

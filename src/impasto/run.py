@@ -278,7 +278,9 @@ class Stylization:
         """
         if checkpoint.place is not None:
             check_place(checkpoint.place, self._start, self.options)
-            self.last = progress_at(checkpoint.place, self._start, self.options)
+            self.last = progress_at(
+                *(checkpoint.place, self._start, self.options), memory=self._memory
+            )
             self._bookmark.place = checkpoint.place
         self.notes, self.attachment = checkpoint.notes, checkpoint.attachment
         self._checkpoints.add(os.path.realpath(path))

@@ -597,17 +597,11 @@ class _Bar:
                     f"about {duration(progress.remaining)} left"
                 )
             return
-        total = sum(level.width * level.height * level.evaluations for level in progress.levels)
-        done = sum(
-            level.width * level.height * level.evaluations
-            for level in progress.levels[: progress.level]
-        )
-        done += progress.width * progress.height * progress.evaluation
         self._progress.update(
             self._task,
             description=f"{progress.width} x {progress.height}",
-            total=total,
-            completed=done,
+            total=1.0,
+            completed=progress.share,
             loss=f"loss {progress.best_loss:.4g}",
             left=f"{duration(progress.remaining)} left",
         )
