@@ -367,8 +367,12 @@ def climb(coarse: Tensor, start: Tensor, options: StyleOptions) -> Tensor:
         coarse: the smaller result, `(1, 3, h, w)`.
         start: the start picture at the full size, whose detail is put back.
         options: of the run.
+
+    Raises:
+        RunError: memory ran out.
     """
-    return _climb(coarse.to(start), start, _keeps_detail(options)).clamp(0, 1)
+    with _naming(Level(start.shape[-1], start.shape[-2], 0)):
+        return _climb(coarse.to(start), start, _keeps_detail(options)).clamp(0, 1)
 
 
 def progress_at(
