@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -249,7 +250,7 @@ def test_a_full_disk_leaves_nothing_half_written(
     calls, sync = [0], os.fsync
 
     def full(descriptor: int) -> None:
-        calls[0] += 1
+        calls[0] += stat.S_ISREG(os.fstat(descriptor).st_mode)
         if calls[0] == fails:
             raise OSError(errno.ENOSPC, "No space left on device")
         sync(descriptor)
@@ -287,6 +288,20 @@ def test_a_name_that_is_taken_meanwhile_costs_no_picture(
     one_fault(capsys, "out.png: ", "the picture is in out-2.png")
     assert (folder / "out.png").read_bytes() == b"theirs"
     assert read_image(folder / "out-2.png").width == 16
+
+
+@LINUX
+@pytest.mark.parametrize("flag", ["--output", "--trace", "--plot", "--snapshots", "--checkpoint"])
+def test_folders_that_only_seem_writable_are_refused(
+    folder: Path, command: list[str], flag: str, narrow: Weights, capsys: Capture
+) -> None:
+    """A folder such as /proc, in which no file can be made, is found out before the work."""
+    output = [] if flag == "--output" else ["-o", "out.png"]
+    assert main([*command, *output, flag, "/proc/steps.png"]) == 1
+    out, err = capsys.readouterr()
+    assert err.startswith("impasto: /proc/steps.png: ")
+    assert "may not be written; choose another one" in err
+    assert (out, err.count("\n"), left(folder)) == ("", 1, set())
 
 
 def test_bad_input_makes_no_folder(folder: Path, command: list[str], capsys: Capture) -> None:

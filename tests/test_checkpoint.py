@@ -8,6 +8,7 @@ import math
 import os
 import pickletools
 import signal
+import stat
 import struct
 import weakref
 import zlib
@@ -34,10 +35,13 @@ from impasto.checkpoint import (
     write_checkpoint,
 )
 from impasto.errors import CheckpointError, ImpastoError, OutputError
+from impasto.features import Features
+from impasto.images import write_whole
 from impasto.minimizers import Lbfgs
 from impasto.objective import Objective, Terms
 from impasto.optimize import Progress
 from impasto.options import StyleOptions
+from impasto.reproduction import from_settings
 from impasto.run import Stylization, stylization
 from stand_ins import finish, narrow_weights, options_of, pixels_of, soft_picture
 
@@ -146,6 +150,64 @@ def test_the_memory_that_was_allowed_is_kept(
     assert pixels_of(picture) == pixels_of(whole)
     # On another device the budget is another; a shorter history still goes on.
     assert finish(resume(path, device="cpu")).progress is not None
+
+
+@pytest.mark.parametrize("again", ["resumed", "reproduced"])
+def test_memory_that_ran_out_is_remembered(
+    files: tuple[Path, Path], tmp_path: Path, again: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tiles and a history that shrank, for targets or midway, shrink there again in a resumed run
+    and in one made from the picture's settings: the bytes are the same on an emptier machine."""
+    options = options_of(
+        levels="24:4,96:9", size=96, style_layers="relu1_1,relu2_1", start="recolored"
+    )
+    evaluate, extract, tell = Objective.evaluate, Features.extract, Lbfgs.tell
+    count = [0]
+
+    def counted(self: Objective, picture: Tensor) -> tuple[Terms, Tensor]:
+        count[0] += 1
+        return evaluate(self, picture)
+
+    def seen(self: Features, picture: Tensor, layers: Any) -> dict[str, Tensor]:
+        room = 10**9 if count[0] < 4 else 4000 if count[0] < 7 else 2000
+        if picture.shape[-2] * picture.shape[-1] > room:
+            raise MemoryError
+        return extract(self, picture, layers)
+
+    def told(self: Lbfgs, loss: float, gradient: Tensor) -> None:
+        if count[0] == 9 and self.pairs > 2:
+            raise MemoryError
+        tell(self, loss, gradient)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Objective, "evaluate", counted)
+        patch.setattr(Features, "extract", seen)
+        patch.setattr(Lbfgs, "tell", told)
+        whole = stylization(*files, options)
+        paths = kept_at_every_evaluation(whole, tmp_path)
+    expected, settings = pixels_of(whole.result), whole.result.settings
+    places = [(limit["level"], limit["evaluation"]) for limit in settings["limits"]]
+    assert places == [(1, 0), (1, 3), (1, 5)]
+    assert [set(limit) - {"level", "evaluation"} for limit in settings["limits"]] == [
+        {"tile_pixels"},
+        {"tile_pixels"},
+        {"history"},
+    ]
+    assert pixels_of(finish(stylization(*files, options))) != expected
+    if again == "resumed":
+        # Before the memory ran out there is nothing to remember.
+        for path in paths[9:]:
+            picture = finish(resume(path))
+            assert pixels_of(picture) == expected
+            assert picture.settings == settings
+        return
+    run, warnings = from_settings(json.loads(json.dumps(settings)))
+    assert warnings == []
+    picture = finish(run)
+    assert pixels_of(picture) == expected
+    assert picture.settings == settings
+    changed, _ = from_settings(settings, {"seed": 5})
+    assert "limits" not in changed.result.settings
 
 
 def test_all_roles_of_pictures_are_read_again(
@@ -507,6 +569,35 @@ def test_a_kill_while_writing_keeps_the_former_checkpoint(
     assert len(list(resume(halfway))) == 2
 
 
+def test_the_new_name_is_written_to_the_disk(
+    halfway: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the file its folder is synchronised, so that a power cut brings back no former one; a
+    folder that cannot be is no fault."""
+    done: list[str] = []
+    sync, rename = os.fsync, Path.replace
+
+    def synced(descriptor: int) -> None:
+        kind = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        done.append(kind)
+        if kind == "folder":
+            raise OSError(errno.EINVAL, "Invalid argument")
+        sync(descriptor)
+
+    def renamed(self: Path, target: Path) -> Path:
+        done.append("rename")
+        return rename(self, target)
+
+    run = resume(halfway)
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    run.checkpoint(halfway)
+    assert done == ["file", "rename", "folder"]
+    done.clear()
+    write_whole(tmp_path / "text.txt", b"abc", overwrite=True)
+    assert done == ["file", "rename", "folder"]
+
+
 def test_numbers_that_cannot_be_written_cost_no_run(
     files: tuple[Path, Path], halfway: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -696,6 +787,9 @@ def settings(**changes: Any) -> Callable[[dict[str, Any]], None]:
         settings(content={"path": "x"}),
         settings(content=None),
         settings(weights_sha256=None),
+        settings(limits=3),
+        settings(limits=[{"level": 0, "evaluation": 1, "history": 0}]),
+        settings(limits=[{"level": 0, "evaluation": -1}]),
         standing(level=10**30),
         standing(level=-1),
         standing(level=1),

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from impasto.objective import Objective, Terms
 from impasto.options import PRESETS, StyleOptions, make_options
 from impasto.styles import draw_style, style_names
 from impasto.weights import Weights
+from real_runs import ENDLESS, start, stop_midway, wait_until_under_way
 
 Maker = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
@@ -177,37 +177,33 @@ def test_reconstruct_figure_shows_every_layer(
     )
 
 
+@pytest.mark.parametrize(
+    ("at", "fault", "code", "words"),
+    [
+        (3, KeyboardInterrupt, 130, "\nstopped early; "),
+        (2, MemoryError, 1, "; "),
+    ],
+)
 def test_reconstruct_figure_keeps_what_is_finished(
     files: list[str],
     folder: Path,
     narrow: Weights,
     capsys: Capture,
     failing: Failing,
+    at: int,
+    fault: type[BaseException],
+    code: int,
+    words: str,
 ) -> None:
-    """Ctrl-C during the third of eight pictures leaves a figure of the two finished ones."""
-    failing(3, KeyboardInterrupt)
+    """Ctrl-C, or memory that runs out, during one of eight pictures leaves a figure of those that
+    are finished."""
+    failing(at, fault)
     layers = ["--content-layers", "relu1_1,relu2_1", "--style-layers", "relu1_1,relu2_1"]
     arguments = ["reconstruct", "figure", *files, "-o", "figure.svg", *layers, "--size", "16"]
-    assert main([*arguments, "--evaluations", "1"]) == 130
-    assert capsys.readouterr().out == "stopped early; what was finished is in figure.svg\n"
-    assert (folder / "figure.svg").read_text().count("<image ") == 2
-
-
-def test_a_fault_in_a_figure_keeps_what_is_finished(
-    files: list[str],
-    folder: Path,
-    narrow: Weights,
-    capsys: Capture,
-    failing: Failing,
-) -> None:
-    """When memory runs out at the second picture, the first is drawn before the fault is told."""
-    failing(2, MemoryError)
-    layers = ["--content-layers", "relu1_1", "--style-layers", "relu1_1"]
-    arguments = ["reconstruct", "figure", *files, "-o", "figure.svg", *layers, "--size", "16"]
-    assert main([*arguments, "--evaluations", "1", "--quiet"]) == 1
-    err = capsys.readouterr().err
-    assert err.endswith("what was finished is in figure.svg\n")
-    assert (folder / "figure.svg").read_text().count("<image ") == 1
+    assert main([*arguments, "--evaluations", "1"]) == code
+    out, err = capsys.readouterr()
+    assert f"{err}{out}".endswith(f"{words}what was finished is in figure.svg\n")
+    assert (folder / "figure.svg").read_text().count("<image ") == at - 1
 
 
 @pytest.mark.parametrize("command", ["figure", "model"])
@@ -629,6 +625,17 @@ BAD: list[tuple[list[str], int]] = [
     ([*PAIR, "--bits", "16", "--output", "out.jpg"], 2),
     ([*PAIR, "--quality", "0"], 2),
     ([*PAIR, "--every", "0"], 2),
+    ([*PAIR, "--every", "3"], 2),
+    ([*PAIR, "--checkpoint-every", "5"], 2),
+    ([*PAIR, "--checkpoint", "photo.png"], 2),
+    ([*PAIR, "--print-fit", "fill"], 2),
+    ([*PAIR, "--print-fit", "fill", "--size", "64", "--checkpoint", "photo.png"], 2),
+    ([*PAIR, "--levels", "64:3", "--evaluations", "3"], 2),
+    ([*PAIR, "--levels", "64:3", "--single-level"], 2),
+    ([*PAIR, "--print", "a0", "--dpi", "9999"], 2),
+    (["plan", "photo.png", "painting.png", "--print", "1x1mm", "--dpi", "1"], 2),
+    (["resume", "photo.png"], 2),
+    (["continue", "photo.png", "--print", "a3"], 2),
     ([*PAIR, "--output", "out.gif"], 2),
     ([*PAIR, "--output", "out"], 2),
     ([*PAIR, "--output", "no/such/folder/out.png"], 1),
@@ -681,6 +688,28 @@ def test_every_fault_is_one_line(
     assert names(folder) == before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["continue", "photo.png", "--preview"], "--preview: impasto continue has no such option"),
+        (["resume", "x.ckpt", "--size=9"], "--size: impasto resume has no such option; see"),
+        (["reproduce", "photo.png", "--no-preset"], "--no-preset: impasto reproduce has no such"),
+        (["styles", "draw", "ink", "--bits", "8"], "--bits: impasto styles draw has no such"),
+        (["stylize", "a.png", "b.png", "--sise", "9"], "no such option; did you mean --size?"),
+        (["stylize", "a.png", "b.png", "-x"], "-x: impasto stylize has no such option; see"),
+    ],
+)
+def test_an_option_of_another_command_is_no_slip(
+    capsys: Capture, arguments: list[str], words: str
+) -> None:
+    """An option that the command lacks is named as that; only what no command has may be a slip."""
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert ("did you mean" in err) == ("did you mean" in words)
+    assert err.count("\n") == 1
+
+
 def test_bad_input_leaves_no_traceback_in_a_process() -> None:
     """As a program too: code 2, one line, nothing else."""
     done = python("stylize", "gone.png", "style:mosaic")
@@ -696,7 +725,7 @@ def test_a_run_that_fails_keeps_what_it_reached(
     failing: Failing,
 ) -> None:
     """When memory runs out midway, the best picture so far is written and the line says where."""
-    failing(4, MemoryError)
+    failing(3, MemoryError)
     assert main(["stylize", *files, "--levels", "32:9", "-o", "out.png", "--quiet"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
@@ -707,7 +736,7 @@ def test_a_run_that_fails_keeps_what_it_reached(
     )
     settings = read_image(folder / "out.png").settings
     assert settings is not None
-    assert settings["result"]["evaluations"] == 3
+    assert settings["result"]["evaluations"] == 2
 
 
 def test_ctrl_c_keeps_the_best_picture(
@@ -727,31 +756,65 @@ def test_ctrl_c_keeps_the_best_picture(
     assert names(folder) == {*files, "out.png", "t.jsonl", "p.png"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_the_process_keeps_the_best_picture(
     files: list[str], folder: Path, number: signal.Signals
 ) -> None:
-    """A real process that is interrupted or asked to end writes its picture and leaves 130."""
-    flags = ["--size", "48", "--evaluations", "1000000", "--single-level", "--json"]
-    command = [sys.executable, "-m", "impasto", "stylize", *files, *flags]
-    command += ["--tolerance", "0", "--trace", "t.jsonl", "-o", "out.png"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder
-    ) as process:
-        for _ in range(1200):
-            trace = folder / "t.jsonl"
-            if process.poll() is not None or (trace.exists() and trace.stat().st_size > 1000):
-                break
-            time.sleep(0.1)
-        process.send_signal(number)
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == 130, err
+    """A real process that is interrupted, asked to end or left by its terminal writes its picture
+    and leaves 130."""
+    flags = ["--size", "48", "--tolerance", "0", "--json", "-o", "out.png"]
+    code, out, err = stop_midway(number, "stylize", *files, *flags)
+    assert code == 130, err
     assert err == ""
     summary = json.loads(out)
     assert summary["interrupted"] is True
     assert summary["evaluations"] >= 2
     assert summary["settings"] == read_image(folder / "out.png").settings
     assert names(folder) == {*files, "out.png", "t.jsonl"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="makes a terminal its own")
+def test_a_terminal_that_is_closed_keeps_the_best_picture(files: list[str], folder: Path) -> None:
+    """When the window of a run with a bar is closed, the picture is written, though nobody reads
+    what is said any more."""
+    import fcntl
+    import termios
+
+    ours, theirs = os.openpty()
+    flags = ["--size", "48", "-o", "out.png"]
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "start_new_session": True}
+    with start(
+        *("stylize", *files, *flags, *ENDLESS),
+        **streams,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    ) as process:
+        os.close(theirs)
+        wait_until_under_way(process)
+        os.close(ours)
+        process.wait(timeout=120)
+    settings = read_image(folder / "out.png").settings
+    assert settings is not None
+    assert settings["result"]["evaluations"] >= 2
+    assert names(folder) == {*files, "out.png", "t.jsonl"}
+
+
+def test_with_nohup_a_closed_terminal_is_no_end(
+    files: list[str], narrow: Weights, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the signal of a closed terminal is ignored, as under `nohup`, the run goes on."""
+    evaluate = Objective.evaluate
+
+    def closed(self: Objective, picture: torch.Tensor) -> tuple[Terms, torch.Tensor]:
+        signal.raise_signal(signal.SIGHUP)
+        return evaluate(self, picture)
+
+    monkeypatch.setattr(Objective, "evaluate", closed)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert main(["stylize", *files, *QUICK, "-o", "out.png", "-q"]) == 0
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_reader_that_goes_away_is_no_fault() -> None:

@@ -1,5 +1,6 @@
 """Previews, and results that are taken on to a larger size."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from impasto.run import stylization
 from impasto.targets import resize
 from stand_ins import finish, options_of, pixels_of
 
+Maker = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
 Pair = tuple[Path, Path]
 
@@ -136,6 +138,22 @@ def test_before_any_work_the_result_is_the_smaller_one(files: Pair, tmp_path: Pa
     large = torch.from_numpy(run.result.bitmap.pixels)[None]
     expected = torch.from_numpy(preview.bitmap.pixels)
     assert float((resize(large, 18, 24)[0] - expected).abs().mean()) < 0.02
+
+
+@pytest.mark.parametrize("shape", [(30, 40), (40, 30)])
+def test_a_changed_photo_is_named(
+    files: Pair, tmp_path: Path, make_png: Maker, capsys: Capture, shape: tuple[int, int]
+) -> None:
+    """Another photo under the old name is what the line says, whatever shape it has; where the run
+    can go on with it, as a warning."""
+    finish(stylization(*files, options_of())).save(tmp_path / "p.png")
+    make_png("photo.png", *shape, 7)
+    fits = shape == (40, 30)
+    assert main(["continue", str(tmp_path / "p.png"), "--size", "60", "-q"]) == (0 if fits else 2)
+    err = capsys.readouterr().err
+    assert "photo.png: has changed since the picture was made" in err
+    assert err.startswith("impasto: warning: " if fits else "impasto: ")
+    assert err.count("\n") == 1
 
 
 def test_what_cannot_be_continued_is_one_line(files: Pair, tmp_path: Path, capsys: Capture) -> None:

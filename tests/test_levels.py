@@ -12,8 +12,10 @@ from impasto.levels import (
     WRITING,
     Level,
     evaluation_cost,
+    level_costs,
     plan_levels,
     shallow_layers,
+    share_done,
 )
 from impasto.options import make_options
 
@@ -103,3 +105,20 @@ def test_costs_follow_the_multiplications() -> None:
     assert shallow / whole == pytest.approx(first / (first + rest), rel=0.01)
     tiled = evaluation_cost(Level(1000, 800, 5), options, 400_000) - FIXED_COST
     assert 1.5 * whole < tiled < 2.5 * whole
+
+
+def test_anchored_levels_are_a_small_share_of_the_work() -> None:
+    """The work done is counted in what evaluations cost: four times the pixels of a level that
+    matches shallow layers only are not four times the work."""
+    options = make_options({})
+    plain, anchored = Level(1000, 750, 10), Level(2000, 1500, 10, anchored=True)
+    levels = [plain, anchored]
+    costs = level_costs(levels, options, None)
+    assert costs == [evaluation_cost(level, options, None) for level in levels]
+    half = share_done(costs, levels, 0, 10)
+    assert half == pytest.approx(costs[0] / sum(costs))
+    assert 0.35 < half < 0.5
+    assert share_done(costs, levels, 0, 1) == pytest.approx(half / 10)
+    assert share_done(costs, levels, 1, 10) == 1
+    assert share_done([5.0], [Level(9, 9, 0)], 0, 1) == 1
+    assert level_costs(levels, options, 10**9)[1] > costs[1]

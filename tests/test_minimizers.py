@@ -1,8 +1,10 @@
 """Minimisers against SciPy, PyTorch's Adam and textbook L-BFGS over pyramid coefficients."""
 
+import contextlib
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
+from impasto import minimizers
 from impasto.minimizers import Adam, Lbfgs, Minimizer, smooth_by_pyramid
 
 Array = NDArray[np.float64]
@@ -479,3 +482,51 @@ def test_a_shorter_history_keeps_the_last_pairs() -> None:
     count = sum(name.startswith("rho") for name in all_pairs)
     assert "rho2" not in kept
     assert kept["s1"] is all_pairs[f"s{count - 1}"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tell_that_fails_may_be_made_again(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that runs out anywhere in a step leaves the minimiser as it was before it."""
+    start = torch.rand(1, 3, 9, 11, generator=torch.Generator().manual_seed(8))
+    first, second = made(kind, start), made(kind, start)
+    where = (math, "cos") if kind == "adam" else (minimizers, "_dot")
+    real = getattr(*where)
+    for number in range(20):
+        assert torch.equal(first.ask(), second.ask())
+        before, left = second.state(), [number % 7]
+
+        def exhausted(*args: Any, left: list[int] = left) -> Any:
+            left[0] -= 1
+            if left[0] < 0:
+                raise MemoryError
+            return real(*args)
+
+        told = hilly(first.ask())
+        with monkeypatch.context() as patch, contextlib.suppress(MemoryError):
+            patch.setattr(*where, exhausted)
+            second.tell(*told)
+        if left[0] < 0:
+            after = second.state()
+            assert after.keys() == before.keys()
+            for name, value in before.items():
+                assert after[name] is value if isinstance(value, Tensor) else after[name] == value
+            second.tell(*told)
+        first.tell(*told)
+
+
+def test_a_history_that_is_shortened_keeps_the_last_pairs() -> None:
+    """Half of a history can be given up midway, and the search goes on from the newest steps."""
+    minimizer = Lbfgs(torch.rand(1, 3, 6, 7, generator=torch.Generator().manual_seed(7)), history=9)
+    while minimizer.pairs < 5:
+        minimizer.tell(*hilly(minimizer.ask()))
+    before, point = minimizer.state(), minimizer.ask()
+    minimizer.shorten(2)
+    assert minimizer.pairs == 2
+    assert minimizer.ask() is point
+    assert [minimizer.state()[name] for name in ("s0", "s1")] == [before["s3"], before["s4"]]
+    minimizer.shorten(7)
+    loss = hilly(point)[0]
+    for _ in range(10):
+        minimizer.tell(*hilly(minimizer.ask()))
+        assert minimizer.pairs <= 2
+    assert hilly(minimizer.x)[0] < loss

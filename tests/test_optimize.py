@@ -1,6 +1,8 @@
 """The run over levels: its plan, its start, its ends, and what it does when things go wrong."""
 
+import gc
 import math
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,7 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from impasto import minimizers
 from impasto import optimize as module
+from impasto.checkpoint import Bookmark
 from impasto.errors import OptionError, RunError
 from impasto.features import Features
 from impasto.minimizers import Adam, Lbfgs
@@ -76,6 +80,9 @@ def test_progress_counts_levels_and_evaluations(features: Features) -> None:
     elapsed = [step.elapsed for step in steps]
     assert elapsed == sorted(elapsed)
     assert steps[-1].remaining == 0
+    shares = [step.share for step in steps]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
 
 
 # --- start pictures ------------------------------------------------------------------------------
@@ -410,8 +417,8 @@ def test_a_fault_restores_the_best_picture(
             super().__init__(*args, **values)
             made.append("lbfgs")
 
-    monkeypatch.setattr(module, "Adam", WatchedAdam)
-    monkeypatch.setattr(module, "Lbfgs", WatchedLbfgs)
+    monkeypatch.setattr(minimizers, "Adam", WatchedAdam)
+    monkeypatch.setattr(minimizers, "Lbfgs", WatchedLbfgs)
     steps = run(features, options)
     first = optimizer.removesuffix("-pixel")
     assert made == [first, first, "adam"]
@@ -471,7 +478,9 @@ def test_out_of_memory_names_the_size(
         run(features, options_of(single_level=True))
 
 
-@pytest.mark.parametrize("place", ["make_targets", "Objective", "Lbfgs.tell"])
+@pytest.mark.parametrize(
+    "place", ["optimize.make_targets", "optimize.Objective", "minimizers.Lbfgs.tell"]
+)
 def test_memory_that_runs_out_elsewhere_is_named_too(
     features: Features, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -480,7 +489,7 @@ def test_memory_that_runs_out_elsewhere_is_named_too(
     def exhausted(*_: Any, **__: Any) -> Any:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
 
-    monkeypatch.setattr(f"impasto.optimize.{place}", exhausted)
+    monkeypatch.setattr(f"impasto.{place}", exhausted)
     with pytest.raises(RunError, match="24 x 18 px; choose a smaller --size"):
         run(features, options_of(single_level=True))
 
@@ -528,9 +537,75 @@ def test_adam_carries_its_moments_to_the_next_level(
             super().__init__(*args, **values)
             made.append((values["moments"], self))
 
-    monkeypatch.setattr(module, "Adam", Watched)
+    monkeypatch.setattr(minimizers, "Adam", Watched)
     run(features, options_of(levels="12:5,24:5", optimizer="adam"))
     (nothing, coarse), (moments, _) = made
     assert nothing is None
     assert moments[0] is coarse.mean
     assert moments[1] is coarse.square
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+
+def test_a_minimiser_without_memory_forgets(
+    features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the step has no memory, half of the history goes, from the bookmark too, each time."""
+    tell, bookmark = Lbfgs.tell, Bookmark()
+    pairs: list[tuple[weakref.ref[Tensor], int]] = []
+
+    def cramped(self: Lbfgs, loss: float, gradient: Tensor) -> None:
+        found = self.state().get("s0")
+        if isinstance(found, Tensor):
+            pairs.append((weakref.ref(found), self.pairs))
+        if self.pairs > 4:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+        tell(self, loss, gradient)
+        if pairs and pairs[-1][1] < 4 < max(count for _, count in pairs):
+            gc.collect()
+            assert all(pair() is None for pair, count in pairs if count > 4)
+
+    monkeypatch.setattr(Lbfgs, "tell", cramped)
+    options = options_of(single_level=True, evaluations=20)
+    steps = list(optimize(features, PHOTO, [PAINTING], PHOTO, options, bookmark=bookmark))
+    assert len(steps) == 20
+    assert steps[-1].best_loss < steps[6].best_loss < steps[0].terms.loss
+    assert [(limit.level, limit.history) for limit in bookmark.limits] == [(0, 2)]
+    assert max(count for _, count in pairs) == 5
+
+
+def test_an_evaluation_without_memory_forgets_at_last(
+    features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where tiles can get no smaller, an evaluation has the memory that the history took."""
+    evaluate, count = Objective.evaluate, [0]
+
+    def cramped(self: Objective, picture: Tensor) -> tuple[Terms, Tensor]:
+        count[0] += 1
+        if count[0] in (8, 9):
+            raise MemoryError
+        return evaluate(self, picture)
+
+    monkeypatch.setattr(Objective, "evaluate", cramped)
+    bookmark, options = Bookmark(), options_of(single_level=True, evaluations=12)
+    assert len(list(optimize(features, PHOTO, [PAINTING], PHOTO, options, bookmark=bookmark))) == 12
+    assert [limit.evaluation for limit in bookmark.limits] == [8, 8]
+    first, second = (limit.history or 0 for limit in bookmark.limits)
+    assert second == first // 2 > 0
+
+
+@pytest.mark.parametrize("place", ["_climb", "Progress.picture"])
+def test_a_climb_without_memory_is_one_line(
+    features: Features, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Memory that runs out on the way up, in the run or for its result, names the size."""
+    steps = optimize(features, PHOTO, [PAINTING], PHOTO, options_of(levels="12:2,24:2"))
+    first = next(steps)
+
+    def exhausted(*_: Any) -> Any:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+
+    monkeypatch.setattr(module, "_climb", exhausted)
+    with pytest.raises(RunError, match="out of memory at 24 x 18 px"):
+        first.picture if place == "Progress.picture" else list(steps)

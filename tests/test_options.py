@@ -84,10 +84,9 @@ def option_values(draw: st.DrawFn) -> dict[str, Any]:
     """Valid values of some options."""
     given_values = draw(st.fixed_dictionaries({}, optional=VALUES))
     if given_values.get("levels"):
-        given_values.pop("size", None)
-        given_values.pop("print", None)
-    if "print" in given_values:
-        given_values.pop("size", None)
+        for name in ("size", "print", "evaluations", "single_level"):
+            given_values.pop(name, None)
+    given_values.pop("size" if "print" in given_values else "print_fit", None)
     return given_values
 
 
@@ -188,7 +187,9 @@ def test_each_flag_by_itself_changes_its_option(field: str) -> None:
         listed = typing.get_args(StyleOptions.model_fields[field].annotation)
         value = next(choice for choice in listed if choice != default)
     assert value != default
-    assert getattr(by_command_line(as_flags({field: value})), field) == value
+    # A sheet's fit alone would be refused.
+    sheet = {"print": "a4"} if field == "print_fit" else {}
+    assert getattr(by_command_line(as_flags({**sheet, field: value})), field) == value
 
 
 def test_without_flags_the_options_are_the_defaults() -> None:

@@ -1,13 +1,15 @@
 """Plans: what they promise is what the run does."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from impasto import planning
 from impasto.cli import main
 from impasto.features import Features
-from impasto.levels import plan_levels
+from impasto.levels import Level, plan_levels
 from impasto.memory import BASE_BYTES
 from impasto.options import make_options
 from impasto.planning import Plan, make_plan
@@ -63,6 +65,26 @@ def test_time_grows_with_the_work(features: Features) -> None:
     assert plan_of(features, 1200, 900, 8 * GB, time_limit=1e-3).seconds < 0.1
 
 
+def test_every_picture_to_match_takes_time(
+    features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Photo and paintings are each a third of an evaluation, at the levels that match them."""
+    monkeypatch.setattr(planning, "_probe", lambda *_, **__: (1.0, 0.0))
+    options = make_options({"size": 200, "evaluations": 9, "single_level": True})
+    levels = plan_levels(options, 200, 150)
+
+    def evaluations(photo: bool, paintings: int, levels: Sequence[Level] = levels) -> float:
+        plan = make_plan(features, options, levels, GB, photo=photo, paintings=paintings)
+        return plan.seconds / (1 + planning.MINIMIZER_SHARE)
+
+    assert evaluations(photo=True, paintings=1) == pytest.approx(9 + 2 / 3)
+    assert evaluations(photo=True, paintings=4) == pytest.approx(9 + 5 / 3)
+    assert evaluations(photo=False, paintings=1) == pytest.approx(9 + 1 / 3)
+    anchored = [Level(200, 150, 9, anchored=True)]
+    assert evaluations(True, 2, anchored) == evaluations(False, 2, anchored)
+    assert make_plan(features, options, [], GB).expected_bytes == 0
+
+
 def test_plan_tells_levels_tiles_memory_and_time(
     files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,6 +109,19 @@ def test_a_plan_refuses_what_the_run_would(
     assert main(["plan", *map(str, files), "--print", "a4", "--size", "100"]) == 2
     assert main(["plan", *map(str, files), "--print", "a99"]) == 2
     assert capsys.readouterr().err.count("\n") == 3
+
+
+def test_a_budget_below_the_least_is_a_warning(
+    files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before its plan a run says, quiet or not, that it takes more than `--memory`, and goes on."""
+    arguments = ["stylize", *map(str, files), "--size", "24", "--memory", "50MB", "-o"]
+    assert main([*arguments, str(tmp_path / "a.png")]) == 0
+    first, second = capsys.readouterr().err.splitlines()[:2]
+    assert first.startswith("impasto: warning: --memory: the run takes at least 0.45 GB, more than")
+    assert second.startswith("plan: ")
+    assert main([*arguments, str(tmp_path / "b.png"), "-q"]) == 0
+    assert capsys.readouterr().err == f"{first}\n"
 
 
 def test_a_run_is_compared_with_its_plan(

@@ -76,6 +76,19 @@ def test_size_and_levels_follow_each_other(
     assert run.width == width
 
 
+def test_what_has_nothing_to_act_on_is_let_go(files: tuple[Path, Path]) -> None:
+    """A print's fit goes with its sheet, and one that was recorded without a sheet stops nobody;
+    given anew without a sheet, it is refused."""
+    options = options_of(print="51x26mm", dpi=25.4, print_fit="fill", size=51)
+    settings = stylize(*files, options).settings
+    run, _ = from_settings(settings, {"size": 40})
+    assert (run.options.print, run.options.print_fit) == (None, "inside")
+    idle = {**settings, "options": {**settings["options"], "print": None}}
+    assert from_settings(idle)[0].width == 51
+    with pytest.raises(OptionError, match="--print-fit fill: acts only with --print; add"):
+        from_settings(idle, {"print_fit": "fill"})
+
+
 def test_a_third_picture_that_never_was_is_no_start(files: tuple[Path, Path]) -> None:
     """Asking for the third picture's start where the run had none names the way that there is."""
     settings = stylize(*files, options_of()).settings
@@ -132,6 +145,9 @@ def test_inputs_that_are_gone_are_named(files: tuple[Path, Path]) -> None:
         {"content": {"path": 7, "sha256": ""}},
         {"content": {"path": "a\0b", "sha256": ""}},
         {"start": []},
+        {"limits": {}},
+        {"limits": [{"level": 0}]},
+        {"limits": [{"level": 0, "evaluation": 0, "tile_pixels": "1"}]},
     ],
 )
 def test_damaged_settings_are_one_line(files: tuple[Path, Path], damage: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ import random
 import re
 import shlex
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from impasto.images import read_image
 from impasto.objective import Objective, Terms
 from impasto.run import Stylization
 from impasto.weights import Weights
+from real_runs import stop_midway
 
 Capture = pytest.CaptureFixture[str]
 Maker = Callable[..., Path]
@@ -87,6 +89,37 @@ def test_ctrl_c_and_resume_give_the_same_file(
     assert "warning" not in err
     assert (folder / "out.png").read_bytes() == expected
     assert left(folder) == {"out.png"}
+
+
+def test_a_resumed_run_says_what_is_left(
+    folder: Path, narrow: Weights, capsys: Capture, failing: Failing
+) -> None:
+    """The levels that are still to do come in one line, and the summary compares with it."""
+    failing(8, KeyboardInterrupt)
+    interrupted(capsys, "-o", "out.png")
+    failing(3, KeyboardInterrupt)
+    assert main(["resume", "run.ckpt"]) == 130
+    out, err = capsys.readouterr()
+    assert re.match(r"plan: still to do 32 x 24 px; about \d+ s and \d\.\d GB\n", err)
+    assert "planned" not in out
+    assert main(["resume", "run.ckpt", "--json"]) == 0
+    out, err = capsys.readouterr()
+    summary = json.loads(out)
+    (level,) = summary["plan"]["levels"]
+    assert (level["width"], level["evaluations"]) == (32, 4)
+    assert summary["seconds"] >= summary["seconds_since_resumed"] > 0
+
+
+def test_the_rest_is_compared_with_its_plan(
+    folder: Path, narrow: Weights, capsys: Capture, failing: Failing
+) -> None:
+    """Between levels only those to come are planned, and the last line says both figures."""
+    failing(2, KeyboardInterrupt)
+    interrupted(capsys, "-o", "out.png")
+    assert main(["resume", "run.ckpt"]) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("plan: still to do 16 x 12, 32 x 24 px; about ")
+    assert re.search(r", \d+ s, \d+ s of them since it was resumed; planned \d+ s and ", out)
 
 
 def test_the_advice_can_be_pasted(
@@ -360,7 +393,7 @@ def test_a_picture_that_cannot_be_written_is_not_lost(
 @pytest.mark.parametrize(
     ("flags", "word", "code"),
     [
-        (["--checkpoint", "photo.png"], "exists already", 1),
+        (["--checkpoint", "photo.png"], "is a picture that this run reads", 2),
         (["--checkpoint", "photo.png", "--overwrite"], "is a picture that this run reads", 2),
         (["--checkpoint", "alias.png", "--overwrite"], "is a picture that this run reads", 2),
         (["--checkpoint", "out.png"], "--output goes there", 2),
@@ -472,6 +505,7 @@ def test_hostile_notes_are_one_line(
         (["run.ckpt", "-o", "out.gif"], ".gif files cannot be written"),
         (["run.ckpt", "--threads", "0"], "--threads"),
         (["run.ckpt", "--bits", "9"], "--bits 9"),
+        (["run.ckpt", "--memory", "lots"], "no amount of memory"),
         (["run.ckpt", "--size", "99"], "--size"),
     ],
 )
@@ -492,14 +526,21 @@ def test_resume_refuses_in_one_line(
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.parametrize("shape", [(40, 30), (30, 40)])
 def test_a_changed_input_is_refused(
-    folder: Path, narrow: Weights, capsys: Capture, failing: Failing, make_png: Maker
+    folder: Path,
+    narrow: Weights,
+    capsys: Capture,
+    failing: Failing,
+    make_png: Maker,
+    shape: tuple[int, int],
 ) -> None:
-    """Another photo under the old name is named, and neither picture nor checkpoint changes."""
+    """Another photo under the old name is named, whatever its shape, and neither picture nor
+    checkpoint changes."""
     failing(6, KeyboardInterrupt)
     interrupted(capsys, "-o", "out.png")
     before = {name: (folder / name).read_bytes() for name in ("out.png", "run.ckpt")}
-    make_png("photo.png", 40, 30, 5)
+    make_png("photo.png", *shape, 5)
     assert main(["resume", "run.ckpt"]) == 2
     assert "photo.png: has changed since the run in run.ckpt began" in fault_of(capsys)
     assert {name: (folder / name).read_bytes() for name in before} == before
@@ -513,7 +554,7 @@ def test_ctrl_c_while_a_checkpoint_is_written(
     sync, count = os.fsync, [0]
 
     def disturbed(descriptor: int) -> None:
-        count[0] += 1
+        count[0] += stat.S_ISREG(os.fstat(descriptor).st_mode)
         if count[0] == 4:
             signal.raise_signal(signal.SIGINT)
         sync(descriptor)
@@ -608,23 +649,12 @@ def test_a_run_killed_at_any_moment_ends_in_the_same_bytes(
     assert left(folder) == {"out.png", "unbroken.png", "timed.png", "said.txt"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_pauses_a_process(folder: Path, number: signal.Signals) -> None:
-    """A real process with the real network, interrupted or asked to end, can be resumed."""
-    flags = ["--size", "16", "--evaluations", "1000000", "--single-level", "--quiet"]
-    command = ["stylize", "photo.png", "painting.png", *flags, "--trace", "t.jsonl"]
-    command = [sys.executable, "-m", "impasto", *command, "-o", "out.png"]
-    with subprocess.Popen(
-        [*command, "--checkpoint", "run.ckpt"], stderr=subprocess.PIPE, text=True
-    ) as process:
-        for _ in range(1200):
-            trace = folder / "t.jsonl"
-            if process.poll() is not None or (trace.exists() and trace.stat().st_size > 1000):
-                break
-            time.sleep(0.1)
-        process.send_signal(number)
-        _, err = process.communicate(timeout=120)
-    assert process.returncode == 130, err
+    """A real process with the real network, stopped by a signal, can be resumed."""
+    flags = ["--size", "16", "--quiet", "-o", "out.png", "--checkpoint", "run.ckpt"]
+    code, _, err = stop_midway(number, "stylize", "photo.png", "painting.png", *flags)
+    assert code == 130, err
     rows = trace_without_times(folder / "t.jsonl")
     place = read_checkpoint("run.ckpt").place
     assert place is not None

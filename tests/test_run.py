@@ -451,6 +451,21 @@ def test_unknown_weights_are_one_line(make_png: Maker) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("given", [True, False])
+def test_too_little_memory_is_told(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, given: bool
+) -> None:
+    """A run that cannot keep to its memory says in one line how much it takes at least."""
+    monkeypatch.setattr("impasto.run.memory_budget", lambda _: 10**7)
+    run = stylization(*files, options_of(**({"memory": "20MB"} if given else {})))
+    (warning,) = run.warnings
+    assert "takes at least 0.45 GB" in warning
+    assert warning.startswith("--memory: ") == given
+    assert ("0.02 GB" if given else "0.01 GB") in warning
+    assert "\n" not in warning
+    assert stylization(*files, options_of(memory="2GB")).warnings == []
+
+
 def test_feature_maps_are_those_of_the_network(files: tuple[Path, Path]) -> None:
     """`feature_maps` gives the picture as the network saw it, and maps that are ≥ 0."""
     shown, maps = feature_maps(files[0], ["relu1_1", "block3_conv2"], size=32)

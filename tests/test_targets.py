@@ -115,3 +115,35 @@ def test_blends_follow_the_shares(features: Features) -> None:
             )
             assert isinstance(expected, Tensor)
             torch.testing.assert_close(mixed[name].gram, expected)
+
+
+def test_targets_take_smaller_tiles_where_memory_runs_out(
+    features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Photo and painting that do not fit whole are seen in tiles, and the targets say in which."""
+    extract, room = Features.extract, [5000]
+
+    def cramped(self: Features, seen: Tensor, layers: list[str]) -> dict[str, Tensor]:
+        if seen.shape[-2] * seen.shape[-1] > room[0]:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+        return extract(self, seen, layers)
+
+    def make(tile_pixels: int | None) -> Targets:
+        return make_targets(
+            *(features, random_picture(97, 131, 1), [Painting(random_picture(50, 61, 2))], [1.0]),
+            side=131,
+            content_layers=["relu2_2"],
+            style_layers=["relu1_1", "relu3_1"],
+            tile_pixels=tile_pixels,
+        )
+
+    monkeypatch.setattr(Features, "extract", cramped)
+    found = make(None)
+    assert found.tile_pixels is not None
+    assert found.tile_pixels <= 5000
+    again = make(found.tile_pixels)
+    assert torch.equal(found.content["relu2_2"], again.content["relu2_2"])
+    assert torch.equal(found.style["relu3_1"].second, again.style["relu3_1"].second)
+    room[0] = 0
+    with pytest.raises(RuntimeError, match="can't allocate"):
+        make(None)

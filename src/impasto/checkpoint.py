@@ -26,7 +26,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from impasto.errors import CheckpointError, OutputError, one_line
-from impasto.images import check_place, output_error
+from impasto.images import check_place, output_error, sync_folder
+from impasto.memory import Limit
 
 CHECKPOINT_VERSION = 1
 """Version of the files written here, and the only one that is read."""
@@ -121,10 +122,13 @@ class Bookmark:
         place: `None` before the first evaluation.
         began: when the run's time began, as `time.monotonic` tells it; by default with the first
             evaluation.
+        limits: what lack of memory forces on the run, here or when it was made before; where it
+            runs out, the run adds to them.
     """
 
     place: Place | None = None
     began: float | None = None
+    limits: list[Limit] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ class Checkpoint:
 
     Attributes:
         settings: the record that the run's picture will carry: options, inputs with their digests,
-            versions, the weights' digest.
+            versions, the weights' digest, and what lack of memory has forced on the run.
         machine: where it ran: `device`, `precision`, `processor`, `threads`, and `memory`, the
             bytes that it was allowed.
         pictures_sha256: digest of the pictures as they were prepared for the run.
@@ -202,6 +206,8 @@ def write_checkpoint(
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(target)
+            # Or a power cut might bring the former one back, or none.
+            sync_folder(target.parent)
         finally:
             part.unlink(missing_ok=True)
     except (OSError, ValueError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -171,6 +171,34 @@ def evaluation_cost(level: Level, options: StyleOptions, tile_pixels: int | None
     Args: as for `evaluation_pixels`, to which this adds what every evaluation costs.
     """
     return evaluation_pixels(level, options, tile_pixels) + FIXED_COST
+
+
+def level_costs(levels: Sequence[Level], options: StyleOptions, memory: int | None) -> list[float]:
+    """What an evaluation of each level costs, in the unit of `evaluation_cost`.
+
+    Args:
+        levels: of the run.
+        options: of the run.
+        memory: bytes that the process may hold; `None`: no limit.
+    """
+    tiles = [None if memory is None else allotment(o, options, memory).tile_pixels for o in levels]
+    return [evaluation_cost(o, options, t) for o, t in zip(levels, tiles, strict=True)]
+
+
+def share_done(
+    costs: Sequence[float], levels: Sequence[Level], level: int, evaluation: int
+) -> float:
+    """How much of a run's work is done after an evaluation of a level, in [0, 1].
+
+    Args:
+        costs: of the levels, as `level_costs` has them.
+        levels: of the run.
+        level: index of the level.
+        evaluation: number of the evaluation within it, from 1.
+    """
+    work = [c * o.evaluations for c, o in zip(costs, levels, strict=True)]
+    done = sum(work[:level]) + costs[level] * evaluation
+    return min(1.0, done / max(sum(work), costs[level]))
 
 
 def evaluation_pixels(level: Level, options: StyleOptions, tile_pixels: int | None) -> float:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 
 SAFE_SHARE = 0.6
 """Share of the free memory that a run takes at most when it is not told how much."""
@@ -71,6 +72,27 @@ class Allotment:
     expected: int
 
 
+class Limit(BaseModel):
+    """What a run has to do with since memory ran out in it.
+
+    A run that is made again, or goes on, with the same limits from the same places has the same
+    tiles and histories, and so the same rounding.
+
+    Attributes:
+        level: index of the level from which on it holds, for the levels after it too.
+        evaluation: of that level, from 1; 0: from its targets on.
+        tile_pixels: largest tile, in pixels, halo included; `None`: as before.
+        history: pairs of vectors that L-BFGS remembers at most; `None`: as before.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    level: int = Field(ge=0)
+    evaluation: int = Field(ge=0)
+    tile_pixels: int | None = Field(default=None, ge=1)
+    history: int | None = Field(default=None, ge=1)
+
+
 def free_memory(device: torch.device | str = "cpu") -> int:
     """Bytes that could be taken now on a device: what the machine and the control group leave."""
     device = torch.device(device)
@@ -122,6 +144,15 @@ def used_memory(device: torch.device | str = "cpu") -> int:
     if device.type == "cuda":
         return torch.cuda.memory_reserved(device)
     return psutil.Process().memory_info().rss
+
+
+def hand_back(device: torch.device | str) -> None:
+    """Gives back what torch keeps of a device's memory for later."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        torch.cuda.empty_cache()
+    elif kind == "mps":
+        torch.mps.empty_cache()
 
 
 def peak_memory() -> int | None:

@@ -10,9 +10,10 @@ state costs no copy and stays what it was while its minimiser goes on.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import torch
@@ -32,12 +33,21 @@ class Minimizer(Protocol):
 
     stalled: bool
 
+    @property
+    def pairs(self) -> int:
+        """Steps that it remembers, each in two tensors of the picture's size."""
+        ...
+
     def ask(self) -> Tensor:
         """The picture whose loss and gradient are wanted next, `(1, 3, H, W)` within [0, 1]."""
         ...
 
     def tell(self, loss: float, gradient: Tensor) -> None:
-        """The loss and gradient at the picture last asked for; neither need be finite."""
+        """The loss and gradient at the picture last asked for; neither need be finite.
+
+        Where it fails, such as for lack of memory, the minimiser stands as before and may be told
+        again.
+        """
         ...
 
     def state(self) -> dict[str, Tensor | float]:
@@ -53,6 +63,10 @@ class Minimizer(Protocol):
         Raises:
             ValueError: it is not the state of such a minimiser for such a picture.
         """
+        ...
+
+    def shorten(self, history: int) -> None:
+        """Remembers no more than so many steps from now on, the last ones."""
         ...
 
 
@@ -131,6 +145,10 @@ class Lbfgs:
 
     def tell(self, loss: float, gradient: Tensor) -> None:
         """See `Minimizer.tell`."""
+        with _all_or_nothing(self):
+            self._tell(loss, gradient)
+
+    def _tell(self, loss: float, gradient: Tensor) -> None:
         if self._gradient is None:
             self._loss, self._gradient = loss, gradient
             self._aim()
@@ -185,6 +203,16 @@ class Lbfgs:
                 self._pairs.append((*pair, parts.number(f"rho{number}")))
             self._move()
         parts.check_all_used()
+
+    @property
+    def pairs(self) -> int:
+        """See `Minimizer.pairs`."""
+        return len(self._pairs)
+
+    def shorten(self, history: int) -> None:
+        """See `Minimizer.shorten`."""
+        if history < (self._pairs.maxlen or 0):
+            self._pairs = deque(self._pairs, maxlen=history)
 
     def _aim(self) -> None:
         gradient = self._gradient
@@ -274,6 +302,10 @@ class Adam:
 
     def tell(self, loss: float, gradient: Tensor) -> None:
         """See `Minimizer.tell`; a gradient that is not finite is passed over."""
+        with _all_or_nothing(self):
+            self._tell(loss, gradient)
+
+    def _tell(self, loss: float, gradient: Tensor) -> None:
         if not math.isfinite(loss) or not bool(torch.isfinite(gradient).all()):
             self._rate *= 0.5
             return
@@ -288,6 +320,14 @@ class Adam:
         root = (self.square / (1 - self._fade[1])).sqrt_().add_(1e-12)
         step = self.mean / (1 - self._fade[0]) / root
         self.x = (self.x - rate * step).clamp_(0, 1)
+
+    @property
+    def pairs(self) -> int:
+        """None: all that Adam keeps it needs."""
+        return 0
+
+    def shorten(self, history: int) -> None:
+        """Nothing: see `pairs`."""
 
     def state(self) -> dict[str, Tensor | float]:
         """See `Minimizer.state`."""
@@ -309,6 +349,51 @@ class Adam:
         self._rate, self._count = parts.number("rate"), int(parts.number("count"))
         self._fade = parts.number("mean_fade"), parts.number("square_fade")
         parts.check_all_used()
+
+
+@contextlib.contextmanager
+def _all_or_nothing(minimizer: object) -> Iterator[None]:
+    """What fails inside leaves the minimiser as it was."""
+    # Tensors are replaced and never changed in place.
+    before = {n: v.copy() if isinstance(v, deque) else v for n, v in vars(minimizer).items()}
+    try:
+        yield
+    except BaseException:
+        vars(minimizer).update(before)
+        raise
+
+
+def make_minimizer(
+    kind: str,
+    start: Tensor,
+    *,
+    evaluations: int,
+    history: int,
+    learning_rate: float,
+    faults: int = 0,
+    carried: tuple[Tensor, Tensor] | None = None,
+) -> Minimizer:
+    """The minimiser of an option value.
+
+    Args:
+        kind: `lbfgs`, `lbfgs-pixel` or `adam`.
+        start: `(1, 3, H, W)`.
+        evaluations: planned.
+        history: curvature pairs that L-BFGS keeps.
+        learning_rate: Adam's largest step.
+        faults: losses so far that were not finite; Adam's rate halves with each after the second.
+        carried: Adam's moments at a coarser level.
+    """
+    if kind == "adam":
+        return Adam(
+            start,
+            learning_rate=learning_rate * 0.5 ** max(0, faults - 2),
+            evaluations=evaluations,
+            moments=carried,
+        )
+    if kind == "lbfgs-pixel":
+        return Lbfgs(start, history=history, pyramid=0, stride=1.0)
+    return Lbfgs(start, history=history)
 
 
 class _Parts:

@@ -23,8 +23,9 @@ from impasto.convolution import add_product, blank_like
 from impasto.errors import is_out_of_memory
 from impasto.features import Features, stride_of
 from impasto.losses import STYLE_LOSSES, TV_LOSSES, StyleTerm, blank_distance
+from impasto.memory import hand_back
 from impasto.moments import Moments, moments_of, widened
-from impasto.targets import Targets, resize, tiles_of
+from impasto.targets import Targets, resize, smaller_tiles, tiles_of
 from impasto.tiling import Tile
 
 STRIP_POSITIONS = 1 << 18
@@ -138,7 +139,7 @@ class Objective:
         their share of the gradient when the backward pass reaches them, so that no more than one
         such share is in memory at a time. A picture of several tiles is gone through twice: once
         for the sums over all tiles, once for the gradient that follows from them. Where memory runs
-        out, the tiles become smaller.
+        out, the tiles become smaller, and `tile_pixels` with them.
 
         Where the network computes in 16 bits, terms, statistics and gradient are in float32 all
         the same. float16 holds no number below 6e-8, and slopes of means over many positions are
@@ -248,18 +249,12 @@ class Objective:
             try:
                 return work(tiles)
             except (MemoryError, RuntimeError) as error:
-                largest = max(
-                    (bottom - top) * (right - left)
-                    for top, bottom, left, right in (tile.area for tile in tiles)
-                )
-                limit = self.tile_pixels
-                self.tile_pixels = largest // 2
-                smaller = len(self.tiles(height, width)) > len(tiles)
-                if not smaller or not is_out_of_memory(error):
-                    self.tile_pixels = limit
+                picture_of = [(self._names, height, width)]
+                smaller = smaller_tiles(self.features, picture_of, self.tile_pixels)
+                if smaller is None or not is_out_of_memory(error):
                     raise
-            if self.features.device.type == "cuda":
-                torch.cuda.empty_cache()
+            self.tile_pixels = smaller
+            hand_back(self.features.device)
 
     def tiles(self, height: int, width: int) -> Sequence[Tile]:
         """The tiles in which a picture of this size goes through the network."""

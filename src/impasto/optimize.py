@@ -11,21 +11,42 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, astuple, dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple, dataclass, field, replace
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from impasto.checkpoint import Bookmark, OptimizerName, Place, Standing, TermNumbers
+from impasto.checkpoint import Bookmark, OptimizerName, Place, Standing
 from impasto.color import color_statistics, match_colors, mix_statistics
 from impasto.errors import OptionError, RunError, is_out_of_memory
 from impasto.features import Features, canonical_layer
-from impasto.levels import Level, allotment, evaluation_cost, plan_levels, shallow_layers
-from impasto.minimizers import Adam, Lbfgs, Minimizer
+from impasto.levels import (
+    Level,
+    allotment,
+    level_costs,
+    plan_levels,
+    shallow_layers,
+    share_done,
+)
+from impasto.memory import Allotment, Limit, hand_back
+from impasto.minimizers import Adam, Minimizer, make_minimizer
 from impasto.objective import Objective, Terms
 from impasto.options import StyleOptions
+from impasto.places import (
+    between_levels,
+    carried_by,
+    levels_of,
+    minimizer_state,
+    numbers_of,
+    terms_of,
+    with_minimizer,
+)
 from impasto.targets import Painting, make_targets, resize
+
+_T = TypeVar("_T")
 
 ANCHORED_ENLARGE = 2.0
 """How many times anchored levels enlarge a painting that is smaller than they are. With more, large
@@ -45,6 +66,7 @@ class Progress:
         best_terms: the same of the best picture of this level.
         elapsed: seconds since the run began.
         remaining: seconds the run is expected to go on.
+        share: how much of the run's work is done, in [0, 1]: by evaluations and what each costs.
         best: the best picture of this level, `(1, 3, h, w)` in [0, 1].
     """
 
@@ -56,6 +78,7 @@ class Progress:
     best_terms: Terms
     elapsed: float
     remaining: float
+    share: float
     best: Tensor = field(repr=False)
     _start: Tensor = field(repr=False)
     _keep_detail: bool = field(repr=False)
@@ -80,8 +103,12 @@ class Progress:
         """The best picture so far at the run's full size, `(1, 3, H, W)` in [0, 1].
 
         A coarser level is enlarged, with the start picture's own detail put back.
+
+        Raises:
+            RunError: memory ran out.
         """
-        return _climb(self.best, self._start, self._keep_detail).clamp(0, 1)
+        with _naming(self.levels[-1]):
+            return _climb(self.best, self._start, self._keep_detail).clamp(0, 1)
 
 
 def start_picture(
@@ -163,6 +190,7 @@ def level_objective(
         anchor: the coarser level's result, which the picture is held to, while only shallow layers
             are matched; `None`: all layers, and no anchor.
         tile_pixels: largest tile that goes through the network at once; `None`: whole pictures.
+            Where memory runs out, the objective gets a smaller limit.
 
     Raises:
         OptionError: a layer that the network has not, or shares that do not fit the paintings.
@@ -206,7 +234,7 @@ def level_objective(
         tv_weight=options.tv_weight,
         tv=options.tv,
         anchor_weight=options.anchor_weight,
-        tile_pixels=tile_pixels,
+        tile_pixels=targets.tile_pixels,
     )
 
 
@@ -233,27 +261,26 @@ def optimize(
         coarse: a smaller result that the run goes on from, `(1, 3, h, w)`; levels that are no
             larger are left out.
         bookmark: holds the run's place from each evaluation to the next; if it holds one already,
-            which `check_place` has passed, the run goes on from there.
+            which `check_place` has passed, the run goes on from there. Where memory runs out, the
+            run goes on with smaller tiles or a shorter history and notes it there.
 
     Yields:
         One `Progress` per evaluation. The last one's `picture` is the result.
 
     Raises:
         OptionError: a layer that the network has not, or shares that do not fit the paintings.
-        RunError: the loss is not finite even at the start, or memory ran out.
+        RunError: the loss is not finite even at the start, or memory ran out and there was nothing
+            left to do without.
     """
     bookmark = Bookmark() if bookmark is None else bookmark
     place = bookmark.place
     height, width = start.shape[-2:]
     above = 0 if coarse is None else max(coarse.shape[-2:])
-    levels = plan_levels(options, width, height, above) if place is None else _levels_of(place)
+    levels = plan_levels(options, width, height, above) if place is None else levels_of(place)
     keep_detail = _keeps_detail(options)
     start = start.to(features.device, features.picture_dtype)
     shares = [None if memory is None else allotment(level, options, memory) for level in levels]
-    costs = [
-        evaluation_cost(level, options, None if share is None else share.tile_pixels)
-        for level, share in zip(levels, shares, strict=True)
-    ]
+    costs = level_costs(levels, options, memory)
     spent = 0.0 if bookmark.began is None else time.monotonic() - bookmark.began
     if place is not None:
         spent = place.standing.elapsed
@@ -262,7 +289,7 @@ def optimize(
     picture: Tensor | None = start if coarse is None else coarse.to(start)
     if place is not None:
         picture, done = place.tensors["best"].to(start), place.standing.done
-        carried = _carried_by(place, start)
+        carried = carried_by(place, start)
         first = place.standing.level + (place.standing.optimizer is None)
     for index, level in enumerate(levels):
         if index < first:
@@ -271,14 +298,17 @@ def optimize(
         assert picture is not None
         below: Tensor | None = picture
         if resumed is None:
-            small = resize(start, level.height, level.width).clamp(0, 1)
-            lowest = index == 0 and coarse is None
-            picture = small if lowest else _climb(picture, small, keep_detail).clamp(0, 1)
+            with _naming(level):
+                small = resize(start, level.height, level.width).clamp(0, 1)
+                lowest = index == 0 and coarse is None
+                picture = small if lowest else _climb(picture, small, keep_detail).clamp(0, 1)
         elif level.anchored:
             below = resumed.tensors["anchor"].to(start)
         if level.evaluations == 0 and index < len(levels) - 1:
             continue
-        share, anchor = shares[index], below if level.anchored else None
+        anchor = below if level.anchored else None
+        bounds = _Bounds(bookmark.limits, index, shares[index], options.history)
+        tile_pixels, _ = bounds.at(0)
         clock.enter(index, None if resumed is None else resumed.standing)
         with _naming(level):
             objective = level_objective(
@@ -289,12 +319,18 @@ def optimize(
                 level.width,
                 level.height,
                 anchor=anchor,
-                tile_pixels=None if share is None else share.tile_pixels,
+                tile_pixels=tile_pixels,
             )
-        history = options.history if share is None else share.history
-        descent = _Descent(objective, picture, options, level, carried, history, anchor)
-        if resumed is not None:
-            descent.restore(resumed)
+            if objective.tile_pixels != tile_pixels:
+                bounds.add(0, tile_pixels=objective.tile_pixels)
+            descent = _Descent(
+                *(objective, picture, options, level, carried),
+                bounds=bounds,
+                anchor=anchor,
+                bookmark=bookmark,
+            )
+            if resumed is not None:
+                descent.restore(resumed)
         # Nothing may hold on to a history that the minimiser has dropped, nor to a large picture
         # that is needed no more.
         place = resumed = small = picture = below = objective = anchor = None
@@ -309,6 +345,7 @@ def optimize(
                 descent.best_terms,
                 clock.elapsed(),
                 clock.remaining(evaluation),
+                share_done(costs, levels, index, evaluation),
                 descent.best,
                 start,
                 keep_detail,
@@ -319,7 +356,7 @@ def optimize(
         # A finished L-BFGS holds its whole history; only Adam has something to hand on.
         carried = descent.to_carry()
         if bookmark.place is not None:
-            bookmark.place = _between_levels(bookmark.place, carried)
+            bookmark.place = between_levels(bookmark.place, carried)
         progress = descent = None
 
 
@@ -330,62 +367,37 @@ def climb(coarse: Tensor, start: Tensor, options: StyleOptions) -> Tensor:
         coarse: the smaller result, `(1, 3, h, w)`.
         start: the start picture at the full size, whose detail is put back.
         options: of the run.
-    """
-    return _climb(coarse.to(start), start, _keeps_detail(options)).clamp(0, 1)
-
-
-def check_place(place: Place, start: Tensor, options: StyleOptions) -> None:
-    """Checks a place that was read from a file.
-
-    Args:
-        place: where a run stood.
-        start: the start picture of that run, at the full size.
-        options: its options.
 
     Raises:
-        ValueError: no run with these stands there.
+        RunError: memory ran out.
     """
-    standing, best = place.standing, place.tensors.get("best")
-    if standing.level >= len(standing.levels):
-        raise ValueError("there is no such level")
-    sizes = [(level.height, level.width) for level in _levels_of(place)]
-    full = start.shape[-2:]
-    if sizes[-1] != full or not all(1 <= h <= full[0] and 1 <= w <= full[1] for h, w in sizes):
-        raise ValueError("the levels are those of another size")
-    if best is None or best.shape != (1, 3, *sizes[standing.level]):
-        raise ValueError("the best picture is of another size")
-    if not bool(torch.isfinite(best).all()) or None in _plain(standing.best_terms).values():
-        raise ValueError("the best picture is none")
-    if not all(_is_picture(moment) for moment in _carried_by(place, start) or ()):
-        raise ValueError("what is handed on is no picture")
-    if standing.optimizer is not None:
-        level = _levels_of(place)[standing.level]
-        if level.anchored and not _is_picture(place.tensors.get("anchor")):
-            raise ValueError("there is nothing to hold the picture to")
-        minimizer = _minimizer(standing.optimizer, best, options, level, options.history)
-        minimizer.restore(_minimizer_state(place))
-        if not bool(torch.isfinite(minimizer.ask()).all()):
-            raise ValueError("the next point is no picture")
+    with _naming(Level(start.shape[-1], start.shape[-2], 0)):
+        return _climb(coarse.to(start), start, _keeps_detail(options)).clamp(0, 1)
 
 
-def progress_at(place: Place, start: Tensor, options: StyleOptions) -> Progress:
+def progress_at(
+    place: Place, start: Tensor, options: StyleOptions, memory: int | None = None
+) -> Progress:
     """The `Progress` that was told when a run stood at a place that `check_place` has passed.
 
     Args:
         place: where the run stood.
         start: the start picture of that run, at the full size.
         options: its options.
+        memory: bytes that the process may hold; `None`: no limit.
     """
-    standing = place.standing
+    standing, levels = place.standing, levels_of(place)
+    costs = level_costs(levels, options, memory)
     return Progress(
         standing.level,
-        _levels_of(place),
+        levels,
         standing.evaluation,
         standing.done,
-        _terms_of(standing.terms),
-        _terms_of(standing.best_terms),
+        terms_of(standing.terms),
+        terms_of(standing.best_terms),
         standing.elapsed,
         standing.remaining,
+        share_done(costs, levels, standing.level, standing.evaluation),
         place.tensors["best"].to(start),
         start,
         _keeps_detail(options),
@@ -456,11 +468,50 @@ class _Clock:
         return left
 
 
+class _Bounds:
+    """What memory leaves to one level: the largest tile and the longest history.
+
+    Both follow from the budget and from where memory ran out, in this run or when it was made
+    before.
+    """
+
+    def __init__(
+        self, limits: list[Limit], level: int, share: Allotment | None, history: int
+    ) -> None:
+        self._limits, self._level = limits, level
+        self._tile_pixels = None if share is None else share.tile_pixels
+        self._history = history if share is None else share.history
+
+    def at(self, evaluation: int) -> tuple[int | None, int]:
+        """The largest tile, in pixels, and the longest history at an evaluation of the level, from
+        1; 0: for its targets."""
+        tile_pixels, history = self._tile_pixels, self._history
+        for limit in self._limits:
+            if (limit.level, limit.evaluation) <= (self._level, evaluation):
+                if limit.tile_pixels is not None:
+                    tile_pixels = min(tile_pixels or limit.tile_pixels, limit.tile_pixels)
+                history = min(history, limit.history or history)
+        return tile_pixels, history
+
+    def add(
+        self, evaluation: int, *, tile_pixels: int | None = None, history: int | None = None
+    ) -> None:
+        """Notes that memory has run out there, and what it then sufficed for."""
+        limit = Limit(
+            level=self._level, evaluation=evaluation, tile_pixels=tile_pixels, history=history
+        )
+        self._limits.append(limit)
+
+
 class _Descent:
-    """One level: drives a minimiser, keeps the best picture, survives losses that are not finite.
+    """One level: drives a minimiser, keeps the best picture, survives losses that are not finite
+    and memory that runs out.
 
     On the first loss that is not finite the minimiser starts anew from the best picture without
     its history; on the second, Adam takes over, with half the rate after each further one.
+
+    Where memory runs out and the objective's tiles can get no smaller, or in the minimiser, half of
+    the history is given up each time, as long as there is one.
     """
 
     def __init__(
@@ -470,13 +521,15 @@ class _Descent:
         options: StyleOptions,
         level: Level,
         carried: tuple[Tensor, Tensor] | None,
-        history: int,
+        *,
+        bounds: _Bounds,
         anchor: Tensor | None,
+        bookmark: Bookmark,
     ) -> None:
         self.best = start
         self.best_terms = Terms(math.inf, math.inf, math.inf, math.inf)
         self._objective, self._options, self._level = objective, options, level
-        self._history, self._anchor = history, anchor
+        self._bounds, self._anchor, self._bookmark = bounds, anchor, bookmark
         self._evaluation, self._faults = 0, 0
         # The tolerance looks ten evaluations back.
         self._recent: deque[float] = deque(maxlen=11)
@@ -484,8 +537,11 @@ class _Descent:
         self._minimizer = self._make(start, carried)
 
     def _make(self, start: Tensor, carried: tuple[Tensor, Tensor] | None = None) -> Minimizer:
-        return _minimizer(
-            *(self._optimizer, start, self._options, self._level, self._history),
+        return make_minimizer(
+            *(self._optimizer, start),
+            evaluations=self._level.evaluations,
+            history=self._bounds.at(self._evaluation)[1],
+            learning_rate=self._options.learning_rate,
             faults=self._faults,
             carried=carried,
         )
@@ -497,16 +553,22 @@ class _Descent:
                 return
             if self._evaluation > 0 and clock.over(self._evaluation):
                 return
+            number = self._evaluation + 1
+            tile_pixels, history = self._bounds.at(number)
+            self._objective.tile_pixels = tile_pixels
+            self._minimizer.shorten(history)
             point = self._minimizer.ask()
             with _naming(self._level):
-                terms, gradient = self._objective.evaluate(point)
+                terms, gradient = self._within_memory(partial(self._objective.evaluate, point))
+            if self._objective.tile_pixels != tile_pixels:
+                self._bounds.add(number, tile_pixels=self._objective.tile_pixels)
             finite = math.isfinite(terms.loss) and bool(torch.isfinite(gradient).all())
             if finite and terms.loss < self.best_terms.loss:
                 # Minimisers change no point that they have given away.
                 self.best, self.best_terms = point, terms
             if finite:
                 with _naming(self._level):
-                    self._minimizer.tell(terms.loss, gradient)
+                    self._within_memory(partial(self._minimizer.tell, terms.loss, gradient))
             elif math.isinf(self.best_terms.loss):
                 remedy = "check the model's weights with 'impasto weights verify'"
                 if self._objective.features.dtype == torch.float16:
@@ -520,9 +582,30 @@ class _Descent:
                 if self._faults > 1:
                     self._optimizer = "adam"
                 self._minimizer = self._make(self.best)
-            self._evaluation += 1
+            self._evaluation = number
             self._recent.append(self.best_terms.loss)
             yield self._evaluation, terms
+
+    def _within_memory(self, work: Callable[[], _T]) -> _T:
+        while True:
+            try:
+                return work()
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or not self._forget():
+                    raise
+            hand_back(self._objective.features.device)
+
+    def _forget(self) -> bool:
+        """Gives up half of the minimiser's history; whether there was one."""
+        history = self._minimizer.pairs // 2
+        if history == 0:
+            return False
+        self._minimizer.shorten(history)
+        self._bounds.add(self._evaluation + 1, history=history)
+        # What the place held of it would still take the memory.
+        if self._bookmark.place is not None:
+            self._bookmark.place = with_minimizer(self._bookmark.place, self._minimizer.state())
+        return True
 
     def to_carry(self) -> tuple[Tensor, Tensor] | None:
         """What the next level's minimiser takes over: Adam's moments."""
@@ -531,7 +614,6 @@ class _Descent:
 
     def place(self, progress: Progress, clock: _Clock) -> Place:
         """Where the run stands after the evaluation just told."""
-        state = self._minimizer.state()
         entered, warm = clock.entered_and_warm()
         # Checked when it is read: no doubt about it may end the run now.
         standing = Standing.model_construct(
@@ -539,8 +621,8 @@ class _Descent:
             level=progress.level,
             evaluation=progress.evaluation,
             done=progress.done,
-            terms=_numbers_of(progress.terms),
-            best_terms=_numbers_of(progress.best_terms),
+            terms=numbers_of(progress.terms),
+            best_terms=numbers_of(progress.best_terms),
             elapsed=progress.elapsed,
             remaining=progress.remaining,
             entered=entered,
@@ -548,107 +630,27 @@ class _Descent:
             faults=self._faults,
             recent=list(self._recent),
             optimizer=self._optimizer,
-            minimizer={name: v for name, v in state.items() if not isinstance(v, Tensor)},
         )
-        tensors = {f"minimizer.{name}": v for name, v in state.items() if isinstance(v, Tensor)}
+        tensors = {"best": self.best}
         if self._anchor is not None:
             tensors["anchor"] = self._anchor
-        return Place(standing, {"best": self.best, **tensors})
+        return with_minimizer(Place(standing, tensors), self._minimizer.state())
 
     def restore(self, place: Place) -> None:
         """Goes on from a place of the same level, whose best picture is here already."""
         standing = place.standing
-        self.best_terms = _terms_of(standing.best_terms)
+        self.best_terms = terms_of(standing.best_terms)
         self._evaluation, self._faults = standing.evaluation, standing.faults
         self._recent.extend(standing.recent)
         self._optimizer = standing.optimizer or self._options.optimizer
         self._minimizer = self._make(self.best)
-        self._minimizer.restore(_minimizer_state(place))
+        self._minimizer.restore(minimizer_state(place))
 
     def _settled(self) -> bool:
         tolerance, recent = self._options.tolerance, self._recent
         if tolerance <= 0 or len(recent) <= 10:
             return False
         return recent[0] - recent[-1] < tolerance * abs(recent[0])
-
-
-def _minimizer(
-    kind: OptimizerName,
-    start: Tensor,
-    options: StyleOptions,
-    level: Level,
-    history: int,
-    *,
-    faults: int = 0,
-    carried: tuple[Tensor, Tensor] | None = None,
-) -> Minimizer:
-    if kind == "adam":
-        return Adam(
-            start,
-            learning_rate=options.learning_rate * 0.5 ** max(0, faults - 2),
-            evaluations=level.evaluations,
-            moments=carried,
-        )
-    if kind == "lbfgs-pixel":
-        return Lbfgs(start, history=history, pyramid=0, stride=1.0)
-    return Lbfgs(start, history=history)
-
-
-# --- places --------------------------------------------------------------------------------------
-
-
-def _between_levels(place: Place, carried: tuple[Tensor, Tensor] | None) -> Place:
-    """The place after a finished level: what the next one begins with, and no history."""
-    numbers = {"optimizer": None, "minimizer": {}, "recent": [], "faults": 0}
-    tensors = {"best": place.tensors["best"]}
-    if carried is not None:
-        tensors |= {"carried.mean": carried[0], "carried.square": carried[1]}
-    return Place(place.standing.model_copy(update=numbers), tensors)
-
-
-def _levels_of(place: Place) -> tuple[Level, ...]:
-    return tuple(
-        Level(width, height, evaluations, bool(anchored))
-        for width, height, evaluations, anchored in place.standing.levels
-    )
-
-
-def _is_picture(tensor: Tensor | None) -> bool:
-    return tensor is not None and tensor.dim() == 4 and tensor.shape[:2] == (1, 3)
-
-
-def _carried_by(place: Place, start: Tensor) -> tuple[Tensor, Tensor] | None:
-    if "carried.mean" not in place.tensors:
-        return None
-    square = place.tensors.get("carried.square", torch.empty(0))
-    return place.tensors["carried.mean"].to(start), square.to(start)
-
-
-def _minimizer_state(place: Place) -> dict[str, Tensor | float]:
-    mine = "minimizer."
-    tensors = {n.removeprefix(mine): t for n, t in place.tensors.items() if n.startswith(mine)}
-    return {**tensors, **place.standing.minimizer}
-
-
-def _numbers_of(terms: Terms) -> TermNumbers:
-    """JSON knows neither NaN nor infinity."""
-
-    def finite(value: float) -> float | None:
-        return value if math.isfinite(value) else None
-
-    plain = asdict(terms)
-    layers = {name: finite(value) for name, value in plain.pop("layers").items()}
-    return TermNumbers(**{name: finite(value) for name, value in plain.items()}, layers=layers)
-
-
-def _plain(numbers: TermNumbers) -> dict[str, float | None]:
-    return numbers.model_dump(exclude={"layers"})
-
-
-def _terms_of(numbers: TermNumbers) -> Terms:
-    plain = {name: math.nan if v is None else v for name, v in _plain(numbers).items()}
-    layers = {name: math.nan if v is None else v for name, v in numbers.layers.items()}
-    return Terms(**plain, layers=layers)
 
 
 def _keeps_detail(options: StyleOptions) -> bool:
@@ -680,5 +682,6 @@ def _climb(coarse: Tensor, finer: Tensor, keep_detail: bool) -> Tensor:
     if not keep_detail or up.shape == coarse.shape:
         return up
     # Clamped as the coarse start was, so that what did not change there comes back as it is here.
-    shrunk = resize(finer, *coarse.shape[-2:]).clamp(0, 1)
-    return up + (finer - resize(shrunk, height, width))
+    detail = resize(resize(finer, *coarse.shape[-2:]).clamp(0, 1), height, width)
+    # In place: these are the largest pictures of the run.
+    return up.add_(torch.sub(finer, detail, out=detail))

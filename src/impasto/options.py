@@ -436,6 +436,10 @@ class StyleOptions(BaseModel):
                     f"{MAX_SIDE}; lower --dpi"
                 )
             object.__setattr__(self, "size", side)
+        elif self.print_fit != "inside":
+            raise ValueError(
+                f"--print-fit {self.print_fit}: acts only with --print; add that, or leave it out"
+            )
         if self.levels and self.levels[-1][0] != self.size:
             if "size" in self.model_fields_set:
                 raise ValueError(

@@ -23,8 +23,10 @@ from impasto.targets import Painting, tiles_of
 PROBE_SIDES = (128, 320)
 """Sides of the pictures that are evaluated to learn how quick the machine is, px."""
 
-PREPARATION = 1.0
-"""What a level's targets cost, in evaluations."""
+FORWARD_SHARE = 1 / 3
+"""What one picture costs as a level's target, in evaluations: it goes through the network once, and
+an evaluation goes through it and back, which takes twice as long again. Paintings count as if they
+had the level's size: they are brought to its long side."""
 
 MINIMIZER_SHARE = 0.06
 """What the minimiser takes of an evaluation's time."""
@@ -65,25 +67,34 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """Expected time of the run, s."""
+        """Expected time of the levels, s, without reading pictures and network before them and
+        saving after them."""
         return sum(plan.seconds for plan in self.levels)
 
     @property
     def expected_bytes(self) -> int:
         """Most memory that the process is expected to hold."""
-        return max(plan.expected_bytes for plan in self.levels)
+        return max((plan.expected_bytes for plan in self.levels), default=0)
 
 
 def make_plan(
-    features: Features, options: StyleOptions, levels: Sequence[Level], budget: int
+    features: Features,
+    options: StyleOptions,
+    levels: Sequence[Level],
+    budget: int,
+    *,
+    photo: bool = True,
+    paintings: int = 1,
 ) -> Plan:
     """Plans a run, after a probe of a second or less.
 
     Args:
         features: the network.
         options: of the run.
-        levels: of the run, coarse to fine.
+        levels: of the run, coarse to fine; none where nothing is left of it.
         budget: bytes that the process may hold.
+        photo: there is a photo to match.
+        paintings: how many there are.
 
     Raises:
         OptionError: a layer that the network has not.
@@ -100,7 +111,8 @@ def make_plan(
         pixels = evaluation_pixels(level, options, share.tile_pixels)
         # At least one evaluation tells the last level's loss.
         count = max(level.evaluations, level is levels[-1])
-        count += PREPARATION if count else 0
+        seen = (photo and bool(_content(options, level))) + paintings * (options.style_weight > 0)
+        count += FORWARD_SHARE * seen if count else 0
         seconds.append(count * (fixed + per_pixel * pixels) * (1 + MINIMIZER_SHARE))
     short = 1.0
     if options.time_limit is not None:
@@ -116,6 +128,12 @@ def make_plan(
         for level, share, time in zip(levels, shares, seconds, strict=True)
     ]
     return Plan(tuple(plans), budget)
+
+
+def _content(options: StyleOptions, level: Level) -> set[str]:
+    """Layers whose features of the photo a level matches."""
+    content = options.content_layers if options.content_weight > 0 else {}
+    return {*content} & matched_layers(options, anchored=level.anchored)
 
 
 def _tiles(

@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 
 import impasto
 from impasto.checkpoint import Checkpoint, read_checkpoint
-from impasto.errors import CheckpointError, ImageError, OptionError, one_line
+from impasto.errors import CheckpointError, ImageError, InputError, OptionError, one_line
 from impasto.images import ImageSource
+from impasto.memory import Limit
 from impasto.options import make_options
 from impasto.run import SETTINGS_VERSION, Stylization, stylization
 from impasto.sources import describe_source, is_built_in
+
+_LIMITS = TypeAdapter(list[Limit])
 
 
 def from_settings(
@@ -64,7 +68,7 @@ def from_settings(
         kept.pop("print", None)
     if coarse is not None:
         kept["preview"] = False
-    options = make_options({**kept, **changes})
+    options = make_options(_effective({**kept, **changes}, changes))
     warnings = []
     if settings.get("impasto") != impasto.__version__:
         warnings.append(
@@ -85,6 +89,7 @@ def from_settings(
         )
     lower = settings.get("coarse") if coarse is None else None
     inputs = [settings.get("content"), *styles, start]
+    changed: list[str] = []
     for entry in [*inputs, lower]:
         if entry is None:
             continue
@@ -107,11 +112,32 @@ def from_settings(
             )
         now = describe_source(path)
         if now and now["sha256"] not in ("", entry.get("sha256")):
-            warnings.append(f"{path}: has changed since the picture was made")
+            changed.append(f"{path}: has changed since the picture was made")
+    warnings += changed
+    try:
+        limits = _LIMITS.validate_python(settings.get("limits", []))
+    except ValidationError:
+        raise OptionError(
+            "the picture's settings are damaged; use a copy, or stylize with the originals"
+        ) from None
+    if changes or coarse is not None:
+        # They belong to the levels, and to the memory, of the run as it was.
+        limits = []
     paths = [entry and entry["path"] for entry in inputs]
     if coarse is None and lower is not None:
         coarse = lower["path"]
-    run = stylization(paths[0], paths[1:-1], options, start=paths[-1], coarse=coarse)
+    try:
+        run = stylization(
+            *(paths[0], paths[1:-1], options),
+            start=paths[-1],
+            coarse=coarse,
+            limits=limits,
+        )
+    except InputError as error:
+        if not changed:
+            raise
+        # Such as for a photo of another shape: what is wrong is the file, not the options.
+        raise type(error)(f"{changed[0]}; put the old one back ({error})") from None
     if run.weights_sha256 != settings.get("weights_sha256"):
         warnings.append(f"the weights of {options.model} are others than the picture's")
     # Records of earlier versions do not say it.
@@ -212,13 +238,23 @@ def from_checkpoint(
     changes = {"device": device, "threads": threads, "memory": memory}
     # On the same device the run keeps to the memory that it began with, because tiles and histories
     # depend on it.
+    same = device is None and memory is None
     kept = checkpoint.machine.get("memory") if device is None else None
     if type(kept) is not int or kept < 1:
         kept = None
     try:
-        options = make_options({**recorded, **{k: v for k, v in changes.items() if v is not None}})
+        given_anew = {name: value for name, value in changes.items() if value is not None}
+        options = make_options(_effective({**recorded, **given_anew}, given_anew))
         photo, *paintings, third, lower = sources
-        run = stylization(photo, paintings, options, start=third, coarse=lower, memory=kept)
+        run = stylization(
+            *(photo, paintings, options),
+            start=third,
+            coarse=lower,
+            memory=kept,
+            limits=_LIMITS.validate_python(settings.get("limits", [])) if same else (),
+        )
+    except ValidationError:
+        raise CheckpointError(_damaged(name)) from None
     except OptionError as error:
         raise OptionError(f"{name}: {error}") from None
     if run.weights_sha256 != settings.get("weights_sha256"):
@@ -243,10 +279,18 @@ def from_checkpoint(
     try:
         run.go_on_from(checkpoint, path)
     except (ValueError, KeyError):
-        raise CheckpointError(
-            f"{name}: is a damaged checkpoint; use a copy of it, or begin the run anew"
-        ) from None
+        raise CheckpointError(_damaged(name)) from None
     return run
+
+
+def _effective(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Option values without what is recorded and has nothing to act on any more."""
+    idle = {"print_fit"} if not values.get("print") and "print_fit" not in given else set[str]()
+    return {name: value for name, value in values.items() if name not in idle}
+
+
+def _damaged(name: str) -> str:
+    return f"{name}: is a damaged checkpoint; use a copy of it, or begin the run anew"
 
 
 def _same_picture(entry: Any, given: Any, role: str, name: str) -> Any:

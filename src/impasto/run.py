@@ -12,7 +12,7 @@ import hashlib
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
@@ -35,10 +35,9 @@ from impasto.images import (
     write_image,
 )
 from impasto.levels import allotment, matched_layers, plan_levels, preview_options
-from impasto.memory import memory_budget
+from impasto.memory import Limit, memory_budget
 from impasto.optimize import (
     Progress,
-    check_place,
     climb,
     optimize,
     progress_at,
@@ -46,6 +45,7 @@ from impasto.optimize import (
 )
 from impasto.options import MAX_SIDE, StyleOptions
 from impasto.paper import parse_paper, print_size
+from impasto.places import check_place, levels_left
 from impasto.planning import Plan, make_plan
 from impasto.sources import describe_source, is_built_in, read_source
 from impasto.targets import Painting, level_size
@@ -119,7 +119,8 @@ class Stylization:
     Attributes:
         options: how it is made.
         last: the last evaluation; `None` before the first.
-        warnings: what was found when the run was resumed that may change its result, a line each.
+        warnings: what a person should know before it begins, a line each: that it needs more memory
+            than it may take, or, where it was resumed, what may change its result.
         notes: the plain data that was put into the checkpoint that the run was resumed from.
         attachment: the bytes that were.
 
@@ -132,6 +133,7 @@ class Stylization:
         settings: the record that the result will carry.
         memory: bytes that the process may hold; `None`: no limit.
         coarse: a smaller result to go on from, `(1, 3, h, w)` in [0, 1], or `None`.
+        limits: what lack of memory forced on the run when it was made before.
     """
 
     def __init__(
@@ -144,6 +146,7 @@ class Stylization:
         settings: dict[str, Any],
         memory: int | None = None,
         coarse: Tensor | None = None,
+        limits: Iterable[Limit] = (),
     ) -> None:
         self.options = options
         self.last: Progress | None = None
@@ -157,7 +160,8 @@ class Stylization:
             self._dpi = options.print_dpi
         self._paintings, self._features, self._memory = paintings, features, memory
         self._coarse = coarse
-        self._bookmark, self._digest, self._checkpoints = Bookmark(), "", set[str]()
+        self._bookmark = Bookmark(limits=list(limits))
+        self._digest, self._checkpoints = "", set[str]()
         self._progress = optimize(
             *(features, self._photo, paintings, start, options),
             memory=memory,
@@ -174,11 +178,21 @@ class Stylization:
         return [path for path in paths if path and not is_built_in(path)]
 
     def plan(self) -> Plan:
-        """What the run will take, from a probe of a second or less."""
+        """What the run will take, or what is left of it, from a probe of a second or less."""
         budget = self._memory or memory_budget(self._features.device)
         above = 0 if self._coarse is None else max(self._coarse.shape[-2:])
-        levels = plan_levels(self.options, self.width, self.height, above)
-        return make_plan(self._features, self.options, levels, budget)
+        options, place = self.options, self._bookmark.place
+        levels = plan_levels(options, self.width, self.height, above)
+        if place is not None:
+            levels = levels_left(place)
+            if options.time_limit is not None:
+                left = max(1e-9, options.time_limit - place.standing.elapsed)
+                options = options.model_copy(update={"time_limit": left})
+        return make_plan(
+            *(self._features, options, levels, budget),
+            photo=self._photo is not None,
+            paintings=len(self._paintings),
+        )
 
     @property
     def weights_sha256(self) -> str:
@@ -248,7 +262,7 @@ class Stylization:
         """
         own = os.path.realpath(path)
         checkpoint = Checkpoint(
-            settings=dict(self._settings),
+            settings=self._record(),
             machine={**_machine(self._features), "memory": self._memory},
             pictures_sha256=self.pictures_sha256,
             place=self._bookmark.place,
@@ -270,7 +284,9 @@ class Stylization:
         """
         if checkpoint.place is not None:
             check_place(checkpoint.place, self._start, self.options)
-            self.last = progress_at(checkpoint.place, self._start, self.options)
+            self.last = progress_at(
+                *(checkpoint.place, self._start, self.options), memory=self._memory
+            )
             self._bookmark.place = checkpoint.place
         self.notes, self.attachment = checkpoint.notes, checkpoint.attachment
         self._checkpoints.add(os.path.realpath(path))
@@ -280,6 +296,11 @@ class Stylization:
                     f"the run was begun with {name} {checkpoint.machine.get(name)}, this is {now}; "
                     "small differences may follow"
                 )
+
+    def _record(self) -> dict[str, Any]:
+        """The settings, with what lack of memory has forced on the run so far, if anything."""
+        limits = [limit.model_dump(exclude_none=True) for limit in self._bookmark.limits]
+        return {**self._settings, **({"limits": limits} if limits else {})}
 
     @property
     def pictures_sha256(self) -> str:
@@ -312,7 +333,7 @@ class Stylization:
             8,
             self._dpi,
         )
-        settings = dict(self._settings)
+        settings = self._record()
         if self.last is not None:
             terms = self.last.best_terms
             settings["result"] = {
@@ -333,6 +354,7 @@ def stylization(
     start: ImageSource | None = None,
     coarse: ImageSource | None = None,
     memory: int | None = None,
+    limits: Iterable[Limit] = (),
 ) -> Stylization:
     """Prepares a run; iterate over it to make the picture form.
 
@@ -349,6 +371,7 @@ def stylization(
             that are larger are worked at.
         memory: bytes that the process may hold where the options do not say; by default a share of
             what is free. It is recorded only where it has a say in the result.
+        limits: what lack of memory forced on the run when it was made before.
 
     Raises:
         ImageError: a picture cannot be read.
@@ -430,12 +453,29 @@ def stylization(
     settings["precision"] = _format_of(features)
     memory = options.memory or memory or memory_budget(features.device)
     levels = plan_levels(options, width, height, 0 if lower is None else max(lower.shape[-2:]))
-    if any(allotment(level, options, memory).bounded for level in levels):
+    shares = [allotment(level, options, memory) for level in levels]
+    if any(share.bounded for share in shares):
         # Tiles and histories depend on it, and rounding on them.
         settings["options"]["memory"] = memory
-    run = Stylization(features, photo, paintings, first, options, settings, memory, lower)
+    run = Stylization(features, photo, paintings, first, options, settings, memory, lower, limits)
     run.count_from(began)
+    least = max((share.expected for share in shares), default=0)
+    if least > memory:
+        run.warnings.append(_too_little(memory, least, given=options.memory is not None))
     return run
+
+
+def _too_little(memory: int, least: int, *, given: bool) -> str:
+    have, need = f"{memory / 1e9:.2g} GB", f"{least / 1e9:.2g} GB"
+    if given:
+        return (
+            f"--memory: the run takes at least {need}, more than {have}, and goes on all the same; "
+            "a smaller --size takes less"
+        )
+    return (
+        f"the run takes at least {need}, and only {have} may be taken of what is free; it goes on, "
+        "but may run out of memory; a smaller --size takes less"
+    )
 
 
 def stylize(

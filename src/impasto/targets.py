@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.errors import OptionError
+from impasto.errors import OptionError, is_out_of_memory
 from impasto.features import Features, stride_of
-from impasto.memory import COMPACT_ABOVE
+from impasto.memory import COMPACT_ABOVE, hand_back
 from impasto.moments import Moments, mix_moments, moments_of
 from impasto.tiling import Tile, plan_tiles
 
@@ -30,11 +30,13 @@ class Targets:
         style: layer → moments of the blend of paintings.
         anchor: the coarser level's result `(1, 3, h, w)`, which the picture must resemble when it
             is shrunk to that size; `None`: none.
+        tile_pixels: largest tile that they could be made with, in pixels; `None`: whole pictures.
     """
 
     content: dict[str, Tensor]
     style: dict[str, Moments]
     anchor: Tensor | None = None
+    tile_pixels: int | None = None
 
 
 class Painting(NamedTuple):
@@ -78,7 +80,7 @@ def make_targets(
     enlarge: float = math.inf,
     tile_pixels: int | None = None,
 ) -> Targets:
-    """Targets of one level.
+    """Targets of one level. Where memory runs out, all are made anew with smaller tiles.
 
     Args:
         features: the network.
@@ -97,28 +99,45 @@ def make_targets(
         OptionError: the network is to run in float16, which cannot hold these pictures' features.
     """
     style_names, content_names = list(style_layers), list(content_layers)
-    with torch.no_grad():
+    sizes: list[tuple[int, int]] = []
+    for picture, _ in styles:
+        long = round(min(side, enlarge * max(picture.shape[-2:])))
+        sizes.append(level_size(picture.shape[-1], picture.shape[-2], long))
+
+    def make(tile_pixels: int | None) -> Targets:
         wanted = {}
         if content is not None:
             wanted = _whole_features(features, content, content_names, tile_pixels)
         parts: list[dict[str, Moments]] = []
-        for picture, weight in styles:
-            long = round(min(side, enlarge * max(picture.shape[-2:])))
-            width, height = level_size(picture.shape[-1], picture.shape[-2], long)
+        for (picture, weight), (width, height) in zip(styles, sizes, strict=True):
             brought = resize(picture, height, width).clamp(0, 1)
             parts.append(_whole_moments(features, brought, weight, style_names, tile_pixels))
         mixed = {
             name: mix_moments([part[name] for part in parts], list(shares))
             for name in (style_names if parts else ())
         }
-    if features.dtype == torch.float16:
-        kept = [*wanted.values(), *(moments.second for moments in mixed.values())]
-        if not all(bool(torch.isfinite(numbers).all()) for numbers in kept):
-            raise OptionError(
-                "--precision float16: the features of these pictures are too large for it; use "
-                "bfloat16 or float32"
-            )
-    return Targets(wanted, mixed)
+        if features.dtype == torch.float16:
+            kept = [*wanted.values(), *(moments.second for moments in mixed.values())]
+            if not all(bool(torch.isfinite(numbers).all()) for numbers in kept):
+                raise OptionError(
+                    "--precision float16: the features of these pictures are too large for it; use "
+                    "bfloat16 or float32"
+                )
+        return Targets(wanted, mixed, tile_pixels=tile_pixels)
+
+    seen = [(style_names, height, width) for width, height in sizes]
+    if content is not None:
+        seen.append((content_names, content.shape[-2], content.shape[-1]))
+    with torch.no_grad():
+        while True:
+            try:
+                return make(tile_pixels)
+            except (MemoryError, RuntimeError) as error:
+                smaller = smaller_tiles(features, seen, tile_pixels)
+                if smaller is None or not is_out_of_memory(error):
+                    raise
+            tile_pixels = smaller
+            hand_back(features.device)
 
 
 def tiles_of(
@@ -137,6 +156,28 @@ def tiles_of(
         return plan_tiles(height, width, halo=0, stride=1, limit=height * width)
     halo, stride = features.reach(layers)
     return plan_tiles(height, width, halo=halo, stride=stride, limit=tile_pixels)
+
+
+def smaller_tiles(
+    features: Features,
+    pictures: Iterable[tuple[Sequence[str], int, int]],
+    tile_pixels: int | None,
+) -> int | None:
+    """A limit under which some pictures take half as large tiles; `None`: they can get no smaller.
+
+    Args:
+        features: the network.
+        pictures: the layers, height and width of each, as for `tiles_of`.
+        tile_pixels: the limit so far; `None`: whole pictures.
+    """
+    seen = list(pictures)
+    before = [tiles_of(features, *picture, tile_pixels) for picture in seen]
+    areas = (tile.area for tiles in before for tile in tiles)
+    largest = max(((b - t) * (r - e) for t, b, e, r in areas), default=0)
+    limit = max(1, largest // 2)
+    after = [tiles_of(features, *picture, limit) for picture in seen]
+    more = any(len(many) > len(few) for many, few in zip(after, before, strict=True))
+    return limit if more else None
 
 
 def _whole_features(

@@ -14,7 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
+from cyclopts import (
+    App,
+    CycloptsError,
+    MissingArgumentError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
 from impasto import __version__
 from impasto.errors import ImpastoError, one_line
@@ -110,6 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = " ".join(["impasto", *(error.command_chain or ())])
         extra = " ".join(error.unused_tokens or ())
         return _fail(f"'{one_line(extra)}' is too much; see {where} --help", EXIT_BAD_INPUT)
+    except UnknownOptionError as error:
+        return _fail(_unknown(error), EXIT_BAD_INPUT)
     except CycloptsError as error:
         return _fail(" ".join(str(error).split()), EXIT_BAD_INPUT)
     except ImpastoError as error:
@@ -126,6 +134,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _abandon(sys.stdout)
         what = error.filename or "standard output"
         return _fail(f"{what}: {error.strerror or error}; check that it can be used", 1)
+
+
+def _unknown(error: UnknownOptionError) -> str:
+    """The line for an option that a command does not have.
+
+    A likely slip of the pen is named; not so for an option of other commands, which is none.
+    """
+    from dataclasses import fields
+    from difflib import get_close_matches
+
+    from impasto.cli.running import Output
+    from impasto.options import StyleOptions
+
+    flag = (error.token.keyword or error.token.value).partition("=")[0]
+    where = " ".join(["impasto", *(error.command_chain or ())])
+    elsewhere = {
+        *StyleOptions.model_fields,
+        *(field.name for field in fields(Output)),
+        "start_image",
+    }
+    known = [name for found in error.argument_collection for name in found.names]
+    plain = flag.removeprefix("--").removeprefix("no-").replace("-", "_")
+    near = [] if plain in elsewhere else get_close_matches(flag, known, n=1)
+    meant = f"; did you mean {near[0]}?" if near else f"; see {where} --help"
+    return f"{flag}: {where} has no such option{meant}"
 
 
 def say(text: str) -> None:

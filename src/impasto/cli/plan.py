@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from impasto.cli.flags import flags, given
-from impasto.cli.running import check_start, duration
+from impasto.cli.running import check_together, duration
 from impasto.options import StyleOptions, make_options
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def plan(
         as_json: Write JSON.
     """
     values = given(options)
-    check_start(values, start_image)
+    check_together(values, start_image)
     chosen = make_options(values)
     from impasto.run import stylization
 
@@ -89,19 +89,16 @@ def plan_record(plan: Plan) -> dict[str, Any]:
     }
 
 
-def plan_line(plan: Plan) -> str:
-    """A plan in one line."""
+def plan_line(plan: Plan, *, rest: bool = False) -> str:
+    """A plan in one line; `rest`: it is that of what is left of a run."""
     sizes = [
         f"{part.level.width} x {part.level.height}"
         + (f" in {part.tiles} tiles" if part.tiles > 1 else "")
         for part in plan.levels
     ]
-    more = ""
-    if plan.expected_bytes > plan.budget:
-        more = f", more than the {gigabytes(plan.budget)} of --memory"
     return (
-        f"plan: {', '.join(sizes)} px; about {duration(plan.seconds)} and "
-        f"{gigabytes(plan.expected_bytes)}{more}"
+        f"plan: {'still to do ' if rest else ''}{', '.join(sizes)} px; "
+        f"about {duration(plan.seconds)} and {gigabytes(plan.expected_bytes)}"
     )
 
 

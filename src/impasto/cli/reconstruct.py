@@ -21,7 +21,7 @@ from impasto.cli.running import (
     carry_out,
     check,
     check_apart,
-    check_start,
+    check_together,
     limit_heap,
     name_beside,
     one_interrupt,
@@ -75,9 +75,9 @@ def content(
         start_image: Start from this image.
     """
     values = given(options)
-    check_start(values, start_image)
+    check_together(values, start_image)
     chosen = content_options(layer, values)
-    check(output)
+    check(output, [photo])
     path = output.output or name_beside(photo, ending=f"-{layer.partition('=')[0]}")
     from impasto.run import stylization
 
@@ -102,9 +102,9 @@ def style(
         start_image: Start from this image.
     """
     values = given(options)
-    check_start(values, start_image)
+    check_together(values, start_image)
     chosen = style_options(layers, values)
-    check(output)
+    check(output, paintings)
     path = output.output or name_beside(*paintings, ending="-texture")
     from impasto.run import stylization
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from impasto.cli import say
 from impasto.cli.keeping import Earlier, read_rows
 from impasto.cli.running import (
     Output,
@@ -17,7 +16,7 @@ from impasto.cli.running import (
     check_values,
     free_name,
 )
-from impasto.errors import CheckpointError, OutputError, one_line
+from impasto.errors import CheckpointError, OutputError
 from impasto.options import make_options
 
 
@@ -87,8 +86,6 @@ def resume(
     check_checkpoint(checkpoint, overwrite=True)
     _check(path, wanted, earlier)
     run = from_checkpoint(found, checkpoint, device=device, threads=threads, memory=allowed)
-    for warning in run.warnings:
-        say(f"impasto: warning: {one_line(warning)}")
     # What was read must not outlive the history that the run drops.
     del found
     return carry_out(run, path, wanted, earlier)

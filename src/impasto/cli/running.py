@@ -24,7 +24,7 @@ from cyclopts import Group, Parameter
 from impasto import cli
 from impasto.cli import EXIT_INTERRUPTED, say
 from impasto.cli.keeping import Earlier, Keeper, file_digest, trace_lines
-from impasto.errors import ImpastoError, OptionError, OutputError
+from impasto.errors import ImpastoError, OptionError, OutputError, one_line
 
 if TYPE_CHECKING:
     from impasto.optimize import Progress
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 _OUTPUT = Group("Output", sort_key=1)
 _SNAPSHOT_PATTERN = "[0-9]" * 6 + ".png"
-_STOPPING = (signal.SIGINT, signal.SIGTERM)
+_STOPPING = [signal.SIGINT, signal.SIGTERM]
+if hasattr(signal, "SIGHUP"):
+    _STOPPING.append(signal.SIGHUP)
 
 
 @Parameter(name="*", group=_OUTPUT)
@@ -67,16 +69,29 @@ class Output:
     """Print a machine-readable summary instead of words."""
 
 
-def check(output: Output) -> None:
+def check(output: Output, inputs: Iterable[str] = ()) -> None:
     """Refuses, before any work, what could not be written at its end.
 
+    Args:
+        output: what is wanted.
+        inputs: the picture files that are read, as far as they are known.
+
     Raises:
-        OptionError: values out of range, or a format that cannot hold what is asked.
+        OptionError: values out of range or without effect, a format that cannot hold what is asked,
+            or a checkpoint where a picture is that is read.
         OutputError: a file exists already or its folder cannot be written.
     """
     from impasto.images import check_output, check_place
 
     check_values(output)
+    if output.snapshots is None and output.every != Output.every:
+        raise OptionError("--every: acts only with --snapshots; add a folder, or leave it out")
+    if output.checkpoint is None and output.checkpoint_every != Output.checkpoint_every:
+        raise OptionError(
+            "--checkpoint-every: acts only with --checkpoint; name a file, or leave it out"
+        )
+    with contextlib.suppress(OSError, ValueError):  # names that cannot be are told below
+        check_apart({"--checkpoint": output.checkpoint}, inputs)
     if output.output is not None:
         check_output(output.output, bits=cast("Any", output.bits), overwrite=output.overwrite)
     if output.plot is not None:
@@ -117,7 +132,7 @@ def check_snapshots(folder: Path, overwrite: bool) -> None:
     Raises:
         OutputError: in one line.
     """
-    from impasto.images import output_error
+    from impasto.images import output_error, takes_files
 
     try:
         # The folder is made with the first snapshot; until then, what is there must allow it.
@@ -125,7 +140,7 @@ def check_snapshots(folder: Path, overwrite: bool) -> None:
         parent = next(place for place in (real, *real.parents) if place.exists())
         if not parent.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, f"{parent} is no folder")
-        if not os.access(parent, os.W_OK | os.X_OK):
+        if not takes_files(parent):
             raise PermissionError(errno.EACCES, "not permitted")
         taken = any(folder.glob(_SNAPSHOT_PATTERN))
     except (OSError, ValueError) as error:
@@ -172,8 +187,8 @@ def check_apart(
                 )
 
 
-def check_start(values: dict[str, Any], start_image: str | None) -> None:
-    """Refuses a third image to start from beside another kind of start.
+def check_together(values: dict[str, Any], start_image: str | None = None) -> None:
+    """Refuses flags that exclude each other, or of which one would be ignored.
 
     Args:
         values: the flags that were given.
@@ -185,6 +200,10 @@ def check_start(values: dict[str, Any], start_image: str | None) -> None:
     start = values.get("start", "image")
     if start_image is not None and start != "image":
         raise OptionError(f"--start {start} and --start-image exclude each other; leave one out")
+    for name in ("evaluations", "single_level"):
+        if values.get("levels", "auto") != "auto" and values.get(name, False) is not False:
+            flag = f"--{name.replace('_', '-')}"
+            raise OptionError(f"{flag} and --levels exclude each other; leave one out")
 
 
 def name_beside(first: str, *others: str, ending: str = "") -> Path:
@@ -235,6 +254,8 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
     places = {"--output": path, "--plot": output.plot, "--trace": output.trace}
     places |= {"--checkpoint": output.checkpoint}
     check_apart(places, run.inputs, output.snapshots)
+    for warning in run.warnings:
+        say(f"impasto: warning: {one_line(warning)}")
     limit_heap()
     if cli.started is not None and earlier is None:
         run.count_from(cli.started)
@@ -259,11 +280,11 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
                 trace = stack.enter_context(_Trace(output.trace, past.trace))
             bar = None
             try:
-                if not output.quiet and earlier is None:
+                if not output.quiet:
                     plan = run.plan()
                 if not output.quiet and not output.json:
-                    if plan is not None:
-                        say(plan_line(plan))
+                    if plan is not None and plan.levels:
+                        say(plan_line(plan, rest=run.last is not None))
                     bar = stack.enter_context(_Bar())
                 for progress in run:
                     row = trace_row(progress)
@@ -317,9 +338,9 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
             raise OutputError(
                 f"{path}: has been made by another program meanwhile; the picture is in {saved}"
             )
-        seconds = past.seconds + time.monotonic() - began
+        seconds = time.monotonic() - began
         kept = keeper if interrupted and advice else None
-        _report(picture, run, path, seconds, interrupted, output, kept, plan)
+        _report(picture, run, path, (past.seconds, seconds), interrupted, output, kept, plan)
     return EXIT_INTERRUPTED if interrupted else 0
 
 
@@ -452,22 +473,25 @@ def _report(
     picture: Picture,
     run: Stylization,
     path: Path,
-    seconds: float,
+    seconds: tuple[float, float],
     interrupted: bool,
     output: Output,
     keeper: Keeper | None,
     plan: Plan | None,
 ) -> None:
+    """Tells what has come of a run; its seconds are those before it was resumed and those since."""
     from impasto.cli.plan import gigabytes, plan_record
     from impasto.memory import peak_memory
 
     last, peak = run.last, peak_memory()
+    whole, since = sum(seconds), seconds[1]
     if output.json:
         summary = {
             "output": str(path),
             "width": picture.bitmap.width,
             "height": picture.bitmap.height,
-            "seconds": round(seconds, 3),
+            "seconds": round(whole, 3),
+            "seconds_since_resumed": round(since, 3) if seconds[0] else None,
             "interrupted": interrupted,
             "checkpoint": None if keeper is None else str(keeper.path),
             "evaluations": 0 if last is None else last.done,
@@ -486,17 +510,20 @@ def _report(
         evaluations = "evaluation" if count == 1 else "evaluations"
         kept = "stopped early; the best picture so far is " if interrupted else ""
         advice = "" if keeper is None else keeper.advice
-        planned = ""
-        if plan is not None and not interrupted:
+        took, planned = f"{whole:.0f} s", ""
+        if seconds[0]:
+            took += f", {since:.0f} s of them since it was resumed"
+        if plan is not None and plan.levels and not interrupted:
             used = "" if peak is None else f", used {gigabytes(peak)}"
             foreseen = f"{duration(plan.seconds)} and {gigabytes(plan.expected_bytes)}"
             planned = f"; planned {foreseen}{used}"
-        print(f"{kept}{path} ({size}, {count} {evaluations}, {seconds:.0f} s{planned}){advice}")
+        print(f"{kept}{path} ({size}, {count} {evaluations}, {took}{planned}){advice}")
 
 
 @contextlib.contextmanager
 def one_interrupt() -> Iterator[Callable[[], None]]:
-    """Ctrl-C or a polite kill stops the run; neither disturbs what is written after it.
+    """Ctrl-C, a polite kill or a terminal that is closed stops the run; none of them disturbs what
+    is written after it. With `nohup`, which has the closing ignored, the run goes on.
 
     Gives a function to call before the writing. A key pressed twice counts once, or the second
     press would cost the picture; a later one counts anew, in case the first went astray in a
@@ -514,10 +541,12 @@ def one_interrupt() -> Iterator[Callable[[], None]]:
             raise KeyboardInterrupt
 
     def ignore() -> None:
-        for number in _STOPPING:
+        for number in stopping:
             signal.signal(number, signal.SIG_IGN)
 
-    before = {number: signal.signal(number, interrupt) for number in _STOPPING}
+    kept = getattr(signal, "SIGHUP", None), signal.SIG_IGN
+    stopping = [n for n in _STOPPING if (n, signal.getsignal(n)) != kept]
+    before = {number: signal.signal(number, interrupt) for number in stopping}
     try:
         yield ignore
     finally:
@@ -551,8 +580,10 @@ class _Bar:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._plain:
-            self._progress.stop()
+        # A terminal that has been closed takes no more; what follows is the writing of results.
+        with contextlib.suppress(OSError):
+            if not self._plain:
+                self._progress.stop()
 
     def show(self, progress: Progress) -> None:
         if self._plain:
@@ -566,17 +597,11 @@ class _Bar:
                     f"about {duration(progress.remaining)} left"
                 )
             return
-        total = sum(level.width * level.height * level.evaluations for level in progress.levels)
-        done = sum(
-            level.width * level.height * level.evaluations
-            for level in progress.levels[: progress.level]
-        )
-        done += progress.width * progress.height * progress.evaluation
         self._progress.update(
             self._task,
             description=f"{progress.width} x {progress.height}",
-            total=total,
-            completed=done,
+            total=1.0,
+            completed=progress.share,
             loss=f"loss {progress.best_loss:.4g}",
             left=f"{duration(progress.remaining)} left",
         )

@@ -14,7 +14,7 @@ from impasto.cli.running import (
     Output,
     carry_out,
     check,
-    check_start,
+    check_together,
     free_name,
     name_beside,
 )
@@ -57,9 +57,9 @@ def stylize(
         start_image: Start from this third image.
     """
     values = given(options)
-    check_start(values, start_image)
+    check_together(values, start_image)
     chosen = make_options(values)
-    check(output)
+    check(output, [content, *styles, *([start_image] if start_image else [])])
     path = output.output or name_beside(content, *styles)
     from impasto.run import stylization
 
@@ -79,7 +79,7 @@ def demo(
         start_image: Start from this third image.
     """
     values = given(options)
-    check_start(values, start_image)
+    check_together(values, start_image)
     chosen = make_options(values)
     check(output)
     path = output.output or free_name(Path(), "impasto-demo")
@@ -99,8 +99,9 @@ def reproduce(
     Args:
         picture: A picture that impasto wrote.
     """
-    check(output)
+    check(output, [str(picture)])
     changes = given(options)
+    check_together(changes)
     old = _read_old(picture, changes)
     run = _run_again(picture, old, changes)
     path = output.output or free_name(picture.parent, f"{picture.stem}-again", picture.suffix)
@@ -115,8 +116,9 @@ def go_on(
     Args:
         picture: A picture that impasto wrote.
     """
-    check(output)
+    check(output, [str(picture)])
     changes = given(options)
+    check_together(changes)
     if picture.exists() and not picture.is_file() and not picture.is_dir():
         raise ImageError(f"{picture}: is a pipe or a device; save the picture to a file first")
     old = _read_old(picture, changes)

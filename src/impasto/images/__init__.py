@@ -22,6 +22,8 @@ from impasto.images.writing import (
     check_output,
     check_place,
     output_error,
+    sync_folder,
+    takes_files,
     write_image,
     write_whole,
 )
@@ -44,6 +46,8 @@ __all__ = [
     "output_error",
     "read_image",
     "resize_image",
+    "sync_folder",
+    "takes_files",
     "write_image",
     "write_whole",
 ]

@@ -1,5 +1,6 @@
 """Puts a picture into a file: whole or not at all, and never over another one unasked."""
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -81,6 +82,8 @@ def check_output(
 def check_place(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Raise what `write_whole` would raise for this path, of any kind of file.
 
+    An empty file is made in its folder for a moment.
+
     Raises:
         OutputError: the file exists, or its folder does not or may not be written.
     """
@@ -91,7 +94,10 @@ def check_place(path: str | os.PathLike[str], *, overwrite: bool = False) -> Non
         if not overwrite and (target.exists() or target.is_symlink()):
             raise _exists_error(name)
         folder = Path(os.path.realpath(path)).parent
-        there, writable = folder.is_dir(), os.access(folder, os.W_OK | os.X_OK)
+        there = folder.is_dir()
+        # A device is written itself; its folder takes no file.
+        device = target.exists() and not target.is_file()
+        writable = device or not there or takes_files(folder)
     except (OSError, ValueError) as error:
         raise output_error(name, error) from error
     if not there:
@@ -156,6 +162,7 @@ def write_whole(
                 temporary.replace(target)
             else:
                 _move_to_free_name(temporary, target)
+            sync_folder(target.parent)
         finally:
             temporary.unlink(missing_ok=True)
     except FileExistsError as error:
@@ -186,6 +193,35 @@ def _give_name(file: BufferedRandom, temporary: Path) -> None:
             shutil.copyfileobj(file, copy, 1 << 20)
             copy.flush()
             os.fsync(copy.fileno())
+
+
+def takes_files(folder: Path) -> bool:
+    """Whether files can be made in a folder; one is, for a moment.
+
+    Raises:
+        OSError: another reason than that they cannot, such as a full disk.
+    """
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return False
+    # Some folders, such as /proc, only seem writable.
+    trial = folder / f".impasto-{secrets.token_hex(8)}.part"
+    try:
+        trial.open("xb").close()
+    except (FileNotFoundError, PermissionError):
+        return False
+    finally:
+        trial.unlink(missing_ok=True)
+    return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Has a folder's new entries written to the disk, where the system can do that."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _move_to_free_name(temporary: Path, target: Path) -> None:
