@@ -118,7 +118,7 @@ def test_a_budget_below_the_least_is_a_warning(
     arguments = ["stylize", *map(str, files), "--size", "24", "--memory", "50MB", "-o"]
     assert main([*arguments, str(tmp_path / "a.png")]) == 0
     first, second = capsys.readouterr().err.splitlines()[:2]
-    assert first.startswith("impasto: warning: --memory: the run takes at least 0.45 GB, more than")
+    assert first.startswith("impasto: warning: --memory: the run takes at least 0.62 GB, more than")
     assert second.startswith("plan: ")
     assert main([*arguments, str(tmp_path / "b.png"), "-q"]) == 0
     assert capsys.readouterr().err == f"{first}\n"
