@@ -19,7 +19,7 @@ from torch import Tensor
 from impasto.cli.running import limit_heap
 from impasto.errors import ImpastoError
 from impasto.features import Features
-from impasto.levels import Level, allotment
+from impasto.levels import Level, allotment, budget_for
 from impasto.memory import peak_memory
 from impasto.objective import Objective
 from impasto.optimize import level_objective
@@ -33,7 +33,8 @@ def prepare(
     features: Features, photo: Tensor, painting: Tensor, options: StyleOptions, level: Level
 ) -> tuple[Objective, Tensor, int | None]:
     """The objective of a level, the photo at its size, and its tiles' size in pixels."""
-    share = allotment(level, options, options.memory or 0)
+    budget = budget_for(options.memory or 0, features, [Painting(painting)])
+    share = allotment(level, options, budget)
     picture = resize(photo, level.height, level.width).clamp(0, 1)
     coarse = None
     if level.anchored:

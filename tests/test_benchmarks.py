@@ -224,6 +224,36 @@ def test_speed_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+def test_the_race_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command races with the yardstick's objective, and its own file is what is judged."""
+    module = load("race", monkeypatch)
+    output = tmp_path / "race.json"
+    arguments = ["--size", "48", "--evaluations", "3", "--share", "4", "--longest", "4"]
+    arguments += ["--pair", *PICTURES, "--output", str(output)]
+    run_main(module, arguments, monkeypatch)
+    (row,) = json.loads(output.read_text(encoding="utf-8"))["pairs"]
+    made = module.run_command(*PICTURES, 48, 0.01)
+    assert made["picture"].shape == (1, 3, 32, 48)
+    assert [step["evaluation"] for step in made["course"]] == [1]
+    assert row["yardstick"]["loss"] <= row["yardstick"]["loss_as_picture"]
+    # Three evaluations from noise are no match for a run from the photo.
+    assert row["loss_against_picture"] <= row["loss_against_unbounded"] < 1
+    assert row["impasto"]["seconds"] > 0
+
+
+@pytest.mark.slow
+def test_large_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every kind of evaluation is timed, the large ones in tiles."""
+    output = tmp_path / "large.json"
+    arguments = ["--width", "900", "--height", "700", "--memory", "100MB", "--repetitions", "1"]
+    run_main(load("large", monkeypatch), [*arguments, "--output", str(output)], monkeypatch)
+    cases = json.loads(output.read_text(encoding="utf-8"))["cases"]
+    assert [case["width"] for case in cases.values()] == [1240, 900, 900]
+    assert [case["tiles"] > 1 for case in cases.values()][1:] == [True, True]
+    assert all(min(case["seconds_per_megapixel"]) > 0 for case in cases.values())
+
+
+@pytest.mark.slow
 def test_devices_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every format that is asked for is timed on the CPU, and compared with float32."""
     output = tmp_path / "devices.json"

@@ -17,6 +17,7 @@ from impasto.levels import (
     shallow_layers,
     share_done,
 )
+from impasto.memory import Budget
 from impasto.options import make_options
 
 
@@ -121,4 +122,4 @@ def test_anchored_levels_are_a_small_share_of_the_work() -> None:
     assert share_done(costs, levels, 0, 1) == pytest.approx(half / 10)
     assert share_done(costs, levels, 1, 10) == 1
     assert share_done([5.0], [Level(9, 9, 0)], 0, 1) == 1
-    assert level_costs(levels, options, 10**9)[1] > costs[1]
+    assert level_costs(levels, options, Budget(10**9))[1] > costs[1]

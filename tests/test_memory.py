@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from impasto import memory
-from impasto.memory import LEAST_HISTORY, LEAST_TILE, allot, free_memory, memory_budget
+from impasto.memory import LEAST_HISTORY, LEAST_TILE, Budget, allot, free_memory, memory_budget
 from impasto.options import make_options
 
 GB = 10**9
@@ -26,25 +26,39 @@ def test_what_is_allotted_fits(
     pixels: int, budget: int, optimizer: str, history: int, features: float
 ) -> None:
     """A level stays within its budget wherever the least does, and tells when not all fits."""
-    share = allot(pixels, budget, optimizer=optimizer, history=history, features=features)
-    least = allot(pixels, 0, optimizer=optimizer, history=history, features=features)
+    share = allot(pixels, Budget(budget), optimizer=optimizer, history=history, features=features)
+    least = allot(pixels, Budget(0), optimizer=optimizer, history=history, features=features)
     assert share.expected <= max(budget, least.expected)
     assert share.bounded == (share.tile_pixels is not None or share.history != history)
     assert share.expected <= budget or share == least
     assert share.tile_pixels is None or LEAST_TILE <= share.tile_pixels < pixels
     assert share.history >= min(history, LEAST_HISTORY)
-    more = allot(pixels, 2 * budget, optimizer=optimizer, history=history, features=features)
+    more = allot(
+        pixels, Budget(2 * budget), optimizer=optimizer, history=history, features=features
+    )
     assert more.history >= share.history
 
 
 def test_an_a3_print_fits_six_gigabytes() -> None:
     """17 megapixels go through 6 GB in tiles, with a shorter history; a preview goes whole."""
-    print_size = allot(4961 * 3508, 6 * GB, optimizer="lbfgs", history=30, features=0)
+    print_size = allot(4961 * 3508, Budget(6 * GB), optimizer="lbfgs", history=30, features=0)
     assert print_size.expected <= 6 * GB
     assert print_size.tile_pixels is not None
     assert print_size.history < 30
-    preview = allot(620 * 438, 6 * GB, optimizer="lbfgs", history=30, features=8)
+    preview = allot(620 * 438, Budget(6 * GB), optimizer="lbfgs", history=30, features=8)
     assert not preview.bounded
+
+
+@pytest.mark.parametrize("more", [Budget(3 * GB, tile_bytes=1650), Budget(3 * GB, held=GB // 2)])
+def test_what_takes_more_leaves_less(more: Budget) -> None:
+    """A network that torch runs, or paintings that are kept, leave smaller tiles or less history,
+    within the same total."""
+    wanted = {"optimizer": "lbfgs", "history": 30, "features": 8.0}
+    usual, less = (allot(3_000_000, budget, **wanted) for budget in (Budget(3 * GB), more))
+    assert usual.tile_pixels is not None
+    assert less.tile_pixels is not None
+    assert (less.tile_pixels, less.history) < (usual.tile_pixels, usual.history)
+    assert less.expected <= more.total
 
 
 @pytest.mark.parametrize(

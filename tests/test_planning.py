@@ -10,7 +10,7 @@ from impasto import planning
 from impasto.cli import main
 from impasto.features import Features
 from impasto.levels import Level, plan_levels
-from impasto.memory import BASE_BYTES
+from impasto.memory import BASE_BYTES, Budget
 from impasto.options import make_options
 from impasto.planning import Plan, make_plan
 from impasto.run import stylization
@@ -28,7 +28,7 @@ def features() -> Features:
 def plan_of(features: Features, width: int, height: int, budget: int, **values: object) -> Plan:
     """A plan of the default options, changed."""
     options = make_options(values)
-    return make_plan(features, options, plan_levels(options, width, height), budget)
+    return make_plan(features, options, plan_levels(options, width, height), Budget(budget))
 
 
 def test_levels_and_evaluations_are_those_of_the_run(files: tuple[Path, Path]) -> None:
@@ -74,7 +74,7 @@ def test_every_picture_to_match_takes_time(
     levels = plan_levels(options, 200, 150)
 
     def evaluations(photo: bool, paintings: int, levels: Sequence[Level] = levels) -> float:
-        plan = make_plan(features, options, levels, GB, photo=photo, paintings=paintings)
+        plan = make_plan(features, options, levels, Budget(GB), photo=photo, paintings=paintings)
         return plan.seconds / (1 + planning.MINIMIZER_SHARE)
 
     assert evaluations(photo=True, paintings=1) == pytest.approx(9 + 2 / 3)
@@ -82,7 +82,7 @@ def test_every_picture_to_match_takes_time(
     assert evaluations(photo=False, paintings=1) == pytest.approx(9 + 1 / 3)
     anchored = [Level(200, 150, 9, anchored=True)]
     assert evaluations(True, 2, anchored) == evaluations(False, 2, anchored)
-    assert make_plan(features, options, [], GB).expected_bytes == 0
+    assert make_plan(features, options, [], Budget(GB)).expected_bytes == 0
 
 
 def test_plan_tells_levels_tiles_memory_and_time(
@@ -118,7 +118,7 @@ def test_a_budget_below_the_least_is_a_warning(
     arguments = ["stylize", *map(str, files), "--size", "24", "--memory", "50MB", "-o"]
     assert main([*arguments, str(tmp_path / "a.png")]) == 0
     first, second = capsys.readouterr().err.splitlines()[:2]
-    assert first.startswith("impasto: warning: --memory: the run takes at least 0.62 GB, more than")
+    assert first.startswith("impasto: warning: --memory: the run takes at least 0.65 GB, more than")
     assert second.startswith("plan: ")
     assert main([*arguments, str(tmp_path / "b.png"), "-q"]) == 0
     assert capsys.readouterr().err == f"{first}\n"

@@ -459,7 +459,7 @@ def test_too_little_memory_is_told(
     monkeypatch.setattr("impasto.run.memory_budget", lambda _: 10**7)
     run = stylization(*files, options_of(**({"memory": "20MB"} if given else {})))
     (warning,) = run.warnings
-    assert "takes at least 0.62 GB" in warning
+    assert "takes at least 0.65 GB" in warning
     assert warning.startswith("--memory: ") == given
     assert ("0.02 GB" if given else "0.01 GB") in warning
     assert "\n" not in warning

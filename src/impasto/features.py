@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.convolution import Convolution, Entrance, fast_pays
+from impasto.convolution import Convolution, Entrance, engine, fast_pays
 from impasto.errors import OptionError
+from impasto.memory import PLAIN_TILE_BYTES, TILE_BYTES
 from impasto.moments import widened
 from impasto.weights import BLOCK_WIDTHS, CONVOLUTIONS_PER_BLOCK, Weights, load_weights
 
@@ -234,6 +235,20 @@ class Features:
         return torch.tensor(list(values), device=self.device, dtype=self.picture_dtype).view(
             1, 3, 1, 1
         )
+
+    @property
+    def tile_bytes(self) -> int:
+        """What a pixel takes on its way through the network and back, in bytes."""
+        if all(convolution.fast for convolution in self._convolutions.values()):
+            return TILE_BYTES
+        return PLAIN_TILE_BYTES * self.dtype.itemsize // 4
+
+    @property
+    def kernels(self) -> str:
+        """What computes the convolutions, and how many of them compiled kernels do."""
+        fast = sum(convolution.fast for convolution in self._convolutions.values())
+        compiled = engine() if fast else None
+        return f"{compiled.key}: {fast} layers" if compiled else "torch"
 
     def reach(self, layers: Iterable[str]) -> tuple[int, int]:
         """How far the deepest of some layers looks, and its stride, both in px.

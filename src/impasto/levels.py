@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from impasto.errors import OptionError
-from impasto.features import layers_of, reach_of
-from impasto.memory import Allotment, allot
+from impasto.features import Features, layers_of, reach_of
+from impasto.memory import Allotment, Budget, allot
 from impasto.options import StyleOptions
-from impasto.targets import level_size
+from impasto.targets import Painting, level_size
 from impasto.tiling import plan_tiles
 
 MIN_AUTO_SIDE = 128
@@ -33,9 +33,9 @@ WRITING = 450
 """Multiplications in the time that a layer takes for each number it writes: a fit to
 `benchmarks/results/layers.json`."""
 
-SECOND_PASS = 1.5
-"""What a picture in tiles costs per pixel against one that is seen whole: its sums take a forward
-pass of their own, a third of an evaluation."""
+SECOND_PASS = 1.4
+"""What a picture in tiles costs per pixel against one that is seen whole, whose sums need no
+forward pass of their own: from `benchmarks/results/large.json`."""
 
 
 @dataclass(frozen=True)
@@ -131,13 +131,25 @@ def preview_options(options: StyleOptions, width: int, height: int) -> StyleOpti
     )
 
 
-def allotment(level: Level, options: StyleOptions, memory: int) -> Allotment:
+def budget_for(memory: int, features: Features, styles: Iterable[Painting]) -> Budget:
+    """The budget of a run.
+
+    Args:
+        memory: bytes that the process may hold.
+        features: the network.
+        styles: paintings, which are kept as they are from the first level to the last.
+    """
+    held = [tensor for style in styles for tensor in style if tensor is not None]
+    return Budget(memory, features.tile_bytes, sum(tensor.nbytes for tensor in held))
+
+
+def allotment(level: Level, options: StyleOptions, budget: Budget) -> Allotment:
     """How a level is kept within a budget of memory.
 
     Args:
         level: one of `plan_levels`.
         options: layers, optimiser and history.
-        memory: bytes that the process may hold.
+        budget: what the process may hold.
     """
     layers = {layer.name: layer for layer in layers_of(options.model.partition(":")[0])}
     content = options.content_layers if options.content_weight > 0 else {}
@@ -146,7 +158,7 @@ def allotment(level: Level, options: StyleOptions, memory: int) -> Allotment:
     kept = [layers[name] for name in content if name in layers]
     return allot(
         level.width * level.height,
-        memory,
+        budget,
         optimizer=options.optimizer,
         history=options.history,
         features=sum(layer.channels / layer.stride**2 for layer in kept),
@@ -173,15 +185,17 @@ def evaluation_cost(level: Level, options: StyleOptions, tile_pixels: int | None
     return evaluation_pixels(level, options, tile_pixels) + FIXED_COST
 
 
-def level_costs(levels: Sequence[Level], options: StyleOptions, memory: int | None) -> list[float]:
+def level_costs(
+    levels: Sequence[Level], options: StyleOptions, budget: Budget | None
+) -> list[float]:
     """What an evaluation of each level costs, in the unit of `evaluation_cost`.
 
     Args:
         levels: of the run.
         options: of the run.
-        memory: bytes that the process may hold; `None`: no limit.
+        budget: what the process may hold; `None`: no limit.
     """
-    tiles = [None if memory is None else allotment(o, options, memory).tile_pixels for o in levels]
+    tiles = [None if budget is None else allotment(o, options, budget).tile_pixels for o in levels]
     return [evaluation_cost(o, options, t) for o, t in zip(levels, tiles, strict=True)]
 
 

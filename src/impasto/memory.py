@@ -22,19 +22,23 @@ SAFE_SHARE = 0.6
 PICTURE_BYTES = 3 * 4
 """One picture, per pixel: three channels in float32."""
 
-PICTURES = {"lbfgs": 15, "lbfgs-pixel": 13, "adam": 11}
+PICTURES = {"lbfgs": 16, "lbfgs-pixel": 14, "adam": 12}
 """Pictures of the level's size that are held at the minimiser's worst moment, beside the history:
 measured with `impasto stylize --print a3 --memory 6GB`, which says how much it used."""
 
-PICTURES_BESIDE_TILES = 8
+PICTURES_BESIDE_TILES = 9
 """Pictures that are held while tiles go through the network, beside the history: measured likewise
 at 2480 px, with `--memory 3GB` and `4GB`."""
 
-TILE_BYTES = 850
-"""One pixel of a tile on its way through the network and back: measured at 620, 1240 and 2480 px,
-for tiles down to relu5_1 and, not much less, down to relu3_1: the first block takes most of it."""
+TILE_BYTES = 900
+"""One pixel of a tile on its way through the network and back, by compiled kernels in float32:
+measured at 620, 1240 and 2480 px, for tiles down to relu5_1 and, not much less, down to relu3_1:
+the first block takes most of it."""
 
-BASE_BYTES = 620 * 10**6
+PLAIN_TILE_BYTES = 1650
+"""The same by torch, which keeps what goes into each layer, too."""
+
+BASE_BYTES = 650 * 10**6
 """What a run holds at any size: libraries, weights, compiled kernels, the statistics of the deep
 layers."""
 
@@ -53,6 +57,21 @@ LEAST_HISTORY = 3
 
 SHORT_HISTORY = 6
 """Pairs that are worth more than larger tiles."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a run may hold in all.
+
+    Attributes:
+        total: bytes.
+        tile_bytes: what a pixel of a tile takes on its way through the network.
+        held: bytes of pictures that are kept whatever the level: paintings and their masks.
+    """
+
+    total: int
+    tile_bytes: int = TILE_BYTES
+    held: int = 0
 
 
 @dataclass(frozen=True)
@@ -183,7 +202,7 @@ def memory_budget(device: torch.device | str = "cpu") -> int:
 
 def allot(
     pixels: int,
-    budget: int,
+    budget: Budget,
     *,
     optimizer: str,
     history: int,
@@ -193,7 +212,7 @@ def allot(
 
     Args:
         pixels: of the level.
-        budget: bytes that the process may hold in all.
+        budget: what the process may hold in all.
         optimizer: its name in the options.
         history: pairs that L-BFGS would like to remember.
         features: numbers per pixel that are kept of the photo's features.
@@ -203,26 +222,27 @@ def allot(
     """
     picture = PICTURE_BYTES * pixels
     pair = 2 * picture if optimizer != "adam" else 0
+    base = BASE_BYTES + budget.held
     # A tile is gone before the minimiser takes its step.
     stepping, beside = PICTURES[optimizer] * picture, PICTURES_BESIDE_TILES * picture
 
     def most(fixed: int, pairs: int, tile: int) -> int:
-        return fixed + pairs * pair + max(stepping, beside + tile * TILE_BYTES)
+        return fixed + pairs * pair + max(stepping, beside + tile * budget.tile_bytes)
 
-    whole = most(BASE_BYTES + int(4 * features * pixels), history, pixels)
-    if whole <= budget:
+    whole = most(base + int(4 * features * pixels), history, pixels)
+    if whole <= budget.total:
         return Allotment(None, history, False, whole)
-    fixed = BASE_BYTES + int((2 if pixels > COMPACT_ABOVE else 4) * features * pixels)
-    left = budget - fixed
+    fixed = base + int((2 if pixels > COMPACT_ABOVE else 4) * features * pixels)
+    left = budget.total - fixed
 
     def room(tile: int) -> int:
-        return left - max(stepping, beside + tile * TILE_BYTES)
+        return left - max(stepping, beside + tile * budget.tile_bytes)
 
     # A short history first, then tiles that are large enough for their halos, then the rest.
     kept = _within(LEAST_HISTORY, history, SHORT_HISTORY, room(LEAST_TILE), pair)
-    tile = _within(LEAST_TILE, pixels, GOOD_TILE, left - beside - kept * pair, TILE_BYTES)
+    tile = _within(LEAST_TILE, pixels, GOOD_TILE, left - beside - kept * pair, budget.tile_bytes)
     kept = _within(kept, history, history, room(tile), pair)
-    tile = _within(tile, pixels, pixels, left - beside - kept * pair, TILE_BYTES)
+    tile = _within(tile, pixels, pixels, left - beside - kept * pair, budget.tile_bytes)
     bounded = kept < history or tile < pixels
     return Allotment(tile if tile < pixels else None, kept, bounded, most(fixed, kept, tile))
 

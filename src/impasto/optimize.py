@@ -26,12 +26,13 @@ from impasto.features import Features, canonical_layer
 from impasto.levels import (
     Level,
     allotment,
+    budget_for,
     level_costs,
     plan_levels,
     shallow_layers,
     share_done,
 )
-from impasto.memory import Allotment, Limit, hand_back
+from impasto.memory import Allotment, Budget, Limit, hand_back
 from impasto.minimizers import Adam, Minimizer, make_minimizer
 from impasto.objective import Objective, Terms
 from impasto.options import StyleOptions
@@ -279,8 +280,9 @@ def optimize(
     levels = plan_levels(options, width, height, above) if place is None else levels_of(place)
     keep_detail = _keeps_detail(options)
     start = start.to(features.device, features.picture_dtype)
-    shares = [None if memory is None else allotment(level, options, memory) for level in levels]
-    costs = level_costs(levels, options, memory)
+    budget = None if memory is None else budget_for(memory, features, styles)
+    shares = [None if budget is None else allotment(level, options, budget) for level in levels]
+    costs = level_costs(levels, options, budget)
     spent = 0.0 if bookmark.began is None else time.monotonic() - bookmark.began
     if place is not None:
         spent = place.standing.elapsed
@@ -376,7 +378,7 @@ def climb(coarse: Tensor, start: Tensor, options: StyleOptions) -> Tensor:
 
 
 def progress_at(
-    place: Place, start: Tensor, options: StyleOptions, memory: int | None = None
+    place: Place, start: Tensor, options: StyleOptions, budget: Budget | None = None
 ) -> Progress:
     """The `Progress` that was told when a run stood at a place that `check_place` has passed.
 
@@ -384,10 +386,10 @@ def progress_at(
         place: where the run stood.
         start: the start picture of that run, at the full size.
         options: its options.
-        memory: bytes that the process may hold; `None`: no limit.
+        budget: what the process may hold; `None`: no limit.
     """
     standing, levels = place.standing, levels_of(place)
-    costs = level_costs(levels, options, memory)
+    costs = level_costs(levels, options, budget)
     return Progress(
         standing.level,
         levels,

@@ -15,7 +15,7 @@ from impasto.levels import (
     evaluation_pixels,
     matched_layers,
 )
-from impasto.memory import Allotment
+from impasto.memory import Allotment, Budget
 from impasto.optimize import level_objective
 from impasto.options import StyleOptions
 from impasto.targets import Painting, tiles_of
@@ -81,7 +81,7 @@ def make_plan(
     features: Features,
     options: StyleOptions,
     levels: Sequence[Level],
-    budget: int,
+    budget: Budget,
     *,
     photo: bool = True,
     paintings: int = 1,
@@ -92,7 +92,7 @@ def make_plan(
         features: the network.
         options: of the run.
         levels: of the run, coarse to fine; none where nothing is left of it.
-        budget: bytes that the process may hold.
+        budget: what the process may hold.
         photo: there is a photo to match.
         paintings: how many there are.
 
@@ -127,7 +127,7 @@ def make_plan(
         )
         for level, share, time in zip(levels, shares, seconds, strict=True)
     ]
-    return Plan(tuple(plans), budget)
+    return Plan(tuple(plans), budget.total)
 
 
 def _content(options: StyleOptions, level: Level) -> set[str]:

@@ -34,8 +34,14 @@ from impasto.images import (
     resize_image,
     write_image,
 )
-from impasto.levels import allotment, matched_layers, plan_levels, preview_options
-from impasto.memory import Limit, memory_budget
+from impasto.levels import (
+    allotment,
+    budget_for,
+    matched_layers,
+    plan_levels,
+    preview_options,
+)
+from impasto.memory import Budget, Limit, memory_budget
 from impasto.optimize import (
     Progress,
     climb,
@@ -179,7 +185,6 @@ class Stylization:
 
     def plan(self) -> Plan:
         """What the run will take, or what is left of it, from a probe of a second or less."""
-        budget = self._memory or memory_budget(self._features.device)
         above = 0 if self._coarse is None else max(self._coarse.shape[-2:])
         options, place = self.options, self._bookmark.place
         levels = plan_levels(options, self.width, self.height, above)
@@ -189,10 +194,15 @@ class Stylization:
                 left = max(1e-9, options.time_limit - place.standing.elapsed)
                 options = options.model_copy(update={"time_limit": left})
         return make_plan(
-            *(self._features, options, levels, budget),
+            *(self._features, options, levels, self._budget),
             photo=self._photo is not None,
             paintings=len(self._paintings),
         )
+
+    @property
+    def _budget(self) -> Budget:
+        memory = self._memory or memory_budget(self._features.device)
+        return budget_for(memory, self._features, self._paintings)
 
     @property
     def weights_sha256(self) -> str:
@@ -285,7 +295,8 @@ class Stylization:
         if checkpoint.place is not None:
             check_place(checkpoint.place, self._start, self.options)
             self.last = progress_at(
-                *(checkpoint.place, self._start, self.options), memory=self._memory
+                *(checkpoint.place, self._start, self.options),
+                None if self._memory is None else self._budget,
             )
             self._bookmark.place = checkpoint.place
         self.notes, self.attachment = checkpoint.notes, checkpoint.attachment
@@ -453,7 +464,7 @@ def stylization(
     settings["precision"] = _format_of(features)
     memory = options.memory or memory or memory_budget(features.device)
     levels = plan_levels(options, width, height, 0 if lower is None else max(lower.shape[-2:]))
-    shares = [allotment(level, options, memory) for level in levels]
+    shares = [allotment(o, options, budget_for(memory, features, paintings)) for o in levels]
     if any(share.bounded for share in shares):
         # Tiles and histories depend on it, and rounding on them.
         settings["options"]["memory"] = memory
@@ -466,7 +477,7 @@ def stylization(
 
 
 def _too_little(memory: int, least: int, *, given: bool) -> str:
-    have, need = f"{memory / 1e9:.2g} GB", f"{least / 1e9:.2g} GB"
+    have, need = f"{memory / 1e9:.2f} GB", f"{least / 1e9:.2f} GB"
     if given:
         return (
             f"--memory: the run takes at least {need}, more than {have}, and goes on all the same; "
@@ -684,6 +695,7 @@ def _machine(features: Features) -> dict[str, Any]:
         "device": features.device.type,
         "precision": _format_of(features),
         "processor": processor,
+        "kernels": features.kernels,
         "threads": torch.get_num_threads(),
     }
 

@@ -200,9 +200,10 @@ def _whole_features(
                     device=found.device,
                     memory_format=torch.channels_last,
                 )
-            largest = torch.finfo(whole[name].dtype).max
-            own = found[..., *tile.own(stride)].clamp_max(largest)
-            whole[name][..., *tile.place(stride)] = own.to(whole[name].dtype)
+            own = found[..., *tile.own(stride)]
+            if own.dtype != whole[name].dtype:
+                own = own.clamp_max(torch.finfo(whole[name].dtype).max).to(whole[name].dtype)
+            whole[name][..., *tile.place(stride)] = own
     return whole
 
 
@@ -222,6 +223,7 @@ def _whole_moments(
             part = moments_of(
                 found[..., *tile.own(stride)],
                 None if heavy is None else heavy[tile.place(stride)],
+                fast=features.fast,
             )
             sums[name] = sums[name] + part if name in sums else part
     return sums

@@ -308,10 +308,10 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
                 failure = error
             write_undisturbed()
         if run.last is None and interrupted and Path(path).exists():
-            # Nothing has been painted that were worth an older picture.
+            # Nothing has been painted that is worth an older picture.
             raise KeyboardInterrupt
-        picture = run.result
         try:
+            picture = run.result
             saved = _save(picture, path, output, past, keeper)
         except ImpastoError as error:
             if keeper is None:

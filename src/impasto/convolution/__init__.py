@@ -9,7 +9,7 @@ without it torch does everything.
 
 from impasto.convolution.layer import Convolution, Entrance
 from impasto.convolution.products import add_product, raw_moments
-from impasto.convolution.running import blank_like
+from impasto.convolution.running import blank_like, engine
 from impasto.convolution.tuning import fast_pays, fast_products_pay
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Entrance",
     "add_product",
     "blank_like",
+    "engine",
     "fast_pays",
     "fast_products_pay",
     "raw_moments",

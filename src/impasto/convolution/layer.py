@@ -96,7 +96,10 @@ class _Enter(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, picture: Tensor, way: Entrance) -> Tensor:
         ctx.way = way
-        return way.engine.enter(picture.contiguous(), way.factors, way.order, way.margin)
+        if picture.shape[:2] != (1, 3):
+            raise ValueError(f"a picture is (1, 3, H, W), not {tuple(picture.shape)}")
+        given = picture.to(way.factors).contiguous()
+        return way.engine.enter(given, way.factors, way.order, way.margin)
 
     @staticmethod
     @once_differentiable
@@ -151,6 +154,11 @@ class _Fast(torch.autograd.Function):
         ctx: Any, x: Tensor, kernels: _Kernels, padding: int, write: str, factor: float
     ) -> Tensor:
         height, width = x.shape[-2:]
+        expected = kernels.forward.shape[1]
+        if (x.device.type, x.dtype) != ("cpu", torch.float32) or (
+            (x.shape[0], round_up(x.shape[1])) != (1, expected)
+        ):
+            raise ValueError(f"a float32 map of up to {expected} channels is wanted on the CPU")
         result, places = kernels.engine.convolve(
             _filled(x),
             kernels.forward,

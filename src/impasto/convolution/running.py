@@ -126,7 +126,7 @@ class Engine:
         result = room(shape, torch.float32)
         places = room(shape, torch.uint8) if pooled else None
         across, tiles = -(-wide // 4), -(-high // 4) * -(-wide // 4)
-        threads = torch.get_num_threads()
+        threads = _most_threads()
         turns = threads * -(-tiles // (threads * _CHUNK))
         # A multiple of ROWS: the product works on so many tiles at a time, needed or not.
         chunk = max(24, self._kernels.ROWS * -(-tiles // (turns * self._kernels.ROWS)))
@@ -216,7 +216,7 @@ class Engine:
             "margin": margin,
         }
         function = self._function(kind, GRAIN)
-        threads = min(torch.get_num_threads(), max(1, height * width // 4096))
+        threads = min(_most_threads(), max(1, height * width // 4096))
         _run(function, [values[name] for name in self._kernels.ENTRANCE_ARGUMENTS], threads)
 
     def moments(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -236,7 +236,7 @@ class Engine:
         pieces = high * across
         # The parts that are summed on their own depend on the shape alone, never on the threads.
         slabs = max(1, min(high * wide // 1024, 1024 // channels, pieces))
-        threads = min(torch.get_num_threads(), slabs * channels // columns)
+        threads = min(_most_threads(), slabs * channels // columns)
         first, second = torch.zeros(slabs, channels), torch.zeros(slabs, channels, channels)
         values = {
             "counters": torch.zeros(2, dtype=torch.int64),
@@ -274,7 +274,7 @@ class Engine:
         high, wide, pitch = _rows_of(features)
         across = -(-wide // (40 * self._kernels.ROWS))
         pieces = high * across
-        threads = min(torch.get_num_threads(), pieces)
+        threads = min(_most_threads(), pieces)
         values = {
             "counters": torch.zeros(2, dtype=torch.int64),
             "rows": features,
@@ -412,6 +412,11 @@ def _bits(value: float) -> int:
 
 
 _PROCESS = os.getpid()
+
+
+def _most_threads() -> int:
+    """As many as torch works with, but no more than could work at once."""
+    return min(torch.get_num_threads(), os.cpu_count() or 1)
 
 
 @cache

@@ -25,12 +25,17 @@ def folder() -> Path | None:
 
 
 def read_sealed(name: str) -> bytes | None:
-    """What `write_sealed` kept under a name, or `None` where it is absent or damaged."""
+    """What `write_sealed` kept under a name, or `None` where it is absent or damaged, or where
+    somebody else could have written it: it may be code."""
     place = folder()
     if place is None:
         return None
     try:
-        content = (place / name).read_bytes()
+        with (place / name).open("rb") as file:
+            status = os.fstat(file.fileno())
+            if hasattr(os, "geteuid") and (status.st_uid != os.geteuid() or status.st_mode & 0o022):
+                return None
+            content = file.read()
     except OSError:
         return None
     seal, data = content[:32], content[32:]
