@@ -200,6 +200,10 @@ def test_memory_that_ran_out_is_remembered(
             picture = finish(resume(path))
             assert pixels_of(picture) == expected
             assert picture.settings == settings
+        # Whoever gives memory anew has it tried anew.
+        anew = finish(resume(paths[9], memory=10**9)).settings
+        assert "limits" not in anew
+        assert anew["options"]["memory"] == 10**9
         return
     run, warnings = from_settings(json.loads(json.dumps(settings)))
     assert warnings == []

@@ -177,6 +177,47 @@ def test_whose_threads_do_not_change_a_bit(
     assert os.cpu_count() == 1 or running._workers.cache_info().currsize == 1
 
 
+ANYWHERE = """
+import hashlib, threading
+import torch
+from impasto.convolution import Convolution
+
+torch.set_num_threads(4)
+torch.manual_seed(0)
+layer = Convolution(torch.randn(64, 64, 3, 3), torch.randn(64), fast=True)
+x = torch.randn(1, 64, 60, 70).contiguous(memory_format=torch.channels_last)
+found = [None] * 3
+
+def work(place):
+    found[place] = hashlib.sha256(layer(x).contiguous().numpy().tobytes()).hexdigest()
+
+others = [threading.Thread(target=work, args=(place,)) for place in (1, 2)]
+for other in others:
+    other.start()
+work(0)
+for other in others:
+    other.join()
+print(*found)
+"""
+
+
+@needs_compiler
+def test_wherever_threads_come_from_they_do_not_change_a_bit() -> None:
+    """Fewer threads than asked for, and several that ask at once, give the same bytes."""
+    found = set[str]()
+    for environment in ({}, {"OMP_THREAD_LIMIT": "1"}, {"OMP_DYNAMIC": "true"}):
+        done = subprocess.run(
+            [sys.executable, "-c", ANYWHERE],
+            env={**os.environ, "OMP_NUM_THREADS": "4", **environment},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        found.update(done.stdout.split())
+    assert len(found) == 1
+
+
 @needs_compiler
 @pytest.mark.parametrize("kind", ["", "max", "average"])
 def test_what_is_not_a_number_stays_visible(kind: str) -> None:

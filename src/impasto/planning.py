@@ -163,11 +163,19 @@ def _probe(features: Features, options: StyleOptions, *, anchored: bool) -> tupl
         )
         # The first one also finds memory and kernels.
         objective.evaluate(picture)
+        _finish(features.device)
         began = time.monotonic()
         objective.evaluate(picture)
-        if features.device.type == "cuda":
-            torch.cuda.synchronize()
+        _finish(features.device)
         times.append(time.monotonic() - began)
         pixels.append(evaluation_pixels(Level(side, side, 1, anchored), options, None))
     per_pixel = max(0.0, (times[1] - times[0]) / (pixels[1] - pixels[0]))
     return max(0.0, times[1] - per_pixel * pixels[1]), per_pixel
+
+
+def _finish(device: torch.device) -> None:
+    """Waits for what a GPU has been given to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

@@ -2,8 +2,8 @@
 
 Of VGG19's time nearly all goes into 3×3 convolutions of float32 maps. `Convolution` is one of them,
 run by torch or, where `fast_pays`, by kernels that are compiled for the processor at hand when they
-are first needed. What is left then goes mostly into the products of `raw_moments` and
-`add_product`, which the same means make faster. The kernels need llvmlite, the extra `fast`;
+are first needed, and then kept. What is left then goes mostly into the products of `raw_moments`
+and `add_product`, which the same means make faster. The kernels need llvmlite, the extra `fast`;
 without it torch does everything.
 """
 

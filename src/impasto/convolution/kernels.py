@@ -66,6 +66,8 @@ GRAM_ARGUMENTS = (
     "slab",  # pieces that are summed on their own
     "slabs",
 )
+"""What the sums over positions are told."""
+
 ADDITION_ARGUMENTS = (
     "counters",
     "rows",
@@ -79,6 +81,8 @@ ADDITION_ARGUMENTS = (
     "pieces",
     "chunk",  # positions of a piece
 )
+"""What the product that is added is told."""
+
 ENTRANCE_ARGUMENTS = (
     "counters",
     "first",  # the three planes of the picture, in the order that the network wants
@@ -90,6 +94,8 @@ ENTRANCE_ARGUMENTS = (
     "width",
     "margin",  # how often its edge is repeated around it
 )
+"""What the entrance and the exit are told."""
+
 GRAM_ROWS = 4
 """Rows of a Gram matrix that are summed at a time; a divisor of all channels here."""
 
@@ -199,7 +205,6 @@ def write_addition(module: ir.Module, name: str, columns: int) -> None:
     for key in ("counters", "rows", "matrix", "constant", "result"):
         a[key] = code.pointer(a[key])
     vectors = range(columns // LANES)
-    code.take(a["counters"])
     with code.forever() as leave:
         piece = code.take(code.at(a["counters"], 1, INT))
         leave(piece >= a["pieces"])
@@ -242,7 +247,6 @@ def write_entrance(module: ir.Module, name: str, columns: int) -> None:
     a, planes = _entrance(code)
     factors = [code.load(a["factors"], i, FLOAT) for i in range(6)]
     long, high = a["width"] + a["margin"] * 2, a["height"] + a["margin"] * 2
-    code.take(a["counters"])
     with code.forever() as leave:
         row = code.take(code.at(a["counters"], 1, INT))
         leave(row >= high)
@@ -267,7 +271,6 @@ def write_exit(module: ir.Module, name: str, columns: int) -> None:
     a, planes = _entrance(code)
     factors = [code.load(a["factors"], 2 * i, FLOAT) for i in range(3)]
     long = a["width"] + a["margin"] * 2
-    code.take(a["counters"])
     with code.forever() as leave:
         row = code.take(code.at(a["counters"], 1, INT))
         leave(row >= a["height"])

@@ -358,7 +358,7 @@ def room(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     A fresh block of memory costs more time to be mapped, 4 KiB at a time, than to be filled.
 
     Raises:
-        MemoryError: there is not so much memory.
+        MemoryError: there is not so much memory; for small tensors it is torch's RuntimeError.
     """
     size = math.prod(shape) * dtype.itemsize
     if size < _HUGE or not hasattr(mmap, "MADV_HUGEPAGE"):

@@ -42,7 +42,7 @@ CHANNELS = (64, 128, 256, 512)
 _POSITIONS = 4096
 """Positions of the maps that products are tried on."""
 
-_FORM = 3
+_FORM = 4
 """Raised with every change of the kernels that may change what pays."""
 
 _REPETITIONS = 3
