@@ -42,10 +42,11 @@ CHANNELS = (64, 128, 256, 512)
 _POSITIONS = 4096
 """Positions of the maps that products are tried on."""
 
-_FORM = 4
+_FORM = 5
 """Raised with every change of the kernels that may change what pays."""
 
 _REPETITIONS = 3
+_MOST_REPETITIONS = 30
 
 
 def fast_pays(inputs: int, outputs: int) -> bool:
@@ -171,14 +172,20 @@ def _try_products(channels: int) -> bool:
 
 
 def _wins(own: Callable[[], Tensor], plain: Callable[[], Tensor]) -> bool:
-    """Whether the first of two ways to the same result is right, and the faster one."""
+    """Whether the first of two ways to the same result is right, and the faster one.
+
+    What is found is kept for good, and other programs may be at work: the first way has lost only
+    where it loses again and again.
+    """
     best = [float("inf"), float("inf")]
     results = [torch.zeros(0), torch.zeros(0)]
-    for _ in range(_REPETITIONS):
+    for repetition in range(1, _MOST_REPETITIONS + 1):
         for number, way in enumerate((own, plain)):
             began = time.perf_counter()
             results[number] = way()
             best[number] = min(best[number], time.perf_counter() - began)
+        if repetition >= _REPETITIONS and best[0] < best[1]:
+            break
     error = (results[0] - results[1]).norm() / results[1].norm()
     return best[0] < best[1] and float(error) < 1e-4
 
