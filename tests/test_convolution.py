@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -620,6 +621,23 @@ def test_the_first_of_two_processes_decides(
     assert decide() == EXPECTED
     assert list(folder.glob("*.json")) == [path]
     assert not list(folder.glob("*.part"))
+
+
+def test_a_few_bad_moments_decide_nothing() -> None:
+    """What is quicker in the long run wins, although other programs held it up at first."""
+    result, calls = torch.ones(3), [0, 0]
+
+    def wait(number: int, seconds: float) -> Tensor:
+        calls[number] += 1
+        time.sleep(seconds)
+        return result
+
+    assert tuning._wins(
+        lambda: wait(0, 0.03 if calls[0] < 5 else 0.001),
+        lambda: wait(1, 0.01),
+    )
+    assert 5 < calls[0] < 10
+    assert not tuning._wins(lambda: wait(1, 0.01), lambda: wait(0, 0.001))
 
 
 @needs_compiler
