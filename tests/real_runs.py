@@ -1,5 +1,6 @@
 """Runs of the program itself, in a process of its own, that are stopped once they are under way."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -11,8 +12,15 @@ ENDLESS = ["--evaluations", "1000000", "--single-level", "--trace", "t.jsonl"]
 
 
 def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-    """`python -m impasto` with these arguments; options as for `Popen`."""
-    return subprocess.Popen([sys.executable, "-m", "impasto", *arguments], text=True, **options)
+    """`python -m impasto` with these arguments; options as for `Popen`.
+
+    It heeds a terminal that is closed, although the tests may themselves run under `nohup`.
+    """
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        return subprocess.Popen([sys.executable, "-m", "impasto", *arguments], text=True, **options)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def wait_until_under_way(process: subprocess.Popen[str]) -> None:
@@ -30,5 +38,8 @@ def stop_midway(number: int, *arguments: str) -> tuple[int, str, str]:
     with start(*arguments, *ENDLESS, **pipes) as process:
         wait_until_under_way(process)
         process.send_signal(number)
-        out, err = process.communicate(timeout=120)
+        try:
+            out, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
     return process.returncode, out, err

@@ -791,7 +791,10 @@ def test_a_terminal_that_is_closed_keeps_the_best_picture(files: list[str], fold
         os.close(theirs)
         wait_until_under_way(process)
         os.close(ours)
-        process.wait(timeout=120)
+        try:
+            process.wait(timeout=120)
+        finally:
+            process.kill()
     settings = read_image(folder / "out.png").settings
     assert settings is not None
     assert settings["result"]["evaluations"] >= 2
