@@ -402,6 +402,7 @@ def test_a_picture_that_cannot_be_written_is_not_lost(
         (["--checkpoint", "a folder"], "is a folder", 1),
         (["--checkpoint", "a folder", "--overwrite"], "is a folder", 1),
         (["--checkpoint", "pipe", "--overwrite"], "is no plain file", 1),
+        (["--checkpoint", "pipe"], "is no plain file", 1),
         (["--checkpoint", "no/such/x.ckpt"], "does not exist", 1),
         (["--checkpoint", "x" * 300], "too long", 1),
         (["--checkpoint", "a\0b"], "null", 1),

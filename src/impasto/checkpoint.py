@@ -170,10 +170,10 @@ def check_checkpoint(path: str | os.PathLike[str], *, overwrite: bool = False) -
                 f"{name}: exists already; continue it with 'impasto resume', choose another name, "
                 "or use --overwrite"
             )
-        check_place(path, overwrite=overwrite)
-        if os.path.lexists(path) and not Path(path).is_file():
+        if os.path.lexists(path) and not Path(path).is_file() and not Path(path).is_dir():
             # A rename would put a plain file in the place of a device.
             raise OutputError(f"{name}: is no plain file; choose another name")
+        check_place(path, overwrite=overwrite)
     except (OSError, ValueError) as error:
         raise output_error(name, error) from None
 
