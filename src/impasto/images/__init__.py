@@ -14,6 +14,7 @@ Limits:
 from impasto.images.bitmap import Bitmap
 from impasto.images.conversion import FLOAT_TOLERANCE
 from impasto.images.encoding import encode_image
+from impasto.images.glance import Glance, glance
 from impasto.images.reading import DEFAULT_MAX_PIXELS, ImageSource, PillowImage, read_image
 from impasto.images.resizing import fit_within, resize_image
 from impasto.images.resolution import CM_PER_INCH, MAX_DPI, MM_PER_INCH, UNKNOWN_DPI
@@ -37,12 +38,14 @@ __all__ = [
     "MM_PER_INCH",
     "UNKNOWN_DPI",
     "Bitmap",
+    "Glance",
     "ImageSource",
     "PillowImage",
     "check_output",
     "check_place",
     "encode_image",
     "fit_within",
+    "glance",
     "output_error",
     "read_image",
     "resize_image",

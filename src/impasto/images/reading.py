@@ -113,7 +113,12 @@ def _read_bytes(data: bytes, max_pixels: int, name: str) -> Bitmap:
     return _decode(pyvips.Source.new_from_memory(data), title, operation, max_pixels, name)
 
 
-def _check_size(width: int, height: int, max_pixels: int, name: str) -> None:
+def check_size(width: int, height: int, max_pixels: int, name: str) -> None:
+    """Refuse a picture with no pixels or with more than `max_pixels`.
+
+    Raises:
+        ImageError: it is such a one.
+    """
     pixels = width * height
     if pixels == 0:
         raise ImageError(f"{name}: has no pixels ({width} x {height}); {READ_HINT}")
@@ -130,7 +135,7 @@ def _decode(
     try:
         # "error" also refuses a TIFF cut short, which libvips would otherwise fill with grey.
         image = pyvips.Operation.call(operation, source, access="sequential", fail_on="error")
-        _check_size(image.width, image.height, max_pixels, name)
+        check_size(image.width, image.height, max_pixels, name)
         dpi = dpi_of(image)
         settings = settings_from_xmp(blob(image, "xmp-data"))
         return replace(to_bitmap(image, name), dpi=dpi, settings=settings)
@@ -154,7 +159,7 @@ def _read_array(array: NDArray[Any], max_pixels: int, name: str) -> Bitmap:
             f"{name}: has the shape {array.shape}; give (height, width) or"
             " (height, width, 1, 3 or 4 channels)"
         )
-    _check_size(array.shape[1], array.shape[0], max_pixels, name)
+    check_size(array.shape[1], array.shape[0], max_pixels, name)
     if array.dtype.kind == "f":
         array = array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32, copy=False)
     elif array.dtype not in (bool, np.uint8, np.uint16):
@@ -185,7 +190,7 @@ _XMP_KEYS = ("xmp", "XML:com.adobe.xmp")
 
 
 def _read_pillow(image: PillowImage, max_pixels: int, name: str) -> Bitmap:
-    _check_size(*image.size, max_pixels, name)
+    check_size(*image.size, max_pixels, name)
     info, mode = image.info, image.mode
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG, 1)

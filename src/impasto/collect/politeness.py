@@ -1,0 +1,124 @@
+"""What a server may ask of a visitor: rules, pauses, patience; and what the visitor allows itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from protego import Protego
+
+ROBOT = "impasto"
+"""The name that robots.txt can address."""
+ROBOTS_BYTES = 500 * 1024
+"""How much of a robots.txt is read (RFC 9309, section 2.5, asks for no less)."""
+ROBOTS_SECONDS = 24 * 3600
+"""How long it is believed (RFC 9309, section 2.4)."""
+
+
+class BudgetSpentError(Exception):
+    """The answer under way would take more data than is allowed in all."""
+
+
+class Budget:
+    """Counts what is received, over all threads; no more than `limit` bytes are taken."""
+
+    def __init__(self, limit: int, used: int = 0) -> None:
+        self._limit, self._used = limit, used
+        self._lock = threading.Lock()
+
+    @property
+    def used(self) -> int:
+        """Bytes so far."""
+        return self._used
+
+    @property
+    def left(self) -> int:
+        """Bytes that may still come."""
+        return max(0, self._limit - self._used)
+
+    def take(self, size: int) -> None:
+        """Counts so many bytes.
+
+        Raises:
+            BudgetSpentError: they are too many; what was left is counted as used.
+        """
+        with self._lock:
+            self._used += size
+            if self._used > self._limit:
+                self._used = self._limit
+                raise BudgetSpentError
+
+
+class Rules:
+    """What one robots.txt says to this program.
+
+    Args:
+        text: of the file; an empty one allows everything.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        self._parsed = Protego.parse(text)
+
+    def allow(self, url: str) -> bool:
+        """Whether an address may be asked for."""
+        return self._parsed.can_fetch(url, ROBOT)
+
+    @property
+    def delay(self) -> float:
+        """Least seconds between two requests that it asks for, by Crawl-delay or Request-rate."""
+        delay = float(self._parsed.crawl_delay(ROBOT) or 0)
+        rate = self._parsed.request_rate(ROBOT)
+        if rate is not None and rate.requests:
+            delay = max(delay, rate.seconds / rate.requests)
+        return delay
+
+
+@dataclass
+class Host:
+    """One machine, as it is to be treated.
+
+    Attributes:
+        delay: least seconds from the end of a request to the next one.
+        ready_at: when it may be asked again, by `time.monotonic`.
+        busy: a request is under way.
+        given_up: why it is left alone for the rest of this run; empty while it is not.
+        faults: failed requests in a row.
+    """
+
+    delay: float
+    ready_at: float = 0.0
+    busy: bool = False
+    given_up: str = ""
+    faults: int = 0
+
+    def begin(self) -> None:
+        """A request to it begins."""
+        self.busy = True
+
+    def end(self) -> None:
+        """The request is over."""
+        self.busy = False
+        self.ready_at = max(self.ready_at, time.monotonic() + self.delay)
+
+    def hold(self, seconds: float) -> None:
+        """It wants to be left alone for so long."""
+        self.ready_at = max(self.ready_at, time.monotonic() + seconds)
+
+    @property
+    def wait(self) -> float:
+        """Seconds until it may be asked."""
+        return max(0.0, self.ready_at - time.monotonic())
+
+
+def retry_after(value: str) -> float | None:
+    """Seconds to wait from a Retry-After field, a number or a date; `None` where it says nothing
+    (RFC 9110, section 10.2.3)."""
+    text = value.strip()
+    if text.isascii() and text.isdecimal():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -1,0 +1,83 @@
+"""Addresses as texts: one spelling each, and what can be told without asking anyone."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+
+MAX_LENGTH = 2000
+"""Characters; longer addresses are not followed."""
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_PICTURE_NAME = re.compile(r"\.(jpe?g|jfif|png|webp|gif|tiff?|avif|heic|heif|jxl)$", re.IGNORECASE)
+
+
+def normalize(url: str, base: str = "") -> str | None:
+    """One spelling of an http(s) address; `None` for anything else, and for one with a password.
+
+    The scheme and host are in lower case and ASCII, the default port, `.` and `..` and the fragment
+    are gone, and what may not stand in an address is escaped (RFC 3986, section 6).
+    """
+    text = re.sub(r"[\t\r\n]", "", url).strip()
+    if not text:
+        return None
+    try:
+        parts = urlsplit(urljoin(base, text))
+        scheme, host, port = parts.scheme.lower(), parts.hostname, parts.port
+        if scheme not in _DEFAULT_PORTS or not host or "@" in parts.netloc:
+            return None
+        if not host.isascii():
+            host = host.encode("idna").decode()
+        if re.search(r"[\s/\\%<>\"|^`{}]", host):
+            return None
+    except (ValueError, UnicodeError):
+        return None
+    place = f"[{host}]" if ":" in host else host
+    if port not in (None, _DEFAULT_PORTS[scheme]):
+        place += f":{port}"
+    path = urlsplit(urljoin("http://x/", quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._"))).path
+    query = quote(parts.query, safe="/?%:@!$&'()*+,;=~-._[]")
+    made = urlunsplit((scheme, place, path or "/", query, ""))
+    return made if len(made) <= MAX_LENGTH else None
+
+
+def host_of(url: str) -> str:
+    """The name of the machine that an address asks."""
+    return urlsplit(url).hostname or ""
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port: what one robots.txt speaks for (RFC 9309, section 2.3)."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def same_site(one: str, other: str) -> bool:
+    """Whether two addresses belong to one site: the same host and port, but for a `www.`."""
+    return _site(one) == _site(other)
+
+
+def _site(url: str) -> str:
+    # A site is the same whether it is asked by http or https.
+    return re.sub(r":(80|443)$", "", urlsplit(url).netloc).removeprefix("www.")
+
+
+def names_picture(url: str) -> bool:
+    """Whether an address ends as picture files do; only its contents decide what it is."""
+    return bool(_PICTURE_NAME.search(urlsplit(url).path))
+
+
+def file_name(url: str) -> str:
+    """The last part of an address's path, as words to search."""
+    return urlsplit(url).path.rpartition("/")[2]
+
+
+def is_trap(url: str) -> bool:
+    """Whether an address looks as if a site made it without end.
+
+    Relative links that pile up (`/a/b/a/b/a/b`), very deep folders and very many parameters.
+    """
+    parts = urlsplit(url)
+    segments = [segment for segment in parts.path.split("/") if segment]
+    repeated = max(Counter(segments).values(), default=0)
+    return len(segments) > 16 or repeated > 2 or parts.query.count("&") > 16
