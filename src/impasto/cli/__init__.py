@@ -70,6 +70,10 @@ _COMMANDS = {
         "impasto.cli.reconstruct:app",
         "See what layers know: pictures rebuilt from content or style alone.",
     ),
+    "collect": (
+        "impasto.cli.collect:collect",
+        "Gather pictures from web sites, feeds and open collections.",
+    ),
     "styles": ("impasto.cli.styles:app", "List and draw the built-in style pictures."),
     "model": ("impasto.cli.show:model", "Show a network's layers, or what they see in a picture."),
     "presets": ("impasto.cli.show:presets", "Show the presets, their sources and settings."),

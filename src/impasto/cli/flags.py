@@ -13,7 +13,7 @@ from functools import cache
 from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 _GROUPS = {
@@ -57,6 +57,23 @@ _GROUPS = {
         "precision",
         "threads",
     ),
+    "How far": ("depth", "pagination", "max_pages", "max_pictures", "max_bytes", "max_time"),
+    "Which pictures": (
+        "min_size",
+        "max_size",
+        "min_aspect",
+        "max_aspect",
+        "formats",
+        "min_colorfulness",
+        "max_colorfulness",
+        "words",
+        "without_words",
+        "license",
+        "duplicates",
+        "max_file",
+        "max_megapixels",
+    ),
+    "How politely": ("delay", "hosts", "timeout", "attempts", "contact", "allow_private"),
 }
 _PANELS = {
     field: Group(name, sort_key=10 + order)
@@ -117,6 +134,9 @@ def _parameter(name: str, info: FieldInfo, default: Any) -> Parameter:
 
 def _type_of(info: FieldInfo) -> Any:
     plain = _without_none(info.annotation)
+    # Such a value is a text with a form of its own, such as 500MB.
+    if any(isinstance(mark, BeforeValidator) for mark in info.metadata):
+        return str
     if plain in (int, float, bool, str) or typing.get_origin(plain) is Literal:
         return plain
     return str

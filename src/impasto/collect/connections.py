@@ -101,7 +101,7 @@ class _GuardedBackend(httpcore2.NetworkBackend):
         host: str,
         port: int,
         timeout: float | None = None,
-        local_address: str | None = None,
+        local_address: str | None = None,  # noqa: ARG002  the system chooses it
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
         import socket

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -103,7 +102,7 @@ class Fetcher:
         self._transport.close()
 
     def recall(self, url: str) -> Answer | None:
-        """The answer that an earlier, interrupted run received whole; `None` where there is none."""
+        """The answer that an earlier, interrupted run received whole; `None` for none."""
         record, body = self._files(url)
         try:
             values = json.loads(record.read_bytes())
@@ -221,8 +220,3 @@ class Fetcher:
     def _files(self, url: str) -> tuple[Path, Path]:
         name = hashlib.sha256(url.encode()).hexdigest()[:40]
         return self._folder / f"{name}.json", self._folder / f"{name}.body"
-
-
-def empty_folder(folder: Path) -> None:
-    """Removes what an earlier run left half-received, or dealt with but not yet removed."""
-    shutil.rmtree(folder, ignore_errors=True)

@@ -135,10 +135,6 @@ class Journal:
         """Writes a fact."""
         self._base.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
-    def knows(self, url: str) -> bool:
-        """Whether an address has been named before."""
-        return bool(self._base.execute("SELECT 1 FROM tasks WHERE url = ?", (url,)).fetchone())
-
     def add(
         self,
         url: str,
@@ -167,13 +163,36 @@ class Journal:
         )
         return done.rowcount > 0
 
-    def ask_again(self, url: str, notes: Mapping[str, str]) -> None:
-        """Has a known address asked for once more."""
+    def outcome(self, url: str) -> str | None:
+        """What became of an address; empty while it waits, `None` where it is unknown."""
+        row = self._base.execute("SELECT outcome FROM tasks WHERE url = ?", (url,)).fetchone()
+        return row[0] if row else None
+
+    def change_outcome(self, url: str, outcome: str, reason: str) -> None:
+        """Puts down that something else became of an address."""
         self._base.execute(
-            "UPDATE tasks SET outcome = '', reason = '', tries = 0, due = 0, notes = ?"
-            " WHERE url = ?",
-            (json.dumps(dict(notes)), url),
+            "UPDATE tasks SET outcome = ?, reason = ? WHERE url = ?", (outcome, reason, url)
         )
+
+    def change_kind(self, url: str, kind: str) -> None:
+        """Puts down that an address is of another kind."""
+        self._base.execute(
+            "UPDATE tasks SET kind = ?, rank = ? WHERE url = ?", (kind, _RANKS[kind], url)
+        )
+
+    def ask_robots(self, url: str, host: str, origins: set[str], hops: int = 0) -> None:
+        """Has a robots.txt asked for, new or once more, for some origins besides those it has."""
+        row = self._base.execute(
+            "SELECT notes FROM tasks WHERE url = ? AND kind = 'robots' AND outcome = ''", (url,)
+        ).fetchone()
+        if row:
+            notes = json.loads(row[0])
+            notes["for"] = " ".join(sorted({*notes["for"].split(), *origins}))
+            self._base.execute("UPDATE tasks SET notes = ? WHERE url = ?", (json.dumps(notes), url))
+            return
+        self._base.execute("DELETE FROM tasks WHERE url = ?", (url,))
+        notes = {"for": " ".join(sorted(origins)), "hops": str(hops)}
+        self.add(url, host, "robots", 0, notes)
 
     def begin_again(self) -> None:
         """Has everything read once more, each by a conditional request, and failed pictures too."""
@@ -209,7 +228,10 @@ class Journal:
             " WHERE outcome = '' AND host = ? AND rank < ? AND due <= ? ORDER BY rank, id LIMIT 1",
             (host, _READ_RANK + reading, time.time()),
         ).fetchone()
-        return Task(*row[:5], json.loads(row[5]), *row[6:]) if row else None
+        if row is None:
+            return None
+        id, url, name, kind, depth, notes, tries, etag, modified = row
+        return Task(id, url, name, kind, depth, json.loads(notes), tries, etag, modified)
 
     def due(self, host: str, *, reading: bool) -> float | None:
         """Seconds until an address of a host is due; `None` where none is waiting."""
@@ -269,10 +291,6 @@ class Journal:
         """Whether a picture of these contents is, or was, in the folder."""
         row = self._base.execute("SELECT 1 FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
         return bool(row)
-
-    def kept(self) -> int:
-        """How many pictures are kept."""
-        return self._base.execute("SELECT COUNT(*) FROM pictures WHERE kept").fetchone()[0]
 
     def entries(self) -> Iterator[Entry]:
         """What is known of the pictures that are kept, in the order in which they came."""

@@ -39,7 +39,6 @@ _PUBLIC_DOMAIN = re.compile(
     r"|pdm 1\.0|publiek domein|domaine public|gemeinfrei|dominio p[uú]blico",
     re.IGNORECASE,
 )
-_PARTS = {"nc": "non", "nd": "no", "sa": "share"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,9 @@ def recognize(statement: str) -> License | None:
     if (match := _NAME.fullmatch(text)) and (match["rest"] or match["version"] or match["cc"]):
         rest = match["rest"].lower().replace("-", " ")
         parts = ["by"]
-        parts += ["nc"] * bool(re.search(r"\bnon", rest)) + ["nd"] * bool(re.search(r"\bno ?d", rest))
+        parts += ["nc"] * bool(re.search(r"\bnon", rest)) + ["nd"] * bool(
+            re.search(r"\bno ?d", rest)
+        )
         parts += ["sa"] * ("share" in rest)
         id = _normal("-".join(parts))
         return License(id, _address(id, match["version"])) if id else None
@@ -109,9 +110,11 @@ def _normal(kind: str) -> str:
     parts = [part for part in re.split(r"[\s_-]+", kind.lower()) if part]
     if parts == ["publicdomain"]:
         return "pd"
-    made = "-".join(sorted(parts, key=["by", "nc", "nd", "sa", "pd"].index)) if set(parts) <= {
-        "by", "nc", "nd", "sa", "pd"
-    } else ""
+    made = (
+        "-".join(sorted(parts, key=["by", "nc", "nd", "sa", "pd"].index))
+        if set(parts) <= {"by", "nc", "nd", "sa", "pd"}
+        else ""
+    )
     return made if made in LICENSES else ""
 
 

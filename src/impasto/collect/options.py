@@ -144,7 +144,7 @@ class CollectOptions(BaseModel):
         default=1.0,
         ge=0,
         le=3600,
-        description="Least seconds between two requests to a host; its robots.txt may ask for more.",
+        description="Least seconds between two requests to a host; robots.txt may ask for more.",
     )
     hosts: int = Field(
         default=4, ge=1, le=64, description="Hosts to ask side by side, each one request at a time."
@@ -189,7 +189,9 @@ class CollectOptions(BaseModel):
         ):
             least, most = getattr(self, low), getattr(self, high)
             if least is not None and most is not None and least > most:
-                flags = f"--{low.replace('_', '-')} {least:g} and --{high.replace('_', '-')} {most:g}"
+                flags = (
+                    f"--{low.replace('_', '-')} {least:g} and --{high.replace('_', '-')} {most:g}"
+                )
                 raise ValueError(f"{flags} leave nothing; lower the first or raise the second")
         # It goes into a header line.
         if not self.contact.isascii() or not self.contact.isprintable():

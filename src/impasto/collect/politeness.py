@@ -1,4 +1,4 @@
-"""What a server may ask of a visitor: rules, pauses, patience; and what the visitor allows itself."""
+"""What a server may ask of a visitor: rules, pauses, patience; and what is taken at most."""
 
 from __future__ import annotations
 

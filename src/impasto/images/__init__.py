@@ -16,6 +16,7 @@ from impasto.images.conversion import FLOAT_TOLERANCE
 from impasto.images.encoding import encode_image
 from impasto.images.glance import Glance, glance
 from impasto.images.reading import DEFAULT_MAX_PIXELS, ImageSource, PillowImage, read_image
+from impasto.images.recognition import is_picture
 from impasto.images.resizing import fit_within, resize_image
 from impasto.images.resolution import CM_PER_INCH, MAX_DPI, MM_PER_INCH, UNKNOWN_DPI
 from impasto.images.settings import MAX_SETTINGS_BYTES
@@ -46,6 +47,7 @@ __all__ = [
     "encode_image",
     "fit_within",
     "glance",
+    "is_picture",
     "output_error",
     "read_image",
     "resize_image",

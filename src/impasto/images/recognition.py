@@ -58,6 +58,11 @@ def recognise(head: bytes, name: str) -> tuple[str, str]:
     return title, operation
 
 
+def is_picture(head: bytes) -> bool:
+    """Whether the first bytes of a file are those of a format that is read here."""
+    return bool(_format_of(head[:SNIFF_BYTES])[1])
+
+
 def _format_of(head: bytes) -> tuple[str, str]:
     for title, magics, operation in _RASTER:
         if head.startswith(magics):

@@ -1,0 +1,394 @@
+"""Finds the pictures and links of a web page; runs none of its scripts.
+
+For each picture all variants that the page names are gathered, the largest first: the file that a
+thumbnail links to, the widest of `srcset`, the sources of a `picture`, what lazy loading puts into
+data attributes, and `src` (WHATWG HTML, section 4.8.4).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from impasto.collect.found import Candidate, Credit, Found, Link
+from impasto.collect.licenses import License, recognize
+from impasto.collect.urls import file_name, names_picture, normalize
+
+_MOST_LINKS = 5000
+"""Links and pictures of one page that are looked at; a page with more is no page for people."""
+_FULL = re.compile(r"data-(?:full|orig|original|large|zoom|hi-?res|highres|image-large|big)", re.I)
+_LAZY = re.compile(r"data-.*(?:src|image|img|bg|background)|data-lazy|data-echo", re.I)
+_CSS_URL = re.compile(r"url\(\s*(?:\"([^\"]*)\"|'([^']*)'|([^\"')]+?))\s*\)", re.I)
+_CSS_SET = re.compile(r"image-set\(((?:[^()]|\([^()]*\))*)\)", re.I)
+_SET_PART = re.compile(
+    r"(?:url\(\s*[\"']?([^\"')]+)[\"']?\s*\)|[\"']([^\"']+)[\"'])[^,]*?(?:([\d.]+)(?:x|dppx))?(?:,|$)",
+    re.I,
+)
+_NEXT_TEXT = re.compile(
+    r"(?:next(?: page)?|older(?: posts)?|weiter|suivante?|siguiente)\W*|[›»→]+", re.I
+)
+_CARDS = {"og:image", "og:image:url", "og:image:secure_url", "twitter:image"}
+_RESERVED = {"noimageindex", "noimageai", "noai"}
+
+Variant = tuple[float, float, str]
+
+
+def read_page(text: str, url: str, headers: dict[str, str]) -> Found:
+    """All pictures and links of an HTML page.
+
+    Args:
+        text: of the page.
+        url: its address.
+        headers: fields of the answer, which may forbid the use of its pictures or links.
+    """
+    tree = LexborHTMLParser(text)
+    root = tree.root
+    if root is None:
+        return Found(fault="is an empty page")
+    base = url
+    if (node := tree.css_first("base[href]")) is not None:
+        base = normalize(node.attributes.get("href") or "", url) or url
+    said = _robots_words(tree, headers)
+    page = _Page(base, url, tree)
+    pictures = [] if said & _RESERVED or "none" in said else page.pictures(root)
+    links = [] if said & {"nofollow", "none"} else page.links(root)
+    fault = "the page reserves its pictures" if said & _RESERVED else ""
+    return Found(tuple(pictures), tuple(links), fault)
+
+
+def read_style_sheet(text: str, url: str) -> Found:
+    """The pictures of a style sheet."""
+    return Found(tuple(_css_candidates(text, url)))
+
+
+def read_fragment(markup: str, base: str) -> list[Candidate]:
+    """The pictures of a piece of HTML, such as the text of a feed's item."""
+    tree = LexborHTMLParser(markup)
+    return _Page(base, base, tree).pictures(tree.root) if tree.root is not None else []
+
+
+def plain_text(markup: str) -> str:
+    """A piece of HTML without its tags, in one line."""
+    if "<" not in markup and "&" not in markup:
+        return " ".join(markup.split())
+    return " ".join(LexborHTMLParser(markup).text(separator=" ").split())
+
+
+def _robots_words(tree: LexborHTMLParser, headers: dict[str, str]) -> set[str]:
+    """What robots are told by the page and the answer: the words of the robots meta element and of
+    X-Robots-Tag, and the reservation of the TDM Reservation Protocol (W3C, 2024)."""
+    texts = [headers.get("x-robots-tag", "")]
+    reserved = headers.get("tdm-reservation", "").strip() == "1"
+    for node in tree.css("meta[name][content]"):
+        name = (node.attributes.get("name") or "").lower()
+        content = node.attributes["content"] or ""
+        if name in ("robots", "impasto"):
+            texts.append(content)
+        elif name == "tdm-reservation" and content.strip() == "1":
+            reserved = True
+    # A field may begin with the name of the robot that it is meant for.
+    words = {word.rpartition(":")[2].strip() for t in texts for word in t.lower().split(",")}
+    return words | ({"noai"} if reserved else set())
+
+
+class _Page:
+    def __init__(self, base: str, url: str, tree: LexborHTMLParser) -> None:
+        self._base, self._url = base, url
+        self._credits: dict[str, Credit] = {}
+        self._described: list[tuple[str, str]] = []
+        for node in tree.css('script[type="application/ld+json"]'):
+            self._read_json(node.text())
+        self._license = self._page_license(tree)
+
+    # Pictures
+
+    def pictures(self, root: LexborNode) -> list[Candidate]:
+        found: dict[str, Candidate] = {}
+        for candidate in self._all(root):
+            if len(found) >= _MOST_LINKS:
+                break
+            # The first mention has the best words; a link around a thumbnail comes with it.
+            found.setdefault(candidate.urls[0], candidate)
+        return list(found.values())
+
+    def _all(self, root: LexborNode) -> Iterator[Candidate]:
+        for node in root.traverse(include_text=False):
+            tag, attributes = node.tag, node.attributes
+            if tag == "img":
+                yield from self._image(node)
+            elif tag == "a":
+                target = self._address(attributes.get("href"))
+                if target and names_picture(target) and not node.css_matches("img"):
+                    words = " ".join(node.text(separator=" ").split()) or attributes.get("title")
+                    yield self._candidate([target], words or "", node)
+            elif tag == "meta":
+                kind = (attributes.get("property") or attributes.get("name") or "").lower()
+                target = self._address(attributes.get("content")) if kind in _CARDS else None
+                if target:
+                    yield self._candidate([target], "", None)
+            elif tag == "link":
+                yield from self._linked(attributes)
+            elif tag == "style":
+                yield from _css_candidates(node.text(), self._base, self._license)
+            if style := attributes.get("style"):
+                yield from _css_candidates(style, self._base, self._license)
+            if tag not in ("img", "source"):
+                lazy = [v for k, v in attributes.items() if v and _is_background(k)]
+                for value in lazy:
+                    if (target := self._address(value)) and names_picture(target):
+                        yield self._candidate([target], attributes.get("aria-label") or "", node)
+        for target, words in self._described:
+            yield self._candidate([target], words, None)
+
+    def _linked(self, attributes: dict[str, str | None]) -> Iterator[Candidate]:
+        rel = (attributes.get("rel") or "").lower().split()
+        urls = []
+        if "image_src" in rel or ("preload" in rel and attributes.get("as") == "image"):
+            variants = list(_srcset(attributes.get("imagesrcset") or ""))
+            variants.append((0.0, 0.0, attributes.get("href") or ""))
+            urls = self._ordered(variants)
+        if urls:
+            yield self._candidate(urls, "", None)
+
+    def _image(self, node: LexborNode) -> Iterator[Candidate]:
+        variants = list(_variants(node.attributes))
+        parent = node.parent
+        if parent is not None and parent.tag == "picture":
+            for source in parent.css("source"):
+                variants += _variants(source.attributes)
+        ancestor = parent
+        for _ in range(4):
+            if ancestor is None:
+                break
+            if ancestor.tag == "a":
+                target = self._address(ancestor.attributes.get("href"))
+                # One link around many thumbnails is not the larger version of each.
+                if target and names_picture(target) and len(ancestor.css("img")) == 1:
+                    variants.append((4.0, 0.0, target))
+                break
+            ancestor = ancestor.parent
+        urls = self._ordered(variants)
+        if urls:
+            words = " ".join(
+                text
+                for name in ("alt", "title", "aria-label")
+                if (text := (node.attributes.get(name) or "").strip())
+            )
+            yield self._candidate(urls, words, node)
+
+    def _ordered(self, variants: list[Variant]) -> list[str]:
+        """Addresses without repetition, the largest first."""
+        ordered = sorted(variants, key=lambda v: (v[0], v[1]), reverse=True)
+        urls = (self._address(text) for _, _, text in ordered)
+        return list(dict.fromkeys(url for url in urls if url))
+
+    def _candidate(self, urls: list[str], words: str, node: LexborNode | None) -> Candidate:
+        credit = next((self._credits[url] for url in urls if url in self._credits), None)
+        title = words
+        figure = _ancestor(node, "figure")
+        if figure is not None:
+            caption = figure.css_first("figcaption")
+            if caption is not None and caption.text().strip():
+                text = " ".join(caption.text(separator=" ").split())
+                title = title or text
+                words = f"{words} {text}".strip()
+        if credit is None:
+            own = _first_license(figure) if figure is not None else None
+            maker = "" if figure is None else _author(figure)
+            stated = own or self._license
+            credit = Credit(
+                title=title[:300],
+                author=maker,
+                license=stated.id if stated else "",
+                license_url=stated.url if stated else "",
+            )
+        elif not credit.title:
+            credit = replace(credit, title=title[:300])
+        return Candidate(tuple(urls), words[:1000], credit)
+
+    def _address(self, text: str | None) -> str | None:
+        return normalize(text, self._base) if text else None
+
+    # What is said about them
+
+    def _read_json(self, text: str) -> None:
+        try:
+            self._walk(json.loads(text), 0)
+        except (ValueError, RecursionError):
+            return
+
+    def _walk(self, value: Any, level: int) -> None:
+        if level > 20:
+            return
+        if isinstance(value, list):
+            for item in value[:_MOST_LINKS]:
+                self._walk(item, level + 1)
+        elif isinstance(value, dict):
+            kinds = value.get("@type")
+            kinds = kinds if isinstance(kinds, list) else [kinds]
+            if "ImageObject" in kinds:
+                self._image_object(value)
+            for item in value.values():
+                if isinstance(item, dict | list):
+                    self._walk(item, level + 1)
+
+    def _image_object(self, value: dict[str, Any]) -> None:
+        """schema.org/ImageObject, with the fields that search engines ask for licensed pictures."""
+        address = value.get("contentUrl") or value.get("url")
+        target = self._address(address) if isinstance(address, str) else None
+        if not target:
+            return
+        stated = recognize(_name(value.get("license")))
+        title = _name(value.get("name")) or _name(value.get("caption"))
+        self._credits[target] = Credit(
+            title=plain_text(title)[:300],
+            author=plain_text(_name(value.get("creator")) or _name(value.get("author")))[:300],
+            license=stated.id if stated else "",
+            license_url=stated.url if stated else "",
+            attribution=plain_text(_name(value.get("creditText")))[:500],
+        )
+        self._described.append((target, title))
+
+    def _page_license(self, tree: LexborHTMLParser) -> License | None:
+        """The one licence that a page states for all that is on it.
+
+        A statement inside a figure is about that figure; two different ones say nothing.
+        """
+        found = {
+            stated
+            for node in tree.css('[rel~="license"][href]')
+            if _ancestor(node, "figure") is None
+            and (stated := recognize(node.attributes.get("href") or ""))
+        }
+        for node in tree.css("meta[name][content]"):
+            if (node.attributes.get("name") or "").lower() in (
+                "dc.rights",
+                "dcterms.license",
+                "dcterms.rights",
+                "license",
+            ) and (stated := recognize(node.attributes.get("content") or "")):
+                found.add(stated)
+        return found.pop() if len({stated.id for stated in found}) == 1 else None
+
+    # Links
+
+    def links(self, root: LexborNode) -> list[Link]:
+        found: dict[str, Link] = {}
+        for node in root.css("a[href], area[href], link[href]"):
+            if len(found) >= _MOST_LINKS:
+                break
+            attributes = node.attributes
+            rel = (attributes.get("rel") or "").lower().split()
+            target = self._address(attributes.get("href"))
+            if not target or target == self._url or names_picture(target) or "nofollow" in rel:
+                continue
+            if node.tag == "link":
+                if "stylesheet" in rel:
+                    found.setdefault(target, Link(target, "style", 0))
+                if "next" not in rel:
+                    continue
+            if "next" in rel or (node.tag == "a" and _leads_on(node)):
+                found[target] = Link(target, "page", 0, pagination=True)
+            else:
+                found.setdefault(target, Link(target))
+        return list(found.values())
+
+
+def _variants(attributes: dict[str, str | None]) -> Iterator[Variant]:
+    """What an element's attributes name, each with its rank and size."""
+    for name, value in attributes.items():
+        if not value:
+            continue
+        if name.lower().endswith("srcset"):
+            yield from _srcset(value)
+        elif name == "src":
+            yield 0.0, 0.0, value
+        elif _FULL.match(name) and not value.isdecimal():
+            yield 3.0, 0.0, value
+        elif _LAZY.fullmatch(name):
+            yield 0.5, 0.0, value
+
+
+def _srcset(value: str) -> Iterator[Variant]:
+    """The candidates of a `srcset`; widths rank above densities, which rank above nothing."""
+    place = 0
+    # An address may hold commas, but not end in one (WHATWG HTML, section 4.8.4.2.1).
+    while match := re.compile(r"[\s,]*(\S+)").match(value, place):
+        address, place = match[1], match.end()
+        descriptor = ""
+        if address.endswith(","):
+            address = address.rstrip(",")
+        elif rest := re.compile(r"([^,]*),?").match(value, place):
+            descriptor, place = rest[1], rest.end()
+        size = re.match(r"\s*(\d{1,9}(?:\.\d{1,9})?)([wx])(?:\s|$)", descriptor)
+        if address:
+            rank = 2.0 if size and size[2] == "w" else 1.0
+            yield rank, float(size[1]) if size else 1.0, address
+
+
+def _css_candidates(text: str, base: str, license: License | None = None) -> Iterator[Candidate]:
+    credit = Credit(license=license.id, license_url=license.url) if license else Credit()
+    for match in _CSS_SET.finditer(text):
+        variants = [
+            (float(part[3] or 1), part[1] or part[2] or "") for part in _SET_PART.finditer(match[1])
+        ]
+        urls = [normalize(u, base) for _, u in sorted(variants, key=lambda v: -v[0])]
+        if known := tuple(dict.fromkeys(u for u in urls if u and names_picture(u))):
+            yield Candidate(known, "", credit)
+    for match in _CSS_URL.finditer(_CSS_SET.sub("", text)):
+        target = normalize(match[1] or match[2] or match[3] or "", base)
+        # Style sheets name fonts and other sheets too.
+        if target and names_picture(target):
+            yield Candidate((target,), "", credit)
+
+
+def _is_background(name: str) -> bool:
+    return name.startswith("data-") and bool(re.search(r"bg|background|src|image", name))
+
+
+def _leads_on(node: LexborNode) -> bool:
+    classes = (node.attributes.get("class") or "").lower().split()
+    label = (node.attributes.get("aria-label") or "").strip()
+    return (
+        "next" in classes
+        or bool(_NEXT_TEXT.fullmatch(label))
+        or bool(_NEXT_TEXT.fullmatch(" ".join(node.text().split())[:40]))
+    )
+
+
+def _ancestor(node: LexborNode | None, tag: str) -> LexborNode | None:
+    while node is not None and node.tag != tag:
+        node = node.parent
+    return node
+
+
+def _first_license(node: LexborNode) -> License | None:
+    for link in node.css('[rel~="license"][href]'):
+        if stated := recognize(link.attributes.get("href") or ""):
+            return stated
+    return None
+
+
+def _author(node: LexborNode) -> str:
+    found = node.css_first('[rel~="author"], [itemprop="author"], [itemprop="creator"]')
+    return "" if found is None else " ".join(found.text(separator=" ").split())[:300]
+
+
+def _name(value: Any) -> str:
+    """A text, or the name of the thing, or of the first of the things."""
+    if isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, dict):
+        value = value.get("name") or value.get("@id") or value.get("url")
+    return value if isinstance(value, str) else ""
+
+
+def describe(candidate: Candidate) -> str:
+    """All words about a picture that filters search, in lower case."""
+    names = " ".join(file_name(url) for url in candidate.urls[:3])
+    return f"{candidate.words} {candidate.credit.title} {names}".lower()

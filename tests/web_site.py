@@ -1,0 +1,205 @@
+"""A web site on this machine, for tests: its pages are functions, and it keeps a log."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpcore2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from impasto.collect.addresses import Guard
+from impasto.collect.options import CollectOptions
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the site answers: `body` may be a function that writes into the connection by itself."""
+
+    body: bytes | Callable[[Callable[[bytes], None]], None] = b""
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Request:
+    """One line of the site's log; times by `time.monotonic`."""
+
+    host: str
+    path: str
+    headers: dict[str, str]
+    began: float
+    ended: float = 0.0
+    status: int = 0
+    sent: int = 0
+
+
+Page = bytes | str | Reply | Callable[[Request], "bytes | str | Reply"]
+
+
+class Site:
+    """A server on a free port of this machine."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, Page] = {}
+        self.log: list[Request] = []
+        self.delay = 0.0
+        self._lock = threading.Lock()
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            # One write for the head and one for the body must not wait for each other.
+            disable_nagle_algorithm = True
+
+            def do_GET(self) -> None:  # noqa: N802
+                site._answer(self)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 64
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                pass
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self) -> None:
+        """Ends the server."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+        host = (handler.headers.get("Host") or "").partition(":")[0]
+        line = Request(host, handler.path, dict(handler.headers.items()), time.monotonic())
+        with self._lock:
+            self.log.append(line)
+        if self.delay:
+            time.sleep(self.delay)
+        page = self.pages.get(f"{host}{handler.path}", self.pages.get(handler.path))
+        page = page(line) if callable(page) else page
+        if page is None:
+            page = Reply(b"nothing here", 404)
+        elif isinstance(page, str):
+            page = Reply(page.encode(), headers={"Content-Type": "text/html; charset=utf-8"})
+        elif isinstance(page, bytes):
+            page = Reply(page)
+        line.status = page.status
+
+        def write(data: bytes) -> None:
+            handler.wfile.write(data)
+            line.sent += len(data)
+
+        try:
+            handler.send_response(page.status)
+            for name, value in page.headers.items():
+                handler.send_header(name, value)
+            if callable(page.body):
+                handler.send_header("Connection", "close")
+                handler.end_headers()
+                page.body(write)
+                handler.close_connection = True
+            else:
+                handler.send_header("Content-Length", str(len(page.body)))
+                handler.end_headers()
+                write(page.body)
+        except OSError:
+            handler.close_connection = True
+        line.ended = time.monotonic()
+
+    def paths(self) -> Counter[str]:
+        """How often each path was asked for."""
+        return Counter(line.path for line in self.log)
+
+
+@contextlib.contextmanager
+def served(pages: Mapping[str, Page] | None = None) -> Iterator[Site]:
+    """A site with these pages, for a while."""
+    site = Site()
+    site.pages.update(pages or {})
+    try:
+        yield site
+    finally:
+        site.close()
+
+
+def painted(seed: int, width: int = 320, height: int = 240) -> NDArray[np.uint8]:
+    """A picture unlike that of any other seed: soft blots of colour with some sharp shapes."""
+    random = np.random.default_rng(seed)
+    small = Image.fromarray((random.random((6, 8, 3)) * 255).astype(np.uint8))
+    pixels = np.array(small.resize((width, height), Image.Resampling.BICUBIC))
+    for _ in range(12):
+        x, y = random.integers(0, width - 20), random.integers(0, height - 20)
+        w, h = random.integers(8, width // 3), random.integers(8, height // 3)
+        pixels[y : y + h, x : x + w] = random.integers(0, 256, 3)
+    return pixels
+
+
+def encoded(pixels: NDArray[np.uint8], format: str = "JPEG", **options: Any) -> bytes:
+    """The bytes of a picture file."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format, **options)
+    return stream.getvalue()
+
+
+def picture(seed: int, width: int = 320, height: int = 240, **options: Any) -> bytes:
+    """A JPEG of `painted`."""
+    return encoded(painted(seed, width, height), quality=85, **options)
+
+
+def quick(**values: Any) -> CollectOptions:
+    """Options for a site on this machine: no pause, and small pictures count."""
+    return CollectOptions(**{"delay": 0, "allow_private": True, "min_size": 32, **values})
+
+
+class Names:
+    """A resolver and connector for tests: names lead to public addresses, those to local ports.
+
+    `answers` maps a name to the addresses that it has, call after call; the last ones stay.
+    """
+
+    def __init__(self, answers: Mapping[str, Sequence[Sequence[str]]], site: Site) -> None:
+        self._answers = {name: list(each) for name, each in answers.items()}
+        self._site = site
+        self.asked: list[str] = []
+        self.connected: list[str] = []
+
+    def resolve(self, host: str, port: int) -> Sequence[str]:
+        """The addresses of a name."""
+        self.asked.append(host)
+        if host not in self._answers:
+            return [host]
+        answers = self._answers[host]
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    def connect(self, address: str, port: int, **options: Any) -> httpcore2.NetworkStream:
+        """A connection to the site, whatever the address."""
+        self.connected.append(address)
+        return httpcore2.SyncBackend().connect_tcp("127.0.0.1", self._site.port, **options)
+
+    def guard(self, *, allow_private: bool = False) -> Guard:
+        """A guard that asks this resolver."""
+        return Guard(allow_private, self.resolve)
+
+
+def free_port() -> int:
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
