@@ -103,9 +103,7 @@ def same(one: Likeness, other: Likeness) -> bool:
 
 def _crop_of(crop: Likeness, whole: Likeness) -> bool:
     """Whether `crop` is `whole` or a part of it that lacks at most 6 % a side."""
-    target, source = (
-        np.divide(x.thumbnail, 255, dtype=np.float32) for x in (crop, whole)
-    )
+    target, source = (np.divide(x.thumbnail, 255, dtype=np.float32) for x in (crop, whole))
     edges = _best_edges(_luma(target), _luma(source))
     fitted = np.einsum(
         "yh,hwc,xw->yxc",

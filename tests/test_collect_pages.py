@@ -1,0 +1,270 @@
+"""What a page names: every picture once, its largest variant first, with what is said about it."""
+
+import numpy as np
+import pytest
+
+from impasto.collect.feeds import read_xml
+from impasto.collect.found import Candidate, Found
+from impasto.collect.licenses import attribution, label, recognize
+from impasto.collect.pages import read_page, read_style_sheet
+from impasto.collect.reading import read_answer
+
+BASE = "http://h.example/gallery/"
+
+
+def read(body: str, head: str = "", **headers: str) -> Found:
+    """A page with this body and head."""
+    return read_page(f"<html><head>{head}</head><body>{body}</body></html>", BASE, headers)
+
+
+def names(found: Found) -> list[list[str]]:
+    """The variants of each picture, without the base."""
+    return [[url.removeprefix(BASE) for url in c.urls] for c in found.pictures]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ('<img src="a.jpg">', [["a.jpg"]]),
+        (
+            '<img src="a.jpg" srcset="b.jpg 400w, c.jpg 1600w,d.jpg 800w">',
+            [["c.jpg", "d.jpg", "b.jpg", "a.jpg"]],
+        ),
+        ('<img src="a.jpg" srcset="b,1.jpg 1x, c.jpg 2x">', [["c.jpg", "b,1.jpg", "a.jpg"]]),
+        (
+            '<picture><source srcset="s.avif 500w, l.avif 2000w"><img src="a.jpg"></picture>',
+            [["l.avif", "s.avif", "a.jpg"]],
+        ),
+        ('<img src="blank.gif" data-src="a.jpg">', [["a.jpg", "blank.gif"]]),
+        ('<img src="t.jpg" data-srcset="a.jpg 100w, b.jpg 900w">', [["b.jpg", "a.jpg", "t.jpg"]]),
+        ('<img src="t.jpg" data-full-src="big.jpg">', [["big.jpg", "t.jpg"]]),
+        ('<a href="big.jpg"><img src="t.jpg"></a>', [["big.jpg", "t.jpg"]]),
+        ('<a href="big.png">the picture</a>', [["big.png"]]),
+        ("<div style=\"background: url('bg.webp')\"></div>", [["bg.webp"]]),
+        ('<div data-bg="bg.jpg"></div>', [["bg.jpg"]]),
+        ('<noscript><img src="n.jpg"></noscript>', [["n.jpg"]]),
+        ('<img src="data:image/png;base64,AA"><img src="">', []),
+        ('<img src="a.jpg"><img src="a.jpg">', [["a.jpg"]]),
+        ("<a href='x.html'><img src='a.jpg'></a>", [["a.jpg"]]),
+    ],
+)
+def test_pictures_of_a_page(body: str, expected: list[list[str]]) -> None:
+    """Each way to put a picture on a page is found, with all its variants, the largest first."""
+    assert names(read(body)) == expected
+
+
+def test_pictures_of_a_head() -> None:
+    """Cards for social networks, preloaded pictures, style elements and JSON-LD name pictures."""
+    head = """<meta property="og:image" content="og.jpg"><link rel="image_src" href="s.jpg">
+    <link rel="preload" as="image" href="p.jpg" imagesrcset="q.jpg 900w">
+    <style>a { background: image-set("x1.png" 1x, url(x2.png) 2x) } b { background: url(y.gif) }
+    @font-face { src: url(font.woff) }</style>
+    <script type="application/ld+json">{"@graph": [{"@type": "ImageObject", "name": "Old oak",
+    "contentUrl": "oak.jpg", "license": "https://creativecommons.org/licenses/by/4.0/",
+    "creator": {"@type": "Person", "name": "Ann Bee"}, "creditText": "A. Bee"}]}</script>"""
+    found = read("<img src=oak.jpg>", head)
+    expected = [["og.jpg"], ["s.jpg"], ["q.jpg", "p.jpg"], ["x2.png", "x1.png"], ["y.gif"]]
+    assert names(found)[:5] == expected
+    (oak,) = (c for c in found.pictures if c.urls[0].endswith("oak.jpg"))
+    assert (oak.credit.title, oak.credit.author) == ("Old oak", "Ann Bee")
+    assert (oak.credit.license, oak.credit.attribution) == ("by", "A. Bee")
+    sheet = read_style_sheet("@import url(z.css); p { background: url(../z.png) }", BASE + "a.css")
+    assert [c.urls for c in sheet.pictures] == [("http://h.example/z.png",)]
+
+
+def test_links_and_next_pages_of_a_page() -> None:
+    """Links take a step of depth and next pages none; pictures, foreign schemes and what the page
+    asks not to follow are no links."""
+    body = """<a href="b.html">b</a> <a href="c.html" rel="nofollow">c</a> <a href="#top">t</a>
+    <a href="mailto:x@y">m</a> <a href="?page=2" rel="next">more</a> <a href="?page=3">Next »</a>
+    <a href="x.jpg">x</a>"""
+    links = {link.url.removeprefix(BASE): link for link in read(body).links}
+    assert set(links) == {"b.html", "?page=2", "?page=3"}
+    assert [links[n].steps for n in ("b.html", "?page=2", "?page=3")] == [1, 0, 0]
+    assert links["?page=3"].pagination
+    assert read(body, '<meta name="robots" content="nofollow">').links == ()
+
+
+@pytest.mark.parametrize(
+    ("head", "headers"),
+    [
+        ('<meta name="robots" content="index, noimageindex">', {}),
+        ('<meta name="robots" content="noai, noimageai">', {}),
+        ('<meta name="tdm-reservation" content="1">', {}),
+        ("", {"x-robots-tag": "googlebot: noindex, noimageai"}),
+        ("", {"tdm-reservation": "1"}),
+    ],
+)
+def test_reserved_pictures_are_left_alone(head: str, headers: dict[str, str]) -> None:
+    """A page that reserves its pictures, in itself or in its answer's fields, gives none."""
+    found = read_page(f"<head>{head}</head><img src=a.jpg>", BASE, headers)
+    assert found.pictures == ()
+    assert "reserves" in found.fault
+
+
+def credit_of(found: Found, name: str) -> tuple[str, str]:
+    """Licence and author of a picture."""
+    (one,) = (c for c in found.pictures if c.urls[0].endswith(name))
+    return one.credit.license, one.credit.author
+
+
+def test_licences_of_a_page() -> None:
+    """A page's one licence is that of its pictures, a figure's is that of the figure, and two
+    different ones say nothing."""
+    cc = "https://creativecommons.org"
+    figure = f"""<figure><img src="f.jpg"><figcaption>Sea by <a rel="author">Bo</a>
+    <a rel="license" href="{cc}/publicdomain/zero/1.0/">CC0</a></figcaption></figure>"""
+    by = f'<a rel="license" href="{cc}/licenses/by/4.0/">CC BY</a>'
+    found = read(f'{by}<img src="a.jpg">{figure}')
+    assert credit_of(found, "a.jpg") == ("by", "")
+    assert credit_of(found, "f.jpg") == ("cc0", "Bo")
+    other = f'<a rel="license" href="{cc}/licenses/by-nc/4.0/">CC BY-NC</a>'
+    assert credit_of(read(f'{by}{other}<img src="a.jpg">'), "a.jpg") == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("https://creativecommons.org/licenses/by-sa/4.0/deed.de", "by-sa"),
+        ("http://creativecommons.org/licenses/by-nc-nd/3.0/us/", "by-nc-nd"),
+        ("https://creativecommons.org/publicdomain/zero/1.0/", "cc0"),
+        ("https://creativecommons.org/publicdomain/mark/1.0/", "pd"),
+        ("This work is licensed under http://creativecommons.org/licenses/by/2.0/ .", "by"),
+        ("CC BY-SA 3.0", "by-sa"),
+        ("cc-by-4.0", "by"),
+        ("CC BY-ND-NC 1.0", "by-nc-nd"),
+        ("CC0 1.0 Universal", "cc0"),
+        ("Creative Commons Attribution-NonCommercial-ShareAlike 4.0 International", "by-nc-sa"),
+        ("Public domain", "pd"),
+        ("pd-old-100", "pd"),
+        ("Publiek domein", "pd"),
+        ("not in the public domain", None),
+        ("© 2020 Ann Bee. All rights reserved.", None),
+        ("http://rightsstatements.org/vocab/InC/1.0/", None),
+        ("https://creativecommons.org/", None),
+        ("CC SA 1.0", None),
+        ("attribution", None),
+        ("", None),
+    ],
+)
+def test_licences_are_recognised(statement: str, expected: str | None) -> None:
+    """Addresses and names of Creative Commons and of the public domain are recognised, and nothing
+    that only mentions them."""
+    found = recognize(statement)
+    assert (found.id if found else None) == expected
+
+
+def test_attribution_names_all_there_is() -> None:
+    """The line beneath a picture names title, author, licence with its version, and source."""
+    stated = recognize("CC BY-SA 4.0")
+    assert stated is not None
+    line = attribution("Oak", "Ann", stated.id, stated.url, "http://h.example/oak")
+    assert line == '"Oak" by Ann, CC BY-SA 4.0, http://h.example/oak'
+    assert label("pd", "") == "public domain"
+    assert attribution("", "", "", "", "http://h.example/") == "Untitled, http://h.example/"
+
+
+RSS = """<?xml version="1.0"?><rss version="2.0" xmlns:media="http://search.yahoo.com/mrss/"
+ xmlns:content="http://purl.org/rss/1.0/modules/content/" xmlns:dc="http://purl.org/dc/elements/1.1/"
+ xmlns:cc="http://backend.userland.com/creativeCommonsRssModule"><channel><title>t</title>
+<item><title>Oak</title><link>http://h.example/oak</link><dc:creator>Ann</dc:creator>
+ <media:group><media:content url="s.jpg" type="image/jpeg" width="100" height="80"/>
+ <media:content url="l.jpg" type="image/jpeg" width="1000" height="800"/></media:group>
+ <media:license href="https://creativecommons.org/licenses/by/4.0/">x</media:license></item>
+<item><title>Elm</title><link>http://h.example/elm</link><enclosure url="e.png" type="image/png"/>
+ <enclosure url="e.mp3" type="audio/mpeg"/>
+ <content:encoded><![CDATA[<p><img src="in.jpg" alt="inside"></p>]]></content:encoded>
+ <cc:license>https://creativecommons.org/publicdomain/zero/1.0/</cc:license></item>
+</channel></rss>"""
+ATOM = """<feed xmlns="http://www.w3.org/2005/Atom"><link rel="next" href="?p=2"/>
+<entry><title>Ash</title><author><name>Cy</name></author><link href="http://h.example/ash"/>
+<link rel="enclosure" type="image/jpeg" href="ash.jpg"/>
+<link rel="license" href="https://creativecommons.org/licenses/by-sa/4.0/"/>
+<content type="html">&lt;img src="two.jpg"&gt;</content></entry></feed>"""
+SITEMAP = """<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"
+ xmlns:image="http://www.google.com/schemas/sitemap-image/1.1"><url><loc>http://h.example/p</loc>
+<image:image><image:loc>http://h.example/i.jpg</image:loc><image:title>Ivy</image:title>
+<image:license>https://creativecommons.org/licenses/by/2.0/</image:license></image:image></url>
+</urlset>"""
+
+
+def facts(candidate: Candidate) -> tuple[str, str, str, str, str]:
+    """What is known of a picture of a feed."""
+    credit = candidate.credit
+    name = candidate.urls[0].rpartition("/")[2]
+    return name, credit.title, credit.author, credit.license, candidate.page
+
+
+def test_rss_with_media() -> None:
+    """Media RSS, enclosures and the text of items name pictures, with title, author and licence;
+    the largest of a group comes first."""
+    found = read_xml(RSS.encode(), BASE + "feed")
+    assert [facts(c) for c in found.pictures] == [
+        ("l.jpg", "Oak", "Ann", "by", "http://h.example/oak"),
+        ("e.png", "Elm", "", "cc0", "http://h.example/elm"),
+        ("in.jpg", "inside", "", "cc0", "http://h.example/elm"),
+    ]
+    assert found.pictures[0].urls[1].endswith("s.jpg")
+    assert [link.url for link in found.links] == ["http://h.example/oak", "http://h.example/elm"]
+
+
+def test_atom() -> None:
+    """Atom's enclosures and contents name pictures, and its paging goes on."""
+    found = read_xml(ATOM.encode(), BASE + "atom")
+    assert [facts(c) for c in found.pictures] == [
+        ("ash.jpg", "Ash", "Cy", "by-sa", "http://h.example/ash"),
+        ("two.jpg", "Ash", "Cy", "by-sa", "http://h.example/ash"),
+    ]
+    assert [link.url for link in found.links if link.pagination] == [BASE + "atom?p=2"]
+
+
+def test_sitemaps() -> None:
+    """A sitemap names pages and pictures, its index other sitemaps, packed or not."""
+    import gzip
+
+    packed = gzip.compress(SITEMAP.encode())
+    for data in (SITEMAP.encode(), packed):
+        found = read_answer(data, BASE, "page", {}, {}, sources=(), max_pixels=10**8)
+        assert [facts(c) for c in found.pictures] == [
+            ("i.jpg", "Ivy", "", "by", "http://h.example/p")
+        ]
+        assert [(link.url, link.steps) for link in found.links] == [("http://h.example/p", 0)]
+    index = b"<sitemapindex><sitemap><loc>http://h.example/s.xml</loc></sitemap></sitemapindex>"
+    assert [link.url for link in read_xml(index, BASE).links] == ["http://h.example/s.xml"]
+
+
+BOMB = b"""<?xml version="1.0"?><!DOCTYPE rss [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;">
+<!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;">]><rss><channel><title>&c;</title></channel></rss>"""
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (BOMB, "document type"),
+        (b'<!DOCTYPE feed SYSTEM "file:///etc/passwd"><feed></feed>', "document type"),
+        (b"<rss>" + b"<a>" * 500, "nested"),
+        (b"<rss><channel>", "well-formed"),
+        (b"<rss>" + bytes(range(128, 160)), "well-formed"),
+    ],
+)
+def test_xml_that_would_grow_is_refused(data: bytes, word: str) -> None:
+    """Document types with their entities, endless nesting and damage are refused, each in words."""
+    assert word in read_xml(data, BASE).fault
+
+
+def test_kinds_are_told_by_contents() -> None:
+    """What an answer is follows from its contents, not from its declared type."""
+
+    def read_as(data: bytes, declared: str) -> Found:
+        headers = {"content-type": declared}
+        return read_answer(data, BASE, "page", headers, {}, sources=(), max_pixels=10**8)
+
+    assert len(read_as(RSS.encode(), "text/html").pictures) == 3
+    assert (
+        len(read_as("<p><img src=ä.jpg>".encode("latin-1"), "text/html; charset=latin-1").pictures)
+        == 1
+    )
+    assert read_as(b"%PDF-1.7 \0", "application/pdf").fault
+    assert read_as(b'{"a": 1}', "text/html").fault == "is JSON of an unknown kind"
+    assert read_as(b"[" * 100_000, "application/json").fault == "is damaged JSON"
+    assert read_as(b"\x1f\x8b" + np.random.default_rng(0).bytes(99), "text/xml").fault
