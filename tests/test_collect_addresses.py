@@ -137,7 +137,7 @@ def test_a_name_that_changes_its_mind_gains_nothing(tmp_path: Path) -> None:
     "url", ["ftp://a.example/", "file:///etc/passwd", "javascript:1", "http://u:p@a.example/", ""]
 )
 def test_only_web_addresses_are_taken(url: str, tmp_path: Path) -> None:
-    """Anything but http and https, and an address with a password, is refused before any request."""
+    """Anything but http and https, and an address with a password, is refused at once."""
     with pytest.raises(OptionError, match=r"address"):
         Crawl([url], tmp_path)
 

@@ -52,6 +52,7 @@ class Site:
 
     def __init__(self) -> None:
         self.pages: dict[str, Page] = {}
+        self.any_query: dict[str, Page] = {}
         self.log: list[Request] = []
         self.delay = 0.0
         self._lock = threading.Lock()
@@ -62,7 +63,7 @@ class Site:
             # One write for the head and one for the body must not wait for each other.
             disable_nagle_algorithm = True
 
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 site._answer(self)
 
             def log_message(self, format: str, *args: Any) -> None:
@@ -93,6 +94,8 @@ class Site:
         if self.delay:
             time.sleep(self.delay)
         page = self.pages.get(f"{host}{handler.path}", self.pages.get(handler.path))
+        if page is None:
+            page = self.any_query.get(handler.path.partition("?")[0])
         page = page(line) if callable(page) else page
         if page is None:
             page = Reply(b"nothing here", 404)
@@ -180,7 +183,7 @@ class Names:
         self.asked: list[str] = []
         self.connected: list[str] = []
 
-    def resolve(self, host: str, port: int) -> Sequence[str]:
+    def resolve(self, host: str, _: int) -> Sequence[str]:
         """The addresses of a name."""
         self.asked.append(host)
         if host not in self._answers:
@@ -188,7 +191,7 @@ class Names:
         answers = self._answers[host]
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
-    def connect(self, address: str, port: int, **options: Any) -> httpcore2.NetworkStream:
+    def connect(self, address: str, _: int, **options: Any) -> httpcore2.NetworkStream:
         """A connection to the site, whatever the address."""
         self.connected.append(address)
         return httpcore2.SyncBackend().connect_tcp("127.0.0.1", self._site.port, **options)
