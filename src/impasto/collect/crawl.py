@@ -53,8 +53,6 @@ _REDIRECTS = 8
 _MOVED = {301, 302, 303, 307, 308}
 _BUSY = {429, 503}
 _TROUBLED = {408, 425, 500, 502, 504, 520, 521, 522, 523, 524}
-_PATIENCE = 600.0
-"""Seconds: a host that asks for a longer pause is left for the next run."""
 _BARREN = 3
 """Next pages in a row without a new picture, after which no more of them are asked for."""
 
@@ -128,6 +126,7 @@ class Crawl:
         guard: which addresses may be asked; by the options if not given.
         connect: opens connections; that of the system by default.
         backoff: seconds before the second try of what failed; doubled for every further one.
+        patience: seconds; a host that asks for a longer pause is left for a later run.
 
     Raises:
         OptionError: no address, or one that cannot be asked; or another collection is there.
@@ -145,9 +144,10 @@ class Crawl:
         guard: Guard | None = None,
         connect: Connect | None = None,
         backoff: float = 2.0,
+        patience: float = 600.0,
     ) -> None:
         self._options = options or CollectOptions()
-        self._sources, self._backoff = sources, backoff
+        self._sources, self._backoff, self._patience = sources, backoff, patience
         self._seeds = [self._checked(url) for url in urls]
         if not self._seeds:
             raise OptionError("an address is missing; give one, such as https://example.org/")
@@ -369,8 +369,17 @@ class Crawl:
 
     def _host(self, name: str) -> Host:
         if name not in self._hosts:
-            self._hosts[name] = Host(self._options.delay)
+            host = self._hosts[name] = Host(self._options.delay)
+            # A pause that was asked for holds for later runs too.
+            self._leave_alone(host, float(self._journal.fact(f"pause {name}") or 0) - time.time())
         return self._hosts[name]
+
+    def _leave_alone(self, host: Host, seconds: float) -> None:
+        if seconds > self._patience:
+            minutes = max(1, round(seconds / 60))
+            host.given_up = f"it asks for a pause of {minutes} minute{'s' * (minutes > 1)}"
+        elif seconds > 0:
+            host.hold(seconds)
 
     def _choose(self, host: str) -> Task | None:
         """The next address of a host that may be asked for; what may not is done with."""
@@ -532,8 +541,11 @@ class Crawl:
         if task.kind == "robots":
             said = f"robots.txt cannot be had: {said}"
         last = task.tries + 1 >= self._options.attempts
-        if wait > _PATIENCE:
-            host.given_up = f"it asks for a pause of {wait / 60:.0f} minutes"
+        self._leave_alone(host, wait if wait > self._patience else 0.0)
+        if busy:
+            self._journal.state(f"pause {task.host}", str(time.time() + wait))
+        if host.given_up:
+            pass
         elif last and (busy or task.kind == "robots"):
             host.given_up = said
         elif host.faults >= 3 * self._options.attempts:

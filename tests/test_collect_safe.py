@@ -1,0 +1,197 @@
+"""Hostile servers: nothing they send fills the disk, the memory or the time, or names a file."""
+
+import gzip
+import json
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from impasto.collect.crawl import Crawl, Summary
+from impasto.collect.manifest import read_manifest
+from web_site import Reply, encoded, painted, picture, quick, served
+
+Write = Callable[[bytes], None]
+
+
+def collect(url: str, folder: Path, **values: object) -> Summary:
+    """Collects to the end."""
+    crawl = Crawl([url], folder, quick(**values), backoff=0.01)
+    try:
+        for _ in crawl.run():
+            pass
+        return crawl.summary()
+    finally:
+        crawl.close()
+
+
+def endless(write: Write) -> None:
+    """Ten gigabytes, or as much as is taken."""
+    for _ in range(10_000):
+        write(b"\xff" * 1_000_000)
+
+
+def test_files_that_lie_about_their_length(tmp_path: Path) -> None:
+    """A file of 10 GB is cut off at the limit, whether it states its length, states a small one, or
+    states none; one that says 10 GB and sends little is not waited for."""
+    head = picture(1)
+    with served() as site:
+        site.pages.update(
+            {
+                "/": "".join(f'<img src="/{n}.jpg">' for n in ("honest", "small", "none", "big")),
+                "/honest.jpg": Reply(endless, headers={"Content-Length": str(10**10)}),
+                "/small.jpg": Reply(endless, headers={"Content-Length": "5000"}),
+                "/none.jpg": Reply(endless),
+                "/big.jpg": Reply(
+                    lambda write: write(head), headers={"Content-Length": str(10**10)}
+                ),
+            }
+        )
+        memory = psutil.Process().memory_info().rss
+        summary = collect(f"{site.url}/", tmp_path, max_file="2MB", attempts=1)
+        assert summary.progress.kept == 0
+        assert ("picture", "skipped", "larger than --max-file", 0) not in summary.reasons
+        reasons = {reason: number for _, _, reason, number in summary.reasons}
+        assert reasons["larger than --max-file"] == 3
+        assert summary.progress.bytes < 3_000_000
+        assert psutil.Process().memory_info().rss - memory < 60_000_000
+        # What a server could send before the connection was cut is bounded by the buffers.
+        assert all(line.sent < 12_000_000 for line in site.log)
+        assert not list((tmp_path / ".impasto-collect").rglob("*.part"))
+
+
+def test_bombs_do_not_unpack(tmp_path: Path) -> None:
+    """Compressed pages that unpack to gigabytes are cut off; so are packed sitemaps, packings of
+    packings, and pictures whose few bytes announce more pixels than are allowed."""
+    page = b"<p>" + b"x" * 60_000_000
+    bomb = gzip.compress(page, 9)
+    twice = gzip.compress(bomb)
+    header = b"\x00\x00\xff\xff\x00\x00\xff\xff\x08\x02\x00\x00\x00"
+    chunk = b"IHDR" + header
+    png = (
+        b"\x89PNG\r\n\x1a\n"
+        + len(header).to_bytes(4, "big")
+        + chunk
+        + zlib.crc32(chunk).to_bytes(4, "big")
+    )
+    packed = {"Content-Encoding": "gzip", "Content-Type": "text/html"}
+    with served() as site:
+        site.pages.update(
+            {
+                "/": '<a href="/a">a</a><a href="/b">b</a><a href="/c">c</a><img src="/d.png">',
+                "/a": Reply(bomb, headers=packed),
+                "/b": Reply(twice, headers={**packed, "Content-Encoding": "gzip, gzip"}),
+                "/c": Reply(gzip.compress(b"<urlset>" + page), headers={"Content-Type": "x/gzip"}),
+                "/d.png": png,
+            }
+        )
+        summary = collect(f"{site.url}/", tmp_path, depth=1)
+        reasons = {reason for _, _, reason, _ in summary.reasons}
+        assert "is packed more than once" in reasons
+        assert "no picture that can be read" in reasons
+        assert "is larger than 10 MB" in reasons
+        sizes = [p.stat().st_size for p in tmp_path.rglob("*") if p.is_file()]
+        assert max(sizes) < 5_000_000
+
+
+def test_slow_answers_end(tmp_path: Path) -> None:
+    """A server that sends a byte now and then, in the head or in the body, holds nobody up for
+    longer than one answer may take."""
+
+    def trickle(write: Write) -> None:
+        for _ in range(200):
+            write(b"\xff")
+            time.sleep(0.05)
+
+    with served() as site:
+        site.pages.update(
+            {
+                "/": '<img src="/slow.jpg"><img src="/ok.jpg">',
+                "/slow.jpg": Reply(trickle),
+                "/ok.jpg": picture(1),
+            }
+        )
+        summary = collect(f"{site.url}/", tmp_path, timeout=1.5, attempts=1)
+        assert summary.progress.kept == 1
+        assert ("picture", "failed", "the answer took too long", 1) in summary.reasons
+
+
+@pytest.mark.parametrize("target", ["/loop.jpg", "ftp://x.example/a.jpg", "file:///etc/passwd", ""])
+def test_redirects_end(target: str, tmp_path: Path) -> None:
+    """Redirects to themselves, to other schemes and to nowhere are given up."""
+    turn = [0]
+
+    def loop(_: object) -> Reply:
+        turn[0] += 1
+        return Reply(status=302, headers={"Location": target and f"{target}?{turn[0]}"})
+
+    with served({"/": '<img src="/loop.jpg">'}) as site:
+        site.any_query["/loop.jpg"] = loop
+        summary = collect(f"{site.url}/", tmp_path)
+        assert 1 <= turn[0] <= 10
+        assert summary.progress.kept == 0
+        assert summary.left == 0
+
+
+def test_contents_decide(tmp_path: Path) -> None:
+    """What a picture is follows from its contents: names and declared types may lie, drawings and
+    pages are refused, and a damaged file is not kept."""
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+    page = Reply(b"<html><script>x</script>", headers={"Content-Type": "image/jpeg"})
+    with served() as site:
+        site.pages.update(
+            {
+                "/": "".join(f'<img src="/{n}">' for n in ("a.jpg", "b.png", "c.svg", "d.jpg"))
+                + '<img src="/e.jpg"><a href="/picture">a picture</a>',
+                "/a.jpg": Reply(encoded(painted(1), "PNG"), headers={"Content-Type": "text/html"}),
+                "/b.png": page,
+                "/c.svg": svg,
+                "/d.jpg": picture(2)[:3000],
+                "/e.jpg": b"",
+                "/picture": picture(3),
+            }
+        )
+        collect(f"{site.url}/", tmp_path, depth=1)
+        kept = read_manifest(tmp_path)
+        assert {(e.url.removeprefix(site.url), e.format) for e in kept} == {
+            ("/a.jpg", "png"),
+            ("/picture", "jpeg"),
+        }
+        assert {Path(e.file).suffix for e in kept} == {".png", ".jpg"}
+
+
+def test_names_are_made_not_taken(tmp_path: Path) -> None:
+    """Nothing that a server or a page says becomes part of a path."""
+    names = ["/..%2f..%2fevil.jpg", "/con.jpg", "/a.jpg%00.exe", "/%2e%2e/x.jpg", "/-rf.jpg"]
+    with served() as site:
+        site.pages["/"] = "".join(f'<img src="{name}" alt="../../up">' for name in names)
+        for seed, name in enumerate(names):
+            body = picture(seed)
+            disposition = {"Content-Disposition": 'attachment; filename="/tmp/evil.sh"'}
+            site.pages[name] = Reply(body, headers=disposition)
+            site.pages[name.replace("%2e%2e/", "")] = Reply(body, headers=disposition)
+        folder = tmp_path / "inside"
+        collect(f"{site.url}/", folder)
+        kept = read_manifest(folder)
+        assert len(kept) == len(names)
+        for entry in kept:
+            assert entry.file == f"{entry.sha256[:20]}.jpg"
+            assert (folder / entry.file).is_file()
+        assert {p.name for p in tmp_path.iterdir()} == {"inside"}
+        allowed = {e.file for e in kept} | {"manifest.jsonl", ".impasto-collect"}
+        assert {p.name for p in folder.iterdir()} == allowed
+
+
+def test_what_servers_say_is_only_text(tmp_path: Path) -> None:
+    """Line breaks and terminal commands in titles and addresses stay inside their line of the
+    manifest."""
+    with served() as site:
+        site.pages["/"] = '<img src="/a.jpg" alt="one&#10;{&quot;file&quot;: 1}&#27;[2J two">'
+        site.pages["/a.jpg"] = picture(1)
+        collect(f"{site.url}/", tmp_path)
+        (line,) = (tmp_path / "manifest.jsonl").read_bytes().splitlines()
+        assert b"\x1b" not in line
+        assert "two" in json.loads(line)["title"]
