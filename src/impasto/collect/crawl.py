@@ -276,11 +276,11 @@ class Crawl:
         outcomes = [
             (kind, outcome, reason, number)
             for kind, outcome, reason, number in self._journal.outcomes()
-            if outcome in ("skipped", "failed", "unasked", "duplicate", "replaced") and reason
+            if outcome not in ("kept", "moved") and reason
         ]
         merged: Counter[tuple[str, str, str]] = Counter()
         for kind, outcome, reason, number in outcomes:
-            name = "skipped" if outcome in ("unasked", "duplicate", "replaced") else outcome
+            name = "failed" if outcome == "failed" else "skipped"
             merged["picture" if kind == "picture" else "page", name, reason] += number
         left = sum(number for _, kind, number in self._journal.waiting() if kind != "robots")
         return Summary(
@@ -476,6 +476,8 @@ class Crawl:
                 return _Done(task, answer, picture=look(data, _said(task), self._options))
             except ImageError as error:
                 return _Done(task, answer, fault=str(error).partition(": ")[2] or str(error))
+        if len(data) > PAGE_BYTES:
+            return _Done(task, answer, found=Found(fault=f"is larger than {PAGE_BYTES / 1e6:g} MB"))
         found = read_answer(
             data,
             task.url,
@@ -608,7 +610,8 @@ class Crawl:
         if answer.refused:
             self._fail(task, "skipped", "not on the public internet", answer.fault)
         elif answer.fault:
-            reason = "larger than --max-file" if "is larger than" in answer.fault else answer.fault
+            too_large = task.kind == "picture" and answer.fault.startswith("is larger than")
+            reason = "larger than --max-file" if too_large else answer.fault
             self._fail(task, "failed", reason.partition(" (")[0], answer.fault)
         elif answer.status in _MOVED:
             self._fail(task, "failed", "redirected too often, or nowhere")

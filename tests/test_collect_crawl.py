@@ -1,0 +1,402 @@
+"""A collection as a whole: what it follows, keeps and leaves out, and how it goes on."""
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from impasto.cli import main
+from impasto.collect.crawl import Crawl, Summary
+from impasto.collect.filters import colorfulness
+from impasto.collect.manifest import Entry, read_manifest, write_manifest
+from impasto.collect.options import CollectOptions
+from impasto.errors import InputError, OptionError, OutputError
+from impasto.images import read_image
+from web_site import Names, Reply, Request, encoded, free_port, painted, picture, quick, served
+
+
+def collect(urls: Sequence[str], folder: Path, **values: object) -> Summary:
+    """Collects to the end."""
+    crawl = Crawl(urls, folder, quick(**values), backoff=0.01)
+    try:
+        for _ in crawl.run():
+            pass
+        return crawl.summary()
+    finally:
+        crawl.close()
+
+
+def kept(folder: Path) -> set[str]:
+    """The last parts of the addresses of what was kept."""
+    return {entry.url.rpartition("/")[2] for entry in read_manifest(folder)}
+
+
+def test_links_and_next_pages_are_followed_as_far_as_allowed(tmp_path: Path) -> None:
+    """Links within the site are followed to the depth, next pages at no depth, other sites never,
+    and no more pages are read than allowed."""
+    with served() as site:
+        site.pages.update(
+            {
+                "/": '<img src="0.jpg"><a href="/deep1">d</a><a rel="next" href="/p2">next</a>'
+                '<a href="http://elsewhere.example/">e</a>',
+                "/p2": '<img src="1.jpg">',
+                "/deep1": '<img src="2.jpg"><a href="/deep2">d</a>',
+                "/deep2": '<img src="3.jpg">',
+                **{f"/{i}.jpg": picture(i) for i in range(4)},
+            }
+        )
+        url = f"{site.url}/"
+        collect([url], tmp_path / "a")
+        assert kept(tmp_path / "a") == {"0.jpg", "1.jpg"}
+        collect([url], tmp_path / "b", depth=1, pagination=False)
+        assert kept(tmp_path / "b") == {"0.jpg", "2.jpg"}
+        collect([url], tmp_path / "c", depth=2)
+        assert kept(tmp_path / "c") == {"0.jpg", "1.jpg", "2.jpg", "3.jpg"}
+        few = collect([url], tmp_path / "d", depth=2, max_pages=1)
+        assert kept(tmp_path / "d") == {"0.jpg"}
+        assert few.unfinished == "--max-pages 1 is reached"
+        assert few.left == 2
+        collect([url], tmp_path / "d", depth=2, max_pages=9)
+        assert kept(tmp_path / "d") == {"0.jpg", "1.jpg", "2.jpg", "3.jpg"}
+
+
+def test_endless_calendars_end(tmp_path: Path) -> None:
+    """A calendar whose next month always exists is left after a few pages without a new picture,
+    and links that pile up are not followed."""
+    with served() as site:
+
+        def month(line: Request) -> str:
+            number = int(line.path.partition("=")[2] or 0)
+            return f'<img src="/logo.jpg"><a rel="next" href="/calendar?m={number + 1}">next</a>'
+
+        def pile(line: Request) -> str:
+            return '<a href="sub/">further</a><a href="sub/x">x</a>'
+
+        site.any_query["/calendar"] = month
+        site.pages["/logo.jpg"] = picture(1)
+        for depth in range(12):
+            site.pages["/pile/" + "sub/" * depth] = pile
+        summary = collect([f"{site.url}/calendar", f"{site.url}/pile/"], tmp_path, depth=20)
+        assert sum(line.path.startswith("/calendar") for line in site.log) <= 5
+        assert sum(line.path.startswith("/pile") for line in site.log) <= 8
+        assert summary.unfinished == ""
+
+
+def test_style_sheets_of_the_site_name_pictures(tmp_path: Path) -> None:
+    """Backgrounds in the site's own style sheets are found, each once."""
+    with served() as site:
+        site.pages.update(
+            {
+                "/": '<link rel="stylesheet" href="/s/a.css"><p>',
+                "/s/a.css": Reply(b"p { background: url(../bg.jpg) }"),
+                "/bg.jpg": picture(1),
+            }
+        )
+        collect([f"{site.url}/"], tmp_path)
+        assert kept(tmp_path) == {"bg.jpg"}
+
+
+def test_the_next_best_variant_is_taken(tmp_path: Path) -> None:
+    """If the largest variant is missing or no picture, the next one is asked for; if it is there,
+    no other is."""
+    with served() as site:
+        site.pages.update(
+            {
+                "/": '<img src="s.jpg" srcset="m.jpg 500w, l.jpg 900w, xl.jpg 1900w">'
+                '<img src="t.jpg" srcset="b.jpg 900w">',
+                "/l.jpg": b"<html>no picture",
+                "/m.jpg": picture(1),
+                "/s.jpg": picture(1, 160, 120),
+                "/b.jpg": picture(2),
+                "/t.jpg": picture(2, 160, 120),
+            }
+        )
+        summary = collect([f"{site.url}/"], tmp_path)
+        assert kept(tmp_path) == {"m.jpg", "b.jpg"}
+        assert set(site.paths()) == {"/robots.txt", "/", "/xl.jpg", "/l.jpg", "/m.jpg", "/b.jpg"}
+        assert (summary.progress.found, summary.progress.failed) == (2, 0)
+
+
+FILTERED = {
+    "wide.jpg": picture(1, 600, 100),
+    "small.jpg": picture(2, 100, 80),
+    "tall.jpg": picture(3, 100, 600),
+    "large.png": encoded(painted(4, 800, 600), "PNG"),
+    "grey.jpg": encoded(np.repeat(painted(5)[..., :1], 3, axis=2), "JPEG"),
+    "oak-tree.jpg": picture(6),
+}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, set(FILTERED)),
+        ({"min_size": 150}, {"large.png", "grey.jpg", "oak-tree.jpg"}),
+        ({"max_size": 400}, {"small.jpg", "grey.jpg", "oak-tree.jpg"}),
+        ({"min_aspect": 2}, {"wide.jpg"}),
+        ({"max_aspect": 0.5}, {"tall.jpg"}),
+        ({"formats": "png"}, {"large.png"}),
+        ({"max_colorfulness": 5}, {"grey.jpg"}),
+        ({"min_colorfulness": 5}, set(FILTERED) - {"grey.jpg"}),
+        ({"words": "oak, river"}, {"oak-tree.jpg", "wide.jpg"}),
+        ({"without_words": "tree,RIVER"}, set(FILTERED) - {"oak-tree.jpg", "wide.jpg"}),
+    ],
+)
+def test_filters(values: dict[str, object], expected: set[str], tmp_path: Path) -> None:
+    """Pictures are filtered by size, shape, format, colourfulness, and words in text or name."""
+    with served() as site:
+        site.pages.update({f"/{name}": data for name, data in FILTERED.items()})
+        site.pages["/"] = "".join(
+            f'<img src="{name}" alt="{"a river" if name == "wide.jpg" else ""}">'
+            for name in FILTERED
+        )
+        summary = collect([f"{site.url}/"], tmp_path, **values)
+        assert kept(tmp_path) == expected
+        assert summary.progress.skipped == len(FILTERED) - len(expected)
+        assert sum(number for *_, number in summary.reasons) >= summary.progress.skipped
+        if "words" in values:
+            # What words rule out is not even fetched.
+            assert "/small.jpg" not in site.paths()
+
+
+def test_colourfulness_is_that_of_the_paper() -> None:
+    """Grey is 0; two equal halves of pure red and green have, by the formula of Hasler and
+    Süsstrunk, a deviation of 255 and a mean of 127.5 along their axes."""
+    assert colorfulness(np.full((3, 8, 8), 0.3, np.float32)) == pytest.approx(0)
+    halves = np.zeros((3, 4, 4), np.float32)
+    halves[0, :, :2] = halves[1, :, 2:] = 1
+    # rg = ±255 and yb = 127.5 everywhere, so σ = 255 and μ = 127.5.
+    assert colorfulness(halves) == pytest.approx(255 + 0.3 * 127.5)
+
+
+def xmp(license: str) -> bytes:
+    """An XMP packet with a licence and a creator."""
+    return f"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
+     xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
+     xmlns:cc="http://creativecommons.org/ns#" xmlns:dc="http://purl.org/dc/elements/1.1/">
+     <cc:license rdf:resource="{license}"/><dc:creator><rdf:Seq><rdf:li>Ann Bee</rdf:li></rdf:Seq>
+     </dc:creator></rdf:Description></rdf:RDF></x:xmpmeta>""".encode()
+
+
+def test_only_pictures_that_may_be_reused(tmp_path: Path) -> None:
+    """With --license only pictures stay whose page, or whose own metadata, states such a licence;
+    one whose page states another is not fetched."""
+    cc = "https://creativecommons.org"
+    exif = Image.Exif()
+    exif[0x8298] = "CC BY 4.0"
+    exif[0x013B] = "Cy Dee"
+    buffer = io.BytesIO()
+    Image.fromarray(painted(9)).save(buffer, "JPEG", exif=exif, quality=85)
+    with served() as site:
+        figure = '<figure><img src="{}"><a rel="license" href="{}">x</a></figure>'
+        site.pages.update(
+            {
+                "/": figure.format("free.jpg", f"{cc}/publicdomain/zero/1.0/")
+                + figure.format("nc.jpg", f"{cc}/licenses/by-nc/4.0/")
+                + '<img src="unknown.jpg"><img src="inside.jpg"><img src="exif.jpg">',
+                "/free.jpg": picture(1),
+                "/nc.jpg": picture(2),
+                "/unknown.jpg": picture(3),
+                "/inside.jpg": picture(4, xmp=xmp(f"{cc}/publicdomain/mark/1.0/")),
+                "/exif.jpg": buffer.getvalue(),
+            }
+        )
+        summary = collect([f"{site.url}/"], tmp_path, license="cc0,pd,by")
+        facts = {e.url.rpartition("/")[2]: (e.license, e.author) for e in read_manifest(tmp_path)}
+        assert facts == {
+            "free.jpg": ("cc0", ""),
+            "inside.jpg": ("pd", "Ann Bee"),
+            "exif.jpg": ("by", "Cy Dee"),
+        }
+        assert "/nc.jpg" not in site.paths()
+        reasons = {reason for *_, reason, _ in summary.reasons}
+        assert {"another licence", "no licence stated"} <= reasons
+
+
+def test_of_near_duplicates_the_best_stays(tmp_path: Path) -> None:
+    """Of a picture in three sizes, a crop and a copy the largest stays, whatever the order; with
+    `all`, only the copy goes."""
+    original = painted(5, 640, 480)
+    large = Image.fromarray(original)
+    small = np.array(large.resize((240, 180), Image.Resampling.LANCZOS))
+    crop = np.array(large.crop((32, 24, 608, 456)))
+    with served() as site:
+        site.pages.update(
+            {
+                "/": "".join(f'<img src="{n}">' for n in ("s.jpg", "l.png", "c.jpg", "x.png")),
+                "/s.jpg": encoded(small, "JPEG", quality=70),
+                "/l.png": encoded(original, "PNG"),
+                "/c.jpg": encoded(crop, "JPEG", quality=80),
+                "/x.png": encoded(original, "PNG"),
+            }
+        )
+        summary = collect([f"{site.url}/"], tmp_path / "a")
+        assert kept(tmp_path / "a") == {"l.png"}
+        files = {p.name for p in (tmp_path / "a").iterdir()}
+        (entry,) = read_manifest(tmp_path / "a")
+        assert files == {entry.file, "manifest.jsonl", ".impasto-collect"}
+        assert summary.progress.skipped == 3
+        collect([f"{site.url}/"], tmp_path / "b", duplicates="all")
+        assert kept(tmp_path / "b") == {"s.jpg", "l.png", "c.jpg"}
+
+
+def test_the_manifest_tells_all(tmp_path: Path) -> None:
+    """Every kept file has a line with its source, page, digest, size and hash, and every line a
+    file."""
+    with served() as site:
+        site.pages.update(
+            {
+                "/": '<img src="a" alt="An oak"><img src="b.png">',
+                "/a": Reply(status=302, headers={"Location": "/real.jpg"}),
+                "/real.jpg": picture(1),
+                "/b.png": encoded(painted(2), "PNG"),
+            }
+        )
+        collect([f"{site.url}/"], tmp_path)
+        entries = read_manifest(tmp_path)
+        assert [e.url.removeprefix(site.url) for e in entries] == ["/b.png", "/real.jpg"]
+        for entry in entries:
+            data = (tmp_path / entry.file).read_bytes()
+            assert hashlib.sha256(data).hexdigest() == entry.sha256
+            assert len(data) == entry.bytes
+            bitmap = read_image(data)
+            assert (bitmap.width, bitmap.height) == (entry.width, entry.height)
+            assert entry.page == f"{site.url}/"
+            assert entry.fetched_at.utcoffset() is not None
+        assert entries[1].title == "An oak"
+        assert entries[1].attribution == f'"An oak", {site.url}/'
+        raw = [json.loads(text) for text in (tmp_path / "manifest.jsonl").read_text().splitlines()]
+        assert set(raw[0]) == set(Entry.model_fields)
+
+
+def test_manifests_survive_their_own_reading(tmp_path: Path) -> None:
+    """What is written is read back the same; a missing or damaged manifest is one line."""
+    with pytest.raises(InputError, match="no such file"):
+        read_manifest(tmp_path)
+    entry = Entry(
+        file="a.jpg",
+        url="http://h.example/ä\n",
+        fetched_at="2026-01-02T03:04:05Z",  # pyright: ignore[reportArgumentType]
+        sha256="0" * 64,
+        width=1,
+        height=2,
+        bytes=3,
+        format="jpeg",
+        phash="0" * 16,
+    )
+    write_manifest(tmp_path, [entry, entry])
+    assert read_manifest(tmp_path) == [entry, entry]
+    path = tmp_path / "manifest.jsonl"
+    path.write_text(path.read_text() + '{"file": "../evil"}\n')
+    with pytest.raises(InputError, match="line 3 is damaged"):
+        read_manifest(tmp_path)
+
+
+def test_a_collection_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    """Closed after any number of answers, a collection goes on to the same end; nothing that was
+    received is asked for again."""
+    with served() as site:
+        site.pages["/"] = "".join(f'<img src="/{i}.jpg">' for i in range(8))
+        site.pages.update({f"/{i}.jpg": picture(i) for i in range(8)})
+        for stop in range(2, 9, 2):
+            crawl = Crawl([f"{site.url}/"], tmp_path, quick())
+            for _ in crawl.run():
+                if len(site.log) >= stop:
+                    break
+            crawl.close()
+        summary = collect([f"{site.url}/"], tmp_path)
+        assert summary.progress.kept == 8
+        assert site.paths() == dict.fromkeys(site.paths(), 1)
+
+
+def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
+    """While one collection works in a folder, another one is refused, and mixing collections is."""
+    with served({"/": "<p>"}) as site:
+        first = Crawl([f"{site.url}/"], tmp_path, quick())
+        with pytest.raises(OutputError, match="another impasto collect"):
+            Crawl([f"{site.url}/"], tmp_path, quick())
+        first.close()
+        with pytest.raises(OptionError, match="--min-size"):
+            Crawl([f"{site.url}/"], tmp_path, quick(min_size=99))
+        with pytest.raises(OptionError, match="other addresses"):
+            Crawl([f"{site.url}/x"], tmp_path, quick())
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match="holds other files"):
+        Crawl(["http://h.example/"], other)
+    with pytest.raises(OutputError, match="is a file"):
+        Crawl(["http://h.example/"], other / "notes.txt")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"license": "gpl"}, "'gpl' is unknown; use cc0"),
+        ({"formats": "bmp"}, "'bmp' is unknown"),
+        ({"max_bytes": "lots"}, "write it like 500MB"),
+        ({"min_size": 500, "max_size": 100}, "leave nothing"),
+        ({"contact": "a\r\nX: y"}, "plain ASCII"),
+        ({"delay": -1}, "--delay"),
+        ({"depth": 1.5}, "--depth"),
+    ],
+)
+def test_bad_options(values: dict[str, object], words: str) -> None:
+    """Values that cannot be meant are refused in one line that names the option."""
+    with pytest.raises(OptionError, match=words):
+        CollectOptions(**values)  # pyright: ignore[reportArgumentType]
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command collects, says what it kept and why not more, and ends with a line and code 2 or
+    1 where nothing could be."""
+    folder = tmp_path / "out"
+    with served({"/": '<img src="a.jpg"><img src="b.jpg">', "/a.jpg": picture(1)}) as site:
+        site.pages["/b.jpg"] = picture(2, 40, 40)
+        arguments = ["collect", f"{site.url}/", "-o", str(folder), "--delay", "0"]
+        assert main([*arguments, "--allow-private", "--max-bytes", "5MB", "--min-size", "64"]) == 0
+        text = capsys.readouterr().out
+        assert "1 pictures kept of 2 found on 1 pages" in text
+        assert "skipped: too small" in text
+        assert main(["collect", f"{site.url}/", "-o", str(tmp_path / "x")]) == 1
+        assert "not on the public internet" in capsys.readouterr().err
+    closed = f"http://127.0.0.1:{free_port()}/"
+    arguments = ["collect", closed, "-o", str(tmp_path / "y"), "--allow-private", "--attempts", "1"]
+    assert main(arguments) == 1
+    assert "the connection failed" in capsys.readouterr().err
+    assert main(["collect", "example.org", "-o", str(tmp_path / "z")]) == 2
+    assert "write it in full" in capsys.readouterr().err
+
+
+def test_names_are_looked_up_where_they_are_needed(tmp_path: Path) -> None:
+    """Pictures on other hosts are fetched from there, each host under its own rules."""
+    public = "93.184.215.14"
+    with served() as site:
+        site.pages.update(
+            {
+                "a.example/": '<img src="http://b.example/x.jpg"><img src="http://b.example/no.jpg">',
+                "b.example/robots.txt": b"User-agent: *\nDisallow: /no",
+                "b.example/x.jpg": picture(1),
+            }
+        )
+        names = Names({"a.example": [[public]], "b.example": [[public]]}, site)
+        crawl = Crawl(
+            ["http://a.example/"],
+            tmp_path,
+            quick(allow_private=False),
+            guard=names.guard(),
+            connect=names.connect,
+        )
+        for _ in crawl.run():
+            pass
+        crawl.close()
+        assert kept(tmp_path) == {"x.jpg"}
+        assert [(line.host, line.path) for line in site.log if line.host == "b.example"] == [
+            ("b.example", "/robots.txt"),
+            ("b.example", "/x.jpg"),
+        ]

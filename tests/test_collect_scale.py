@@ -1,0 +1,136 @@
+"""A thousand pictures, and a process that is killed: nothing twice, nothing lost, little memory."""
+
+import hashlib
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from impasto.collect.manifest import read_manifest
+from impasto.images import read_image
+from web_site import Site, picture, quick, served
+
+MEGABYTE = 1_000_000
+
+
+def collect_apart(url: str, folder: str, depth: int, report: "multiprocessing.Queue[int]") -> None:
+    """What the other process does: a collection; then it tells its peak memory in bytes."""
+    from impasto.collect.crawl import Crawl
+
+    crawl = Crawl([url], folder, quick(depth=depth, max_pages=1000, max_bytes="10GB"))
+    for _ in crawl.run():
+        pass
+    crawl.close()
+    report.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def start(
+    url: str, folder: Path, depth: int
+) -> "tuple[multiprocessing.Process, multiprocessing.Queue[int]]":
+    """A process of its own that collects."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["impasto.collect.crawl", "web_site"])
+    report: multiprocessing.Queue[int] = context.Queue()
+    process = context.Process(
+        target=collect_apart, args=(url, str(folder), depth, report), daemon=True
+    )
+    process.start()
+    return process, report  # pyright: ignore[reportReturnType]
+
+
+def build(site: Site, pages: int, each: int) -> set[str]:
+    """Pages that link to each other in a tree and show so many pictures each, one of them wide of
+    the filters and one forbidden; the paths of the eligible pictures."""
+    eligible = set()
+    for page in range(pages):
+        shown = []
+        for number in range(page * each, (page + 1) * each):
+            path = f"/pictures/{number}.jpg"
+            site.pages[path] = picture(number, 160, 120)
+            shown.append(path)
+        eligible |= set(shown)
+        # The last of the page before is shown again.
+        shown += [f"/pictures/{max(0, page * each - 1)}.jpg", "/icon.jpg", f"/no/{page}.jpg"]
+        links = [f"/page/{n}" for n in (2 * page + 1, 2 * page + 2, page // 2) if n < pages]
+        body = "".join(f'<img src="{path}">' for path in shown)
+        site.pages[f"/page/{page}"] = body + "".join(f'<a href="{link}">x</a>' for link in links)
+    site.pages["/icon.jpg"] = picture(10**6, 24, 24)
+    site.pages["/robots.txt"] = b"User-agent: *\nDisallow: /no/"
+    return eligible
+
+
+@pytest.mark.slow
+def test_a_thousand_pictures_once_and_in_little_memory(tmp_path: Path) -> None:
+    """From 200 pages with 1,000 eligible pictures each is found and fetched exactly once, by a
+    process that never takes more than 250 MB."""
+    with served() as site:
+        eligible = build(site, 200, 5)
+        # Large ones among them, each of which takes 72 MB once decoded as floats.
+        for number in range(0, 1000, 250):
+            site.pages[f"/pictures/{number}.jpg"] = picture(number, 3000, 2000)
+        process, report = start(f"{site.url}/page/0", tmp_path / "out", 20)
+        peak = report.get(timeout=600)
+        process.join(60)
+        entries = read_manifest(tmp_path / "out")
+        found = Counter(entry.url.removeprefix(site.url) for entry in entries)
+        assert found == Counter(eligible)
+        assert set(site.paths().values()) == {1}
+        assert not any(path.startswith("/no/") for path in site.paths())
+        assert peak <= 250 * MEGABYTE
+
+
+def check_folder(folder: Path) -> None:
+    """Every picture of the manifest is there, whole and decodable, and nothing else."""
+    entries = read_manifest(folder)
+    for entry in entries:
+        data = (folder / entry.file).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == entry.sha256
+        read_image(data)
+    names = {path.name for path in folder.iterdir()}
+    assert names == {e.file for e in entries} | {"manifest.jsonl", ".impasto-collect"}
+    assert not list(folder.rglob("*.part"))
+
+
+@pytest.mark.slow
+def test_killed_at_ten_points_it_goes_on(tmp_path: Path) -> None:
+    """Killed ten times at random points, the same command ends with every picture there once and
+    no partial file. No answer that had come is asked for again: only the one request that was
+    under way when the process died."""
+    chance = random.Random(20)
+    folder = tmp_path / "out"
+    with served() as site:
+        site.delay = 0.01
+        eligible = build(site, 16, 5)
+        total = len(eligible) + 16 + 2
+        points = sorted(chance.sample(range(2, total - 2), 10))
+        under_way: Counter[str] = Counter()
+        for point in points:
+            process, _ = start(f"{site.url}/page/0", folder, 20)
+            deadline = time.monotonic() + 120
+            while len(site.log) < point + sum(under_way.values()):
+                assert time.monotonic() < deadline
+                assert process.is_alive()
+                time.sleep(0.002)
+            time.sleep(chance.random() * 0.03)
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGKILL)
+            process.join()
+            under_way[site.log[-1].path] += 1
+            # Whatever has its name is whole, even now.
+            for path in folder.glob("*.jpg"):
+                read_image(path)
+                assert path.name.startswith(hashlib.sha256(path.read_bytes()).hexdigest()[:20])
+        process, report = start(f"{site.url}/page/0", folder, 20)
+        report.get(timeout=120)
+        process.join(60)
+        found = Counter(entry.url.removeprefix(site.url) for entry in read_manifest(folder))
+        assert found == Counter(eligible)
+        check_folder(folder)
+        repeated = site.paths() - Counter(dict.fromkeys(site.paths(), 1))
+        assert all(number <= under_way[path] for path, number in repeated.items()), repeated
