@@ -148,8 +148,8 @@ def painted(seed: int, width: int = 320, height: int = 240) -> NDArray[np.uint8]
     small = Image.fromarray((random.random((6, 8, 3)) * 255).astype(np.uint8))
     pixels = np.array(small.resize((width, height), Image.Resampling.BICUBIC))
     for _ in range(12):
-        x, y = random.integers(0, width - 20), random.integers(0, height - 20)
-        w, h = random.integers(8, width // 3), random.integers(8, height // 3)
+        x, y = random.integers(0, width - 4), random.integers(0, height - 4)
+        w, h = random.integers(4, max(5, width // 3)), random.integers(4, max(5, height // 3))
         pixels[y : y + h, x : x + w] = random.integers(0, 256, 3)
     return pixels
 

@@ -32,6 +32,8 @@ _RESIDUAL = 0.08
 """Most of a picture's variance that may be left after the other one is taken from it."""
 _ABSOLUTE = 0.02
 """Root mean square that may be left in any case, in units of the value range."""
+_HOPELESS = 0.5
+"""Share of the variance left by the best coarse fit, from which no finer one is tried."""
 _DETAIL = 0.7
 """Least correlation of the fine details."""
 _FLAT = 0.006
@@ -105,6 +107,8 @@ def _crop_of(crop: Likeness, whole: Likeness) -> bool:
     """Whether `crop` is `whole` or a part of it that lacks at most 6 % a side."""
     target, source = (np.divide(x.thumbnail, 255, dtype=np.float32) for x in (crop, whole))
     edges = _best_edges(_luma(target), _luma(source))
+    if edges is None:
+        return False
     fitted = np.einsum(
         "yh,hwc,xw->yxc",
         _averages(SIDE, edges[0], 1 - edges[1], SIDE),
@@ -135,14 +139,19 @@ def _luma(pixels: NDArray[np.floating]) -> NDArray[np.float32]:
     return (pixels @ _LUMA).astype(np.float32, copy=False)
 
 
-def _best_edges(target: NDArray[np.float32], source: NDArray[np.float32]) -> tuple[float, ...]:
-    """How much to cut from the top, bottom, left and right of `source` to match `target` best."""
+def _best_edges(
+    target: NDArray[np.float32], source: NDArray[np.float32]
+) -> tuple[float, ...] | None:
+    """How much to cut from the top, bottom, left and right of `source` to match `target` best;
+    `None` where no cut comes near."""
     coarse = _averages(SIDE, 0.0, 1.0, _FIT_SIDE)
     wanted = coarse @ target @ coarse.T
     vertical, pairs = _windows(SIDE, _FIT_SIDE)
     parts = np.einsum("ayh,hw->ayw", vertical, source, optimize=True)
     crops = np.einsum("ayw,bxw->abyx", parts, vertical, optimize=True)
     errors = np.square(crops - wanted).mean(axis=(2, 3))
+    if errors.min() > max(_HOPELESS * float(wanted.var()), _ABSOLUTE**2):
+        return None
     first, second = np.unravel_index(int(errors.argmin()), errors.shape)
     edges = [*pairs[first], *pairs[second]]
     best = _error(target, source, edges)
