@@ -60,10 +60,10 @@ def different() -> Iterator[Image.Image]:
             box = column * width // 3, row * height // 3
             yield image.crop((*box, box[0] + width // 3, box[1] + height // 3))
             count += 1
-    for seed in range(100):
+    for seed in range(50):
         yield printed_page(seed)
         yield sky(seed)
-    for seed in range(300 - count):
+    for seed in range(400 - count):
         yield Image.fromarray(painted(seed))
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,7 +158,7 @@ def _best_edges(
     for step in (0.0125, 0.006, 0.003):
         for index, sign in itertools.product(range(4), (-1, 1)):
             trial = list(edges)
-            trial[index] = min(max(trial[index] + sign * step, 0.0), 0.065)
+            trial[index] = round(min(max(trial[index] + sign * step, 0.0), 0.065), 4)
             if (error := _error(target, source, trial)) < best:
                 best, edges = error, trial
     return tuple(edges)
@@ -197,6 +197,8 @@ def _windows(size: int, out: int) -> tuple[NDArray[np.float32], list[tuple[float
     return np.stack([_averages(size, a, 1 - b, out) for a, b in pairs]), pairs
 
 
+# The refinement of edges asks for few different ones, again and again.
+@lru_cache(maxsize=512)
 def _averages(size: int, start: float, stop: float, out: int) -> NDArray[np.float32]:
     """Brings the part from `start` to `stop` of an axis of `size` pixels to `out` pixels.
 
