@@ -3,6 +3,10 @@
 import hashlib
 import io
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -371,6 +375,42 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "the connection failed" in capsys.readouterr().err
     assert main(["collect", "example.org", "-o", str(tmp_path / "z")]) == 2
     assert "write it in full" in capsys.readouterr().err
+
+
+def test_ctrl_c_stops_and_says_how_to_go_on(tmp_path: Path) -> None:
+    """Ctrl-C ends the command with code 130, what has been collected stays, and the same command
+    brings the rest."""
+    with served() as site:
+        site.delay = 0.2
+        site.pages["/"] = "".join(f'<img src="/{i}.jpg">' for i in range(12))
+        site.pages.update({f"/{i}.jpg": picture(i) for i in range(12)})
+        arguments = [
+            sys.executable,
+            "-m",
+            "impasto",
+            "collect",
+            f"{site.url}/",
+            "-o",
+            str(tmp_path),
+        ]
+        arguments += ["--delay", "0", "--allow-private", "--min-size", "32"]
+        process = subprocess.Popen(
+            arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        deadline = time.monotonic() + 120
+        while len(site.log) < 6 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "go on with the same command" in err
+        assert "not asked for yet: interrupted" in out
+        assert 0 < len(read_manifest(tmp_path)) < 12
+        site.delay = 0
+        again = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=120)
+        assert "12 pictures kept of 12 found" in again.stdout
+        # Only what was under way may have been asked for twice.
+        assert sum(site.paths().values()) <= 12 + 2 + 1
 
 
 def test_names_are_looked_up_where_they_are_needed(tmp_path: Path) -> None:

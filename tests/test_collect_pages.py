@@ -1,13 +1,18 @@
 """What a page names: every picture once, its largest variant first, with what is said about it."""
 
+import random
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from impasto.collect.feeds import read_xml
 from impasto.collect.found import Candidate, Found
 from impasto.collect.licenses import attribution, label, recognize
 from impasto.collect.pages import read_page, read_style_sheet
 from impasto.collect.reading import read_answer
+from impasto.collect.sources import SOURCES
 
 BASE = "http://h.example/gallery/"
 
@@ -268,3 +273,48 @@ def test_kinds_are_told_by_contents() -> None:
     assert read_as(b'{"a": 1}', "text/html").fault == "is JSON of an unknown kind"
     assert read_as(b"[" * 100_000, "application/json").fault == "is damaged JSON"
     assert read_as(b"\x1f\x8b" + np.random.default_rng(0).bytes(99), "text/xml").fault
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<style>" + "url(" * 200_000,
+        "<style>" + "url(" + " " * 500_000,
+        "<style>" + "image-set(" * 100_000,
+        f'<p style="{"url(" * 100_000}">',
+        f'<img srcset="{"a, " * 200_000}">',
+        f'<a href="{"a/" * 500_000}">x</a>',
+        "<div>" * 100_000,
+        f'<a rel="license" href="pd{"-a" * 190}!">x</a>',
+        f'<script type="application/ld+json">{"[" * 100_000}</script>',
+        "<meta " * 100_000,
+    ],
+)
+def test_pages_that_would_take_for_ever(markup: str) -> None:
+    """Markup made to keep a reader busy is read to its end; one that went back and forth over it
+    would never come there."""
+    assert isinstance(read(markup), Found)
+    assert recognize("pd" + "-a" * 190 + "!") is None
+
+
+@given(seed=st.integers(0, 10**9), kind=st.sampled_from(["html", "rss", "atom", "sitemap", "json"]))
+@settings(max_examples=150, deadline=None)
+def test_damage_breaks_no_reader(seed: int, kind: str) -> None:
+    """Whatever bytes are lost or changed, an answer is read as far as it goes, or refused in
+    words."""
+    page = """<meta name="robots" content="x"><img srcset="a 1w, b 2x" style="background:url(c)">
+    <figure><a rel="license" href="q"><img src="d"></a></figure><base href="/e">"""
+    manifest = """{"@context": "http://iiif.io/api/presentation/2/", "@type": "sc:Manifest",
+    "sequences": [{"canvases": [{"images": [{"resource": {"@id": "x", "service": {"@id": "y",
+    "profile": ["p", {"maxWidth": 9}], "width": 3, "height": 4, "sizes": [{"width": 1}]}}}]}]}]}"""
+    texts = {"html": page, "rss": RSS, "atom": ATOM, "sitemap": SITEMAP, "json": manifest}
+    chance = random.Random(seed)
+    data = bytearray(texts[kind].encode())
+    for _ in range(chance.randint(1, 6)):
+        place = chance.randrange(len(data))
+        if chance.random() < 0.5:
+            data[place] = chance.choice(b"<>\"'{}[]:,&/=0a \xff")
+        else:
+            del data[place : place + chance.randint(1, 20)]
+    found = read_answer(bytes(data), BASE, "page", {}, {}, sources=SOURCES, max_pixels=10**8)
+    assert isinstance(found, Found)

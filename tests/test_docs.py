@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from impasto.cli import app, main
 from impasto.cli.flags import given
+from impasto.collect.options import CollectOptions
 from impasto.images import read_image
 from impasto.options import PRESETS, StyleOptions, make_options
 
@@ -124,6 +125,25 @@ def test_no_row_explains_an_option_that_is_gone() -> None:
     assert {flag.replace("-", "_") for flag in options_table()} == known
 
 
+@pytest.mark.parametrize("name", CollectOptions.model_fields)
+def test_every_option_of_collections_is_explained(name: str) -> None:
+    """Each option of `impasto collect` has a row with its real default."""
+    flag = f"`--{name.replace('_', '-')}`"
+    rows = (DOCS / "collect.md").read_text("utf-8").splitlines()
+    (row,) = (r for r in rows if r.startswith("|") and flag in r.split(" | ")[0])
+    names, shown = (cell.strip("| ") for cell in row.split(" | ")[:2])
+    defaults = dict(zip(names.split(", "), shown.split(", "), strict=False))
+    default = CollectOptions().model_dump(mode="json")[name]
+    said = defaults.get(flag, shown).strip("`")
+    if isinstance(default, bool):
+        wanted = {"on" if default else "off"}
+    elif default is None or default == "":
+        wanted = {"none", "all", "any"}
+    else:
+        wanted = {f"{default:g}" if isinstance(default, float) else str(default)}
+    assert said in wanted
+
+
 def test_presets_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     """The list of presets in the docs is what `impasto presets` prints."""
     assert main(["presets"]) == 0
@@ -173,7 +193,8 @@ def test_commands_parse(page: str, line: str) -> None:
     command, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
     assert callable(command)
     if "options" in bound.arguments:
-        make_options(given(bound.arguments["options"]))
+        make = CollectOptions if words[0] == "collect" else StyleOptions
+        make(**given(bound.arguments["options"]))
 
 
 def test_commands_were_found() -> None:

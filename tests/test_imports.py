@@ -41,6 +41,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         (["--version"], set()),
         (["stylize", "--help"], {"pydantic"}),
         (["reconstruct", "content", "--help"], {"pydantic"}),
+        (["collect", "--help"], {"pydantic"}),
         (["presets"], {"pydantic"}),
         (["stylize"], {"pydantic"}),
     ],

@@ -7,6 +7,7 @@ data attributes, and `src` (WHATWG HTML, section 4.8.4).
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -21,9 +22,15 @@ from impasto.collect.urls import file_name, names_picture, normalize
 
 _MOST_LINKS = 5000
 """Links and pictures of one page that are looked at; a page with more is no page for people."""
+_MOST_VARIANTS = 64
 _FULL = re.compile(r"data-(?:full|orig|original|large|zoom|hi-?res|highres|image-large|big)", re.I)
 _LAZY = re.compile(r"data-.*(?:src|image|img|bg|background)|data-lazy|data-echo", re.I)
-_CSS_URL = re.compile(r"url\(\s*(?:\"([^\"]*)\"|'([^']*)'|([^\"')]+?))\s*\)", re.I)
+_CSS_BYTES = 1_000_000
+"""Characters of a style sheet that are searched."""
+# Unquoted addresses hold neither spaces nor brackets, so no search goes back far.
+_CSS_URL = re.compile(
+    r"url\(\s{0,9}(?:\"([^\"]{0,2000})\"|'([^']{0,2000})'|([^\"'()\s]{1,2000}))\s{0,9}\)", re.I
+)
 _CSS_SET = re.compile(r"image-set\(((?:[^()]|\([^()]*\))*)\)", re.I)
 _SET_PART = re.compile(
     r"(?:url\(\s*[\"']?([^\"')]+)[\"']?\s*\)|[\"']([^\"']+)[\"'])[^,]*?(?:([\d.]+)(?:x|dppx))?(?:,|$)",
@@ -149,7 +156,8 @@ class _Page:
         rel = (attributes.get("rel") or "").lower().split()
         urls = []
         if "image_src" in rel or ("preload" in rel and attributes.get("as") == "image"):
-            variants = list(_srcset(attributes.get("imagesrcset") or ""))
+            named = _srcset(attributes.get("imagesrcset") or "")
+            variants = list(itertools.islice(named, _MOST_VARIANTS))
             variants.append((0.0, 0.0, attributes.get("href") or ""))
             urls = self._ordered(variants)
         if urls:
@@ -305,7 +313,7 @@ def _variants(attributes: dict[str, str | None]) -> Iterator[Variant]:
         if not value:
             continue
         if name.lower().endswith("srcset"):
-            yield from _srcset(value)
+            yield from itertools.islice(_srcset(value), _MOST_VARIANTS)
         elif name == "src":
             yield 0.0, 0.0, value
         elif _FULL.match(name) and not value.isdecimal():
@@ -333,6 +341,7 @@ def _srcset(value: str) -> Iterator[Variant]:
 
 def _css_candidates(text: str, base: str, license: License | None = None) -> Iterator[Candidate]:
     credit = Credit(license=license.id, license_url=license.url) if license else Credit()
+    text = text[:_CSS_BYTES]
     for match in _CSS_SET.finditer(text):
         variants = [
             (float(part[3] or 1), part[1] or part[2] or "") for part in _SET_PART.finditer(match[1])

@@ -18,8 +18,8 @@ def normalize(url: str, base: str = "") -> str | None:
     The scheme and host are in lower case and ASCII, the default port, `.` and `..` and the fragment
     are gone, and what may not stand in an address is escaped (RFC 3986, section 6).
     """
-    text = re.sub(r"[\t\r\n]", "", url).strip()
-    if not text:
+    text = re.sub(r"[\t\r\n]", "", url[: 4 * MAX_LENGTH]).strip()
+    if not text or len(url) > 4 * MAX_LENGTH:
         return None
     try:
         parts = urlsplit(urljoin(base, text))

@@ -94,7 +94,7 @@ def _text(image: pyvips.Image, fields: tuple[str, ...]) -> str:
     for name in fields:
         if image.get_typeof(name):
             # libvips repeats the text in brackets, with its type and length.
-            text = str(image.get(name))
+            text = str(image.get(name))[:20_000]
             match = re.match(r"(.*?) \(\1 ?, ASCII, ", text, re.DOTALL)
             plain = " ".join((match[1] if match else text).split())
             if plain:
