@@ -284,7 +284,9 @@ def test_kinds_are_told_by_contents() -> None:
         f'<p style="{"url(" * 100_000}">',
         f'<img srcset="{"a, " * 200_000}">',
         f'<a href="{"a/" * 500_000}">x</a>',
-        "<div>" * 100_000,
+        "<div>" * 1_000_000,
+        "".join(f"<b id={n}>" for n in range(50_000)) + "<p>x" * 1_000_000,
+        "<a href=x><table>" * 200_000,
         f'<a rel="license" href="pd{"-a" * 190}!">x</a>',
         f'<script type="application/ld+json">{"[" * 100_000}</script>',
         "<meta " * 100_000,
@@ -318,3 +320,11 @@ def test_damage_breaks_no_reader(seed: int, kind: str) -> None:
             del data[place : place + chance.randint(1, 20)]
     found = read_answer(bytes(data), BASE, "page", {}, {}, sources=SOURCES, max_pixels=10**8)
     assert isinstance(found, Found)
+
+
+def test_long_pages_are_no_hostile_ones() -> None:
+    """A page of several megabytes with thousands of unclosed items is read."""
+    item = '<li><p><b>{0}</b><a href="{0}.html"><img src="{0}.jpg"></a>'
+    items = "".join(item.format(number) for number in range(9000))
+    found = read(f"<ul>{items}</ul>" + "<p>text <i>more</i>" * 100_000)
+    assert len(found.pictures) == 5000

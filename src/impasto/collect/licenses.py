@@ -35,7 +35,8 @@ _ZERO = re.compile(
     re.IGNORECASE,
 )
 _PUBLIC_DOMAIN = re.compile(
-    r"(?:in the |cc |creative commons )?public[\s-]domain(?: mark)?(?: 1\.0)?|pdm?(?:[\s_-][a-z0-9]+)*"
+    r"(?:in the |cc |creative commons )?public[\s-]domain(?: mark)?(?: 1\.0)?"
+    r"|pdm?(?:[\s_-][a-z0-9]+)*"
     r"|pdm 1\.0|publiek domein|domaine public|gemeinfrei|dominio p[uú]blico",
     re.IGNORECASE,
 )

@@ -39,6 +39,26 @@ _SET_PART = re.compile(
 _NEXT_TEXT = re.compile(
     r"(?:next(?: page)?|older(?: posts)?|weiter|suivante?|siguiente)\W*|[›»→]+", re.I
 )
+_TAG = re.compile(r"<(/?)([a-zA-Z]+)")
+_VOID = {
+    "area",
+    "base",
+    "br",
+    "col",
+    "embed",
+    "hr",
+    "img",
+    "input",
+    "link",
+    "meta",
+    "source",
+    "wbr",
+}
+_SELF_CLOSING = {"p", "li", "dt", "dd", "tr", "td", "th", "option", "thead", "tbody", "tfoot"}
+_FORMATTING = {"a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong"}
+_FORMATTING |= {"tt", "u"}
+_MOST_COST = 400_000_000
+"""A usual page of 10 MB stays below; at this cost reading takes about a second."""
 _CARDS = {"og:image", "og:image:url", "og:image:secure_url", "twitter:image"}
 _RESERVED = {"noimageindex", "noimageai", "noai"}
 
@@ -53,6 +73,8 @@ def read_page(text: str, url: str, headers: dict[str, str]) -> Found:
         url: its address.
         headers: fields of the answer, which may forbid the use of its pictures or links.
     """
+    if _is_costly(text):
+        return Found(fault="is a page made to keep its readers busy")
     tree = LexborHTMLParser(text)
     root = tree.root
     if root is None:
@@ -75,6 +97,8 @@ def read_style_sheet(text: str, url: str) -> Found:
 
 def read_fragment(markup: str, base: str) -> list[Candidate]:
     """The pictures of a piece of HTML, such as the text of a feed's item."""
+    if _is_costly(markup):
+        return []
     tree = LexborHTMLParser(markup)
     return _Page(base, base, tree).pictures(tree.root) if tree.root is not None else []
 
@@ -83,6 +107,8 @@ def plain_text(markup: str) -> str:
     """A piece of HTML without its tags, in one line."""
     if "<" not in markup and "&" not in markup:
         return " ".join(markup.split())
+    if _is_costly(markup):
+        return ""
     return " ".join(LexborHTMLParser(markup).text(separator=" ").split())
 
 
@@ -101,6 +127,28 @@ def _robots_words(tree: LexborHTMLParser, headers: dict[str, str]) -> set[str]:
     # A field may begin with the name of the robot that it is meant for.
     words = {word.rpartition(":")[2].strip() for t in texts for word in t.lower().split(",")}
     return words | ({"noai"} if reserved else set())
+
+
+def _is_costly(markup: str) -> bool:
+    """Whether reading a page would take far more time or memory than its length lets expect.
+
+    By the rules of HTML each tag may look at every element that is open, and each block opens all
+    formatting elements anew that have not been closed (WHATWG HTML, section 13.2.4.3).
+    """
+    depth = formatting = cost = 0
+    for match in _TAG.finditer(markup):
+        name = match[2].lower()
+        if name in _VOID:
+            continue
+        step = -1 if match[1] else 1
+        if name in _FORMATTING:
+            formatting = max(0, formatting + step)
+        if name not in _SELF_CLOSING:
+            depth = max(0, depth + step)
+        cost += depth + 200 * formatting
+        if cost > _MOST_COST:
+            return True
+    return False
 
 
 class _Page:
