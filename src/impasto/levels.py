@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from torch import Tensor
+
 from impasto.errors import OptionError
 from impasto.features import Features, layers_of, reach_of
 from impasto.memory import Allotment, Budget, allot
@@ -131,16 +133,19 @@ def preview_options(options: StyleOptions, width: int, height: int) -> StyleOpti
     )
 
 
-def budget_for(memory: int, features: Features, styles: Iterable[Painting]) -> Budget:
+def budget_for(
+    memory: int, features: Features, styles: Iterable[Painting], masks: Iterable[Tensor] = ()
+) -> Budget:
     """The budget of a run.
 
     Args:
         memory: bytes that the process may hold.
         features: the network.
         styles: paintings, which are kept as they are from the first level to the last.
+        masks: of regions, likewise; each level holds them thrice, once spread over its layers.
     """
-    held = [tensor for style in styles for tensor in style if tensor is not None]
-    return Budget(memory, features.tile_bytes, sum(tensor.nbytes for tensor in held))
+    held = sum(style.nbytes for style in styles) + 4 * sum(mask.nbytes for mask in masks)
+    return Budget(memory, features.tile_bytes, held)
 
 
 def allotment(level: Level, options: StyleOptions, budget: Budget) -> Allotment:

@@ -9,6 +9,7 @@ the settings that made it. A run that is not finished can be put into a file wit
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import platform
 import time
@@ -41,20 +42,22 @@ from impasto.levels import (
     plan_levels,
     preview_options,
 )
+from impasto.masks import fit_mask, read_mask
 from impasto.memory import Budget, Limit, memory_budget
 from impasto.optimize import (
     Progress,
     climb,
     optimize,
     progress_at,
-    start_picture,
 )
-from impasto.options import MAX_SIDE, StyleOptions
+from impasto.options import MAX_SIDE, RegionOptions, StyleOptions
 from impasto.paper import parse_paper, print_size
 from impasto.places import check_place, levels_left
 from impasto.planning import Plan, make_plan
-from impasto.sources import describe_source, is_built_in, read_source
-from impasto.targets import Painting, level_size
+from impasto.regions import kept_part, largest_scale, regions_of, resolve
+from impasto.sources import describe_source, is_built_in, read_source, split_label
+from impasto.starts import start_picture
+from impasto.targets import Kept, Painting, level_size
 
 SETTINGS_VERSION = 1
 """Version of the record that pictures carry."""
@@ -140,6 +143,7 @@ class Stylization:
         memory: bytes that the process may hold; `None`: no limit.
         coarse: a smaller result to go on from, `(1, 3, h, w)` in [0, 1], or `None`.
         limits: what lack of memory forced on the run when it was made before.
+        masks: of the regions, `(H, W)` in [0, 1], at the result's size.
     """
 
     def __init__(
@@ -153,6 +157,7 @@ class Stylization:
         memory: int | None = None,
         coarse: Tensor | None = None,
         limits: Iterable[Limit] = (),
+        masks: Sequence[Tensor] = (),
     ) -> None:
         self.options = options
         self.last: Progress | None = None
@@ -165,11 +170,12 @@ class Stylization:
         if options.print is not None or options.dpi is not None:
             self._dpi = options.print_dpi
         self._paintings, self._features, self._memory = paintings, features, memory
-        self._coarse = coarse
+        self._coarse, self._masks = coarse, masks
         self._bookmark = Bookmark(limits=list(limits))
         self._digest, self._checkpoints = "", set[str]()
         self._progress = optimize(
             *(features, self._photo, paintings, start, options),
+            masks=masks,
             memory=memory,
             coarse=coarse,
             bookmark=self._bookmark,
@@ -180,8 +186,9 @@ class Stylization:
         """Paths of the picture files that the run was made from."""
         record = self._settings
         entries = [record["content"], *record["styles"], record["start"], record["coarse"]]
+        entries += [*record.get("masks", ()), *record.get("style_masks", ())]
         paths = [entry["path"] for entry in entries if entry is not None]
-        return [path for path in paths if path and not is_built_in(path)]
+        return [split_label(path)[0] for path in paths if path and not is_built_in(path)]
 
     def plan(self) -> Plan:
         """What the run will take, or what is left of it, from a probe of a second or less."""
@@ -202,7 +209,11 @@ class Stylization:
     @property
     def _budget(self) -> Budget:
         memory = self._memory or memory_budget(self._features.device)
-        return budget_for(memory, self._features, self._paintings)
+        return budget_for(memory, self._features, self._paintings, self._masks)
+
+    @property
+    def _kept(self) -> Kept | None:
+        return kept_part(self.options, self._photo, len(self._paintings), self._masks)
 
     @property
     def weights_sha256(self) -> str:
@@ -297,6 +308,7 @@ class Stylization:
             self.last = progress_at(
                 *(checkpoint.place, self._start, self.options),
                 None if self._memory is None else self._budget,
+                self._kept,
             )
             self._bookmark.place = checkpoint.place
         self.notes, self.attachment = checkpoint.notes, checkpoint.attachment
@@ -318,7 +330,7 @@ class Stylization:
         """Digest of the photo, paintings and start picture as they were prepared."""
         if not self._digest:
             digest = hashlib.sha256()
-            masks = [painting.weight for painting in self._paintings]
+            masks = [*(painting.weight for painting in self._paintings), *self._masks]
             pictures = [painting.picture for painting in self._paintings]
             for tensor in [self._photo, self._start, self._coarse, *pictures, *masks]:
                 if tensor is not None:
@@ -333,7 +345,7 @@ class Stylization:
         if self.last is not None:
             picture = self.last.picture
         elif self._coarse is not None:
-            picture = climb(self._coarse, self._start, self.options)
+            picture = climb(self._coarse, self._start, self.options, self._kept)
         else:
             picture = self._start.clamp(0, 1)
         pixels = picture[0].detach().float().cpu().numpy()
@@ -363,6 +375,8 @@ def stylization(
     options: StyleOptions | None = None,
     *,
     start: ImageSource | None = None,
+    masks: Sequence[ImageSource] = (),
+    style_masks: Sequence[ImageSource | None] = (),
     coarse: ImageSource | None = None,
     memory: int | None = None,
     limits: Iterable[Limit] = (),
@@ -378,6 +392,10 @@ def stylization(
         style: one painting or several, likewise; none only where the style weight is 0.
         options: how; the defaults if not given.
         start: a third image to start from; implies `start="image"`.
+        masks: of the photo's regions: grey pictures of any size, white where the region is, or
+            label pictures as `FILE#rrggbb` with the colour that is meant. Which paintings each gets
+            follows from `options.regions`; without, each painting has its mask.
+        style_masks: for each painting a mask of the part that lends its style, or `None`.
         coarse: a smaller result of the same pictures to go on from, such as a preview: only levels
             that are larger are worked at.
         memory: bytes that the process may hold where the options do not say; by default a share of
@@ -404,20 +422,25 @@ def stylization(
         options = options.model_copy(update={"start": "image"})
     settings = _record(options, content, sources, start)
     settings["coarse"] = describe_source(coarse)
-    shares = list(options.style_weights) or [1.0] * len(sources)
-    if len(shares) != len(sources):
-        raise OptionError(
-            f"--style-weights: {len(shares)} shares for {len(sources)} paintings; give one "
-            "for each, with commas and no blanks, such as --style-weights 2,1"
-        )
+    settings["masks"] = [describe_source(mask) for mask in masks]
+    settings["style_masks"] = [describe_source(mask) for mask in style_masks]
     if not sources and options.style_weight > 0:
         raise OptionError(
             "there is no painting: give one, or leave style out with --style-weight 0"
         )
+    chosen = resolve(options, len(sources), len(masks))
+    _check_photo(options, chosen, content)
+    if style_masks and len(style_masks) != len(sources):
+        raise OptionError(
+            f"--style-mask: {len(style_masks)} masks for {len(sources)} paintings; give one for "
+            "each, - for none"
+        )
     photo = None if content is None else read_source(content, options.max_pixels, options.size)
-    drawn = [read_source(source, options.max_pixels, options.size) for source in sources]
+    scale = largest_scale(options, chosen)
+    large = min(MAX_SIDE, math.ceil(scale * options.size))
+    drawn = [read_source(source, options.max_pixels, large) for source in sources]
     # Twice the result's size is all that any level looks at.
-    styles = [_no_larger(bitmap, 2 * options.size) for bitmap in drawn]
+    styles = [_no_larger(bitmap, 2 * large) for bitmap in drawn]
     shape = photo or (styles[0] if styles else None)
     if shape is None:
         raise OptionError("give a photo or a painting to work from")
@@ -430,7 +453,20 @@ def stylization(
     lower = None if coarse is None else _lower(coarse, options, width, height)
     if photo is not None:
         photo = _visible(resize_image(_cut(photo, shown), width, height))
-    paintings = [_painting(bitmap, source) for bitmap, source in zip(styles, sources, strict=True)]
+    style_covers = [
+        None if mask is None else read_mask(mask, options.max_pixels)
+        for mask in style_masks or [None] * len(sources)
+    ]
+    paintings = [
+        _painting(bitmap, source, mask)
+        for bitmap, source, mask in zip(styles, sources, style_covers, strict=True)
+    ]
+    left, top, right, bottom = shown
+    box = (left / shape.width, top / shape.height, right / shape.width, bottom / shape.height)
+    covers = [
+        torch.from_numpy(fit_mask(read_mask(mask, options.max_pixels), width, height, box))
+        for mask in masks
+    ]
     third = None
     if start is not None:
         image = read_source(start, options.max_pixels, options.size)
@@ -444,8 +480,7 @@ def stylization(
         width,
         height,
         content=None if photo is None else _tensor(photo),
-        styles=paintings,
-        shares=shares,
+        regions=regions_of(options, paintings, covers),
         image=third,
         seed=options.seed,
     )
@@ -464,11 +499,14 @@ def stylization(
     settings["precision"] = _format_of(features)
     memory = options.memory or memory or memory_budget(features.device)
     levels = plan_levels(options, width, height, 0 if lower is None else max(lower.shape[-2:]))
-    shares = [allotment(o, options, budget_for(memory, features, paintings)) for o in levels]
+    budget = budget_for(memory, features, paintings, covers)
+    shares = [allotment(level, options, budget) for level in levels]
     if any(share.bounded for share in shares):
         # Tiles and histories depend on it, and rounding on them.
         settings["options"]["memory"] = memory
-    run = Stylization(features, photo, paintings, first, options, settings, memory, lower, limits)
+    run = Stylization(
+        *(features, photo, paintings, first, options, settings, memory, lower, limits, covers)
+    )
     run.count_from(began)
     least = max((share.expected for share in shares), default=0)
     if least > memory:
@@ -495,6 +533,8 @@ def stylize(
     options: StyleOptions | None = None,
     *,
     start: ImageSource | None = None,
+    masks: Sequence[ImageSource] = (),
+    style_masks: Sequence[ImageSource | None] = (),
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Picture:
     """Repaints a photo in the style of one or several paintings.
@@ -505,6 +545,8 @@ def stylize(
         style: one painting or several, likewise.
         options: how; the defaults if not given.
         start: a third image to start from.
+        masks: of the photo's regions; see `stylization`.
+        style_masks: of the paintings; see `stylization`.
         on_progress: called after every evaluation.
 
     Returns:
@@ -513,7 +555,7 @@ def stylize(
     Raises:
         ImpastoError: anything that `impasto.errors` lists.
     """
-    run = stylization(content, style, options, start=start)
+    run = stylization(content, style, options, start=start, masks=masks, style_masks=style_masks)
     for progress in run:
         if on_progress is not None:
             on_progress(progress)
@@ -673,15 +715,37 @@ def _visible(bitmap: Bitmap) -> Bitmap:
     return replace(bitmap, pixels=pixels)
 
 
-def _painting(bitmap: Bitmap, source: Any) -> Painting:
-    if bitmap.alpha is None:
-        return Painting(_tensor(bitmap))
-    if float(bitmap.alpha.max()) < 1 / 255:
-        name = source if isinstance(source, str | os.PathLike) else "the painting"
+def _check_photo(
+    options: StyleOptions, chosen: Sequence[RegionOptions], content: ImageSource | None
+) -> None:
+    """Refuses what only a photo can give.
+
+    Raises:
+        OptionError: there is none.
+    """
+    if content is not None:
+        return
+    if options.strength < 1 or any(one.strength is not None and one.strength < 1 for one in chosen):
+        raise OptionError("--strength: there is no photo to stay close to; leave it out")
+    if any(one.keep for one in chosen):
+        raise OptionError("--regions: there is no photo to keep; leave the region out")
+
+
+def _painting(bitmap: Bitmap, source: Any, mask: Bitmap | None) -> Painting:
+    weight = bitmap.alpha
+    name = source if isinstance(source, str | os.PathLike) else "the painting"
+    if weight is not None and float(weight.max()) < 1 / 255:
         raise ImageError(
             f"{name}: is fully transparent, so there is no style in it; choose another"
         )
-    return Painting(_tensor(_visible(bitmap)), torch.from_numpy(bitmap.alpha.copy()))
+    if mask is not None:
+        cover = fit_mask(mask, bitmap.width, bitmap.height, (0, 0, 1, 1))
+        weight = cover if weight is None else weight * cover
+        if float(weight.max()) < 1 / 255:
+            raise ImageError(f"{name}: nothing of it is visible in its --style-mask; check both")
+    if weight is None:
+        return Painting(_tensor(bitmap))
+    return Painting(_tensor(_visible(bitmap)), torch.from_numpy(weight.copy()))
 
 
 def _format_of(features: Features) -> str:

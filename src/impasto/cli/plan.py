@@ -28,6 +28,8 @@ def plan(
     /,
     *,
     start_image: str | None = None,
+    mask: Annotated[list[str] | None, Parameter(negative="")] = None,
+    style_mask: Annotated[list[str] | None, Parameter(negative="")] = None,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
     options: Flags = _NO_FLAGS,
 ) -> None:
@@ -37,6 +39,8 @@ def plan(
         content: The photo, or sample:NAME for a bundled one.
         styles: The paintings, or style:NAME for a built-in one.
         start_image: Start from this third image.
+        mask: A mask of a region of the photo; repeat it for more.
+        style_mask: A mask of a painting; repeat it for each painting, with - for none.
         as_json: Write JSON.
     """
     values = given(options)
@@ -44,7 +48,12 @@ def plan(
     chosen = make_options(values)
     from impasto.run import stylization
 
-    found = stylization(content, styles, chosen, start=start_image).plan()
+    found = stylization(
+        *(content, styles, chosen),
+        start=start_image,
+        masks=mask or (),
+        style_masks=[None if name == "-" else name for name in style_mask or ()],
+    ).plan()
     if as_json:
         print(json.dumps(plan_record(found), indent=2))
         return
