@@ -9,7 +9,7 @@ empty picture, so both are pure numbers; without, they are the papers' plain for
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -24,9 +24,12 @@ from impasto.features import Features, stride_of
 from impasto.losses import STYLE_LOSSES, TV_LOSSES, between, blank_distance
 from impasto.memory import hand_back
 from impasto.targets import RegionTargets, Targets, resize, smaller_tiles, tiles_of
-from impasto.terms import LayerTerm, Part
+from impasto.terms import LayerTerm, Part, PixelTerm
 from impasto.terms.content import ContentTerm
 from impasto.terms.moments import MomentTerm
+from impasto.terms.nearest import MOST_SAMPLES, NearestTerm
+from impasto.terms.similarity import SelfSimilarityTerm, similarity_grid
+from impasto.terms.sliced import SlicedTerm, directions_for
 from impasto.tiling import Tile
 
 STRIP_POSITIONS = 1 << 18
@@ -39,6 +42,15 @@ square of about 2 to this power; with VGG19 the gradient's error is the same for
 SLOPE_TRIALS = (1.0, 2.0**-6, 2.0**-12, 2.0**-18)
 """Shares of that size which are tried one after the other until nothing is too large."""
 
+NEAREST_STRIDE = 4
+"""The nearest-neighbour loss matches layers from this stride on: in block 3 and deeper."""
+
+SLICES = 32
+"""Directions of the sliced style loss."""
+
+MOST_RANKED = 16384
+"""Positions of a painting at most whose features stand for its distribution."""
+
 _T = TypeVar("_T")
 _Watched = tuple[Tensor, dict[str, Tensor]]
 
@@ -49,7 +61,7 @@ class Terms:
 
     Attributes:
         loss: the weighted sum that is minimised.
-        content: `Σ w·content` over layers, without α.
+        content: `Σ w·content` over losses and layers, without α.
         style: `Σ r·Σ w·style` over regions and layers, without β.
         tv: the smoothness term, without its weight.
         layers: `content:relu4_2` or `style:relu1_1` → that layer's term, the mean over regions,
@@ -95,6 +107,23 @@ class _Weighted:
         return self.factor * self.share * self.weight / self.unit
 
 
+@dataclass(frozen=True)
+class PixelLoss:
+    """A loss of the whole picture's pixels and what it counts.
+
+    Attributes:
+        label: its name in `Terms.layers`.
+        term: the loss.
+        weight: of the loss, in the objective or, with `is_content`, within the content.
+        is_content: whether it belongs to the content.
+    """
+
+    label: str
+    term: PixelTerm
+    weight: float
+    is_content: bool = False
+
+
 class Objective:
     """The function that a level minimises.
 
@@ -103,12 +132,16 @@ class Objective:
         targets: what to match; layers absent from it have no term.
         content_layers: canonical layer name → weight.
         style_layers: canonical layer name → weight.
-        style_loss: a name in `losses.STYLE_LOSSES`, or several with their weights.
+        style_loss: a name in `losses.STYLE_LOSSES`, `sliced`, `histogram` or `nearest`, or several
+            with their weights.
         normalize: divide each layer's term by its target's own size.
         content_weight: α.
         style_weight: β.
         tv_weight: γ.
         tv: a name in `losses.TV_LOSSES`.
+        content_loss: `features` or `self-similarity`, or both with their weights.
+        pixel_losses: what else is asked of the picture's own pixels.
+        seed: of the directions of the sliced style loss.
         anchor_weight: weight of the distance from `targets.anchor`, where there is one.
         tile_pixels: largest tile that goes through the network at once, in pixels, halo included;
             `None`: the whole picture. Every tiling gives the same terms and gradient up to
@@ -128,6 +161,9 @@ class Objective:
         style_weight: float = 1.0,
         tv_weight: float = 0.0,
         tv: str = "l1",
+        content_loss: str | Mapping[str, float] = "features",
+        pixel_losses: Sequence[PixelLoss] = (),
+        seed: int = 0,
         anchor_weight: float = 1.0,
         tile_pixels: int | None = None,
     ) -> None:
@@ -139,29 +175,52 @@ class Objective:
             self._anchor_unit = _unit(float(targets.anchor.var(unbiased=False)))
         self.tv_weight, self._tv = tv_weight, TV_LOSSES[tv]
         self._kept = targets.kept
-        mixed = {style_loss: 1.0} if isinstance(style_loss, str) else dict(style_loss)
+        self._normalize, self._seed = normalize, seed
+        self._content_weight = content_weight
+        self._pixels = [
+            (one, _unit(one.term.blank()) if normalize else 1.0)
+            for one in pixel_losses
+            if one.weight > 0 and (content_weight > 0 or not one.is_content)
+        ]
         self._weighted: list[_Weighted] = []
         if content_weight > 0:
-            for name, weight in content_layers.items():
-                if name in targets.content and weight > 0:
-                    term = ContentTerm(targets.content[name])
-                    unit = _unit(term.blank()) if normalize else 1.0
-                    self._weighted.append(
-                        _Weighted(
-                            *(term, name, f"content:{name}"),
-                            weight=weight,
-                            unit=unit,
-                            share=1.0,
-                            factor=content_weight,
-                            is_style=False,
-                        )
-                    )
+            self._add_content(targets, content_layers, _mix(content_loss), content_weight)
         if style_weight > 0:
             for region in targets.regions:
                 # What is to stay like the photo has no style to match.
                 if region.strength > 0:
-                    self._add_style(region, style_layers, mixed, style_weight, normalize)
+                    self._add_style(region, style_layers, _mix(style_loss), style_weight)
         self._names = list(dict.fromkeys(one.layer for one in self._weighted))
+
+    def _add_content(
+        self,
+        targets: Targets,
+        layers: Mapping[str, float],
+        losses: Mapping[str, float],
+        factor: float,
+    ) -> None:
+        for name, weight in layers.items():
+            if name not in targets.content or weight <= 0:
+                continue
+            for loss, share in losses.items():
+                if share <= 0:
+                    continue
+                target = targets.content[name]
+                term: ContentTerm | SelfSimilarityTerm = ContentTerm(target)
+                if loss == "self-similarity":
+                    rows, columns = similarity_grid(target.shape[-2], target.shape[-1])
+                    chosen = target[0][:, rows][:, :, columns].flatten(1).T
+                    term = SelfSimilarityTerm(chosen, rows, columns)
+                self._weighted.append(
+                    _Weighted(
+                        *(term, name, f"{'content' if loss == 'features' else loss}:{name}"),
+                        weight=weight * share,
+                        unit=_unit(term.blank()) if self._normalize else 1.0,
+                        share=1.0,
+                        factor=factor,
+                        is_style=False,
+                    )
+                )
 
     def _add_style(
         self,
@@ -169,7 +228,6 @@ class Objective:
         layers: Mapping[str, float],
         losses: Mapping[str, float],
         factor: float,
-        normalize: bool,
     ) -> None:
         for name, weight in layers.items():
             positions = region.weights.get(name)
@@ -179,15 +237,15 @@ class Objective:
                 # Too small a region for so deep a layer.
                 continue
             for loss, share in losses.items():
-                if share <= 0:
+                if share <= 0 or (loss == "nearest" and stride_of(name) < NEAREST_STRIDE):
                     continue
                 term, unit = self._style_term(loss, name, region, positions)
                 self._weighted.append(
                     _Weighted(
                         *(term, name, f"{'style' if len(losses) == 1 else loss}:{name}"),
                         weight=weight * share,
-                        unit=_unit(unit) if normalize else 1.0,
-                        share=region.share,
+                        unit=_unit(unit) if self._normalize else 1.0,
+                        share=region.share * (region.strength if loss == "nearest" else 1.0),
                         factor=factor,
                         is_style=True,
                     )
@@ -197,6 +255,25 @@ class Objective:
         self, loss: str, layer: str, region: RegionTargets, positions: Tensor | None
     ) -> tuple[LayerTerm, float]:
         """The term of a layer in a region, and the loss of an empty layer to its paintings."""
+        if loss == "nearest":
+            nearest = NearestTerm(region.samples[layer].features, weight=positions)
+            return nearest, nearest.blank()
+        if loss in ("sliced", "histogram"):
+            samples, heavy = region.samples[layer]
+            directions = None
+            if loss == "sliced":
+                directions = directions_for(samples.shape[1], SLICES, self._seed)
+            origin = region.origin_samples.get(layer)
+            sliced = SlicedTerm(
+                samples,
+                weight=positions,
+                sample_weight=heavy,
+                directions=directions,
+                origin=None if origin is None else origin.features,
+                origin_weight=None if origin is None else origin.weight,
+                strength=region.strength,
+            )
+            return sliced, SlicedTerm(samples, sample_weight=heavy, directions=directions).blank()
         make, fast = STYLE_LOSSES[loss], self.features.fast
         target = region.style[layer]
         unit = float(blank_distance(make, target))
@@ -408,6 +485,13 @@ class Objective:
             if self._anchor is None or self._anchor_weight == 0
             else self._hold(picture, self._anchor, gradient)
         )
+        for pixel, unit in self._pixels:
+            scale = pixel.weight * (self._content_weight if pixel.is_content else 1.0)
+            value = pixel.term.evaluate(picture, gradient, scale / unit) / unit
+            layers[pixel.label] = value
+            if pixel.is_content:
+                content_sum += pixel.weight * value
+            loss += scale * value
         loss += self.tv_weight * tv + self._anchor_weight * anchor
         return Terms(loss, content_sum, style_sum, tv, layers, anchor)
 
@@ -467,6 +551,26 @@ def _strips(layer: str, tile: Tile) -> Iterator[tuple[Part, Part]]:
         stop = min(rows.stop, start + step)
         shift = far.start - rows.start
         yield (slice(start, stop), columns), (slice(start + shift, stop + shift), across)
+
+
+def _mix(losses: str | Mapping[str, float]) -> dict[str, float]:
+    return {losses: 1.0} if isinstance(losses, str) else dict(losses)
+
+
+def samples_for(losses: Mapping[str, float], layers: Iterable[str]) -> dict[str, int]:
+    """How many positions of a painting some style losses need to see of each layer.
+
+    Args:
+        losses: name → weight.
+        layers: canonical names.
+    """
+    used = {name for name, weight in losses.items() if weight > 0}
+    if used & {"sliced", "histogram"}:
+        return dict.fromkeys(layers, MOST_RANKED)
+    if "nearest" in used:
+        near = (name for name in layers if stride_of(name) >= NEAREST_STRIDE)
+        return dict.fromkeys(near, MOST_SAMPLES)
+    return {}
 
 
 def _unit(value: float) -> float:

@@ -33,8 +33,9 @@ from impasto.levels import (
 )
 from impasto.memory import Allotment, Budget, Limit, hand_back
 from impasto.minimizers import Adam, Minimizer, make_minimizer
-from impasto.objective import Objective, Terms
+from impasto.objective import Objective, PixelLoss, Terms, samples_for
 from impasto.options import StyleOptions
+from impasto.pixel_terms import LaplacianTerm
 from impasto.places import (
     between_levels,
     carried_by,
@@ -161,9 +162,14 @@ def level_objective(
         width=width,
         content_layers=content_layers if options.content_weight > 0 else (),
         style_layers=style_layers if options.style_weight > 0 else (),
+        samples=samples_for(options.style_loss, style_layers) if options.style_weight > 0 else {},
         enlarge=math.inf if anchor is None else ANCHORED_ENLARGE,
         tile_pixels=tile_pixels,
     )
+    crisp = options.content_loss.get("laplacian", 0.0)
+    pixel_losses = []
+    if photo is not None and crisp > 0:
+        pixel_losses.append(PixelLoss("laplacian", LaplacianTerm(photo), crisp, is_content=True))
     kept = kept_part(options, photo, len(styles), masks)
     return Objective(
         features,
@@ -176,6 +182,9 @@ def level_objective(
         style_weight=options.style_weight,
         tv_weight=options.tv_weight * _mean_strength(targets.regions),
         tv=options.tv,
+        content_loss={n: w for n, w in options.content_loss.items() if n != "laplacian"},
+        pixel_losses=pixel_losses,
+        seed=options.seed,
         anchor_weight=options.anchor_weight,
         tile_pixels=targets.tile_pixels,
     )

@@ -99,8 +99,14 @@ def format_layers(layers: Mapping[str, float]) -> str:
     return ",".join(f"{name}={weight!r}".removesuffix(".0") for name, weight in layers.items())
 
 
-STYLE_LOSSES = ("gram", "gram+mean-std", "mean-std", "wasserstein2")
+STYLE_LOSSES = (
+    *("gram", "gram+mean-std", "mean-std", "wasserstein2"),
+    *("sliced", "histogram", "nearest"),
+)
 """Names of the style losses."""
+
+CONTENT_LOSSES = ("features", "self-similarity", "laplacian")
+"""Names of the content losses."""
 
 
 def parse_mix(value: Any, names: Sequence[str]) -> dict[str, float]:
@@ -234,6 +240,12 @@ StyleLosses = Annotated[
     BeforeValidator(lambda value: parse_mix(value, STYLE_LOSSES)),
     PlainSerializer(format_mix, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["wasserstein2", "wasserstein2=1,gram=0.5"]}),
+]
+ContentLosses = Annotated[
+    dict[str, float],
+    BeforeValidator(lambda value: parse_mix(value, CONTENT_LOSSES)),
+    PlainSerializer(format_mix, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["features", "features=1,laplacian=0.5"]}),
 ]
 Scales = Annotated[
     tuple[tuple[float, ...], ...],
@@ -495,8 +507,13 @@ class StyleOptions(BaseModel):
     )
     style_loss: StyleLosses = Field(
         default={"wasserstein2": 1.0},
-        description="What of the painting's features is matched: gram, gram+mean-std, mean-std or "
-        "wasserstein2, or several as LOSS=WEIGHT,…",
+        description="What of the painting's features is matched: gram, gram+mean-std, mean-std, "
+        "wasserstein2, sliced, histogram or nearest, or several as LOSS=WEIGHT,…",
+    )
+    content_loss: ContentLosses = Field(
+        default={"features": 1.0},
+        description="What of the photo is kept: features, self-similarity or laplacian, or several "
+        "as LOSS=WEIGHT,…",
     )
     normalize: bool = Field(
         default=True,

@@ -79,7 +79,7 @@ def describe_source(source: Any) -> dict[str, Any] | None:
     if isinstance(source, str | os.PathLike):
         file, label = split_label(source)
         path = Path(file).absolute()
-        ending = "" if label is None else source[-7:]
+        ending = "" if label is None else str(source)[-7:]
         try:
             return {"path": f"{path}{ending}", "sha256": _file_sha256(path)}
         except (OSError, ValueError):

@@ -39,6 +39,7 @@ _GROUPS = {
         "content_layers",
         "style_layers",
         "style_loss",
+        "content_loss",
         "normalize",
     ),
     "Network": ("model", "pooling", "rescale", "padding"),

@@ -113,6 +113,7 @@ class SlicedTerm:
         directions: `(K, C)` of rows of length 1, such as `directions_for` gives; `None`: the
             channels.
         origin: features that the samples are approached from, `(m, C)`.
+        origin_weight: how much each of those counts, `(m,)`, ≥ 0 with a positive sum.
         strength: how far on the way from `origin` to `samples` the target is: their quantile
             functions are mixed (displacement interpolation, McCann 1997). Without an origin it has
             no effect.
@@ -126,6 +127,7 @@ class SlicedTerm:
         sample_weight: Tensor | None = None,
         directions: Tensor | None = None,
         origin: Tensor | None = None,
+        origin_weight: Tensor | None = None,
         strength: float = 1.0,
     ) -> None:
         samples = widened(samples)
@@ -136,7 +138,7 @@ class SlicedTerm:
         self._directions = None if directions is None else directions.to(samples)
         self._target = self._quantiles(samples, sample_weight)
         if origin is not None:
-            self._target = _between(self._quantiles(origin, None), self._target, strength)
+            self._target = _between(self._quantiles(origin, origin_weight), self._target, strength)
         self._squares = self._target.squares()
         self._seen = samples.new_empty(0, 0, 0)
         self._goals: list[tuple[Tensor, float]] = []
