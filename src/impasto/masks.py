@@ -25,8 +25,7 @@ def read_mask(source: ImageSource | str, max_pixels: int) -> Bitmap:
     """A mask as a grey picture, white where the region is.
 
     Transparent parts are outside. Of a label picture, each pixel belongs to the one of its colours
-    that it is closest to; colours that fill less than a thousandth of it are taken for blends at
-    the edges of others.
+    (`palette`) that it is closest to.
 
     Args:
         source: what `read_source` takes; a path may end in `#rrggbb`, the colour that is meant.
@@ -76,14 +75,24 @@ def fit_mask(mask: Bitmap, width: int, height: int, box: tuple[float, ...]) -> N
 
 
 def palette(bitmap: Bitmap) -> list[tuple[int, int, int]]:
-    """The colours of a label picture, the most frequent first; empty for one with too many."""
-    codes = np.rint(bitmap.pixels * 255).astype(np.uint32)
-    colors, counts = np.unique(codes[0] << 16 | codes[1] << 8 | codes[2], return_counts=True)
-    frequent = counts >= max(1, codes[0].size // 1000)
-    if frequent.sum() > MAX_COLORS or counts[frequent].sum() < 0.8 * codes[0].size:
+    """The colours of a label picture, the most frequent first; empty for one with too many.
+
+    A colour is one that fills a neighbourhood of 3 × 3 pixels somewhere, or a fiftieth of the
+    picture; others are blends at the edges of those.
+    """
+    red, green, blue = np.rint(bitmap.pixels * 255).astype(np.uint32)
+    codes = red << 16 | green << 8 | blue
+    solid = codes[1:-1, 1:-1]
+    inner = np.ones(solid.shape, bool)
+    for down in range(3):
+        for right in range(3):
+            inner &= codes[down : down + solid.shape[0], right : right + solid.shape[1]] == solid
+    colors, counts = np.unique(codes, return_counts=True)
+    meant = (counts >= codes.size / 50) | np.isin(colors, solid[inner])
+    if meant.sum() > MAX_COLORS or counts[meant].sum() < 0.8 * codes.size:
         return []
-    order = np.argsort(-counts[frequent], kind="stable")
-    return [(int(c >> 16), int(c >> 8 & 255), int(c & 255)) for c in colors[frequent][order]]
+    order = np.argsort(-counts[meant], kind="stable")
+    return [(int(c >> 16), int(c >> 8 & 255), int(c & 255)) for c in colors[meant][order]]
 
 
 def _labelled(bitmap: Bitmap, label: tuple[int, int, int], name: Any) -> NDArray[np.float32]:

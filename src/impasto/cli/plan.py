@@ -29,7 +29,9 @@ def plan(
     *,
     start_image: str | None = None,
     mask: Annotated[list[str] | None, Parameter(negative="")] = None,
-    style_mask: Annotated[list[str] | None, Parameter(negative="")] = None,
+    style_mask: Annotated[
+        list[str] | None, Parameter(negative="", allow_leading_hyphen=True)
+    ] = None,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
     options: Flags = _NO_FLAGS,
 ) -> None:

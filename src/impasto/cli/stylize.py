@@ -47,7 +47,9 @@ def stylize(
     *,
     start_image: str | None = None,
     mask: Annotated[list[str] | None, Parameter(negative="")] = None,
-    style_mask: Annotated[list[str] | None, Parameter(negative="")] = None,
+    style_mask: Annotated[
+        list[str] | None, Parameter(negative="", allow_leading_hyphen=True)
+    ] = None,
     output: Output = _DEFAULT_OUTPUT,
     options: Flags = _NO_FLAGS,
 ) -> int:
