@@ -14,6 +14,7 @@ from impasto.features import Features, layers_of, reach_of
 from impasto.memory import Allotment, Budget, allot
 from impasto.options import StyleOptions
 from impasto.targets import Painting, level_size
+from impasto.terms.sliced import SLICES
 from impasto.tiling import plan_tiles
 
 MIN_AUTO_SIDE = 128
@@ -166,8 +167,22 @@ def allotment(level: Level, options: StyleOptions, budget: Budget) -> Allotment:
         budget,
         optimizer=options.optimizer,
         history=options.history,
-        features=sum(layer.channels / layer.stride**2 for layer in kept),
+        features=sum(layer.channels / layer.stride**2 for layer in kept) + _ranked(level, options),
     )
+
+
+def _ranked(level: Level, options: StyleOptions) -> float:
+    """Numbers per pixel that losses keep of the picture to put in order, in a region each."""
+    losses = options.style_loss if options.style_weight > 0 else {}
+    names = options.style_layers
+    if level.anchored:
+        names = shallow_layers(names, options.model)
+    layers = [layer for layer in layers_of(options.model.partition(":")[0]) if layer.name in names]
+    count = 0.0
+    for name, kept in ("sliced", lambda _: SLICES), ("histogram", lambda layer: layer.channels):
+        if losses.get(name, 0) > 0:
+            count += sum(2 * kept(layer) / layer.stride**2 for layer in layers)
+    return count * max(1, len(options.regions))
 
 
 def shallow_layers(layers: Mapping[str, float], model: str) -> dict[str, float]:

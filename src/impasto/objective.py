@@ -29,7 +29,7 @@ from impasto.terms.content import ContentTerm
 from impasto.terms.moments import MomentTerm
 from impasto.terms.nearest import MOST_SAMPLES, NearestTerm
 from impasto.terms.similarity import SelfSimilarityTerm, similarity_grid
-from impasto.terms.sliced import SlicedTerm, directions_for
+from impasto.terms.sliced import SLICES, SlicedTerm, directions_for
 from impasto.tiling import Tile
 
 STRIP_POSITIONS = 1 << 18
@@ -44,9 +44,6 @@ SLOPE_TRIALS = (1.0, 2.0**-6, 2.0**-12, 2.0**-18)
 
 NEAREST_STRIDE = 4
 """The nearest-neighbour loss matches layers from this stride on: in block 3 and deeper."""
-
-SLICES = 32
-"""Directions of the sliced style loss."""
 
 MOST_RANKED = 16384
 """Positions of a painting at most whose features stand for its distribution."""

@@ -22,6 +22,9 @@ from torch import Tensor
 from impasto.moments import widened
 from impasto.terms import Part
 
+SLICES = 32
+"""Directions of the sliced style loss."""
+
 _NARROWEST = 1e-14
 """Intervals of levels below this width are rounding errors of coinciding ends."""
 
