@@ -65,6 +65,29 @@ file="$out/regions-keep.jpg"
 [ -e "$file" ] || ./scripts/impasto stylize sample:astronaut style:harvest \
     --mask "$out/mask-astronaut.png" --regions "keep;1" --size 384 -o "$file" --quality 85 -q
 
+# Textures
+file="$out/texture-mosaic.jpg"
+[ -e "$file" ] ||
+    ./scripts/impasto texture style:mosaic --aspect 16:9 --size 320 -o "$file" --quality 85 -q
+for style in mosaic marbling; do
+    file="$out/tileable-$style.jpg"
+    if [ ! -e "$file" ]; then
+        ./scripts/impasto texture "style:$style" --tileable --size 160 -o "$out/tile.png" -q
+        .venv/bin/python - "$out/tile.png" "$file" <<'FOUR'
+import sys
+from dataclasses import replace
+
+import numpy as np
+
+from impasto.images import read_image, write_image
+
+tile = read_image(sys.argv[1])
+write_image(replace(tile, pixels=np.tile(tile.pixels, (1, 2, 2))), sys.argv[2], quality=85)
+FOUR
+        rm "$out/tile.png"
+    fi
+done
+
 # Style losses
 for loss in gram gram+mean-std mean-std wasserstein2 sliced histogram nearest; do
     make "style-loss-$loss" cat stained-glass --size 256 --style-loss "$loss"

@@ -92,13 +92,24 @@ def plan_levels(
     painted = [one or above > 0 for one in painted]
     return tuple(
         Level(
-            *(level_size(width, height, s) if s != side else (width, height)),
+            *(_size(options, width, height, s) if s != side else (width, height)),
             count,
             anchored=s > options.anchor_above and painted[index] and shallow,
         )
         for index, (s, count) in enumerate(plan)
         if s > above
     )
+
+
+def _size(options: StyleOptions, width: int, height: int, side: int) -> tuple[int, int]:
+    sized = level_size(width, height, side)
+    return whole_strides(*sized) if options.tileable else sized
+
+
+def whole_strides(width: int, height: int) -> tuple[int, int]:
+    """The nearest size whose sides are multiples of the networks' deepest stride, 16 px."""
+    across, down = (max(16, round(side / 16) * 16) for side in (width, height))
+    return across, down
 
 
 def preview_options(options: StyleOptions, width: int, height: int) -> StyleOptions:

@@ -220,6 +220,23 @@ def squared_variation(picture: Tensor, height: int | None = None, *, below: bool
     return _mean(across, height) + _mean(down, height - 1) + diagonal / 2
 
 
+def variation_around(picture: Tensor, kind: str) -> Tensor:
+    """A smoothness term of a picture that wraps around: each pixel has all its neighbours.
+
+    Args:
+        picture: `(1, 3, H, W)` in [0, 1].
+        kind: a name in `TV_LOSSES`.
+    """
+    neighbours = [(0, 1, 1.0), (1, 0, 1.0)]
+    if kind == "squared":
+        neighbours += [(1, 1, 0.5), (1, -1, 0.5)]
+    total = picture.new_zeros(())
+    for down, across, weight in neighbours:
+        step = picture.roll((-down, -across), (-2, -1)) - picture
+        total = total + weight * (step.square() if kind == "squared" else step.abs()).mean()
+    return total
+
+
 class Smoothness(Protocol):
     """A smoothness term of a picture or, as a sum over strips, of its strips."""
 

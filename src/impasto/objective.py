@@ -21,7 +21,13 @@ from torch.autograd.function import once_differentiable
 from impasto.convolution import blank_like
 from impasto.errors import is_out_of_memory
 from impasto.features import Features, stride_of
-from impasto.losses import STYLE_LOSSES, TV_LOSSES, between, blank_distance
+from impasto.losses import (
+    STYLE_LOSSES,
+    TV_LOSSES,
+    between,
+    blank_distance,
+    variation_around,
+)
 from impasto.memory import hand_back
 from impasto.targets import RegionTargets, Targets, resize, smaller_tiles, tiles_of
 from impasto.terms import LayerTerm, Part, PixelTerm
@@ -139,6 +145,8 @@ class Objective:
         content_loss: `features` or `self-similarity`, or both with their weights.
         pixel_losses: what else is asked of the picture's own pixels.
         seed: of the directions of the sliced style loss.
+        wraps: what lies beyond an edge of the picture is the opposite edge; its sides have to be
+            multiples of the deepest layer's stride.
         anchor_weight: weight of the distance from `targets.anchor`, where there is one.
         tile_pixels: largest tile that goes through the network at once, in pixels, halo included;
             `None`: the whole picture. Every tiling gives the same terms and gradient up to
@@ -161,16 +169,18 @@ class Objective:
         content_loss: str | Mapping[str, float] = "features",
         pixel_losses: Sequence[PixelLoss] = (),
         seed: int = 0,
+        wraps: bool = False,
         anchor_weight: float = 1.0,
         tile_pixels: int | None = None,
     ) -> None:
         self.features = features
         self.tile_pixels = tile_pixels
+        self._wraps = wraps
         self._anchor, self._anchor_weight = targets.anchor, anchor_weight
         self._anchor_unit = 1.0
         if targets.anchor is not None:
             self._anchor_unit = _unit(float(targets.anchor.var(unbiased=False)))
-        self.tv_weight, self._tv = tv_weight, TV_LOSSES[tv]
+        self.tv_weight, self._tv, self._tv_name = tv_weight, TV_LOSSES[tv], tv
         self._kept = targets.kept
         self._normalize, self._seed = normalize, seed
         self._content_weight = content_weight
@@ -368,7 +378,7 @@ class Objective:
         self._begin(picture)
         with torch.no_grad():
             for tile in tiles:
-                found = self.features.extract(picture[..., *tile.pixels], self._names)
+                found = self.features.extract(_taken(picture, tile), self._names)
                 self._see(found, tile)
                 # Before the next tile is seen.
                 del found
@@ -377,7 +387,7 @@ class Objective:
     def _watch(self, picture: Tensor, tile: Tile) -> _Watched:
         """A tile's features, differentiable with respect to its pixels."""
         with torch.enable_grad():
-            x = picture[..., *tile.pixels].detach().requires_grad_()
+            x = _taken(picture, tile).detach().requires_grad_()
             return x, self.features.extract(x, self._names)
 
     def _descend(
@@ -411,7 +421,7 @@ class Objective:
         with torch.enable_grad():
             value = cast("Tensor", _Seeded.apply(top, seed))
         (slope,) = torch.autograd.grad(value, x)
-        gradient[..., *tile.pixels].add_(slope)
+        _add_at(gradient, tile, slope)
 
     def _pull(
         self, gradient: Tensor, layer: str, features: Tensor, tile: Tile, scale: float
@@ -444,7 +454,9 @@ class Objective:
 
     def tiles(self, height: int, width: int) -> Sequence[Tile]:
         """The tiles in which a picture of this size goes through the network."""
-        return tiles_of(self.features, self._names, height, width, self.tile_pixels)
+        return tiles_of(
+            self.features, self._names, height, width, self.tile_pixels, wraps=self._wraps
+        )
 
     def _begin(self, picture: Tensor) -> None:
         height, width = picture.shape[-2:]
@@ -494,6 +506,14 @@ class Objective:
 
     def _smooth(self, picture: Tensor, gradient: Tensor | None) -> float:
         """The smoothness term, in strips of rows; its slope is added to `gradient`."""
+        if self._wraps:
+            with torch.set_grad_enabled(gradient is not None):
+                x = picture.detach().requires_grad_(gradient is not None)
+                value = variation_around(x, self._tv_name)
+            if gradient is not None:
+                (slope,) = torch.autograd.grad(value, x)
+                gradient.add_(slope, alpha=self.tv_weight)
+            return float(value.detach())
         height, width = picture.shape[-2:]
         step = max(1, STRIP_POSITIONS // width)
         total = 0.0
@@ -537,6 +557,31 @@ class _Seeded(torch.autograd.Function):
         ctx: Any, *_: Tensor
     ) -> tuple[Tensor, None]:
         return ctx.saved_tensors[0], None
+
+
+def _around(tile: Tile, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The rows and columns of a tile's area in a picture that wraps around."""
+    top, bottom, left, right = tile.area
+    rows = torch.arange(top, bottom, device=device) % tile.height
+    return rows, torch.arange(left, right, device=device) % tile.width
+
+
+def _taken(picture: Tensor, tile: Tile) -> Tensor:
+    """The pixels of a tile, halo included."""
+    if not tile.wraps:
+        return picture[..., *tile.pixels]
+    rows, columns = _around(tile, picture.device)
+    return picture.index_select(-2, rows).index_select(-1, columns)
+
+
+def _add_at(gradient: Tensor, tile: Tile, slope: Tensor) -> None:
+    """Adds a tile's gradient, halo included, to that of the picture."""
+    if not tile.wraps:
+        gradient[..., *tile.pixels].add_(slope)
+        return
+    rows, columns = _around(tile, gradient.device)
+    folded = slope.new_zeros(*slope.shape[:-2], tile.height, slope.shape[-1])
+    gradient.index_add_(-1, columns, folded.index_add_(-2, rows, slope))
 
 
 def _strips(layer: str, tile: Tile) -> Iterator[tuple[Part, Part]]:

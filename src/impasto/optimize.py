@@ -46,7 +46,14 @@ from impasto.places import (
     with_minimizer,
 )
 from impasto.regions import kept_part, regions_of
-from impasto.targets import Kept, Painting, RegionTargets, make_targets, resize
+from impasto.targets import (
+    Kept,
+    Painting,
+    RegionTargets,
+    make_targets,
+    resize,
+    resize_around,
+)
 
 _T = TypeVar("_T")
 
@@ -185,6 +192,7 @@ def level_objective(
         content_loss={n: w for n, w in options.content_loss.items() if n != "laplacian"},
         pixel_losses=pixel_losses,
         seed=options.seed,
+        wraps=options.tileable,
         anchor_weight=options.anchor_weight,
         tile_pixels=targets.tile_pixels,
     )
@@ -262,9 +270,13 @@ def optimize(
         below: Tensor | None = picture
         if resumed is None:
             with _naming(level):
-                small = resize(start, level.height, level.width).clamp(0, 1)
+                fit = resize_around if options.tileable else resize
+                small = fit(start, level.height, level.width).clamp(0, 1)
                 lowest = index == 0 and coarse is None
-                picture = small if lowest else _climb(picture, small, keep_detail).clamp(0, 1)
+                if not lowest and options.tileable:
+                    picture = resize_around(picture, level.height, level.width).clamp(0, 1)
+                else:
+                    picture = small if lowest else _climb(picture, small, keep_detail).clamp(0, 1)
         elif level.anchored:
             below = resumed.tensors["anchor"].to(start)
         if level.evaluations == 0 and index < len(levels) - 1:
@@ -517,6 +529,7 @@ class _Descent:
             learning_rate=self._options.learning_rate,
             faults=self._faults,
             carried=carried,
+            wraps=self._options.tileable,
         )
 
     def run(self, clock: _Clock) -> Iterator[tuple[int, Terms]]:

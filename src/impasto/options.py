@@ -291,6 +291,29 @@ def _paper_name(value: Any) -> str:
     return value.strip().lower()
 
 
+def parse_aspect(value: Any) -> tuple[float, float]:
+    """Width and height from `16:9`.
+
+    Raises:
+        ValueError: not of that form, or one is more than a hundred times the other.
+    """
+    parts = value.split(":") if isinstance(value, str) else ()
+    if len(parts) != 2:
+        raise ValueError("a shape is written WIDTH:HEIGHT, such as 16:9")
+    width, height = (_number(part, 1e-3, 1e6, "a side") for part in parts)
+    if not 0.01 <= width / height <= 100:
+        raise ValueError("one side may be at most a hundred times the other")
+    return width, height
+
+
+def _aspect(value: Any) -> str:
+    parse_aspect(value)
+    return value
+
+
+Aspect = Annotated[
+    str, BeforeValidator(_aspect), WithJsonSchema({"type": "string", "examples": ["1:1", "16:9"]})
+]
 PaperName = Annotated[
     str,
     BeforeValidator(_paper_name),
@@ -467,6 +490,14 @@ class StyleOptions(BaseModel):
     )
     max_pixels: int = Field(
         default=DEFAULT_MAX_PIXELS, ge=1, description="Largest picture file to read, in pixels."
+    )
+    aspect: Aspect | None = Field(
+        default=None,
+        description="Shape of a texture, width to height, such as 16:9; by default the painting's.",
+    )
+    tileable: bool = Field(
+        default=False,
+        description="Make a texture whose edges fit together, with sides that are multiples of 16.",
     )
     style_weights: tuple[Weight, ...] = Field(
         default=(), description="Share of each painting in a blend; equal when not given."

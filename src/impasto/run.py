@@ -41,6 +41,7 @@ from impasto.levels import (
     matched_layers,
     plan_levels,
     preview_options,
+    whole_strides,
 )
 from impasto.masks import fit_mask, read_mask
 from impasto.memory import Budget, Limit, memory_budget
@@ -50,7 +51,7 @@ from impasto.optimize import (
     optimize,
     progress_at,
 )
-from impasto.options import MAX_SIDE, RegionOptions, StyleOptions
+from impasto.options import MAX_SIDE, RegionOptions, StyleOptions, parse_aspect
 from impasto.paper import parse_paper, print_size
 from impasto.places import check_place, levels_left
 from impasto.planning import Plan, make_plan
@@ -441,9 +442,14 @@ def stylization(
     drawn = [read_source(source, options.max_pixels, large) for source in sources]
     # Twice the result's size is all that any level looks at.
     styles = [_no_larger(bitmap, 2 * large) for bitmap in drawn]
-    shape = photo or (styles[0] if styles else None)
-    if shape is None:
+    shown_in = photo or (styles[0] if styles else None)
+    if shown_in is None:
         raise OptionError("give a photo or a painting to work from")
+    shape = (shown_in.width, shown_in.height)
+    if options.aspect is not None:
+        # As many pixels as make rounding nothing; only the proportion counts.
+        across, down = parse_aspect(options.aspect)
+        shape = fit_within(round(across / down * 1e6), 10**6, 10**6)
     width, height, shown = _shape(shape, options)
     if options.preview:
         if coarse is not None:
@@ -462,7 +468,7 @@ def stylization(
         for bitmap, source, mask in zip(styles, sources, style_covers, strict=True)
     ]
     left, top, right, bottom = shown
-    box = (left / shape.width, top / shape.height, right / shape.width, bottom / shape.height)
+    box = (left / shape[0], top / shape[1], right / shape[0], bottom / shape[1])
     covers = [
         torch.from_numpy(fit_mask(read_mask(mask, options.max_pixels), width, height, box))
         for mask in masks
@@ -470,7 +476,7 @@ def stylization(
     third = None
     if start is not None:
         image = read_source(start, options.max_pixels, options.size)
-        if (image.width, image.height) == (shape.width, shape.height):
+        if (image.width, image.height) == shape:
             image = _cut(image, shown)
         third = _tensor(_visible(resize_image(image, width, height)))
     if options.threads is not None:
@@ -659,18 +665,21 @@ def _no_larger(bitmap: Bitmap, side: int) -> Bitmap:
 _Box = tuple[int, int, int, int]
 
 
-def _shape(bitmap: Bitmap, options: StyleOptions) -> tuple[int, int, _Box]:
-    """Width and height of the result in px, and what part of the picture it shows."""
+def _shape(shape: tuple[int, int], options: StyleOptions) -> tuple[int, int, _Box]:
+    """Width and height of the result in px, and what part of a picture of some shape it shows."""
     if options.print is None:
-        whole = (0, 0, bitmap.width, bitmap.height)
-        return *fit_within(bitmap.width, bitmap.height, options.size), whole
-    return print_size(
-        parse_paper(options.print),
-        options.print_dpi,
-        bitmap.width,
-        bitmap.height,
-        fill=options.print_fit == "fill",
-    )
+        width, height = fit_within(*shape, options.size)
+        shown = (0, 0, *shape)
+    else:
+        width, height, shown = print_size(
+            parse_paper(options.print),
+            options.print_dpi,
+            *shape,
+            fill=options.print_fit == "fill",
+        )
+    if options.tileable:
+        width, height = whole_strides(width, height)
+    return width, height, shown
 
 
 def _lower(coarse: Any, options: StyleOptions, width: int, height: int) -> Tensor:
@@ -724,6 +733,12 @@ def _check_photo(
         OptionError: there is none.
     """
     if content is not None:
+        for name in ("aspect", "tileable"):
+            if getattr(options, name):
+                raise OptionError(
+                    f"--{name}: only for textures, and here is a photo; use impasto texture, or "
+                    "leave it out"
+                )
         return
     if options.strength < 1 or any(one.strength is not None and one.strength < 1 for one in chosen):
         raise OptionError("--strength: there is no photo to stay close to; leave it out")

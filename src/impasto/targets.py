@@ -142,6 +142,19 @@ def resize(picture: Tensor, height: int, width: int) -> Tensor:
     )
 
 
+def resize_around(picture: Tensor, height: int, width: int) -> Tensor:
+    """`resize` of a picture that wraps around: the result does so too, without a seam.
+
+    Args: as for `resize`.
+    """
+    for dim, length in (-2, height), (-1, width):
+        size = list(picture.shape[-2:])
+        thrice = torch.cat([picture] * 3, dim=dim)
+        size[dim] = 3 * length
+        picture = resize(thrice, *size).narrow(dim, length, length)
+    return picture
+
+
 def resize_mask(mask: Tensor, height: int, width: int) -> Tensor:
     """Resampling of a mask `(H, W)` that stays in [0, 1], and keeps sums of masks.
 
@@ -306,7 +319,13 @@ def spread(mask: Tensor, layers: Iterable[str], features: Features) -> dict[str,
 
 
 def tiles_of(
-    features: Features, layers: Sequence[str], height: int, width: int, tile_pixels: int | None
+    features: Features,
+    layers: Sequence[str],
+    height: int,
+    width: int,
+    tile_pixels: int | None,
+    *,
+    wraps: bool = False,
 ) -> Sequence[Tile]:
     """The tiles in which a picture goes through the network down to the deepest of some layers.
 
@@ -316,11 +335,14 @@ def tiles_of(
         height: of the picture, px.
         width: of the picture, px.
         tile_pixels: largest tile, in pixels, halo included; `None`: the whole picture.
+        wraps: what lies beyond an edge is the opposite edge.
     """
-    if not layers or tile_pixels is None:
+    if not layers or (tile_pixels is None and not wraps):
         return plan_tiles(height, width, halo=0, stride=1, limit=height * width)
     halo, stride = features.reach(layers)
-    return plan_tiles(height, width, halo=halo, stride=stride, limit=tile_pixels)
+    if tile_pixels is None:
+        tile_pixels = (height + 4 * halo) * (width + 4 * halo)
+    return plan_tiles(height, width, halo=halo, stride=stride, limit=tile_pixels, wraps=wraps)
 
 
 def smaller_tiles(

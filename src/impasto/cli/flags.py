@@ -23,6 +23,8 @@ _GROUPS = {
         "print",
         "print_fit",
         "dpi",
+        "aspect",
+        "tileable",
         "style_weights",
         "style_scale",
         "strength",
