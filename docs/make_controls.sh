@@ -57,6 +57,12 @@ for scale in 0.5 1 2 0.5+2; do
     make "scale-$scale" coffee harvest --size 320 --style-scale "$scale"
 done
 
+# Fine texture from another painting
+make fine-none cat marbling --size 320
+for style in mosaic embroidery; do
+    make "fine-$style" cat marbling --size 320 --fine-style "style:$style"
+done
+
 # Regions
 file="$out/regions-two.jpg"
 [ -e "$file" ] || ./scripts/impasto stylize sample:coffee style:mosaic style:night-sky \

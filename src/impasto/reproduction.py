@@ -91,7 +91,8 @@ def from_settings(
     inputs = [settings.get("content"), *styles, start]
     masks, style_masks = _masks_of(settings)
     changed: list[str] = []
-    for entry in [*inputs, *masks, *style_masks, lower]:
+    fine = settings.get("fine")
+    for entry in [*inputs, *masks, *style_masks, fine, lower]:
         if entry is None:
             continue
         path = entry.get("path") if isinstance(entry, Mapping) else None
@@ -134,6 +135,7 @@ def from_settings(
             start=paths[-1],
             masks=[entry["path"] for entry in masks if entry is not None],
             style_masks=[entry and entry["path"] for entry in style_masks],
+            fine=fine and fine["path"],
             coarse=coarse,
             limits=limits,
         )
@@ -162,6 +164,7 @@ def resume(
     start: ImageSource | None = None,
     masks: Sequence[ImageSource] | None = None,
     style_masks: Sequence[ImageSource | None] | None = None,
+    fine: ImageSource | None = None,
     coarse: ImageSource | None = None,
     device: str | None = None,
     threads: int | None = None,
@@ -181,6 +184,7 @@ def resume(
         start: the third image to start from.
         masks: of the regions, all of them.
         style_masks: of the paintings, all of them.
+        fine: the painting that lends its fine texture.
         coarse: the smaller result that the run goes on from.
         device: where to run; as recorded by default.
         threads: CPU threads; as recorded by default.
@@ -202,6 +206,7 @@ def resume(
         start=start,
         masks=masks,
         style_masks=style_masks,
+        fine=fine,
         coarse=coarse,
         device=device,
         threads=threads,
@@ -218,6 +223,7 @@ def from_checkpoint(
     start: Any = None,
     masks: Any = None,
     style_masks: Any = None,
+    fine: Any = None,
     coarse: Any = None,
     device: str | None = None,
     threads: int | None = None,
@@ -236,7 +242,7 @@ def from_checkpoint(
     given = style if several else [style] * (style is not None)
     if given and len(given) != len(styles):
         raise CheckpointError(f"{name}: the run has {len(styles)} paintings, not {len(given)}")
-    entries = [settings.get(role) for role in ("content", "start", "coarse")]
+    entries = [settings.get(role) for role in ("content", "start", "coarse", "fine")]
     entries[1:1] = styles
     covers: list[list[Any]] = []
     for role, recorded_masks, anew in zip(
@@ -253,8 +259,8 @@ def from_checkpoint(
         _same_picture(entry, source, role, name)
         for entry, source, role in zip(
             entries[:pictures],
-            [content, *(given or [None] * len(styles)), start, coarse],
-            ["content", *["style"] * len(styles), "start", "coarse"],
+            [content, *(given or [None] * len(styles)), start, coarse, fine],
+            ["content", *["style"] * len(styles), "start", "coarse", "fine"],
             strict=True,
         )
     ]
@@ -268,12 +274,13 @@ def from_checkpoint(
     try:
         given_anew = {name: value for name, value in changes.items() if value is not None}
         options = make_options(_effective({**recorded, **given_anew}, given_anew))
-        photo, *paintings, third, lower = sources
+        photo, *paintings, third, lower, lender = sources
         run = stylization(
             *(photo, paintings, options),
             start=third,
             masks=covers[0],
             style_masks=covers[1],
+            fine=lender,
             coarse=lower,
             memory=kept,
             limits=_LIMITS.validate_python(settings.get("limits", [])) if same else (),

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import impasto
+from impasto import grain
 from impasto.checkpoint import Bookmark, Checkpoint, write_checkpoint
 from impasto.errors import ImageError, OptionError
 from impasto.features import Features
@@ -187,7 +188,7 @@ class Stylization:
         """Paths of the picture files that the run was made from."""
         record = self._settings
         entries = [record["content"], *record["styles"], record["start"], record["coarse"]]
-        entries += [*record.get("masks", ()), *record.get("style_masks", ())]
+        entries += [*record.get("masks", ()), *record.get("style_masks", ()), record.get("fine")]
         paths = [entry["path"] for entry in entries if entry is not None]
         return [split_label(path)[0] for path in paths if path and not is_built_in(path)]
 
@@ -378,6 +379,7 @@ def stylization(
     start: ImageSource | None = None,
     masks: Sequence[ImageSource] = (),
     style_masks: Sequence[ImageSource | None] = (),
+    fine: ImageSource | None = None,
     coarse: ImageSource | None = None,
     memory: int | None = None,
     limits: Iterable[Limit] = (),
@@ -397,6 +399,7 @@ def stylization(
             label pictures as `FILE#rrggbb` with the colour that is meant. Which paintings each gets
             follows from `options.regions`; without, each painting has its mask.
         style_masks: for each painting a mask of the part that lends its style, or `None`.
+        fine: a painting that lends all others its fine texture.
         coarse: a smaller result of the same pictures to go on from, such as a preview: only levels
             that are larger are worked at.
         memory: bytes that the process may hold where the options do not say; by default a share of
@@ -425,6 +428,7 @@ def stylization(
     settings["coarse"] = describe_source(coarse)
     settings["masks"] = [describe_source(mask) for mask in masks]
     settings["style_masks"] = [describe_source(mask) for mask in style_masks]
+    settings["fine"] = describe_source(fine)
     if not sources and options.style_weight > 0:
         raise OptionError(
             "there is no painting: give one, or leave style out with --style-weight 0"
@@ -496,7 +500,7 @@ def stylization(
         pooling=options.pooling,
         rescale=options.rescale,
         padding=options.padding,
-        layers=matched_layers(options, anchored=False),
+        layers={*matched_layers(options, anchored=False), *(grain.LAYERS if fine else ())},
         device=device,
         dtype=pick_precision(options.precision, device),
         fast_convolution=options.fast_convolution,
@@ -504,6 +508,12 @@ def stylization(
     settings["weights_sha256"] = features.sha256
     settings["precision"] = _format_of(features)
     memory = options.memory or memory or memory_budget(features.device)
+    if fine is not None:
+        lender = _painting(read_source(fine, options.max_pixels, options.size), fine, None)
+        paintings = [
+            grain.with_grain(features, one, lender, options, scale=scale, memory=memory)
+            for one in paintings
+        ]
     levels = plan_levels(options, width, height, 0 if lower is None else max(lower.shape[-2:]))
     budget = budget_for(memory, features, paintings, covers)
     shares = [allotment(level, options, budget) for level in levels]
@@ -541,6 +551,7 @@ def stylize(
     start: ImageSource | None = None,
     masks: Sequence[ImageSource] = (),
     style_masks: Sequence[ImageSource | None] = (),
+    fine: ImageSource | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Picture:
     """Repaints a photo in the style of one or several paintings.
@@ -553,6 +564,7 @@ def stylize(
         start: a third image to start from.
         masks: of the photo's regions; see `stylization`.
         style_masks: of the paintings; see `stylization`.
+        fine: a painting that lends all others its fine texture.
         on_progress: called after every evaluation.
 
     Returns:
@@ -561,7 +573,13 @@ def stylize(
     Raises:
         ImpastoError: anything that `impasto.errors` lists.
     """
-    run = stylization(content, style, options, start=start, masks=masks, style_masks=style_masks)
+    run = stylization(
+        *(content, style, options),
+        start=start,
+        masks=masks,
+        style_masks=style_masks,
+        fine=fine,
+    )
     for progress in run:
         if on_progress is not None:
             on_progress(progress)

@@ -50,6 +50,7 @@ def stylize(
     style_mask: Annotated[
         list[str] | None, Parameter(negative="", allow_leading_hyphen=True)
     ] = None,
+    fine_style: str | None = None,
     output: Output = _DEFAULT_OUTPUT,
     options: Flags = _NO_FLAGS,
 ) -> int:
@@ -64,6 +65,7 @@ def stylize(
             number unless --regions says otherwise. What no mask covers stays as it is.
         style_mask: A mask of the part of a painting that lends its style; repeat it for each
             painting, with - for none.
+        fine_style: A painting that lends all others its fine texture.
     """
     values = given(options)
     check_together(values, start_image)
@@ -71,13 +73,17 @@ def stylize(
     from impasto.sources import split_label
 
     masks, style_masks = mask or [], [None if m == "-" else m for m in style_mask or ()]
-    read = [*masks, *(m for m in style_masks if m is not None), start_image]
+    read = [*masks, *(m for m in style_masks if m is not None), start_image, fine_style]
     check(output, [content, *styles, *(split_label(name)[0] for name in read if name)])
     path = output.output or name_beside(content, *styles)
     from impasto.run import stylization
 
     run = stylization(
-        content, styles, chosen, start=start_image, masks=masks, style_masks=style_masks
+        *(content, styles, chosen),
+        start=start_image,
+        masks=masks,
+        style_masks=style_masks,
+        fine=fine_style,
     )
     return carry_out(run, path, output)
 

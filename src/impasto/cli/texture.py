@@ -29,6 +29,7 @@ def texture(
     style_mask: Annotated[
         list[str] | None, Parameter(negative="", allow_leading_hyphen=True)
     ] = None,
+    fine_style: str | None = None,
     output: Output = _DEFAULT_OUTPUT,
     options: Flags = _NO_FLAGS,
 ) -> int:
@@ -39,6 +40,7 @@ def texture(
         start_image: Start from this picture instead of noise.
         style_mask: A mask of the part of a painting that lends its style; repeat it for each
             painting, with - for none.
+        fine_style: A painting that lends all others its fine texture.
     """
     values = given(options)
     check_together(values, start_image)
@@ -46,7 +48,7 @@ def texture(
     names = [None if name == "-" else name for name in style_mask or ()]
     from impasto.sources import split_label
 
-    read = [name for name in (*names, start_image) if name is not None]
+    read = [name for name in (*names, start_image, fine_style) if name is not None]
     check(output, [*paintings, *(split_label(name)[0] for name in read)])
     path = output.output or name_beside(paintings[0], *paintings[1:], ending="-texture")
     from impasto.run import stylization
@@ -54,7 +56,9 @@ def texture(
     if "style_scale" not in values:
         wanted = {"style_scale": natural_scales(paintings, chosen), **values}
         chosen = make_options({**dict(_DEFAULTS), "content_weight": 0.0, **wanted})
-    run = stylization(None, paintings, chosen, start=start_image, style_masks=names)
+    run = stylization(
+        *(None, paintings, chosen), start=start_image, style_masks=names, fine=fine_style
+    )
     return carry_out(run, path, output)
 
 
