@@ -37,8 +37,8 @@ cup = np.maximum(
 )
 person = np.maximum.reduce(
     [
-        soft(ellipse(astronaut, 227, 100, 80, 92)),
-        soft(ellipse(astronaut, 207, 235, 105, 98)),
+        soft(ellipse(astronaut, 227, 96, 68, 80)),
+        soft(ellipse(astronaut, 207, 236, 95, 84)),
         soft(ellipse(astronaut, 196, 440, 176, 210)),
     ]
 )
@@ -54,7 +54,7 @@ done
 
 # Brush size
 for scale in 0.5 1 2 0.5+2; do
-    make "scale-$scale" coffee harvest --size 320 --style-scale "$scale"
+    make "scale-$scale" coffee mosaic --size 320 --style-scale "$scale"
 done
 
 # Fine texture from another painting
