@@ -101,7 +101,7 @@ done
 make style-loss-mixed cat stained-glass --size 256 --style-loss wasserstein2=1,nearest=1
 
 # Content losses
-for loss in features self-similarity features=1,laplacian=1; do
-    make "content-loss-$(echo "$loss" | tr -d '=1' | tr , -)" astronaut water-garden --size 256 \
-        --content-loss "$loss"
+for loss in features self-similarity; do
+    make "content-loss-$loss" astronaut water-garden --size 256 --content-loss "$loss"
 done
+make content-loss-laplacian astronaut water-garden --size 256 --content-loss features=1,laplacian=1
