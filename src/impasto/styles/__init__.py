@@ -6,6 +6,7 @@ a small drawing looks like a large one seen from further away.
 """
 
 import zlib
+from difflib import get_close_matches
 from importlib import import_module
 
 import numpy as np
@@ -22,6 +23,14 @@ MAX_RATIO = 16
 
 # name: module, function, description
 _STYLES = {
+    "art-nouveau": (
+        "ornament",
+        "art_nouveau",
+        "curling tresses of sage, rose and plum edged in gold",
+    ),
+    "aurora": ("oil", "aurora", "green and magenta curtains of light over a black sky"),
+    "birch-wood": ("oil", "birch_wood", "white trunks among dabs of gold and crimson leaves"),
+    "palette-knife": ("oil", "palette_knife", "slabs of coral, cream and turquoise, drawn flat"),
     "embroidery": ("thread", "embroidery", "satin stitches of silk in winding ribbons of colour"),
     "engraving": ("ink", "engraving", "swelling burin lines and cross-hatching in dark inks"),
     "facets": ("pieces", "facets", "cubist planes in earth colours with blue and rust"),
@@ -106,7 +115,10 @@ def draw_style(name: str, width: int, height: int, seed: int = 0) -> NDArray[np.
 
 def _look_up(name: str) -> tuple[str, str, str]:
     if name not in _STYLES:
+        close = get_close_matches(name.lower().replace("_", "-"), _STYLES, 1)
+        meant = f"did you mean {close[0]!r}? " if close else ""
         raise OptionError(
-            f"no built-in style is called {name!r}; choose one of: {', '.join(style_names())}"
+            f"no built-in style is called {name!r}; {meant}`impasto styles` lists all "
+            f"{len(_STYLES)}"
         )
     return _STYLES[name]
