@@ -43,10 +43,12 @@ _STYLES = {
     "night-sky": ("oil", "night_sky", "blue impasto swirls with stars in yellow haloes"),
     "pastel": ("thread", "pastel", "hatched soft chalks on dark toothed paper"),
     "pointillism": ("oil", "pointillism", "dots of pure colour beside their complements"),
+    "risograph": ("prints", "risograph", "halftone dots of pink, blue and yellow, out of register"),
     "scratchboard": ("ink", "scratchboard", "hatching scraped out of black down to coloured foil"),
     "stained-glass": ("pieces", "stained_glass", "streaked jewel-coloured panes in lead"),
     "water-garden": ("oil", "water_garden", "broken dabs of pond green, violet and pink blossom"),
     "watercolor": ("fluid", "watercolor", "wet washes with granulation and dark drying edges"),
+    "waves": ("prints", "waves", "striped Prussian blues under clawed foam and a peach sky"),
 }
 
 
