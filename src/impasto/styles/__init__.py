@@ -23,6 +23,7 @@ MAX_RATIO = 16
 
 # name: module, function, description
 _STYLES = {
+    "agate": ("mineral", "agate", "fine bands of amethyst, blue and rust round crystal hearts"),
     "art-nouveau": (
         "ornament",
         "art_nouveau",
@@ -37,6 +38,8 @@ _STYLES = {
     "facets": ("pieces", "facets", "cubist planes in earth colours with blue and rust"),
     "harvest": ("oil", "harvest", "short hot strokes of ochre and orange over violet shadows"),
     "ink-wash": ("ink", "ink_wash", "mountains in mist, dry-brushed ink with a breath of red"),
+    "kintsugi": ("mineral", "kintsugi", "crackled celadon and oxblood sherds, seamed with gold"),
+    "lava": ("mineral", "lava", "ropy black crust over cracks that glow red to white"),
     "linocut": ("ink", "linocut", "black gouge marks over teal, vermilion and ochre blocks"),
     "marbling": ("fluid", "marbling", "combed and curled veins of floating colour"),
     "mosaic": ("pieces", "mosaic", "tesserae of gold, lapis and marble in circling rows"),
