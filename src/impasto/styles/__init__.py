@@ -34,6 +34,7 @@ _STYLES = {
     "palette-knife": ("oil", "palette_knife", "slabs of coral, cream and turquoise, drawn flat"),
     "brushwork": ("ink", "brushwork", "sweeps of black, vermilion and indigo on gilded paper"),
     "coral": ("growth", "coral", "winding ridges of rose and apricot over turquoise depths"),
+    "drip": ("fluid", "drip", "flung skeins of black, white and ochre enamel on canvas"),
     "embroidery": ("thread", "embroidery", "satin stitches of silk in winding ribbons of colour"),
     "engraving": ("ink", "engraving", "swelling burin lines and cross-hatching in dark inks"),
     "facets": ("pieces", "facets", "cubist planes in earth colours with blue and rust"),
