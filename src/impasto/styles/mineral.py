@@ -49,10 +49,10 @@ def agate(canvas: Canvas) -> Array:
     color[..., 0] += 0.012 * canvas.noise(110, 3)
 
     hollow = rng.uniform(0.03, 0.085, len(hearts)).astype(np.float32)[stone]
-    crystal, rim, _ = canvas.cells(x, y, 0.0155)
+    crystal, rim, seats = canvas.cells(x, y, 0.0155)
     hollow = hollow - 0.004 * canvas.noise(50, 2)
     inside = smoothstep(-0.003, 0.003, hollow - away)[..., None]
-    tilt = rng.normal(0, 1, int(crystal.max()) + 1).astype(np.float32)[crystal]
+    tilt = rng.normal(0, 1, len(seats)).astype(np.float32)[crystal]
     druse = stops[kind[stone], np.clip(8 + 5 * tilt + 2 * cloud, 0, 23).astype(np.int32)]
     druse[..., 0] += 0.22 * smoothstep(1.1, 1.9, tilt) - 0.10 * smoothstep(0.0016, 0.0, rim)
     facets = np.tanh(rim / 0.004) * 0.004 + 0.0012 * canvas.noise(60, 2)
@@ -69,22 +69,22 @@ def lava(canvas: Canvas) -> Array:
     wx = x + 0.10 * broad(x, y) + 0.011 * fine(x, y)
     wy = y + 0.10 * broad(x + 6, y + 2) + 0.011 * fine(x + 3, y + 9)
     _, wide, _ = canvas.cells(wx, wy, 0.15)
-    _, thin, _ = canvas.cells(wx, wy, 0.045)
-    flow = canvas.noise(3.2, 3)
+    _, thin, _ = canvas.cells(wx, wy, 0.045, 7)
+    flow = 0.55 + canvas.noise(4.4, 3)
     rough, grit = canvas.noise(36, 4, 0.7), canvas.noise(120, 2)
-    molten = smoothstep(-0.4, 1.8, flow)
+    molten = smoothstep(-0.7, 1.5, flow)
     # crust is carried along and folds into ropes across the stream
     stretch = canvas.field(3.0, 2)(wx, wy)
     ropes = np.sin(2 * np.pi * (9 * wy + 2.4 * stretch) + 1.4 * rough)
-    glow = np.exp(-wide / (0.005 + 0.010 * molten)) + 0.6 * np.exp(
+    glow = np.exp(-wide / (0.005 + 0.012 * molten)) + 0.6 * np.exp(
         -thin / (0.0012 + 0.004 * molten)
     )
-    glow = glow * (0.58 + 0.42 * molten) + 0.35 * smoothstep(1.2, 2.4, flow + 0.3 * rough)
+    glow = glow * (0.60 + 0.46 * molten) + 0.45 * smoothstep(0.9, 2.3, flow + 0.3 * rough)
     glow = np.clip(glow * (1 + 0.14 * rough + 0.08 * ropes), 0, 1.05)
     heat = ["#0a090c", "#1b1216", "#4a0f12", "#9d1d0e", "#e2480c", "#fb8d17", "#ffd04a", "#fffbd8"]
     hot = ramp(heat, glow)
     hot[..., 0] += 0.012 * grit
-    crust = ramp(["#0b0b10", "#1f2028", "#3c3b44", "#6d6468"], 0.36 + 0.13 * rough + 0.08 * flow)
+    crust = ramp(["#0b0b10", "#1f2028", "#3c3b44", "#6d6468"], 0.36 + 0.13 * rough + 0.06 * flow)
     solid = smoothstep(0.42, 0.16, glow + 0.05 * grit)
     height = 0.0042 * ropes * solid + 0.0030 * rough + 0.0008 * grit
     height = height + 0.010 * np.clip(wide / 0.03, 0, 1) + 0.004 * np.clip(thin / 0.008, 0, 1)
@@ -94,9 +94,7 @@ def lava(canvas: Canvas) -> Array:
     out = shade(out, slope * 0.6, 0.22, 0.0)
     # fire lights the flanks of the crust above it
     fire = blur(srgb(hot) * (1 - solid)[..., None], 0.010 * canvas.unit)
-    sparks = smoothstep(2.2, 2.6, canvas.noise(95, 1) + 0.4 * molten)[..., None]
-    out = out + 0.55 * fire * np.array([1.0, 0.62, 0.35], np.float32) * (1 - 0.5 * out)
-    return out * (1 - sparks) + sparks * np.array([1.0, 0.86, 0.45], np.float32)
+    return out + 0.55 * fire * np.array([1.0, 0.62, 0.35], np.float32) * (1 - 0.5 * out)
 
 
 def kintsugi(canvas: Canvas) -> Array:

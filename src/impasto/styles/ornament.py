@@ -28,7 +28,7 @@ def art_nouveau(canvas: Canvas) -> Array:
 
     def stripes(thin: float, thick: float, power: float) -> tuple[np.ndarray, Array, Array, Array]:
         """Stripes of uneven width: number, distance to the nearer edge, width, place across."""
-        width = thin + (thick - thin) * rng.random(1200) ** power
+        width = thin + (thick - thin) * rng.random(2400) ** power
         edges = (np.cumsum(width) - 1.0).astype(np.float32)
         number = np.clip(np.searchsorted(edges, level), 1, len(edges) - 1).astype(np.int32)
         wide = width[number].astype(np.float32)
@@ -45,9 +45,9 @@ def art_nouveau(canvas: Canvas) -> Array:
         ["#123f42", "#2f7f78", "#8fc0a8", "#dcebd0"],
     ]
     stops = np.stack([ramp(f, np.linspace(0, 1, 24)) for f in families])
-    kind = rng.choice(len(families), 1200, p=[0.26, 0.24, 0.18, 0.18, 0.14])[tress]
-    own = rng.normal(0, 0.13, 1200).astype(np.float32)[tress]
-    each = rng.normal(0, 0.14, 1200).astype(np.float32)[strand]
+    kind = rng.choice(len(families), 2400, p=[0.26, 0.24, 0.18, 0.18, 0.14])[tress]
+    own = rng.normal(0, 0.13, 2400).astype(np.float32)[tress]
+    each = rng.normal(0, 0.14, 2400).astype(np.float32)[strand]
     wash = canvas.noise(6, 4, 0.6)
     round_ = 0.36 * np.sin(np.float32(np.pi) * part)
     shown = np.clip(0.36 + round_ + own + each + 0.07 * wash, 0, 1)
@@ -185,10 +185,10 @@ def paper_cut(canvas: Canvas) -> Array:
 
     everywhere = (slice(None), slice(None))
     # the wall is papered with rectangles
-    block, edge, _ = canvas.cells(x, y, 0.24)
+    block, edge, centres = canvas.cells(x, y, 0.24)
     picture = np.zeros((*x.shape, 3), np.float32)
     height = np.zeros(x.shape, np.float32)
-    grounds = rng.integers(0, len(lab), int(block.max()) + 1)[block]
+    grounds = rng.integers(0, len(lab), len(centres))[block]
     for kind in range(len(lab)):
         on = grounds == kind
         if on.any():
