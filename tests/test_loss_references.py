@@ -15,7 +15,7 @@ from impasto.features import Features
 from impasto.optimize import level_objective
 from impasto.options import CONTENT_LOSSES, STYLE_LOSSES
 from impasto.targets import Painting
-from impasto.terms.sliced import SLICES, directions_for
+from impasto.terms.sliced import directions_for, slices_for
 from stand_ins import narrow_weights, options_of
 
 Rows = NDArray[np.float64]
@@ -60,7 +60,7 @@ def histogram(f: Rows, s: Rows) -> float:
 
 def sliced(f: Rows, s: Rows) -> float:
     """The same along the run's directions."""
-    directions = directions_for(f.shape[1], SLICES, 0).numpy()
+    directions = directions_for(f.shape[1], slices_for(f.shape[1], 4), 0).numpy()
     return histogram(f @ directions.T, s @ directions.T)
 
 

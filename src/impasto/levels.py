@@ -14,7 +14,7 @@ from impasto.features import Features, layers_of, reach_of
 from impasto.memory import Allotment, Budget, allot
 from impasto.options import StyleOptions
 from impasto.targets import Painting, level_size
-from impasto.terms.sliced import SLICES
+from impasto.terms.sliced import slices_for
 from impasto.tiling import plan_tiles
 
 MIN_AUTO_SIDE = 128
@@ -190,9 +190,11 @@ def _ranked(level: Level, options: StyleOptions) -> float:
         names = shallow_layers(names, options.model)
     layers = [layer for layer in layers_of(options.model.partition(":")[0]) if layer.name in names]
     count = 0.0
-    for name, kept in ("sliced", lambda _: SLICES), ("histogram", lambda layer: layer.channels):
-        if losses.get(name, 0) > 0:
-            count += sum(2 * kept(layer) / layer.stride**2 for layer in layers)
+    for layer in layers:
+        if losses.get("sliced", 0) > 0:
+            count += 2 * slices_for(layer.channels, layer.stride) / layer.stride**2
+        if losses.get("histogram", 0) > 0:
+            count += 2 * layer.channels / layer.stride**2
     return count * max(1, len(options.regions))
 
 

@@ -23,9 +23,6 @@ from torch import Tensor
 from impasto.moments import widened
 from impasto.terms import Part
 
-SLICES = 32
-"""Directions of the sliced style loss."""
-
 _AT_ONCE = 1 << 18
 """Projections that are worked on at once."""
 
@@ -77,6 +74,16 @@ class _Quantiles(NamedTuple):
         """`∫ Q²` of each, `(K,)`."""
         squares = self.values.double().square()
         return squares.mean(1) if self.levels is None else (squares * self.levels.diff()).sum(1)
+
+
+def slices_for(channels: int, stride: int) -> int:
+    """Directions of the sliced style loss at a layer: more where there are fewer positions.
+
+    Args:
+        channels: of the layer.
+        stride: pixels of the picture per position.
+    """
+    return min(channels, 32 * stride)
 
 
 def directions_for(channels: int, count: int, seed: int) -> Tensor:
