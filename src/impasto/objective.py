@@ -49,8 +49,8 @@ SLOPE_TRIALS = (1.0, 2.0**-6, 2.0**-12, 2.0**-18)
 """Shares of that size which are tried one after the other until nothing is too large."""
 
 NEAREST_STRIDE = 4
-"""The nearest-neighbour loss matches layers from this stride on: in block 3 and deeper. Before them,
-where neighbours say little of a painting and take long to find, `wasserstein2` takes its place."""
+"""The nearest-neighbour loss matches layers from this stride on: in block 3 and deeper. In those
+before, where neighbours say little and take long to find, `wasserstein2` takes its place."""
 
 ALIKE = {"sliced": 3.0, "histogram": 1.8, "nearest": 1.4}
 """What normalised losses are multiplied by to be about as strong as `wasserstein2`: chosen so that
