@@ -105,3 +105,15 @@ for loss in features self-similarity; do
     make "content-loss-$loss" astronaut water-garden --size 256 --content-loss "$loss"
 done
 make content-loss-laplacian astronaut water-garden --size 256 --content-loss features=1,laplacian=1
+
+# Colour
+[ -e "$out/color-style.jpg" ] ||
+    ./scripts/impasto styles draw night-sky --size 213 -o "$out/color-style.jpg"
+make color-photo coffee night-sky --size 320 --color only --color-strength 0
+make color-painting coffee night-sky --size 320
+make color-luminance coffee night-sky --size 320 --color luminance
+make color-match coffee night-sky --size 320 --color match
+make color-match-histogram coffee night-sky --size 320 --color match --color-method histogram
+make color-only coffee night-sky --size 320 --color only
+make color-only-histogram coffee night-sky --size 320 --color only --color-method histogram
+make color-luminance-half coffee night-sky --size 320 --color luminance --color-strength 0.5

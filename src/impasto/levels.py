@@ -66,7 +66,7 @@ PREVIEW_SIDE = 800
 def plan_levels(
     options: StyleOptions, width: int, height: int, above: int = 0
 ) -> tuple[Level, ...]:
-    """The levels of a run, coarse to fine.
+    """The levels of a run, coarse to fine; none where nothing is painted.
 
     Args:
         options: with levels of their own, or how to choose them.
@@ -74,6 +74,8 @@ def plan_levels(
         height: of the result, px.
         above: long side of a result that the run goes on from, px; smaller levels are left out.
     """
+    if options.color == "only":
+        return ()
     side = max(width, height)
     shallow = options.style_weight > 0 and bool(shallow_layers(options.style_layers, options.model))
     if options.levels:
