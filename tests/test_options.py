@@ -63,6 +63,7 @@ def regions(draw: st.DrawFn) -> RegionOptions:
         shares=draw(st.sampled_from([(), tuple(draw(share) for _ in styles)])),
         strength=draw(st.none() | st.floats(0, 1)),
         scale=draw(st.none() | st.lists(scales, min_size=1, max_size=2).map(tuple)),
+        color=draw(st.sampled_from([None, "luminance", "match", "only"])),
     )
 
 
@@ -75,6 +76,8 @@ def as_text(region: RegionOptions) -> str:
         words.append("shares=" + "+".join(map(repr, region.shares)))
     if region.strength is not None:
         words.append(f"strength={region.strength!r}")
+    if region.color is not None:
+        words.append(f"color={region.color}")
     return ",".join(words)
 
 

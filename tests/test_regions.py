@@ -16,6 +16,7 @@ from torch import Tensor
 
 from impasto.checkpoint import Bookmark
 from impasto.cli import main
+from impasto.color import srgb_to_oklab
 from impasto.errors import ImageError, OptionError
 from impasto.features import Features
 from impasto.losses import between, wasserstein2_loss
@@ -447,6 +448,53 @@ def test_out_of_memory_with_regions_goes_on(files: tuple[Path, Path]) -> None:
     )
     assert [step.level for step in steps] == [0, 0, 1, 1]
     torch.testing.assert_close(steps[-1].picture[..., 16:], photo[..., 16:])
+
+
+@pytest.mark.parametrize("rest", ["keep", "1,color=only", "2,color=luminance", "1+2,color=match"])
+def test_regions_have_colours_of_their_own(
+    masked: tuple[Path, ...], tmp_path: Path, rest: str
+) -> None:
+    """Beside a region in its painting's colours, another may keep the photo's or only take some;
+    settings make it again, a checkpoint goes on."""
+    photo, one, other, left, right = masked
+    styles = [one, other] if "2" in rest else [one]
+    options = options_of(regions=f"1;{rest}", evaluations=4)
+    run = stylization(photo, styles, options, masks=[left, right])
+    next(run)
+    run.checkpoint(tmp_path / "run.ckpt")
+    picture = finish(run)
+    again, _ = from_settings(picture.settings)
+    assert pixels_of(finish(again)) == pixels_of(picture)
+    assert pixels_of(finish(resume(tmp_path / "run.ckpt"))) == pixels_of(picture)
+
+
+def test_luminance_of_a_region_keeps_its_colours(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """Inside a hard mask with `color=luminance` the result's OKLab colours are the photo's; beside
+    it they are not."""
+    hard = np.zeros((30, 40), np.uint8)
+    hard[:, :20] = 255
+    Image.fromarray(hard).save(tmp_path / "left.png")
+    options = make_options(
+        {"size": 40, "evaluations": 4, "single_level": True, "regions": "1,color=luminance;1"}
+    )
+    run = stylization(*files, options, masks=[tmp_path / "left.png"])
+    pixels = finish(run).pixels.transpose(2, 0, 1)
+    photo = np.asarray(Image.open(files[0]), np.float32).transpose(2, 0, 1) / 255
+    way = np.linalg.norm(srgb_to_oklab(pixels)[1:] - srgb_to_oklab(photo)[1:], axis=0)
+    assert float(way[:, :20].mean()) < 0.01
+    assert float(way[:, 20:].mean()) > 0.02
+
+
+def test_regions_that_only_change_colours_take_no_run(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Where no region is painted, nothing is evaluated."""
+    Image.fromarray(np.full((9, 9), 255, np.uint8)).save(tmp_path / "all.png")
+    options = options_of(regions="1,color=only")
+    run = stylization(*files, options, masks=[tmp_path / "all.png"])
+    assert list(run) == []
+    whole = stylization(*files, options_of(color="only"))
+    np.testing.assert_allclose(run.result.pixels, whole.result.pixels, atol=2e-3)
 
 
 # --- the command line -----------------------------------------------------------------------------

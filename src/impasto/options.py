@@ -331,6 +331,8 @@ class RegionOptions(BaseModel):
         shares: share of each in the blend; equal when not given.
         strength: as `StyleOptions.strength`.
         scale: as `StyleOptions.style_scale`, for the paintings of this region.
+        color: as `StyleOptions.color`.
+        color_strength: as `StyleOptions.color_strength`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -340,6 +342,8 @@ class RegionOptions(BaseModel):
     shares: tuple[Weight, ...] = ()
     strength: float | None = Field(default=None, ge=0, le=1)
     scale: Scales | None = None
+    color: Literal["painting", "luminance", "match", "only"] | None = None
+    color_strength: float | None = Field(default=None, ge=0, le=1)
 
     @model_validator(mode="after")
     def _check_together(self) -> RegionOptions:
@@ -701,7 +705,7 @@ class StyleOptions(BaseModel):
             raise ValueError(
                 f"--print-fit {self.print_fit}: acts only with --print; add that, or leave it out"
             )
-        for name in idle_color_options({"color": self.color}):
+        for name in idle_color_options({"color": self.color, "regions": self.regions}):
             value = getattr(self, name)
             if value != StyleOptions.model_fields[name].default:
                 wanted = "another --color" if name == "color_strength" else "--color match or only"
@@ -729,11 +733,14 @@ def idle_color_options(values: Mapping[str, Any]) -> set[str]:
     Args:
         values: options by name; those that are not there have their defaults.
     """
-    color = values.get("color", "painting")
+    colors = {values.get("color", "painting")}
+    regions = values.get("regions")
+    for one in regions if isinstance(regions, Sequence) and not isinstance(regions, str) else ():
+        colors.add(one.get("color") if isinstance(one, Mapping) else one.color)
     idle = set[str]()
-    if color == "painting":
+    if not colors - {"painting", None}:
         idle.add("color_strength")
-    if color not in ("match", "only"):
+    if not colors & {"match", "only"}:
         idle |= {"color_method", "color_space"}
     return idle
 

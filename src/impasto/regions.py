@@ -103,12 +103,38 @@ def regions_of(
         OptionError: see `resolve`.
     """
     chosen = resolve(options, len(paintings), len(masks))
-    covers = _cover(masks, rest=len(chosen) > len(masks)) if masks else [None]
+    covers = covers_of(chosen, masks)
     return tuple(
         _region(options, one, paintings, cover)
         for one, cover in zip(chosen, covers, strict=True)
         if not one.keep
     )
+
+
+def covers_of(chosen: Sequence[RegionOptions], masks: Sequence[Tensor]) -> list[Tensor | None]:
+    """How much of each pixel belongs to each region, `(H, W)` in [0, 1]; `None`: all of it.
+
+    Args:
+        chosen: from `resolve`.
+        masks: as for `regions_of`.
+    """
+    return [*_cover(masks, rest=len(chosen) > len(masks))] if masks else [None]
+
+
+def shares_of(options: StyleOptions, one: RegionOptions) -> tuple[float, ...]:
+    """The share of each painting of a region from `resolve`."""
+    shares = one.shares
+    if not shares and options.style_weights:
+        shares = tuple(options.style_weights[number - 1] for number in one.styles)
+    return shares if shares and sum(shares) > 0 else (1.0,) * len(one.styles)
+
+
+def scales_of(options: StyleOptions, one: RegionOptions) -> tuple[tuple[float, ...], ...]:
+    """The scales of each painting of a region from `resolve`."""
+    if one.scale is not None:
+        return one.scale if len(one.scale) > 1 else one.scale * len(one.styles)
+    scales = options.style_scale
+    return tuple(scales[number - 1 if len(scales) > 1 else 0] for number in one.styles)
 
 
 def kept_mask(options: StyleOptions, paintings: int, masks: Sequence[Tensor]) -> Tensor | None:
@@ -119,10 +145,9 @@ def kept_mask(options: StyleOptions, paintings: int, masks: Sequence[Tensor]) ->
     if not masks:
         return None
     chosen = resolve(options, paintings, len(masks))
-    covers = _cover(masks, rest=len(chosen) > len(masks))
     painted = torch.zeros_like(masks[0])
-    for one, cover in zip(chosen, covers, strict=True):
-        if not one.keep:
+    for one, cover in zip(chosen, covers_of(chosen, masks), strict=True):
+        if not one.keep and cover is not None:
             painted += cover
     kept = (1 - painted).clamp(0, 1)
     # Rounding in sums of masks.
@@ -170,25 +195,12 @@ def _cover(masks: Sequence[Tensor], *, rest: bool) -> list[Tensor]:
 def _region(
     options: StyleOptions, one: RegionOptions, paintings: Sequence[Painting], cover: Tensor | None
 ) -> Region:
-    shares = one.shares
-    if not shares and options.style_weights:
-        shares = tuple(options.style_weights[number - 1] for number in one.styles)
-    if not shares or not sum(shares) > 0:
-        shares = (1.0,) * len(one.styles)
     found: list[Painting] = []
     parts: list[float] = []
-    for place, (number, share) in enumerate(zip(one.styles, shares, strict=True)):
-        scales = _scales(options, one, number, place)
-        for scale in scales:
+    shares, scales = shares_of(options, one), scales_of(options, one)
+    for number, share, sizes in zip(one.styles, shares, scales, strict=True):
+        for scale in sizes:
             found.append(paintings[number - 1]._replace(scale=scale))
-            parts.append(share / len(scales))
+            parts.append(share / len(sizes))
     strength = options.strength if one.strength is None else one.strength
     return Region(tuple(found), tuple(parts), cover, strength)
-
-
-def _scales(
-    options: StyleOptions, one: RegionOptions, number: int, place: int
-) -> tuple[float, ...]:
-    if one.scale is not None:
-        return one.scale[place if len(one.scale) > 1 else 0]
-    return options.style_scale[number - 1 if len(options.style_scale) > 1 else 0]

@@ -57,7 +57,16 @@ from impasto.options import MAX_SIDE, RegionOptions, StyleOptions, parse_aspect
 from impasto.paper import parse_paper, print_size
 from impasto.places import check_place, levels_left
 from impasto.planning import Plan, make_plan
-from impasto.regions import kept_mask, kept_part, largest_scale, regions_of, resolve
+from impasto.regions import (
+    covers_of,
+    kept_mask,
+    kept_part,
+    largest_scale,
+    regions_of,
+    resolve,
+    scales_of,
+    shares_of,
+)
 from impasto.sources import describe_source, is_built_in, read_source, split_label
 from impasto.starts import start_picture
 from impasto.targets import Kept, Painting, level_size
@@ -482,14 +491,19 @@ def stylization(
         torch.from_numpy(fit_mask(read_mask(mask, options.max_pixels), width, height, box))
         for mask in masks
     ]
-    part = _whole_part(options, len(sources), kept_mask(options, len(sources), covers))
     palettes = [_covered(one, mask) for one, mask in zip(styles, style_covers, strict=True)]
-    coloring = Coloring(photo, palettes, [part], options.color_method, options.color_space)
+    apart = any(one.color is not None for one in chosen)
+    if apart:
+        parts = _parts(options, chosen, covers_of(chosen, covers))
+        options = _recolored_apart(options, chosen)
+    else:
+        parts = [_whole_part(options, len(sources), kept_mask(options, len(sources), covers))]
+    coloring = Coloring(photo, palettes, parts, options.color_method, options.color_space)
+    painted = [part for part in parts if not apart or part.color != "only"]
     paintings = [
-        _painting(replace(bitmap, pixels=colored.pixels), source, mask)
-        for bitmap, colored, source, mask in zip(
-            styles, coloring.painted_with(part), sources, style_covers, strict=True
-        )
+        _painting(replace(styles[i], pixels=colored.pixels), sources[i], style_covers[i])
+        for part in painted
+        for i, colored in zip(part.paintings, coloring.painted_with(part), strict=True)
     ]
     lower = None
     if small is not None:
@@ -780,6 +794,44 @@ def _check_photo(
         raise OptionError("--strength: there is no photo to stay close to; leave it out")
     if any(one.keep for one in chosen):
         raise OptionError("--regions: there is no photo to keep; leave the region out")
+
+
+def _parts(
+    options: StyleOptions, chosen: Sequence[RegionOptions], covers: Sequence[Tensor | None]
+) -> list[Part]:
+    """The regions as parts of a `Coloring`."""
+    return [
+        Part(
+            "painting" if one.keep else one.color or options.color,
+            options.color_strength if one.color_strength is None else one.color_strength,
+            tuple(number - 1 for number in one.styles),
+            shares_of(options, one),
+            None if cover is None else cover.numpy(),
+        )
+        for one, cover in zip(chosen, covers, strict=True)
+    ]
+
+
+def _recolored_apart(options: StyleOptions, chosen: Sequence[RegionOptions]) -> StyleOptions:
+    """The options of a run whose regions have paintings of their own, each in its own colours, one
+    region's after the other's. Where only colours change, nothing is painted."""
+    regions: list[RegionOptions] = []
+    first = 1
+    for one in chosen:
+        if one.keep or (one.color or options.color) == "only":
+            regions.append(RegionOptions(keep=True))
+            continue
+        apart = {
+            "styles": tuple(range(first, first + len(one.styles))),
+            "shares": shares_of(options, one),
+            "scale": scales_of(options, one),
+        }
+        first += len(one.styles)
+        regions.append(one.model_copy(update=apart))
+    changes: dict[str, Any] = {"style_weights": (), "style_scale": ((1.0,),), "color": "painting"}
+    if first == 1:
+        changes |= {"color": "only", "start": "content"}
+    return options.model_copy(update={**changes, "regions": tuple(regions)})
 
 
 def _whole_part(options: StyleOptions, paintings: int, kept: Tensor | None) -> Part:
