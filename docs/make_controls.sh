@@ -105,3 +105,17 @@ for loss in features self-similarity; do
     make "content-loss-$loss" astronaut water-garden --size 256 --content-loss "$loss"
 done
 make content-loss-laplacian astronaut water-garden --size 256 --content-loss features=1,laplacian=1
+
+# Photographs as style
+photoreal() { # NAME PHOTO STYLE OPTIONS…
+    file="$out/photo-real-$1.jpg" photo=$2 style=$3
+    shift 3
+    [ -e "$file" ] || ./scripts/impasto stylize "sample:$photo" "sample:$style" --size 320 \
+        -o "$file" --quality 85 -q "$@"
+}
+for pair in "rocket coffee" "coffee rocket"; do
+    photo=${pair% *} style=${pair#* }
+    photoreal "$photo" "$photo" "$style" --start content --evaluations 0
+    photoreal "$photo-colors" "$photo" "$style" --evaluations 0
+    photoreal "$photo-$style" "$photo" "$style" --preset photo-real
+done

@@ -85,6 +85,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "style_weight": weights,
     "tv_weight": weights,
     "tv": choices("tv"),
+    "photoreal_weight": weights,
     "model": st.sampled_from(["vgg16", "vgg19", "vgg16:torchvision", "vgg19:my.own-file_2"]),
     "content_layers": st.dictionaries(st.sampled_from(NAMES), st.floats(0, 1e15), min_size=1),
     "style_layers": st.dictionaries(st.sampled_from(NAMES), st.floats(0, 1e15), min_size=1),
@@ -235,6 +236,7 @@ def test_each_flag_by_itself_changes_its_option(field: str) -> None:
         "content_weight": 0.25,
         "style_weight": 0.25,
         "tv_weight": 0.25,
+        "photoreal_weight": 40.0,
         "learning_rate": 0.25,
         "tolerance": 0.25,
     }
@@ -303,6 +305,7 @@ BAD: list[tuple[str, Any]] = [
     ("style_weight", float("nan")),
     ("tv_weight", 1e16),
     ("tv", "l3"),
+    ("photoreal_weight", -1),
     ("model", "vgg11"),
     ("model", "vgg19:../../etc"),
     ("content_layers", ""),

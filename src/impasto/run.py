@@ -45,6 +45,7 @@ from impasto.levels import (
     whole_strides,
 )
 from impasto.masks import fit_mask, read_mask
+from impasto.matting import as_photograph
 from impasto.memory import Budget, Limit, memory_budget
 from impasto.optimize import (
     Progress,
@@ -350,14 +351,6 @@ class Stylization:
             picture = climb(self._coarse, self._start, self.options, self._kept)
         else:
             picture = self._start.clamp(0, 1)
-        pixels = picture[0].detach().float().cpu().numpy()
-        content = self._content
-        bitmap = Bitmap(
-            pixels,
-            None if content is None else content.alpha,
-            8,
-            self._dpi,
-        )
         settings = self._record()
         if self.last is not None:
             terms = self.last.best_terms
@@ -368,7 +361,22 @@ class Stylization:
                 "style": terms.style,
                 "tv": terms.tv,
             }
-        return Picture(bitmap, settings, self.last)
+        return Picture(self._finished(picture), settings, self.last)
+
+    def shown(self, progress: Progress) -> Bitmap:
+        """The picture of an evaluation as a result: with the photo's own edges, where these are to
+        be kept, and its transparency."""
+        return self._finished(progress.picture)
+
+    def _finished(self, picture: Tensor) -> Bitmap:
+        picture = picture.detach().float().cpu()
+        if self._photo is not None and self.options.photoreal_weight > 0:
+            picture = as_photograph(picture, self._photo)
+            if self._kept is not None:
+                # Its edges are those of its mask.
+                picture = self._kept.put_into(picture)
+        alpha = None if self._content is None else self._content.alpha
+        return Bitmap(picture[0].numpy(), alpha, 8, self._dpi)
 
 
 def stylization(
@@ -429,6 +437,11 @@ def stylization(
     settings["masks"] = [describe_source(mask) for mask in masks]
     settings["style_masks"] = [describe_source(mask) for mask in style_masks]
     settings["fine"] = describe_source(fine)
+    if content is None and options.photoreal_weight > 0:
+        raise OptionError(
+            "--photoreal-weight: there is no photo whose edges could be kept; leave it and "
+            "--preset photo-real out"
+        )
     if not sources and options.style_weight > 0:
         raise OptionError(
             "there is no painting: give one, or leave style out with --style-weight 0"
