@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from impasto.samples import sample_names
-from impasto.sources import describe_source, find_source, read_source
+from impasto.sources import describe_source, find_source, is_built_in, read_source
 from impasto.styles import style_names
 
 LIMIT = 1_000_000
@@ -17,6 +17,8 @@ def test_plain_names_mean_built_in_pictures(tmp_path: Path, monkeypatch: pytest.
     for kind, name in [("style", "mosaic"), ("sample", "cat")]:
         full = f"{kind}:{name}"
         assert find_source(name) == full
+        assert is_built_in(name)
+        assert is_built_in(full)
         assert describe_source(name) == {"path": full, "sha256": ""} == describe_source(full)
         assert (read_source(name, LIMIT).pixels == read_source(full, LIMIT).pixels).all()
 
@@ -27,6 +29,7 @@ def test_a_file_of_that_name_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     Image.new("RGB", (3, 2), (255, 0, 0)).save("mosaic", "png")
     Path("cat").symlink_to("gone")
     assert find_source("mosaic") == "mosaic"
+    assert not is_built_in("mosaic")
     assert read_source("mosaic", LIMIT).pixels.shape == (3, 2, 3)
     record = describe_source("mosaic")
     assert record is not None

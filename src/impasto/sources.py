@@ -33,8 +33,9 @@ def find_source(source: Any) -> Any:
 
 
 def is_built_in(source: Any) -> bool:
-    """Whether a source names a picture that comes with the package: `sample:…` or `style:…`."""
-    return isinstance(source, str) and source.startswith(("sample:", "style:"))
+    """Whether a source names a picture that comes with the package, as `find_source` reads it."""
+    found = find_source(source)
+    return isinstance(found, str) and found.startswith(("sample:", "style:"))
 
 
 def read_source(source: Any, max_pixels: int, size: int = BUILT_IN_SIDE) -> Bitmap:
