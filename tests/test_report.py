@@ -108,6 +108,13 @@ def test_grids_place_each_picture_under_its_labels(tmp_path: Path, drawn: list[F
     assert (pixels == [128, 128, 128]).all(axis=2).sum() > 1000
 
 
+def test_pictures_of_a_grid_have_labels_of_their_own(tmp_path: Path, drawn: list[Figure]) -> None:
+    """A label for each picture stands above it, in every row, also in one that is not full."""
+    grey = np.full((8, 12), 0.5, np.float32)
+    plot_grid([[grey, grey], [grey]], tmp_path / "grid.png", labels=[["a", "b"], ["c"]])
+    assert [axes.get_title() for axes in drawn[0].axes] == ["a", "b", "c", ""]
+
+
 @pytest.mark.parametrize("name", ["plot.jpg", "plot", "plot.png.txt"])
 def test_other_extensions_are_refused(tmp_path: Path, name: str) -> None:
     """A figure in a format that figures do not come in is refused in one line."""

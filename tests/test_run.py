@@ -231,6 +231,7 @@ def test_built_in_pictures_have_names(files: tuple[Path, Path]) -> None:
     assert pixels_of(by_name) == pixels_of(stylize(sample_path("cat"), drawn, options_of()))
     assert by_name.settings["content"] == {"path": "sample:cat", "sha256": ""}
     assert by_name.settings["styles"] == [{"path": "style:mosaic", "sha256": ""}]
+    assert stylize("cat", "mosaic", options_of()).settings == by_name.settings
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ def plot_grid(
     *,
     rows: Sequence[str] = (),
     columns: Sequence[str] = (),
+    labels: Sequence[Sequence[str]] = (),
     title: str = "",
     cell: float = 2.2,
     overwrite: bool = False,
@@ -89,6 +90,7 @@ def plot_grid(
         path: PNG, SVG or PDF.
         rows: a label for each row.
         columns: a label for each column.
+        labels: a label for each picture, row by row, in place of those of the columns.
         title: above everything.
         cell: width of a cell, inches (200 dots each in PNG).
         overwrite: replace an existing file.
@@ -118,8 +120,9 @@ def plot_grid(
             picture = row[j] if j < len(row) else None
             if picture is not None:
                 axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="none")
-            if i == 0 and j < len(columns):
-                axes.set_title(columns[j], fontsize=9, color=_INK)
+            above = labels[i] if labels else columns if i == 0 else ()
+            if j < len(above):
+                axes.set_title(above[j], fontsize=9, color=_INK)
             if j == 0 and i < len(rows):
                 axes.set_ylabel(rows[i], fontsize=9, color=_INK)
     if title:

@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from impasto.errors import ImageError
 from impasto.images import Bitmap, read_image
 from impasto.samples import sample_names, sample_path
 from impasto.styles import draw_style, style_names
@@ -22,9 +21,21 @@ LARGE_SIDE = 1536
 """Side in px at which they are drawn for a run that is larger than this."""
 
 
+def find_source(source: Any) -> Any:
+    """The source that a plain name means: `style:NAME` or `sample:NAME` where the text is the name
+    of a built-in picture and no file is called so; anything else unchanged.
+    """
+    if isinstance(source, str) and not os.path.lexists(source):
+        for kind, names in ("style", style_names()), ("sample", sample_names()):
+            if source in names:
+                return f"{kind}:{source}"
+    return source
+
+
 def is_built_in(source: Any) -> bool:
-    """Whether a source names a picture that comes with the package: `sample:…` or `style:…`."""
-    return isinstance(source, str) and source.startswith(("sample:", "style:"))
+    """Whether a source names a picture that comes with the package, as `find_source` reads it."""
+    found = find_source(source)
+    return isinstance(found, str) and found.startswith(("sample:", "style:"))
 
 
 def read_source(source: Any, max_pixels: int, size: int = BUILT_IN_SIDE) -> Bitmap:
@@ -32,20 +43,16 @@ def read_source(source: Any, max_pixels: int, size: int = BUILT_IN_SIDE) -> Bitm
 
     Args:
         source: a path, `sample:NAME` for a bundled photo, `style:NAME` for a built-in style
-            picture, the bytes of a file, a PIL image, an array or a `Bitmap`.
+            picture, the plain NAME of either where no file is called so, the bytes of a file, a
+            PIL image, an array or a `Bitmap`.
         max_pixels: largest picture file to read, in pixels.
         size: long side of the run's result, px, which built-in styles are drawn for.
 
     Raises:
         ImageError: the picture cannot be read, or there is none of that name.
     """
+    source = find_source(source)
     if not is_built_in(source):
-        if isinstance(source, str) and not os.path.lexists(source):
-            for kind, names in ("style", style_names()), ("sample", sample_names()):
-                if source in names:
-                    raise ImageError(
-                        f"{source}: no such file; the built-in picture is {kind}:{source}"
-                    )
         return read_image(source, max_pixels=max_pixels)
     kind, _, name = source.partition(":")
     if kind == "sample":
@@ -72,6 +79,7 @@ def describe_source(source: Any) -> dict[str, Any] | None:
     """The record of a source: its absolute path, empty for one in memory, and its SHA-256, empty
     where there is none to take; `None` for no source.
     """
+    source = find_source(source)
     if source is None:
         return None
     if is_built_in(source):

@@ -40,7 +40,7 @@ def plan(
 
     Args:
         content: The photo, or sample:NAME for a bundled one.
-        styles: The paintings, or style:NAME for a built-in one.
+        styles: The paintings, or names of built-in styles.
         start_image: Start from this third image.
         mask: A mask of a region of the photo; repeat it for more.
         style_mask: A mask of a painting; repeat it for each painting, with - for none.

@@ -58,7 +58,7 @@ def stylize(
 
     Args:
         content: The photo, or sample:NAME for a bundled one.
-        styles: The paintings, or style:NAME for a built-in one; several are blended.
+        styles: The paintings, or names of built-in styles; several are blended.
         start_image: Start from this third image.
         mask: A grey picture, white where a region of the photo is, or labels.png#rrggbb for the
             parts of one colour; repeat it for more regions, each of which gets the painting of its

@@ -46,7 +46,7 @@ def texture(
     """Make a texture in the style of one or several paintings, of any size, with no photo.
 
     Args:
-        paintings: The paintings, or style:NAME for a built-in one; several are blended.
+        paintings: The paintings, or names of built-in styles; several are blended.
         start_image: Start from this picture instead of noise.
         style_mask: A mask of the part of a painting that lends its style; repeat it for each
             painting, with - for none.
