@@ -117,3 +117,17 @@ make color-match-histogram coffee night-sky --size 320 --color match --color-met
 make color-only coffee night-sky --size 320 --color only
 make color-only-histogram coffee night-sky --size 320 --color only --color-method histogram
 make color-luminance-half coffee night-sky --size 320 --color luminance --color-strength 0.5
+
+# Photographs as style
+photoreal() { # NAME PHOTO STYLE OPTIONS…
+    file="$out/photo-real-$1.jpg" photo=$2 style=$3
+    shift 3
+    [ -e "$file" ] || ./scripts/impasto stylize "sample:$photo" "sample:$style" --size 320 \
+        -o "$file" --quality 85 -q "$@"
+}
+for pair in "rocket coffee" "coffee rocket"; do
+    photo=${pair% *} style=${pair#* }
+    photoreal "$photo" "$photo" "$style" --color only --color-strength 0
+    photoreal "$photo-colors" "$photo" "$style" --color only
+    photoreal "$photo-$style" "$photo" "$style" --preset photo-real
+done

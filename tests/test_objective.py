@@ -10,8 +10,9 @@ from torch import Tensor
 
 from impasto.features import Features
 from impasto.losses import STYLE_LOSSES, TV_LOSSES
+from impasto.matting import MattingTerm
 from impasto.moments import moments_of
-from impasto.objective import Objective
+from impasto.objective import Objective, PixelLoss
 from impasto.targets import Painting, Region, RegionTargets, Targets, make_targets
 from stand_ins import narrow_weights
 
@@ -212,6 +213,18 @@ def test_the_photo_has_no_content_loss_and_the_painting_no_style_loss() -> None:
     assert objective.terms(photo).style > 1e-4
     assert objective.terms(painting).style == pytest.approx(0, abs=1e-20)
     assert objective.terms(painting).content > 1e-4
+
+
+def test_the_picture_can_be_held_to_a_photos_colours() -> None:
+    """The term that keeps a photograph counts with its weight in its unit, in loss and gradient."""
+    features = Features(narrow_weights(), dtype=torch.float64)
+    term, picture = MattingTerm(random_picture(10, 12, seed=1)), random_picture(10, 12, seed=12)
+    objective, _ = prepare(features, pixel_losses=[PixelLoss("photoreal", term, 3.0)])
+    terms, plain = objective.terms(picture), prepare(features)[0].terms(picture)
+    value = term.evaluate(picture) / term.blank()
+    assert terms.layers["photoreal"] == pytest.approx(value, rel=1e-12)
+    assert terms.loss == pytest.approx(plain.loss + 3 * value, rel=1e-12)
+    assert_gradient_is_right(objective, picture, step=1e-6)
 
 
 @pytest.mark.parametrize("change", [{"content_weight": 0.0}, {"style_weight": 0.0}])

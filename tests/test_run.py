@@ -20,6 +20,7 @@ from PIL import Image
 import impasto
 from impasto.errors import ImageError, ImpastoError, OptionError, WeightsError
 from impasto.images import Bitmap, read_image, resize_image
+from impasto.matting import MattingTerm
 from impasto.objective import Objective, Terms
 from impasto.optimize import Progress
 from impasto.options import make_options
@@ -276,6 +277,32 @@ def test_a_print_has_the_papers_size_and_resolution(files: tuple[Path, Path]) ->
     wanted = resize_image(cut, 51, 26).pixels.transpose(1, 2, 0)
     plain = make_options(filled.model_dump(exclude={"size"}) | {"start": "content"})
     np.testing.assert_array_equal(stylization(*files, plain).result.pixels, wanted)
+
+
+def test_a_photograph_keeps_the_photos_edges(files: tuple[Path, Path]) -> None:
+    """A photo-real result is, around each pixel, an affine function of the photo's colours, which
+    holds the picture on its way to it too, at a level's size; what else is shown is the same."""
+    values = {"levels": "20:4,40:6", "size": 40, "start": "noise"}
+    plain = finish(stylization(*files, options_of(**values)))
+    run = stylization(*files, options_of(**values, photoreal_weight=10.0))
+    found = finish(run)
+    assert run.last is not None
+    photo = resize_image(read_image(files[0]), 40, 30)
+    term = MattingTerm(torch.from_numpy(photo.pixels)[None].double())
+
+    def foreign(pixels: NDArray[np.float32]) -> float:
+        return term.evaluate(torch.from_numpy(pixels.transpose(2, 0, 1))[None].double())
+
+    held = run.last.picture[0].permute(1, 2, 0).numpy()
+    assert foreign(held) < 0.5 * foreign(plain.pixels)
+    assert foreign(found.pixels) < 0.5 * foreign(held)
+    np.testing.assert_array_equal(run.shown(run.last).pixels, found.bitmap.pixels)
+
+
+def test_a_photograph_needs_a_photo(files: tuple[Path, Path]) -> None:
+    """Where there is no photo, the option that keeps one is refused by name."""
+    with pytest.raises(OptionError, match=r"--photoreal-weight: there is no photo"):
+        stylization(None, files[1], options_of(photoreal_weight=1.0, start="noise"))
 
 
 def test_large_levels_are_anchored(files: tuple[Path, Path]) -> None:

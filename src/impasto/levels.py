@@ -175,12 +175,16 @@ def allotment(level: Level, options: StyleOptions, budget: Budget) -> Allotment:
     if level.anchored:
         content = shallow_layers(content, options.model)
     kept = [layers[name] for name in content if name in layers]
+    numbers = sum(layer.channels / layer.stride**2 for layer in kept) + _ranked(level, options)
+    if options.photoreal_weight > 0:
+        # The photo itself, at the level's size.
+        numbers += 3
     return allot(
         level.width * level.height,
         budget,
         optimizer=options.optimizer,
         history=options.history,
-        features=sum(layer.channels / layer.stride**2 for layer in kept) + _ranked(level, options),
+        features=numbers,
     )
 
 

@@ -31,6 +31,7 @@ from impasto.levels import (
     shallow_layers,
     share_done,
 )
+from impasto.matting import MattingTerm
 from impasto.memory import Allotment, Budget, Limit, hand_back
 from impasto.minimizers import Adam, Minimizer, make_minimizer
 from impasto.objective import Objective, PixelLoss, Terms, samples_for
@@ -178,6 +179,9 @@ def level_objective(
     pixel_losses = []
     if photo is not None and crisp > 0:
         pixel_losses.append(PixelLoss("laplacian", LaplacianTerm(photo), crisp, is_content=True))
+    if photo is not None and options.photoreal_weight > 0:
+        held = PixelLoss("photoreal", MattingTerm(photo), options.photoreal_weight)
+        pixel_losses.append(held)
     kept = kept_part(options, photo, len(styles), masks)
     return Objective(
         features,

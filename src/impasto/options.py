@@ -457,6 +457,12 @@ PRESETS: dict[str, Preset] = {
             "block4_conv1=0.2,block5_conv1=0.2",
         },
     ),
+    "photo-real": Preset(
+        title="Colours and light of one photo on another",
+        citation="Luan, Paris, Shechtman & Bala, Deep Photo Style Transfer, CVPR 2017; values "
+        "chosen by eye",
+        values={"photoreal_weight": 100.0, "content_weight": 2.0, "tv_weight": 0.0},
+    ),
 }
 """Presets by name. `J = α·Σ w·mean((F−P)²) + β·Σ w·mean((G−A)²)` where `normalize` is off."""
 
@@ -472,7 +478,7 @@ class StyleOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    preset: Literal["impasto", "gatys", "gatys-vgg16", "keras"] = Field(
+    preset: Literal["impasto", "gatys", "gatys-vgg16", "keras", "photo-real"] = Field(
         default="impasto", description="Named set of values to start from."
     )
     size: int = Field(default=512, ge=1, le=MAX_SIDE, description="Long side of the result, px.")
@@ -528,6 +534,11 @@ class StyleOptions(BaseModel):
     tv_weight: Weight = Field(default=1.0, description="Weight of the smoothness term.")
     tv: Literal["l1", "squared"] = Field(
         default="l1", description="Smoothness: absolute or nine-point squared differences."
+    )
+    photoreal_weight: Weight = Field(
+        default=0.0,
+        description="How strongly the picture is held to the photo's own edges and textures, which "
+        "keeps it a photograph; 0: not at all.",
     )
     model: str = Field(
         default="vgg19",

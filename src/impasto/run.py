@@ -46,6 +46,7 @@ from impasto.levels import (
     whole_strides,
 )
 from impasto.masks import fit_mask, read_mask
+from impasto.matting import as_photograph
 from impasto.memory import Budget, Limit, memory_budget
 from impasto.optimize import (
     Progress,
@@ -378,12 +379,19 @@ class Stylization:
         return Picture(self._finished(picture), settings, self.last)
 
     def shown(self, progress: Progress) -> Bitmap:
-        """The picture of an evaluation as a result: in its final colours and with transparency."""
+        """The picture of an evaluation as a result: with the photo's own edges where these are to
+        be kept, in its final colours and with transparency."""
         return self._finished(progress.picture)
 
     def _finished(self, picture: Tensor) -> Bitmap:
+        picture = picture.detach().float().cpu()
+        if self._photo is not None and self.options.photoreal_weight > 0:
+            picture = as_photograph(picture, self._photo)
+            if self._kept is not None:
+                # Its edges are those of its mask.
+                picture = self._kept.put_into(picture)
         photo = self._coloring.photo
-        pixels = self._coloring.finished(picture[0].detach().float().cpu().numpy())
+        pixels = self._coloring.finished(picture[0].numpy())
         return Bitmap(pixels, None if photo is None else photo.alpha, 8, self._dpi)
 
 
@@ -445,6 +453,11 @@ def stylization(
     settings["masks"] = [describe_source(mask) for mask in masks]
     settings["style_masks"] = [describe_source(mask) for mask in style_masks]
     settings["fine"] = describe_source(fine)
+    if content is None and options.photoreal_weight > 0:
+        raise OptionError(
+            "--photoreal-weight: there is no photo whose edges could be kept; leave it and "
+            "--preset photo-real out"
+        )
     if not sources and options.style_weight > 0:
         raise OptionError(
             "there is no painting: give one, or leave style out with --style-weight 0"

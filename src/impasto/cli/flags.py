@@ -42,6 +42,7 @@ _GROUPS = {
         "style_weight",
         "tv_weight",
         "tv",
+        "photoreal_weight",
         "content_layers",
         "style_layers",
         "style_loss",

@@ -12,6 +12,7 @@ from impasto.options import StyleOptions, make_options
 
 _PHOTO = (
     *("content_weight", "content_layers", "content_loss", "strength", "regions"),
+    "photoreal_weight",
     *("color", "color_strength", "color_method", "color_space"),
 )
 _DEFAULTS = (("start", "noise"), ("aspect", "1:1"), ("style_loss", "wasserstein2=1,sliced=1"))
