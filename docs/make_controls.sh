@@ -127,7 +127,7 @@ photoreal() { # NAME PHOTO STYLE OPTIONS…
 }
 for pair in "rocket coffee" "coffee rocket"; do
     photo=${pair% *} style=${pair#* }
-    photoreal "$photo" "$photo" "$style" --start content --evaluations 0
-    photoreal "$photo-colors" "$photo" "$style" --evaluations 0
+    photoreal "$photo" "$photo" "$style" --color only --color-strength 0
+    photoreal "$photo-colors" "$photo" "$style" --color only
     photoreal "$photo-$style" "$photo" "$style" --preset photo-real
 done

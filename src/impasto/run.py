@@ -379,7 +379,7 @@ class Stylization:
         return Picture(self._finished(picture), settings, self.last)
 
     def shown(self, progress: Progress) -> Bitmap:
-        """The picture of an evaluation as a result: with the photo's own edges, where these are to
+        """The picture of an evaluation as a result: with the photo's own edges where these are to
         be kept, in its final colours and with transparency."""
         return self._finished(progress.picture)
 

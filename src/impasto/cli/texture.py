@@ -11,14 +11,8 @@ from impasto.cli.running import Output, carry_out, check, check_together, name_b
 from impasto.options import StyleOptions, make_options
 
 _PHOTO = (
-    *(
-        "content_weight",
-        "content_layers",
-        "content_loss",
-        "photoreal_weight",
-        "strength",
-        "regions",
-    ),
+    *("content_weight", "content_layers", "content_loss", "strength", "regions"),
+    "photoreal_weight",
     *("color", "color_strength", "color_method", "color_space"),
 )
 _DEFAULTS = (("start", "noise"), ("aspect", "1:1"), ("style_loss", "wasserstein2=1,sliced=1"))
