@@ -16,6 +16,8 @@ from cyclopts import Group, Parameter
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from impasto.options import StyleOptions
+
 _GROUPS = {
     "What": (
         "preset",
@@ -82,8 +84,9 @@ def flags(
     shown = {**model().model_dump(mode="json"), **dict(defaults or ())}
     if defaults is None:
         shown = dict.fromkeys(shown)
+    panels = _PANELS if model is StyleOptions else {}
     fields = [
-        (name, Annotated[_type_of(info) | None, _parameter(name, info, shown[name])], None)
+        (name, Annotated[_type_of(info) | None, _parameter(panels.get(name), info, shown[name])], None)
         for name, info in model.model_fields.items()
         if name not in leave_out
     ]
@@ -102,14 +105,14 @@ def given(values: Any) -> dict[str, Any]:
     return found
 
 
-def _parameter(name: str, info: FieldInfo, default: Any) -> Parameter:
+def _parameter(panel: Group | None, info: FieldInfo, default: Any) -> Parameter:
     shown = default
     if isinstance(default, bool):
         shown = "on" if default else "off"
     suffix = "" if shown in (None, "", []) else f" (default: {shown})"
     return Parameter(
         help=f"{info.description}{suffix}",
-        group=_PANELS.get(name),
+        group=panel,
         show_default=False,
         allow_leading_hyphen=True,
     )
