@@ -186,7 +186,6 @@ PaperName = Annotated[
 Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT, allow_inf_nan=False)]
 
 
-
 def parse_sides(value: Any) -> tuple[int, ...]:
     """Long sides in px from `512,1024`, a number or a sequence of numbers, in rising order.
 
@@ -535,12 +534,8 @@ class PrepareOptions(BaseModel):
     format: Literal["jpg", "png", "webp"] = Field(
         default="jpg", description="Format of the results."
     )
-    quality: int = Field(
-        default=92, ge=1, le=100, description="Quality of JPEG and WebP results."
-    )
-    bits: Literal[8, 16] = Field(
-        default=8, description="Bits per channel; 16 needs --format png."
-    )
+    quality: int = Field(default=92, ge=1, le=100, description="Quality of JPEG and WebP results.")
+    bits: Literal[8, 16] = Field(default=8, description="Bits per channel; 16 needs --format png.")
     max_pixels: int = Field(
         default=DEFAULT_MAX_PIXELS, ge=1, description="Largest picture file to read, in pixels."
     )

@@ -86,7 +86,11 @@ def flags(
         shown = dict.fromkeys(shown)
     panels = _PANELS if model is StyleOptions else {}
     fields = [
-        (name, Annotated[_type_of(info) | None, _parameter(panels.get(name), info, shown[name])], None)
+        (
+            name,
+            Annotated[_type_of(info) | None, _parameter(panels.get(name), info, shown[name])],
+            None,
+        )
         for name, info in model.model_fields.items()
         if name not in leave_out
     ]
