@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from impasto.color import oklab_to_srgb
 from impasto.errors import OptionError
 from impasto.images import check_place, write_whole
 
@@ -125,6 +126,169 @@ def plot_grid(
     if title:
         figure.suptitle(title, fontsize=11, color=_INK)
     _save(figure, path, overwrite)
+
+
+_KEPT, _DROPPED = "#2563a8", "#d97745"
+_SHAPES = {1 / 2: "1:2", 2 / 3: "2:3", 1: "1:1", 3 / 2: "3:2", 2: "2:1"}
+
+
+def plot_preparation(
+    outcomes: Sequence[Mapping[str, Any]],
+    path: Path,
+    *,
+    title: str = "",
+    min_side: float = 0,
+    min_sharpness: float = 0,
+    overwrite: bool = False,
+) -> None:
+    """Draws what became of a folder of pictures: counts, sizes, shapes, sharpness and colours.
+
+    Args:
+        outcomes: what `impasto.prepare.Outcome` holds, one for each file.
+        path: PNG, SVG or PDF.
+        title: above everything.
+        min_side: the least short side that was kept, px; 0: any.
+        min_sharpness: the least sharpness that was kept; 0: any.
+        overwrite: replace an existing file.
+
+    Raises:
+        OptionError, OutputError: see `check_figure`.
+    """
+    check_figure(path, overwrite=overwrite)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 7.6), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # pyright: ignore
+    grid = figure.add_gridspec(3, 6, height_ratios=(1, 1, 0.28))
+    counts, sides, shapes = (figure.add_subplot(grid[0, 2 * i : 2 * i + 2]) for i in range(3))
+    sharp, light = (figure.add_subplot(grid[1, 2 * i : 2 * i + 2]) for i in (0, 2))
+    frame = figure.add_subplot(grid[1, 2:4])
+    _plain(frame, "Colour by hue")
+    frame.set_xticks([])
+    frame.set_yticks([])
+    wheel = frame.inset_axes((0, 0, 1, 1), projection="polar")
+    strip = figure.add_subplot(grid[2, :])
+    kept = [outcome for outcome in outcomes if outcome["reason"] is None]
+    left_out = [outcome for outcome in outcomes if outcome["reason"] is not None]
+
+    _draw_counts(counts, outcomes)
+    measured = [[o for o in group if o["width"]] for group in (kept, left_out)]
+    short = [[min(o["width"], o["height"]) for o in group] for group in measured]
+    _draw_spread(sides, short, "Shorter side, px", limit=min_side)
+    ratios = [[min(max(o["width"] / o["height"], 1 / 3), 3) for o in g] for g in measured]
+    _draw_spread(shapes, ratios, "Shape, width : height", edges=np.geomspace(1 / 3.1, 3.1, 26))
+    shapes.set_xticks(list(_SHAPES), list(_SHAPES.values()))
+    sharpness = [[max(o["sharpness"] or 0, 1) for o in group] for group in measured]
+    _draw_spread(sharp, sharpness, "Sharpness", limit=min_sharpness)
+
+    colored = [outcome for outcome in kept if outcome["color"] is not None]
+    _draw_hues(wheel, [o["hues"] for o in colored])
+    _draw_lightness(light, [o["lightness"] for o in colored])
+    _draw_colors(strip, [o["color"] for o in colored])
+    if title:
+        figure.suptitle(title, fontsize=13, color=_INK, x=0.012, ha="left", weight="bold")
+    _save(figure, path, overwrite)
+
+
+def _plain(axes: Any, title: str) -> None:
+    axes.set_title(title, fontsize=10, color=_INK, loc="left")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(labelsize=8, colors="#555555", length=0)
+
+
+def _draw_counts(axes: Any, outcomes: Sequence[Mapping[str, Any]]) -> None:
+    reasons = [outcome["reason"] or "kept" for outcome in outcomes]
+    dropped = sorted({r for r in reasons if r != "kept"}, key=lambda r: (-reasons.count(r), r))
+    names = ["kept", *dropped]
+    numbers = [reasons.count(name) for name in names]
+    bars = axes.barh(range(len(names)), numbers, color=[_KEPT, *[_DROPPED] * len(dropped)])
+    axes.bar_label(bars, [f"{n:,}" for n in numbers], padding=4, fontsize=9, color=_INK)
+    _plain(axes, "What became of the files")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xticks([])
+    # Room for the numbers, and bars that stay thin where there are few.
+    axes.set_xlim(0, max(numbers) * 1.22 or 1)
+    axes.set_ylim(max(len(names), 5) - 0.4, -0.6)
+
+
+def _draw_spread(
+    axes: Any,
+    groups: Sequence[Sequence[float]],
+    title: str,
+    *,
+    edges: NDArray[np.float64] | None = None,
+    limit: float = 0,
+) -> None:
+    """A histogram of what was kept and, on top of it, left out, over a logarithmic axis."""
+    _plain(axes, title)
+    axes.set_xscale("log")
+    axes.minorticks_off()
+    values = [value for group in groups for value in group]
+    if edges is None:
+        edges = _edges([*values, limit or 1.0] if limit or not values else values, limit)
+    axes.hist(groups, edges, stacked=True, color=[_KEPT, _DROPPED], rwidth=0.86)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.yaxis.get_major_locator().set_params(integer=True, nbins=4)
+    axes.grid(axis="y", color="#e5e5e5", linewidth=0.8)
+    axes.set_axisbelow(True)
+    if title.startswith("Shape"):
+        return
+    digits = (1, 2, 5) if edges[-1] < 100 * edges[0] else (1,)
+    ticks = [n * 10**e for e in range(6) for n in digits if edges[0] <= n * 10**e <= edges[-1]]
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    if limit and values:
+        axes.axvline(limit, color=_INK, linewidth=1, linestyle=(0, (3, 2)))
+
+
+def _edges(values: Sequence[float], limit: float) -> NDArray[np.float64]:
+    """Bins of one width on a logarithmic axis around some values; one of them begins at `limit`."""
+    low, high = math.log10(min(values)), math.log10(max(values))
+    step = max((high - low) / 24, 0.02)
+    origin = math.log10(limit) if limit else low
+    first, last = math.floor((low - origin) / step), math.floor((high - origin) / step) + 1
+    return np.power(10.0, origin + step * np.arange(first, last + 1), dtype=np.float64)
+
+
+def _draw_hues(axes: Any, hues: Sequence[Sequence[float]]) -> None:
+    """OKLab chroma by hue, in the colours meant: lightness 0.72, chroma 0.12."""
+    _plain(axes, "")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    if not hues:
+        return
+    mean = np.mean(np.asarray(hues, float), axis=0)
+    angles = (np.arange(len(mean)) + 0.5) * 2 * np.pi / len(mean)
+    lab = np.stack([np.full(len(mean), 0.72), 0.12 * np.cos(angles), 0.12 * np.sin(angles)])
+    colors = np.clip(oklab_to_srgb(lab), 0, 1).T
+    hole = 0.35 * max(float(mean.max()), 1e-12)
+    axes.bar(angles, mean, width=2 * np.pi / len(mean) * 0.94, bottom=hole, color=colors)
+    axes.set_ylim(0, hole + float(mean.max()) * 1.02 or 1)
+
+
+def _draw_lightness(axes: Any, shares: Sequence[Sequence[float]]) -> None:
+    _plain(axes, "Lightness")
+    axes.set_yticks([])
+    axes.set_xticks([0.04, 0.96], ["dark", "light"])
+    axes.set_xlim(0, 1)
+    if not shares:
+        return
+    mean = np.mean(np.asarray(shares, float), axis=0)
+    places = (np.arange(len(mean)) + 0.5) / len(mean)
+    greys = oklab_to_srgb(np.stack([places, np.zeros_like(places), np.zeros_like(places)])).T
+    axes.bar(places, mean, 0.88 / len(mean), color=np.clip(greys, 0, 1), ec="#bbbbbb", lw=0.5)
+
+
+def _draw_colors(axes: Any, colors: Sequence[Sequence[float]]) -> None:
+    """A stripe for each picture in its mean colour, by hue from red to blue."""
+    _plain(axes, "Mean colour of each picture kept")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    if not colors:
+        return
+    lab = np.asarray(colors, float)
+    order = np.lexsort((lab[:, 0], np.arctan2(lab[:, 2], lab[:, 1]) % (2 * np.pi)))
+    stripes = np.clip(oklab_to_srgb(lab[order].T), 0, 1).T[None]
+    axes.imshow(stripes, aspect="auto", interpolation="none")
 
 
 def tile_maps(maps: NDArray[np.float32], count: int) -> NDArray[np.float32]:

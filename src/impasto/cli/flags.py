@@ -65,6 +65,7 @@ _PANELS = {
     for order, (name, fields) in enumerate(_GROUPS.items())
     for field in fields
 }
+_OPTIONS = Group("Options", sort_key=10)
 
 
 @cache
@@ -84,7 +85,7 @@ def flags(
     shown = {**model().model_dump(mode="json"), **dict(defaults or ())}
     if defaults is None:
         shown = dict.fromkeys(shown)
-    panels = _PANELS if model is StyleOptions else {}
+    panels = _PANELS if model is StyleOptions else dict.fromkeys(model.model_fields, _OPTIONS)
     fields = [
         (
             name,
