@@ -182,9 +182,13 @@ def plot_preparation(
     _draw_spread(sharp, sharpness, "Sharpness", limit=min_sharpness)
 
     colored = [outcome for outcome in kept if outcome["color"] is not None]
-    _draw_hues(wheel, [o["hues"] for o in colored])
-    _draw_lightness(light, [o["lightness"] for o in colored])
-    _draw_colors(strip, [o["color"] for o in colored])
+    if colored:
+        _draw_hues(wheel, [o["hues"] for o in colored])
+        _draw_lightness(light, [o["lightness"] for o in colored])
+        _draw_colors(strip, [o["color"] for o in colored])
+    else:
+        for axes in (frame, wheel, light, strip):
+            axes.set_visible(False)
     if title:
         figure.suptitle(title, fontsize=13, color=_INK, x=0.012, ha="left", weight="bold")
     _save(figure, path, overwrite)
@@ -243,9 +247,12 @@ def _draw_spread(
 def _edges(values: Sequence[float], limit: float) -> NDArray[np.float64]:
     """Bins of one width on a logarithmic axis around some values; one of them begins at `limit`."""
     low, high = math.log10(min(values)), math.log10(max(values))
-    step = max((high - low) / 24, 0.02)
+    step = max((high - low) / 24, 0.03)
     origin = math.log10(limit) if limit else low
     first, last = math.floor((low - origin) / step), math.floor((high - origin) / step) + 1
+    # Few values get a bar of their own, not the whole width.
+    free = max(2, 14 - (last - first)) // 2
+    first, last = first - free, last + free
     return np.power(10.0, origin + step * np.arange(first, last + 1), dtype=np.float64)
 
 
@@ -254,8 +261,6 @@ def _draw_hues(axes: Any, hues: Sequence[Sequence[float]]) -> None:
     _plain(axes, "")
     axes.set_xticks([])
     axes.set_yticks([])
-    if not hues:
-        return
     mean = np.mean(np.asarray(hues, float), axis=0)
     angles = (np.arange(len(mean)) + 0.5) * 2 * np.pi / len(mean)
     lab = np.stack([np.full(len(mean), 0.72), 0.12 * np.cos(angles), 0.12 * np.sin(angles)])
@@ -270,8 +275,6 @@ def _draw_lightness(axes: Any, shares: Sequence[Sequence[float]]) -> None:
     axes.set_yticks([])
     axes.set_xticks([0.04, 0.96], ["dark", "light"])
     axes.set_xlim(0, 1)
-    if not shares:
-        return
     mean = np.mean(np.asarray(shares, float), axis=0)
     places = (np.arange(len(mean)) + 0.5) / len(mean)
     greys = oklab_to_srgb(np.stack([places, np.zeros_like(places), np.zeros_like(places)])).T
@@ -283,8 +286,6 @@ def _draw_colors(axes: Any, colors: Sequence[Sequence[float]]) -> None:
     _plain(axes, "Mean colour of each picture kept")
     axes.set_xticks([])
     axes.set_yticks([])
-    if not colors:
-        return
     lab = np.asarray(colors, float)
     order = np.lexsort((lab[:, 0], np.arctan2(lab[:, 2], lab[:, 1]) % (2 * np.pi)))
     stripes = np.clip(oklab_to_srgb(lab[order].T), 0, 1).T[None]
