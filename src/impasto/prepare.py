@@ -212,6 +212,21 @@ def find_files(folder: Path, *, recursive: bool = False) -> list[str]:
     return sorted(shown, key=os.fsencode)
 
 
+def find_pictures(folder: Path, *, recursive: bool = False) -> list[str]:
+    """Names of the files in a folder that begin like pictures; whether they are whole shows later.
+
+    Raises:
+        InputError: see `find_files`.
+    """
+    found = []
+    for name in find_files(folder, recursive=recursive):
+        with contextlib.suppress(ImageError, OSError, ValueError):
+            with _open_regular(folder / name) as stream:
+                recognise(stream.read(SNIFF_BYTES), name)
+            found.append(name)
+    return found
+
+
 def _raise(error: OSError) -> None:
     raise error
 

@@ -128,6 +128,85 @@ def plot_grid(
     _save(figure, path, overwrite)
 
 
+def plot_pairs(
+    rows: Sequence[Sequence[NDArray[np.float32]]],
+    path: Path,
+    *,
+    columns: Sequence[str],
+    captions: Sequence[Sequence[str]] = (),
+    title: str = "",
+    cell: float = 1.6,
+    overwrite: bool = False,
+) -> None:
+    """Lays rows of pictures of any shapes out in one to three blocks side by side.
+
+    Each row is as high as its tallest picture needs; the others stand in the middle of it.
+
+    Args:
+        rows: as many pictures each, `(H, W, 3)` in [0, 1].
+        path: PNG, SVG or PDF.
+        columns: what each column of a block shows.
+        captions: words beneath each picture; cut where they are too long.
+        title: above everything.
+        cell: width of a cell, inches (200 dots each in PNG).
+        overwrite: replace an existing file.
+
+    Raises:
+        OptionError, OutputError: see `check_figure`.
+    """
+    check_figure(path, overwrite=overwrite)
+    from matplotlib.figure import Figure
+
+    across = len(columns)
+    blocks = 1 if len(rows) <= 4 else 2 if len(rows) <= 24 else 3
+    down = math.ceil(len(rows) / blocks)
+    lines = [rows[i * blocks : (i + 1) * blocks] for i in range(down)]
+    # A picture of extreme shape is fitted into this, not the row made as high as it would be.
+    heights = [
+        cell * min(max(p.shape[0] / p.shape[1] for row in line for p in row), 1.5) for line in lines
+    ]
+    gap, between, margin, words = 0.06, 0.3, 0.25, 0.24 if captions else 0.08
+    top = margin + 0.22 + (0.3 if title else 0)
+    width = 2 * margin + blocks * (across * (cell + gap) - gap) + (blocks - 1) * between
+    height = top + sum(heights) + down * words + margin
+    figure = Figure(figsize=(width, height))
+
+    def left(block: int, column: int) -> float:
+        return margin + block * (across * (cell + gap) - gap + between) + column * (cell + gap)
+
+    def write(x: float, y: float, text: str, size: float, **options: Any) -> None:
+        options = {"ha": "center", "va": "top", "color": _INK, **options}
+        figure.text(x / width, 1 - y / height, text, fontsize=size, parse_math=False, **options)
+
+    if title:
+        write(margin, margin, title, 11, ha="left", weight="bold")
+    for block in range(blocks):
+        for column, name in enumerate(columns):
+            write(left(block, column) + cell / 2, top - 0.06, name, 8.5, va="bottom")
+    y = top
+    for number, line in enumerate(lines):
+        for block, row in enumerate(line):
+            for column, picture in enumerate(row):
+                scale = min(cell / picture.shape[1], heights[number] / picture.shape[0])
+                w, h = picture.shape[1] * scale, picture.shape[0] * scale
+                x = left(block, column) + (cell - w) / 2
+                bottom = y + (heights[number] + h) / 2
+                axes = figure.add_axes((x / width, 1 - bottom / height, w / width, h / height))
+                axes.set_axis_off()
+                # Enlarged smoothly: squares of single pixels would look like strokes.
+                axes.imshow(picture, interpolation="antialiased", aspect="auto")
+                if captions:
+                    text = _cut_to(captions[number * blocks + block][column], 30)
+                    middle = left(block, column) + cell / 2
+                    write(middle, bottom + 0.04, text, 6, color="#555555")
+        y += heights[number] + words
+    _save(figure, path, overwrite)
+
+
+def _cut_to(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
+
+
 _KEPT, _DROPPED = "#2563a8", "#d97745"
 _SHAPES = {1 / 2: "1:2", 2 / 3: "2:3", 1: "1:1", 3 / 2: "3:2", 2: "2:1"}
 
