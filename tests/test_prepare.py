@@ -20,7 +20,7 @@ from impasto.color import srgb_to_oklab
 from impasto.errors import InputError, OptionError, OutputError
 from impasto.images import Bitmap, crop_box, read_image
 from impasto.options import PrepareOptions
-from impasto.prepare import Outcome, Preparation, find_files, sharpness
+from impasto.prepare import Outcome, Preparation, find_files, find_pictures, sharpness
 from impasto.samples import sample_names, sample_path
 from odd_images import P3_PROFILE, corpus, decoded, p3_to_srgb, smooth, translucent
 from stand_ins import soft_picture
@@ -523,6 +523,19 @@ def test_only_the_folder_itself_unless_recursive(source: Path) -> None:
         draw(source / name)
     assert find_files(source) == ["Z.png", "a.png", "b.png"]
     assert find_files(source, recursive=True) == ["Z.png", "a.png", "b.png", "sub/c.png"]
+
+
+def test_results_can_be_prepared_and_tried_in_turn(source: Path, output: Path) -> None:
+    """The figure and the records beside results are not taken for pictures of the folder; without
+    a record beside them, files of these names are like any other."""
+    draw(source / "a.png")
+    draw(source / "report.png", seed=1)
+    command = ["prepare", str(source), "-o", str(output), "--min-side", "1", "--format", "png"]
+    assert main([*command, "-q"]) == 0
+    assert find_pictures(source) == ["a.png", "report.png"]
+    assert find_files(output) == ["a.png", "report-2.png"]
+    assert Image.open(output / "report.png").size == (2200, 1520)
+    assert Image.open(output / "report-2.png").size == (60, 40)
 
 
 # --- what is told -------------------------------------------------------------------------------

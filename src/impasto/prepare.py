@@ -184,7 +184,8 @@ def _colors(pixels: NDArray[np.float32]) -> dict[str, Any]:
 
 
 def find_files(folder: Path, *, recursive: bool = False) -> list[str]:
-    """Names of the files in a folder, in the order of their bytes; hidden ones are passed over.
+    """Names of the files in a folder, in the order of their bytes; hidden ones are passed over, and
+    so is what an earlier preparation wrote about its results.
 
     Links to files are files. Links to folders are not followed: they may lead in circles.
 
@@ -203,6 +204,8 @@ def find_files(folder: Path, *, recursive: bool = False) -> list[str]:
         for place, folders, files in os.walk(folder, onerror=_raise):
             inside = os.path.relpath(place, folder)
             folders[:] = [name for name in folders if recursive and not name.startswith(".")]
+            if JOURNAL_NAME in files:
+                files = [n for n in files if n not in (JOURNAL_NAME, REPORT_NAME, FIGURE_NAME)]
             found += [os.path.normpath(os.path.join(inside, name)) for name in files]  # noqa: PTH118
     except (OSError, ValueError) as error:
         fault = getattr(error, "strerror", None) or str(error)
@@ -355,6 +358,8 @@ class Preparation:
             if outcome.written
         }
         taken = {_folded(name) for name in names.values()}
+        if extension == Path(FIGURE_NAME).suffix:
+            taken.add(Path(FIGURE_NAME).stem)
         for file in self.files:
             if file in names:
                 continue

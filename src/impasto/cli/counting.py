@@ -15,7 +15,8 @@ _PLAIN_EVERY = 10.0
 class Count:
     """A bar that says how many of how many are done, and for how long it will go on.
 
-    Where standard error is no terminal it is a line every ten seconds; nothing with `quiet`.
+    Where standard error is no terminal it is a line every ten seconds, if there is news; nothing
+    with `quiet`.
 
     Args:
         words: what is being done.
@@ -37,7 +38,7 @@ class Count:
         console = Console(file=sys.stderr)
         self._words, self._total, self._quiet = words, total, quiet
         self._plain = not console.is_terminal
-        self._told = time.monotonic()
+        self._told, self._said = time.monotonic(), ""
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -68,4 +69,7 @@ class Count:
             self._progress.update(self._task, completed=done, note=note)
         elif time.monotonic() - self._told >= _PLAIN_EVERY:
             self._told = time.monotonic()
-            say(f"{self._words}: {int(done)} of {self._total}")
+            line = f"{self._words}: {done / max(self._total, 1):.0%}, {int(done)} of {self._total}"
+            if line != self._said:
+                self._said = line
+                say(line)
