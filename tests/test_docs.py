@@ -120,7 +120,7 @@ def test_no_row_explains_an_option_that_is_gone() -> None:
     from impasto.cli.running import Output
 
     known = {*StyleOptions.model_fields, *(f.name for f in fields(Output))}
-    known |= {"start_image"}
+    known |= {"start_image", "mask", "style_mask", "fine_style"}
     assert {flag.replace("-", "_") for flag in options_table()} == known
 
 

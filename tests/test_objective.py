@@ -12,7 +12,7 @@ from impasto.features import Features
 from impasto.losses import STYLE_LOSSES, TV_LOSSES
 from impasto.moments import moments_of
 from impasto.objective import Objective
-from impasto.targets import Painting, Targets, make_targets
+from impasto.targets import Painting, Region, RegionTargets, Targets, make_targets
 from stand_ins import narrow_weights
 
 CONTENT = {"relu2_2": 1.0, "relu3_1": 0.5}
@@ -36,12 +36,13 @@ def prepare(
     """An objective for a noise photo and a noise painting with a mask."""
     generator = torch.Generator().manual_seed(5)
     mask = torch.rand(14, 9, generator=generator, dtype=torch.float64)
+    masked = Painting(random_picture(14, 9, seed=3), mask)
     targets = make_targets(
         features,
         random_picture(*size, seed=1),
-        [Painting(random_picture(11, 13, seed=2)), Painting(random_picture(14, 9, seed=3), mask)],
-        [2.0, 1.0],
-        side=12,
+        [Region([Painting(random_picture(11, 13, seed=2)), masked], [2.0, 1.0])],
+        height=10,
+        width=12,
         content_layers=content_layers,
         style_layers=style_layers,
     )
@@ -146,9 +147,9 @@ def test_loss_is_the_formula() -> None:
         targets = make_targets(
             features,
             photo,
-            [Painting(painting)],
-            [1.0],
-            side=12,
+            [Region([Painting(painting)], [1.0])],
+            height=10,
+            width=12,
             content_layers=CONTENT,
             style_layers=STYLE,
         )
@@ -200,9 +201,9 @@ def test_the_photo_has_no_content_loss_and_the_painting_no_style_loss() -> None:
     targets = make_targets(
         features,
         photo,
-        [Painting(painting)],
-        [1.0],
-        side=12,
+        [Region([Painting(painting)], [1.0])],
+        height=12,
+        width=12,
         content_layers=CONTENT,
         style_layers=STYLE,
     )
@@ -262,10 +263,14 @@ def test_targets_without_activation_do_no_harm(style_loss: str) -> None:
     objective, targets = prepare(features)
     silent = Targets(
         {name: torch.zeros_like(value) for name, value in targets.content.items()},
-        {
-            name: moments_of(torch.zeros(1, m.first.shape[0], 2, 2, dtype=torch.float64))
-            for name, m in targets.style.items()
-        },
+        (
+            RegionTargets(
+                {
+                    name: moments_of(torch.zeros(1, m.first.shape[0], 2, 2, dtype=torch.float64))
+                    for name, m in targets.regions[0].style.items()
+                }
+            ),
+        ),
     )
     objective = Objective(
         features, silent, content_layers=CONTENT, style_layers=STYLE, style_loss=style_loss

@@ -124,7 +124,9 @@ def mix_statistics(
     return ColorStatistics(mean, second - np.outer(mean, mean))
 
 
-def match_colors(pixels: NDArray[Float], target: ColorStatistics) -> NDArray[Float]:
+def match_colors(
+    pixels: NDArray[Float], target: ColorStatistics, source: ColorStatistics | None = None
+) -> NDArray[Float]:
     """Move the colours of `pixels` by one affine map so that mean and covariance match `target`.
 
     Of all affine maps between the two Gaussians this is the one that moves colours least (optimal
@@ -135,12 +137,13 @@ def match_colors(pixels: NDArray[Float], target: ColorStatistics) -> NDArray[Flo
     Args:
         pixels: shape `(3, H, W)`, sRGB in [0, 1].
         target: the statistics to reach, from `color_statistics`.
+        source: the statistics that reach them; those of `pixels` by default.
 
     Returns:
         A new array of the same shape and type, clipped to [0, 1]; where clipping acts, the
         statistics are met only nearly.
     """
-    source = color_statistics(pixels)
+    source = color_statistics(pixels) if source is None else source
     values, vectors = np.linalg.eigh(source.covariance)
     deviations = np.sqrt(np.maximum(values, VARIANCE_FLOOR))
     root = (vectors * deviations) @ vectors.T

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from torch import Tensor
+
 from impasto.errors import OptionError
 from impasto.features import Features, layers_of, reach_of
 from impasto.memory import Allotment, Budget, allot
 from impasto.options import StyleOptions
 from impasto.targets import Painting, level_size
+from impasto.terms.sliced import SLICES
 from impasto.tiling import plan_tiles
 
 MIN_AUTO_SIDE = 128
@@ -89,13 +92,24 @@ def plan_levels(
     painted = [one or above > 0 for one in painted]
     return tuple(
         Level(
-            *(level_size(width, height, s) if s != side else (width, height)),
+            *(_size(options, width, height, s) if s != side else (width, height)),
             count,
             anchored=s > options.anchor_above and painted[index] and shallow,
         )
         for index, (s, count) in enumerate(plan)
         if s > above
     )
+
+
+def _size(options: StyleOptions, width: int, height: int, side: int) -> tuple[int, int]:
+    sized = level_size(width, height, side)
+    return whole_strides(*sized) if options.tileable else sized
+
+
+def whole_strides(width: int, height: int) -> tuple[int, int]:
+    """The nearest size whose sides are multiples of the networks' deepest stride, 16 px."""
+    across, down = (max(16, round(side / 16) * 16) for side in (width, height))
+    return across, down
 
 
 def preview_options(options: StyleOptions, width: int, height: int) -> StyleOptions:
@@ -131,16 +145,19 @@ def preview_options(options: StyleOptions, width: int, height: int) -> StyleOpti
     )
 
 
-def budget_for(memory: int, features: Features, styles: Iterable[Painting]) -> Budget:
+def budget_for(
+    memory: int, features: Features, styles: Iterable[Painting], masks: Iterable[Tensor] = ()
+) -> Budget:
     """The budget of a run.
 
     Args:
         memory: bytes that the process may hold.
         features: the network.
         styles: paintings, which are kept as they are from the first level to the last.
+        masks: of regions, likewise; each level holds them thrice, once spread over its layers.
     """
-    held = [tensor for style in styles for tensor in style if tensor is not None]
-    return Budget(memory, features.tile_bytes, sum(tensor.nbytes for tensor in held))
+    held = sum(style.nbytes for style in styles) + 4 * sum(mask.nbytes for mask in masks)
+    return Budget(memory, features.tile_bytes, held)
 
 
 def allotment(level: Level, options: StyleOptions, budget: Budget) -> Allotment:
@@ -161,8 +178,22 @@ def allotment(level: Level, options: StyleOptions, budget: Budget) -> Allotment:
         budget,
         optimizer=options.optimizer,
         history=options.history,
-        features=sum(layer.channels / layer.stride**2 for layer in kept),
+        features=sum(layer.channels / layer.stride**2 for layer in kept) + _ranked(level, options),
     )
+
+
+def _ranked(level: Level, options: StyleOptions) -> float:
+    """Numbers per pixel that losses keep of the picture to put in order, in a region each."""
+    losses = options.style_loss if options.style_weight > 0 else {}
+    names = options.style_layers
+    if level.anchored:
+        names = shallow_layers(names, options.model)
+    layers = [layer for layer in layers_of(options.model.partition(":")[0]) if layer.name in names]
+    count = 0.0
+    for name, kept in ("sliced", lambda _: SLICES), ("histogram", lambda layer: layer.channels):
+        if losses.get(name, 0) > 0:
+            count += sum(2 * kept(layer) / layer.stride**2 for layer in layers)
+    return count * max(1, len(options.regions))
 
 
 def shallow_layers(layers: Mapping[str, float], model: str) -> dict[str, float]:

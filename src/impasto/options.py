@@ -44,6 +44,9 @@ MAX_EVALUATIONS = 1_000_000
 MAX_WEIGHT = 1e15
 """Largest weight of a term or of a layer in it."""
 
+MIN_SCALE, MAX_SCALE = 0.05, 8.0
+"""Smallest and largest `style_scale`."""
+
 
 def parse_layers(value: Any) -> dict[str, float]:
     """Layer weights from `relu1_1=1,relu2_1=0.5`; a layer without a weight counts 1.
@@ -96,6 +99,98 @@ def format_layers(layers: Mapping[str, float]) -> str:
     return ",".join(f"{name}={weight!r}".removesuffix(".0") for name, weight in layers.items())
 
 
+STYLE_LOSSES = (
+    *("gram", "gram+mean-std", "mean-std", "wasserstein2"),
+    *("sliced", "histogram", "nearest"),
+)
+"""Names of the style losses."""
+
+CONTENT_LOSSES = ("features", "self-similarity", "laplacian")
+"""Names of the content losses."""
+
+
+def parse_mix(value: Any, names: Sequence[str]) -> dict[str, float]:
+    """Losses with their weights from `wasserstein2=1,gram=0.5`; one without a weight counts 1.
+
+    Args:
+        value: such a text, or a mapping from name to weight.
+        names: what there is to choose from.
+
+    Returns:
+        Name → weight, in the order given.
+
+    Raises:
+        ValueError: an unknown name, one that is named twice, a weight out of range, or none above
+            0.
+    """
+    if isinstance(value, Mapping):
+        pairs = [(str(name), weight) for name, weight in value.items()]
+    elif isinstance(value, str):
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        pairs = [(n.strip(), w if eq else 1) for n, eq, w in (p.partition("=") for p in parts)]
+    else:
+        raise ValueError("losses are written NAME=WEIGHT,…, such as wasserstein2=1,gram=0.5")
+    mix: dict[str, float] = {}
+    for name, weight in pairs:
+        if name not in names:
+            raise ValueError(f"'{name}' is no loss here; choose from {', '.join(names)}")
+        if name in mix:
+            raise ValueError(f"'{name}' is named twice")
+        mix[name] = _number(weight, 0, MAX_WEIGHT, f"the weight of '{name}'")
+    if not any(mix.values()):
+        raise ValueError(f"name at least one with a weight above 0, from {', '.join(names)}")
+    return mix
+
+
+def format_mix(mix: Mapping[str, float]) -> str:
+    """The text that `parse_mix` reads back."""
+    return ",".join(n if w == 1 else f"{n}={w!r}".removesuffix(".0") for n, w in mix.items())
+
+
+def parse_scales(value: Any) -> tuple[tuple[float, ...], ...]:
+    """Scales of paintings from `1`, `0.5,2` (one for each painting) or `0.5+2` (both at once).
+
+    Args:
+        value: such a text, a number, or a sequence of numbers or of sequences of numbers.
+
+    Raises:
+        ValueError: not of that form, or a scale out of `MIN_SCALE` to `MAX_SCALE`.
+    """
+    if isinstance(value, str):
+        value = [part.split("+") for part in value.split(",")]
+    elif isinstance(value, int | float):
+        value = [[value]]
+    what = "a scale"
+    try:
+        found = tuple(
+            tuple(
+                _number(scale, MIN_SCALE, MAX_SCALE, what)
+                for scale in ([one] if isinstance(one, int | float) else one)
+            )
+            for one in value
+        )
+    except TypeError:
+        raise ValueError("scales are written 0.5, 0.5,2 or 0.5+2") from None
+    if not found or not all(found):
+        raise ValueError("name at least one scale, such as 0.5")
+    return found
+
+
+def format_scales(scales: Sequence[Sequence[float]]) -> str:
+    """The text that `parse_scales` reads back."""
+    return ",".join("+".join(f"{s!r}".removesuffix(".0") for s in one) for one in scales)
+
+
+def _number(value: Any, least: float, most: float, what: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{what} must be a number, not '{str(value)[:40]}'") from None
+    if not least <= number <= most:
+        raise ValueError(f"{what} must lie in {least:g} to {most:g}, not {number:g}")
+    return number
+
+
 def parse_levels(value: Any) -> tuple[tuple[int, int], ...]:
     """Levels from `128:20,256:40,512:80`: long side in px, then evaluations; `auto` is empty.
 
@@ -140,6 +235,24 @@ Levels = Annotated[
     PlainSerializer(_join_levels, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["auto", "256:60,512:40"]}),
 ]
+StyleLosses = Annotated[
+    dict[str, float],
+    BeforeValidator(lambda value: parse_mix(value, STYLE_LOSSES)),
+    PlainSerializer(format_mix, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["wasserstein2", "wasserstein2=1,gram=0.5"]}),
+]
+ContentLosses = Annotated[
+    dict[str, float],
+    BeforeValidator(lambda value: parse_mix(value, CONTENT_LOSSES)),
+    PlainSerializer(format_mix, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["features", "features=1,laplacian=0.5"]}),
+]
+Scales = Annotated[
+    tuple[tuple[float, ...], ...],
+    BeforeValidator(parse_scales),
+    PlainSerializer(format_scales, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["1", "0.5,2", "0.5+2"]}),
+]
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
@@ -178,6 +291,29 @@ def _paper_name(value: Any) -> str:
     return value.strip().lower()
 
 
+def parse_aspect(value: Any) -> tuple[float, float]:
+    """Width and height from `16:9`.
+
+    Raises:
+        ValueError: not of that form, or one is more than a hundred times the other.
+    """
+    parts = value.split(":") if isinstance(value, str) else ()
+    if len(parts) != 2:
+        raise ValueError("a shape is written WIDTH:HEIGHT, such as 16:9")
+    width, height = (_number(part, 1e-3, 1e6, "a side") for part in parts)
+    if not 0.01 <= width / height <= 100:
+        raise ValueError("one side may be at most a hundred times the other")
+    return width, height
+
+
+def _aspect(value: Any) -> str:
+    parse_aspect(value)
+    return value
+
+
+Aspect = Annotated[
+    str, BeforeValidator(_aspect), WithJsonSchema({"type": "string", "examples": ["1:1", "16:9"]})
+]
 PaperName = Annotated[
     str,
     BeforeValidator(_paper_name),
@@ -204,31 +340,84 @@ def parse_sides(value: Any) -> tuple[int, ...]:
     return tuple(sides)
 
 
-def parse_aspect(value: Any) -> str:
-    """Width and height of a shape as `W:H`, such as `4:5` or `1.91:1`.
-
-    Raises:
-        ValueError: not of that form, or one side more than 16 times the other.
-    """
-    match = re.fullmatch(r"\s*(\d{1,6}(?:\.\d{1,6})?)\s*:\s*(\d{1,6}(?:\.\d{1,6})?)\s*", str(value))
-    if not match:
-        raise ValueError("a shape is written as width:height, such as 1:1 or 4:5")
-    across, down = float(match[1]), float(match[2])
-    if not 0 < max(across, down) <= 16 * min(across, down):
-        raise ValueError("one side of a shape may be at most 16 times the other")
-    return f"{match[1]}:{match[2]}"
-
-
 Sides = Annotated[
     tuple[int, ...],
     BeforeValidator(parse_sides),
     PlainSerializer(lambda sides: ",".join(map(str, sides)), return_type=str),
     WithJsonSchema({"type": "string", "examples": ["1024", "512,1024"]}),
 ]
-Aspect = Annotated[
-    str,
-    BeforeValidator(parse_aspect),
-    WithJsonSchema({"type": "string", "examples": ["1:1", "4:5"]}),
+
+
+class RegionOptions(BaseModel):
+    """What to do in one region; what is not given is as in the whole picture.
+
+    Attributes:
+        keep: leave the photo as it is.
+        styles: numbers of the paintings, from 1; none: the one with the region's own number.
+        shares: share of each in the blend; equal when not given.
+        strength: as `StyleOptions.strength`.
+        scale: as `StyleOptions.style_scale`, for the paintings of this region.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keep: bool = False
+    styles: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    shares: tuple[Weight, ...] = ()
+    strength: float | None = Field(default=None, ge=0, le=1)
+    scale: Scales | None = None
+
+    @model_validator(mode="after")
+    def _check_together(self) -> RegionOptions:
+        others = {name: value for name, value in self if name != "keep" and value not in (None, ())}
+        if self.keep and others:
+            raise ValueError(f"keep and {next(iter(others))} exclude each other; leave one out")
+        if self.shares and not sum(self.shares) > 0:
+            raise ValueError("at least one share must be above 0")
+        if self.shares and self.styles and len(self.shares) != len(self.styles):
+            raise ValueError(f"{len(self.shares)} shares for {len(self.styles)} paintings")
+        return self
+
+
+def parse_regions(value: Any) -> tuple[Any, ...]:
+    """Regions from `1; 2+3,shares=2+1,strength=0.5,scale=2; keep`.
+
+    Args:
+        value: such a text, or a sequence of such texts for one region each, of mappings or of
+            `RegionOptions`.
+
+    Returns:
+        Mappings, or `RegionOptions`, one for each region.
+
+    Raises:
+        ValueError: not of that form.
+    """
+    if isinstance(value, str):
+        value = [part for part in value.split(";") if part.strip()]
+    if not isinstance(value, Sequence):
+        raise ValueError("regions are written 1; 2,strength=0.5; keep")
+    return tuple(_parse_region(one) if isinstance(one, str) else one for one in value)
+
+
+def _parse_region(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for part in text.split(","):
+        name, given, value = (piece.strip() for piece in part.partition("="))
+        if not given:
+            name, value = ("keep", "true") if name == "keep" else ("styles", name)
+        name = name.replace("-", "_")
+        if name not in RegionOptions.model_fields:
+            known = ", ".join(sorted(RegionOptions.model_fields)).replace("_", "-")
+            raise ValueError(f"'{name}' is nothing a region can have; it can have {known}")
+        if name in found:
+            raise ValueError(f"'{name}' stands twice in '{text.strip()}'")
+        found[name] = value.split("+") if name in ("styles", "shares") else value
+    return found
+
+
+Regions = Annotated[
+    tuple[RegionOptions, ...],
+    BeforeValidator(parse_regions),
 ]
 
 
@@ -328,8 +517,33 @@ class StyleOptions(BaseModel):
     max_pixels: int = Field(
         default=DEFAULT_MAX_PIXELS, ge=1, description="Largest picture file to read, in pixels."
     )
+    aspect: Aspect | None = Field(
+        default=None,
+        description="Shape of a texture, width to height, such as 16:9; by default the painting's.",
+    )
+    tileable: bool = Field(
+        default=False,
+        description="Make a texture whose edges fit together, with sides that are multiples of 16.",
+    )
     style_weights: tuple[Weight, ...] = Field(
         default=(), description="Share of each painting in a blend; equal when not given."
+    )
+    style_scale: Scales = Field(
+        default=((1.0,),),
+        description="Size of brush strokes: the painting's long side in units of the result's; one "
+        "for all paintings or, with commas, for each; several of one painting at once as 0.5+2.",
+    )
+    strength: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="How far to go from the photo, 0, to the painting, 1.",
+    )
+    regions: Regions = Field(
+        default=(),
+        description="What to do in each --mask, in their order: the paintings' numbers, such as 1 "
+        "or 1+2, and what is to be different there, such as 2,strength=0.5,scale=2, or keep; "
+        "separated by semicolons. One more than there are masks is for the rest of the picture.",
     )
     content_weight: Weight = Field(default=1.0, description="Weight α of the content term.")
     style_weight: Weight = Field(default=8.0, description="Weight β of the style term.")
@@ -348,8 +562,15 @@ class StyleOptions(BaseModel):
     style_layers: Layers = Field(
         default=parse_layers(_STYLE), description="Style layers, as LAYER=WEIGHT,…"
     )
-    style_loss: Literal["gram", "gram+mean-std", "mean-std", "wasserstein2"] = Field(
-        default="wasserstein2", description="What of the painting's features is matched."
+    style_loss: StyleLosses = Field(
+        default={"wasserstein2": 1.0},
+        description="What of the painting's features is matched: gram, gram+mean-std, mean-std, "
+        "wasserstein2, sliced, histogram or nearest, or several as LOSS=WEIGHT,…",
+    )
+    content_loss: ContentLosses = Field(
+        default={"features": 1.0},
+        description="What of the photo is kept: features, self-similarity or laplacian, or several "
+        "as LOSS=WEIGHT,…",
     )
     normalize: bool = Field(
         default=True,
@@ -561,8 +782,7 @@ class PrepareOptions(BaseModel):
         """Width and height that pictures are cut to, in any unit; `None`: they are not cut."""
         if self.crop == "none":
             return None
-        across, down = (self.aspect or "1:1").split(":")
-        return float(across), float(down)
+        return parse_aspect(self.aspect or "1:1")
 
 
 def make_options(values: Mapping[str, Any]) -> StyleOptions:

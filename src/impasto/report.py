@@ -140,7 +140,8 @@ def plot_pairs(
 ) -> None:
     """Lays rows of pictures of any shapes out in one to three blocks side by side.
 
-    Each row is as high as its tallest picture needs; the others stand in the middle of it.
+    Each row is as high as its first pictures need, at least a square for the others; what is taller
+    becomes narrower.
 
     Args:
         rows: as many pictures each, `(H, W, 3)` in [0, 1].
@@ -161,10 +162,7 @@ def plot_pairs(
     blocks = 1 if len(rows) <= 4 else 2 if len(rows) <= 24 else 3
     down = math.ceil(len(rows) / blocks)
     lines = [rows[i * blocks : (i + 1) * blocks] for i in range(down)]
-    # A picture of extreme shape is fitted into this, not the row made as high as it would be.
-    heights = [
-        cell * min(max(p.shape[0] / p.shape[1] for row in line for p in row), 1.5) for line in lines
-    ]
+    heights = [cell * _row_aspect(line) for line in lines]
     gap, between, margin, words = 0.06, 0.3, 0.25, 0.24 if captions else 0.08
     top = margin + 0.22 + (0.3 if title else 0)
     width = 2 * margin + blocks * (across * (cell + gap) - gap) + (blocks - 1) * between
@@ -201,6 +199,13 @@ def plot_pairs(
                     write(middle, bottom + 0.04, text, 6, color="#555555")
         y += heights[number] + words
     _save(figure, path, overwrite)
+
+
+def _row_aspect(line: Sequence[Sequence[NDArray[np.float32]]]) -> float:
+    """Height of a line of the table, in widths of a cell."""
+    aspects = [[picture.shape[0] / picture.shape[1] for picture in row] for row in line]
+    tallest = max(max(row) for row in aspects)
+    return min(tallest, max(1.0, *(row[0] for row in aspects)), 1.5)
 
 
 def _cut_to(text: str, length: int) -> str:

@@ -9,6 +9,7 @@ the settings that made it. A run that is not finished can be put into a file wit
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import platform
 import time
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import impasto
+from impasto import grain
 from impasto.checkpoint import Bookmark, Checkpoint, write_checkpoint
 from impasto.errors import ImageError, OptionError
 from impasto.features import Features
@@ -40,21 +42,24 @@ from impasto.levels import (
     matched_layers,
     plan_levels,
     preview_options,
+    whole_strides,
 )
+from impasto.masks import fit_mask, read_mask
 from impasto.memory import Budget, Limit, memory_budget
 from impasto.optimize import (
     Progress,
     climb,
     optimize,
     progress_at,
-    start_picture,
 )
-from impasto.options import MAX_SIDE, StyleOptions
+from impasto.options import MAX_SIDE, RegionOptions, StyleOptions, parse_aspect
 from impasto.paper import parse_paper, print_size
 from impasto.places import check_place, levels_left
 from impasto.planning import Plan, make_plan
-from impasto.sources import describe_source, is_built_in, read_source
-from impasto.targets import Painting, level_size
+from impasto.regions import kept_part, largest_scale, regions_of, resolve
+from impasto.sources import describe_source, is_built_in, read_source, split_label
+from impasto.starts import start_picture
+from impasto.targets import Kept, Painting, level_size
 
 SETTINGS_VERSION = 1
 """Version of the record that pictures carry."""
@@ -140,6 +145,7 @@ class Stylization:
         memory: bytes that the process may hold; `None`: no limit.
         coarse: a smaller result to go on from, `(1, 3, h, w)` in [0, 1], or `None`.
         limits: what lack of memory forced on the run when it was made before.
+        masks: of the regions, `(H, W)` in [0, 1], at the result's size.
     """
 
     def __init__(
@@ -153,6 +159,7 @@ class Stylization:
         memory: int | None = None,
         coarse: Tensor | None = None,
         limits: Iterable[Limit] = (),
+        masks: Sequence[Tensor] = (),
     ) -> None:
         self.options = options
         self.last: Progress | None = None
@@ -165,11 +172,12 @@ class Stylization:
         if options.print is not None or options.dpi is not None:
             self._dpi = options.print_dpi
         self._paintings, self._features, self._memory = paintings, features, memory
-        self._coarse = coarse
+        self._coarse, self._masks = coarse, masks
         self._bookmark = Bookmark(limits=list(limits))
         self._digest, self._checkpoints = "", set[str]()
         self._progress = optimize(
             *(features, self._photo, paintings, start, options),
+            masks=masks,
             memory=memory,
             coarse=coarse,
             bookmark=self._bookmark,
@@ -180,8 +188,9 @@ class Stylization:
         """Paths of the picture files that the run was made from."""
         record = self._settings
         entries = [record["content"], *record["styles"], record["start"], record["coarse"]]
+        entries += [*record.get("masks", ()), *record.get("style_masks", ()), record.get("fine")]
         paths = [entry["path"] for entry in entries if entry is not None]
-        return [path for path in paths if path and not is_built_in(path)]
+        return [split_label(path)[0] for path in paths if path and not is_built_in(path)]
 
     def plan(self) -> Plan:
         """What the run will take, or what is left of it, from a probe of a second or less."""
@@ -202,7 +211,11 @@ class Stylization:
     @property
     def _budget(self) -> Budget:
         memory = self._memory or memory_budget(self._features.device)
-        return budget_for(memory, self._features, self._paintings)
+        return budget_for(memory, self._features, self._paintings, self._masks)
+
+    @property
+    def _kept(self) -> Kept | None:
+        return kept_part(self.options, self._photo, len(self._paintings), self._masks)
 
     @property
     def weights_sha256(self) -> str:
@@ -297,6 +310,7 @@ class Stylization:
             self.last = progress_at(
                 *(checkpoint.place, self._start, self.options),
                 None if self._memory is None else self._budget,
+                self._kept,
             )
             self._bookmark.place = checkpoint.place
         self.notes, self.attachment = checkpoint.notes, checkpoint.attachment
@@ -318,7 +332,7 @@ class Stylization:
         """Digest of the photo, paintings and start picture as they were prepared."""
         if not self._digest:
             digest = hashlib.sha256()
-            masks = [painting.weight for painting in self._paintings]
+            masks = [*(painting.weight for painting in self._paintings), *self._masks]
             pictures = [painting.picture for painting in self._paintings]
             for tensor in [self._photo, self._start, self._coarse, *pictures, *masks]:
                 if tensor is not None:
@@ -333,7 +347,7 @@ class Stylization:
         if self.last is not None:
             picture = self.last.picture
         elif self._coarse is not None:
-            picture = climb(self._coarse, self._start, self.options)
+            picture = climb(self._coarse, self._start, self.options, self._kept)
         else:
             picture = self._start.clamp(0, 1)
         pixels = picture[0].detach().float().cpu().numpy()
@@ -363,6 +377,9 @@ def stylization(
     options: StyleOptions | None = None,
     *,
     start: ImageSource | None = None,
+    masks: Sequence[ImageSource] = (),
+    style_masks: Sequence[ImageSource | None] = (),
+    fine: ImageSource | None = None,
     coarse: ImageSource | None = None,
     memory: int | None = None,
     limits: Iterable[Limit] = (),
@@ -378,6 +395,11 @@ def stylization(
         style: one painting or several, likewise; none only where the style weight is 0.
         options: how; the defaults if not given.
         start: a third image to start from; implies `start="image"`.
+        masks: of the photo's regions: grey pictures of any size, white where the region is, or
+            label pictures as `FILE#rrggbb` with the colour that is meant. Which paintings each gets
+            follows from `options.regions`; without, each painting has its mask.
+        style_masks: for each painting a mask of the part that lends its style, or `None`.
+        fine: a painting that lends all others its fine texture.
         coarse: a smaller result of the same pictures to go on from, such as a preview: only levels
             that are larger are worked at.
         memory: bytes that the process may hold where the options do not say; by default a share of
@@ -404,23 +426,34 @@ def stylization(
         options = options.model_copy(update={"start": "image"})
     settings = _record(options, content, sources, start)
     settings["coarse"] = describe_source(coarse)
-    shares = list(options.style_weights) or [1.0] * len(sources)
-    if len(shares) != len(sources):
-        raise OptionError(
-            f"--style-weights: {len(shares)} shares for {len(sources)} paintings; give one "
-            "for each, with commas and no blanks, such as --style-weights 2,1"
-        )
+    settings["masks"] = [describe_source(mask) for mask in masks]
+    settings["style_masks"] = [describe_source(mask) for mask in style_masks]
+    settings["fine"] = describe_source(fine)
     if not sources and options.style_weight > 0:
         raise OptionError(
             "there is no painting: give one, or leave style out with --style-weight 0"
         )
+    chosen = resolve(options, len(sources), len(masks))
+    _check_photo(options, chosen, content)
+    if style_masks and len(style_masks) != len(sources):
+        raise OptionError(
+            f"--style-mask: {len(style_masks)} masks for {len(sources)} paintings; give one for "
+            "each, - for none"
+        )
     photo = None if content is None else read_source(content, options.max_pixels, options.size)
-    drawn = [read_source(source, options.max_pixels, options.size) for source in sources]
+    scale = largest_scale(options, chosen)
+    large = min(MAX_SIDE, math.ceil(scale * options.size))
+    drawn = [read_source(source, options.max_pixels, large) for source in sources]
     # Twice the result's size is all that any level looks at.
-    styles = [_no_larger(bitmap, 2 * options.size) for bitmap in drawn]
-    shape = photo or (styles[0] if styles else None)
-    if shape is None:
+    styles = [_no_larger(bitmap, 2 * large) for bitmap in drawn]
+    shown_in = photo or (styles[0] if styles else None)
+    if shown_in is None:
         raise OptionError("give a photo or a painting to work from")
+    shape = (shown_in.width, shown_in.height)
+    if options.aspect is not None:
+        # As many pixels as make rounding nothing; only the proportion counts.
+        across, down = parse_aspect(options.aspect)
+        shape = fit_within(round(across / down * 1e6), 10**6, 10**6)
     width, height, shown = _shape(shape, options)
     if options.preview:
         if coarse is not None:
@@ -430,11 +463,24 @@ def stylization(
     lower = None if coarse is None else _lower(coarse, options, width, height)
     if photo is not None:
         photo = _visible(resize_image(_cut(photo, shown), width, height))
-    paintings = [_painting(bitmap, source) for bitmap, source in zip(styles, sources, strict=True)]
+    style_covers = [
+        None if mask is None else read_mask(mask, options.max_pixels)
+        for mask in style_masks or [None] * len(sources)
+    ]
+    paintings = [
+        _painting(bitmap, source, mask)
+        for bitmap, source, mask in zip(styles, sources, style_covers, strict=True)
+    ]
+    left, top, right, bottom = shown
+    box = (left / shape[0], top / shape[1], right / shape[0], bottom / shape[1])
+    covers = [
+        torch.from_numpy(fit_mask(read_mask(mask, options.max_pixels), width, height, box))
+        for mask in masks
+    ]
     third = None
     if start is not None:
         image = read_source(start, options.max_pixels, options.size)
-        if (image.width, image.height) == (shape.width, shape.height):
+        if (image.width, image.height) == shape:
             image = _cut(image, shown)
         third = _tensor(_visible(resize_image(image, width, height)))
     if options.threads is not None:
@@ -444,8 +490,7 @@ def stylization(
         width,
         height,
         content=None if photo is None else _tensor(photo),
-        styles=paintings,
-        shares=shares,
+        regions=regions_of(options, paintings, covers),
         image=third,
         seed=options.seed,
     )
@@ -455,7 +500,7 @@ def stylization(
         pooling=options.pooling,
         rescale=options.rescale,
         padding=options.padding,
-        layers=matched_layers(options, anchored=False),
+        layers={*matched_layers(options, anchored=False), *(grain.LAYERS if fine else ())},
         device=device,
         dtype=pick_precision(options.precision, device),
         fast_convolution=options.fast_convolution,
@@ -463,12 +508,21 @@ def stylization(
     settings["weights_sha256"] = features.sha256
     settings["precision"] = _format_of(features)
     memory = options.memory or memory or memory_budget(features.device)
+    if fine is not None:
+        lender = _painting(read_source(fine, options.max_pixels, options.size), fine, None)
+        paintings = [
+            grain.with_grain(features, one, lender, options, scale=scale, memory=memory)
+            for one in paintings
+        ]
     levels = plan_levels(options, width, height, 0 if lower is None else max(lower.shape[-2:]))
-    shares = [allotment(o, options, budget_for(memory, features, paintings)) for o in levels]
+    budget = budget_for(memory, features, paintings, covers)
+    shares = [allotment(level, options, budget) for level in levels]
     if any(share.bounded for share in shares):
         # Tiles and histories depend on it, and rounding on them.
         settings["options"]["memory"] = memory
-    run = Stylization(features, photo, paintings, first, options, settings, memory, lower, limits)
+    run = Stylization(
+        *(features, photo, paintings, first, options, settings, memory, lower, limits, covers)
+    )
     run.count_from(began)
     least = max((share.expected for share in shares), default=0)
     if least > memory:
@@ -495,6 +549,9 @@ def stylize(
     options: StyleOptions | None = None,
     *,
     start: ImageSource | None = None,
+    masks: Sequence[ImageSource] = (),
+    style_masks: Sequence[ImageSource | None] = (),
+    fine: ImageSource | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Picture:
     """Repaints a photo in the style of one or several paintings.
@@ -505,6 +562,9 @@ def stylize(
         style: one painting or several, likewise.
         options: how; the defaults if not given.
         start: a third image to start from.
+        masks: of the photo's regions; see `stylization`.
+        style_masks: of the paintings; see `stylization`.
+        fine: a painting that lends all others its fine texture.
         on_progress: called after every evaluation.
 
     Returns:
@@ -513,7 +573,13 @@ def stylize(
     Raises:
         ImpastoError: anything that `impasto.errors` lists.
     """
-    run = stylization(content, style, options, start=start)
+    run = stylization(
+        *(content, style, options),
+        start=start,
+        masks=masks,
+        style_masks=style_masks,
+        fine=fine,
+    )
     for progress in run:
         if on_progress is not None:
             on_progress(progress)
@@ -617,18 +683,21 @@ def _no_larger(bitmap: Bitmap, side: int) -> Bitmap:
 _Box = tuple[int, int, int, int]
 
 
-def _shape(bitmap: Bitmap, options: StyleOptions) -> tuple[int, int, _Box]:
-    """Width and height of the result in px, and what part of the picture it shows."""
+def _shape(shape: tuple[int, int], options: StyleOptions) -> tuple[int, int, _Box]:
+    """Width and height of the result in px, and what part of a picture of some shape it shows."""
     if options.print is None:
-        whole = (0, 0, bitmap.width, bitmap.height)
-        return *fit_within(bitmap.width, bitmap.height, options.size), whole
-    return print_size(
-        parse_paper(options.print),
-        options.print_dpi,
-        bitmap.width,
-        bitmap.height,
-        fill=options.print_fit == "fill",
-    )
+        width, height = fit_within(*shape, options.size)
+        shown = (0, 0, *shape)
+    else:
+        width, height, shown = print_size(
+            parse_paper(options.print),
+            options.print_dpi,
+            *shape,
+            fill=options.print_fit == "fill",
+        )
+    if options.tileable:
+        width, height = whole_strides(width, height)
+    return width, height, shown
 
 
 def _lower(coarse: Any, options: StyleOptions, width: int, height: int) -> Tensor:
@@ -673,15 +742,43 @@ def _visible(bitmap: Bitmap) -> Bitmap:
     return replace(bitmap, pixels=pixels)
 
 
-def _painting(bitmap: Bitmap, source: Any) -> Painting:
-    if bitmap.alpha is None:
-        return Painting(_tensor(bitmap))
-    if float(bitmap.alpha.max()) < 1 / 255:
-        name = source if isinstance(source, str | os.PathLike) else "the painting"
+def _check_photo(
+    options: StyleOptions, chosen: Sequence[RegionOptions], content: ImageSource | None
+) -> None:
+    """Refuses what only a photo can give.
+
+    Raises:
+        OptionError: there is none.
+    """
+    if content is not None:
+        for name in ("aspect", "tileable"):
+            if getattr(options, name):
+                raise OptionError(
+                    f"--{name}: only for textures, and here is a photo; use impasto texture, or "
+                    "leave it out"
+                )
+        return
+    if options.strength < 1 or any(one.strength is not None and one.strength < 1 for one in chosen):
+        raise OptionError("--strength: there is no photo to stay close to; leave it out")
+    if any(one.keep for one in chosen):
+        raise OptionError("--regions: there is no photo to keep; leave the region out")
+
+
+def _painting(bitmap: Bitmap, source: Any, mask: Bitmap | None) -> Painting:
+    weight = bitmap.alpha
+    name = source if isinstance(source, str | os.PathLike) else "the painting"
+    if weight is not None and float(weight.max()) < 1 / 255:
         raise ImageError(
             f"{name}: is fully transparent, so there is no style in it; choose another"
         )
-    return Painting(_tensor(_visible(bitmap)), torch.from_numpy(bitmap.alpha.copy()))
+    if mask is not None:
+        cover = fit_mask(mask, bitmap.width, bitmap.height, (0, 0, 1, 1))
+        weight = cover if weight is None else weight * cover
+        if float(weight.max()) < 1 / 255:
+            raise ImageError(f"{name}: nothing of it is visible in its --style-mask; check both")
+    if weight is None:
+        return Painting(_tensor(bitmap))
+    return Painting(_tensor(_visible(bitmap)), torch.from_numpy(weight.copy()))
 
 
 def _format_of(features: Features) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from impasto.styles import draw_style, style_names
 
 BUILT_IN_SIDE = 768
 """Side in px at which built-in styles are drawn for a run."""
+
+_LABEL = re.compile(r"(.+)#([0-9a-fA-F]{6})")
 
 LARGE_SIDE = 1536
 """Side in px at which they are drawn for a run that is larger than this."""
@@ -51,6 +54,20 @@ def read_source(source: Any, max_pixels: int, size: int = BUILT_IN_SIDE) -> Bitm
     return Bitmap(draw_style(name, side, side))
 
 
+def split_label(source: Any) -> tuple[Any, tuple[int, int, int] | None]:
+    """A mask's picture and the colour that is meant in it: `labels.png#ff0000`.
+
+    A file whose very name is that is meant itself.
+    """
+    if not isinstance(source, str) or os.path.lexists(source):
+        return source, None
+    match = _LABEL.fullmatch(source)
+    if match is None:
+        return source, None
+    red, green, blue = (int(match[2][i : i + 2], 16) for i in (0, 2, 4))
+    return match[1], (red, green, blue)
+
+
 def describe_source(source: Any) -> dict[str, Any] | None:
     """The record of a source: its absolute path, empty for one in memory, and its SHA-256, empty
     where there is none to take; `None` for no source.
@@ -60,12 +77,14 @@ def describe_source(source: Any) -> dict[str, Any] | None:
     if is_built_in(source):
         return {"path": source, "sha256": ""}
     if isinstance(source, str | os.PathLike):
-        path = Path(source).absolute()
+        file, label = split_label(source)
+        path = Path(file).absolute()
+        ending = "" if label is None else str(source)[-7:]
         try:
-            return {"path": str(path), "sha256": _file_sha256(path)}
+            return {"path": f"{path}{ending}", "sha256": _file_sha256(path)}
         except (OSError, ValueError):
             # read_image names the fault, in the words for pictures.
-            return {"path": str(path), "sha256": ""}
+            return {"path": f"{path}{ending}", "sha256": ""}
     if isinstance(source, bytes | bytearray | memoryview):
         return {"path": "", "sha256": hashlib.sha256(bytes(source)).hexdigest()}
     return {"path": "", "sha256": ""}

@@ -291,7 +291,7 @@ class Trial:
         """Refuses, before any work, results that would replace other files."""
         if self._overwrite or not self.output.is_dir():
             return
-        if not (self.output / RECORD_NAME).is_file():
+        if not self._is_mine():
             small = [self.thumbnail(source) for source in self.sources]
             tables = [f"{TABLE_STEM}{extension}" for extension in (".png", ".svg", ".pdf")]
             for name in (RECORD_NAME, PAGE_NAME, *tables, *small):
@@ -304,6 +304,14 @@ class Trial:
                     f"{path}: exists already and was made with other settings; choose another "
                     "folder with --output, or use --overwrite"
                 )
+
+    def _is_mine(self) -> bool:
+        """Whether an earlier trial left its record in the output folder."""
+        try:
+            record = json.loads((self.output / RECORD_NAME).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return False
+        return isinstance(record, dict) and {"impasto", "pairs"} <= record.keys()
 
     def _stands(self, pair: Pair) -> bool:
         """Whether the result is there and was made of the same pictures with the same options."""

@@ -62,6 +62,11 @@ _COMMANDS = {
         "The settings come from inside the picture; flags given here replace them. The result goes "
         "beside the old one as NAME-large unless --output says otherwise.",
     ),
+    "texture": (
+        "impasto.cli.texture:texture",
+        "Make a texture in the style of paintings, with no photo.\n\n"
+        "The picture may have any size and shape, and with --tileable its edges fit together.",
+    ),
     "plan": (
         "impasto.cli.plan:plan",
         "Tell what a run would take: levels, tiles, memory and time.",

@@ -43,13 +43,16 @@ app = App(
 
 _START = (("start", "noise"),)
 _ROLES = ("preset", "content_weight", "content_layers", "style_weight", "style_layers")
+_REGIONAL = ("strength", "regions")
 _DEFAULT_OUTPUT = Output()
 _content_flags = flags(
     StyleOptions,
-    (*_ROLES, "style_weights", "style_loss"),
+    (*_ROLES, *_REGIONAL, "style_weights", "style_scale", "style_loss"),
     (*_START, ("tv_weight", 0.0), ("single_level", True)),
 )
-_style_flags = flags(StyleOptions, _ROLES, (*_START, ("tv_weight", 0.0), ("style_loss", "gram")))
+_style_flags = flags(
+    StyleOptions, (*_ROLES, *_REGIONAL), (*_START, ("tv_weight", 0.0), ("style_loss", "gram"))
+)
 if TYPE_CHECKING:
     ContentFlags = StyleFlags = Any
 else:

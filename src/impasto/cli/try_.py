@@ -17,7 +17,11 @@ from impasto.options import StyleOptions, make_options
 _PREVIEW_SIDE = 256
 _flags = flags(
     StyleOptions,
-    ("preview", "style_weights", "print", "print_fit", "dpi", "seed"),
+    # What takes several paintings or none, more than a preview, or has its own flag here.
+    (
+        *("style_weights", "regions", "aspect", "tileable"),
+        *("preview", "print", "print_fit", "dpi", "seed"),
+    ),
     (("size", _PREVIEW_SIDE),),
 )
 if TYPE_CHECKING:
