@@ -27,7 +27,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, InstanceOf, ValidationError
 
-import impasto
 from impasto.collect.manifest import MANIFEST_NAME, Entry, read_manifest
 from impasto.color import srgb_to_oklab
 from impasto.errors import ImageError, InputError, OptionError, OutputError, TooLargeError, one_line
@@ -282,7 +281,6 @@ class Preparation:
         self._check_apart()
         self._header = {
             "version": _VERSION,
-            "impasto": impasto.__version__,
             # Relative, so that both folders may move together.
             "source": os.path.relpath(os.path.realpath(source), os.path.realpath(output)),
             "options": self.options.model_dump(mode="json"),
@@ -329,7 +327,7 @@ class Preparation:
         except (OSError, ValueError) as error:
             raise output_error(str(path), error) from None
         header = _json_object(lines[0])
-        if header is None or {**header, "impasto": ""} != {**self._header, "impasto": ""}:
+        if header != self._header:
             if self._overwrite:
                 return {}
             raise OutputError(
