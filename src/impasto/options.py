@@ -748,7 +748,7 @@ class PrepareOptions(BaseModel):
     min_sharpness: float = Field(
         default=60.0,
         ge=0,
-        le=1e6,
+        le=1_000_000,
         allow_inf_nan=False,
         description="Drop pictures less sharp than this; 0 keeps the blurred.",
     )

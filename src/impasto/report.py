@@ -128,6 +128,57 @@ def plot_grid(
     _save(figure, path, overwrite)
 
 
+def plot_input(
+    picture: NDArray[np.float32],
+    planes: Mapping[str, NDArray[np.float32]],
+    maps: Mapping[str, NDArray[np.float32]],
+    path: Path,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Draws what a network is given of a picture, and what its layers make of that.
+
+    Args:
+        picture: `(H, W, 3)` in [0, 1].
+        planes: name → what enters the network, `(H, W)`, around 0.
+        maps: layer → its feature maps as one grey picture in [0, 1]; at least one.
+        path: PNG, SVG or PDF.
+        overwrite: replace an existing file.
+
+    Raises:
+        OptionError, OutputError: see `check_figure`.
+    """
+    check_figure(path, overwrite=overwrite)
+    from matplotlib.figure import Figure
+
+    aspect = min(max(picture.shape[0] / picture.shape[1], 0.2), 4.0)
+    width, above, below = 10.0, len(planes) + 1, len(maps)
+    # Room for the bar beside the planes, which share its colours.
+    heights = ((width - 0.9) / above * aspect + 0.35, width / below * aspect + 0.35)
+    figure = Figure(figsize=(width, sum(heights) + 0.2), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.05, wspace=0.01, hspace=0.02)  # pyright: ignore
+    upper, lower = np.ravel(np.asarray(figure.subfigures(2, 1, height_ratios=heights)))
+    top = upper.subplots(1, above, squeeze=False)[0]
+    _show(top[0], "the picture", picture)
+    reach = max(float(np.abs(plane).max()) for plane in planes.values())
+    for axes, (name, plane) in zip(top[1:], planes.items(), strict=True):
+        _show(axes, name, plane, cmap="PuOr_r", vmin=-reach, vmax=reach)
+    drawn = top[-1].images[0]
+    bar = upper.colorbar(drawn, ax=list(top), fraction=0.03, pad=0.01, shrink=0.8)
+    bar.ax.tick_params(labelsize=7, colors="#555555", length=2)
+    bar.outline.set_visible(False)
+    bottom = lower.subplots(1, below, squeeze=False)[0]
+    for axes, (name, sheet) in zip(bottom, maps.items(), strict=True):
+        _show(axes, name, sheet, cmap="gray", vmin=0, vmax=1)
+    _save(figure, path, overwrite)
+
+
+def _show(axes: Any, title: str, picture: NDArray[np.float32], **options: Any) -> Any:
+    axes.set_axis_off()
+    axes.set_title(title, fontsize=9, color=_INK)
+    return axes.imshow(picture, interpolation="none", **options)
+
+
 def plot_pairs(
     rows: Sequence[Sequence[NDArray[np.float32]]],
     path: Path,
