@@ -37,8 +37,8 @@ cup = np.maximum(
 )
 person = np.maximum.reduce(
     [
-        soft(ellipse(astronaut, 227, 100, 80, 92)),
-        soft(ellipse(astronaut, 207, 235, 105, 98)),
+        soft(ellipse(astronaut, 227, 96, 68, 80)),
+        soft(ellipse(astronaut, 207, 236, 95, 84)),
         soft(ellipse(astronaut, 196, 440, 176, 210)),
     ]
 )
@@ -54,7 +54,7 @@ done
 
 # Brush size
 for scale in 0.5 1 2 0.5+2; do
-    make "scale-$scale" coffee harvest --size 320 --style-scale "$scale"
+    make "scale-$scale" coffee mosaic --size 320 --style-scale "$scale"
 done
 
 # Fine texture from another painting
@@ -101,7 +101,19 @@ done
 make style-loss-mixed cat stained-glass --size 256 --style-loss wasserstein2=1,nearest=1
 
 # Content losses
-for loss in features self-similarity features=1,laplacian=1; do
-    make "content-loss-$(echo "$loss" | tr -d '=1' | tr , -)" astronaut water-garden --size 256 \
-        --content-loss "$loss"
+for loss in features self-similarity; do
+    make "content-loss-$loss" astronaut water-garden --size 256 --content-loss "$loss"
 done
+make content-loss-laplacian astronaut water-garden --size 256 --content-loss features=1,laplacian=1
+
+# Colour
+[ -e "$out/color-style.jpg" ] ||
+    ./scripts/impasto styles draw night-sky --size 213 -o "$out/color-style.jpg"
+make color-photo coffee night-sky --size 320 --color only --color-strength 0
+make color-painting coffee night-sky --size 320
+make color-luminance coffee night-sky --size 320 --color luminance
+make color-match coffee night-sky --size 320 --color match
+make color-match-histogram coffee night-sky --size 320 --color match --color-method histogram
+make color-only coffee night-sky --size 320 --color only
+make color-only-histogram coffee night-sky --size 320 --color only --color-method histogram
+make color-luminance-half coffee night-sky --size 320 --color luminance --color-strength 0.5

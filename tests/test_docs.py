@@ -16,7 +16,14 @@ from pydantic.fields import FieldInfo
 from impasto.cli import app, main
 from impasto.cli.flags import given
 from impasto.images import read_image
-from impasto.options import PRESETS, PrepareOptions, StyleOptions, make_options
+from impasto.options import (
+    CONTENT_LOSSES,
+    PRESETS,
+    STYLE_LOSSES,
+    PrepareOptions,
+    StyleOptions,
+    make_options,
+)
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -142,6 +149,16 @@ def test_no_row_explains_an_option_that_is_gone() -> None:
     known = {*StyleOptions.model_fields, *(f.name for f in fields(Output))}
     known |= {"start_image", "mask", "style_mask", "fine_style"}
     assert {flag.replace("-", "_") for flag in options_table()} == known
+
+
+@pytest.mark.parametrize("name", [*STYLE_LOSSES, *CONTENT_LOSSES])
+def test_every_loss_is_explained(name: str) -> None:
+    """Each loss has a formula, a source and a picture in the page of controls."""
+    page = (DOCS / "controls.md").read_text(encoding="utf-8")
+    rows = re.findall(rf"^\| `{re.escape(name)}` \| (.+) \| (.+) \|$", page, re.MULTILINE)
+    assert rows, f"docs/controls.md has no row for the loss {name}"
+    assert any(re.search(r"\d{4}|as above", source) for _, source in rows), f"{name}: no source"
+    assert re.search(rf"pictures/controls/\w+-loss-{re.escape(name)}\.jpg", page)
 
 
 def test_presets_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

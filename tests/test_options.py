@@ -20,6 +20,7 @@ from impasto.options import (
     RegionOptions,
     StyleOptions,
     format_layers,
+    idle_color_options,
     make_options,
     parse_layers,
     parse_levels,
@@ -99,6 +100,10 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "pooling": choices("pooling"),
     "rescale": st.booleans(),
     "padding": choices("padding"),
+    "color": choices("color"),
+    "color_strength": st.floats(0, 1),
+    "color_method": choices("color_method"),
+    "color_space": choices("color_space"),
     "start": choices("start"),
     "levels": level_plans(),
     "single_level": st.booleans(),
@@ -132,6 +137,10 @@ def option_values(draw: st.DrawFn) -> dict[str, Any]:
         for name in ("size", "print", "evaluations", "single_level"):
             given_values.pop(name, None)
     given_values.pop("size" if "print" in given_values else "print_fit", None)
+    for name in idle_color_options(given_values):
+        given_values.pop(name, None)
+    if given_values.get("color") == "only":
+        given_values.pop("preview", None)
     return given_values
 
 
@@ -237,6 +246,7 @@ def test_each_flag_by_itself_changes_its_option(field: str) -> None:
         "tv_weight": 0.25,
         "learning_rate": 0.25,
         "tolerance": 0.25,
+        "color_strength": 0.25,
     }
     if isinstance(default, bool):
         value: Any = not default
@@ -246,9 +256,11 @@ def test_each_flag_by_itself_changes_its_option(field: str) -> None:
         listed = typing.get_args(StyleOptions.model_fields[field].annotation)
         value = next(choice for choice in listed if choice != default)
     assert value != default
-    # A sheet's fit alone would be refused.
-    sheet = {"print": "a4"} if field == "print_fit" else {}
-    assert getattr(by_command_line(as_flags({**sheet, field: value})), field) == value
+    # Some alone would be refused.
+    beside: dict[str, Any] = {"print": "a4"} if field == "print_fit" else {}
+    if field.startswith("color_"):
+        beside = {"color": "match"}
+    assert getattr(by_command_line(as_flags({**beside, field: value})), field) == value
 
 
 def test_without_flags_the_options_are_the_defaults() -> None:
@@ -346,6 +358,12 @@ BAD: list[tuple[str, Any]] = [
     ("pooling", "mean"),
     ("rescale", 7),
     ("padding", "reflect"),
+    ("color", "grey"),
+    ("color_strength", 1.5),
+    ("color_strength", -0.1),
+    ("color_strength", float("nan")),
+    ("color_method", "exact"),
+    ("color_space", "hsv"),
     ("start", "black"),
     ("levels", "256"),
     ("levels", "256:60,128:40"),
@@ -405,6 +423,23 @@ def test_bad_values_are_one_line_that_names_the_option(name: str, value: Any) ->
     assert message.startswith(f"--{name.replace('_', '-')}: ")
     assert "\n" not in message
     assert len(message) < 300
+
+
+@pytest.mark.parametrize(
+    ("values", "flag"),
+    [
+        ({"color_strength": 0.5}, "--color-strength 0.5"),
+        ({"color_method": "histogram"}, "--color-method histogram"),
+        ({"color_space": "rgb", "color": "luminance"}, "--color-space rgb"),
+        ({"preview": True, "color": "only"}, "--preview"),
+    ],
+)
+def test_color_options_that_do_nothing_are_refused(values: dict[str, Any], flag: str) -> None:
+    """What could have no effect in the way of colouring that was chosen is refused in one line."""
+    with pytest.raises(OptionError, match=f"^{flag}: ") as caught:
+        make_options(values)
+    assert "\n" not in str(caught.value)
+    assert "leave" in str(caught.value)
 
 
 def test_every_option_has_a_bad_value_here() -> None:

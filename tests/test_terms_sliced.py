@@ -172,6 +172,19 @@ def test_strength_leads_from_the_origin_to_the_painting() -> None:
     assert distance(0.25) == pytest.approx(full / 16, rel=1e-10)
 
 
+def test_samples_of_the_origin_have_weights() -> None:
+    """At strength 0 the target is the origin's weighted distribution."""
+    a, b = random_map(26, 3, 1, 3), random_map(27, 3, 4, 6)
+    term = SlicedTerm(
+        as_samples(b),
+        origin=as_samples(a),
+        origin_weight=torch.tensor([2.0, 0.0, 1.0]),
+        strength=0.0,
+    )
+    value, _ = look(term, as_layer(a[:, :, [0, 0, 2]]))
+    assert value == pytest.approx(0, abs=1e-12)
+
+
 def test_blank_is_the_distance_of_an_empty_layer() -> None:
     """The unit is the loss of an all-zero layer, and the Wasserstein loss's for all directions."""
     b = random_map(20, 4, 5, 6)

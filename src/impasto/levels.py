@@ -14,7 +14,7 @@ from impasto.features import Features, layers_of, reach_of
 from impasto.memory import Allotment, Budget, allot
 from impasto.options import StyleOptions
 from impasto.targets import Painting, level_size
-from impasto.terms.sliced import SLICES
+from impasto.terms.sliced import slices_for
 from impasto.tiling import plan_tiles
 
 MIN_AUTO_SIDE = 128
@@ -66,7 +66,7 @@ PREVIEW_SIDE = 800
 def plan_levels(
     options: StyleOptions, width: int, height: int, above: int = 0
 ) -> tuple[Level, ...]:
-    """The levels of a run, coarse to fine.
+    """The levels of a run, coarse to fine; none where nothing is painted.
 
     Args:
         options: with levels of their own, or how to choose them.
@@ -74,6 +74,8 @@ def plan_levels(
         height: of the result, px.
         above: long side of a result that the run goes on from, px; smaller levels are left out.
     """
+    if options.color == "only":
+        return ()
     side = max(width, height)
     shallow = options.style_weight > 0 and bool(shallow_layers(options.style_layers, options.model))
     if options.levels:
@@ -190,9 +192,11 @@ def _ranked(level: Level, options: StyleOptions) -> float:
         names = shallow_layers(names, options.model)
     layers = [layer for layer in layers_of(options.model.partition(":")[0]) if layer.name in names]
     count = 0.0
-    for name, kept in ("sliced", lambda _: SLICES), ("histogram", lambda layer: layer.channels):
-        if losses.get(name, 0) > 0:
-            count += sum(2 * kept(layer) / layer.stride**2 for layer in layers)
+    for layer in layers:
+        if losses.get("sliced", 0) > 0:
+            count += 2 * slices_for(layer.channels, layer.stride) / layer.stride**2
+        if losses.get("histogram", 0) > 0:
+            count += 2 * layer.channels / layer.stride**2
     return count * max(1, len(options.regions))
 
 

@@ -112,7 +112,8 @@ class Progress:
     def picture(self) -> Tensor:
         """The best picture so far at the run's full size, `(1, 3, H, W)` in [0, 1].
 
-        A coarser level is enlarged, with the start picture's own detail put back.
+        A coarser level is enlarged, with the start picture's own detail put back. Its colours are
+        those of the run; `Stylization.shown` has those of a result.
 
         Raises:
             RunError: memory ran out.

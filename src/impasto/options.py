@@ -586,6 +586,26 @@ class StyleOptions(BaseModel):
     padding: Literal["replicate", "zero"] = Field(
         default="replicate", description="What the first convolution sees beyond the border."
     )
+    color: Literal["painting", "luminance", "match", "only"] = Field(
+        default="painting",
+        description="Colours: the painting's; the photo's, kept by painting its lightness only; "
+        "the photo's, given to the painting first; or the painting's only, without its texture.",
+    )
+    color_strength: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="With another --color than painting: how much of that.",
+    )
+    color_method: Literal["covariance", "histogram"] = Field(
+        default="covariance",
+        description="With --color match and only: match colours in mean and covariance, or all of "
+        "their distribution.",
+    )
+    color_space: Literal["rgb", "oklab"] = Field(
+        default="oklab", description="With --color match and only: the space to match them in."
+    )
     start: Literal["content", "recolored", "noise", "style-colors", "image"] = Field(
         default="recolored",
         description="Start from the photo, the photo in the painting's colours, noise, noise in "
@@ -707,6 +727,18 @@ class StyleOptions(BaseModel):
             raise ValueError(
                 f"--print-fit {self.print_fit}: acts only with --print; add that, or leave it out"
             )
+        for name in idle_color_options({"color": self.color}):
+            value = getattr(self, name)
+            if value != StyleOptions.model_fields[name].default:
+                wanted = "another --color" if name == "color_strength" else "--color match or only"
+                raise ValueError(
+                    f"--{name.replace('_', '-')} {value}: acts only with {wanted}; add that, or "
+                    "leave it out"
+                )
+        if self.preview and self.color == "only":
+            raise ValueError(
+                "--preview: --color only takes no time at the full size either; leave one out"
+            )
         if self.levels and self.levels[-1][0] != self.size:
             if "size" in self.model_fields_set:
                 raise ValueError(
@@ -783,6 +815,21 @@ class PrepareOptions(BaseModel):
         if self.crop == "none":
             return None
         return parse_aspect(self.aspect or "1:1")
+
+
+def idle_color_options(values: Mapping[str, Any]) -> set[str]:
+    """Names of the options that say how colours are made and have nothing to act on.
+
+    Args:
+        values: options by name; those that are not there have their defaults.
+    """
+    color = values.get("color", "painting")
+    idle = set[str]()
+    if color == "painting":
+        idle.add("color_strength")
+    if color not in ("match", "only"):
+        idle |= {"color_method", "color_space"}
+    return idle
 
 
 def make_options(values: Mapping[str, Any]) -> StyleOptions:

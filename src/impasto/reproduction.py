@@ -17,7 +17,7 @@ from impasto.checkpoint import Checkpoint, read_checkpoint
 from impasto.errors import CheckpointError, ImageError, InputError, OptionError, one_line
 from impasto.images import ImageSource
 from impasto.memory import Limit
-from impasto.options import make_options
+from impasto.options import idle_color_options, make_options
 from impasto.run import SETTINGS_VERSION, Stylization, stylization
 from impasto.sources import describe_source, is_built_in, split_label
 
@@ -324,8 +324,10 @@ def _masks_of(settings: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
 
 def _effective(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Option values without what is recorded and has nothing to act on any more."""
-    idle = {"print_fit"} if not values.get("print") and "print_fit" not in given else set[str]()
-    return {name: value for name, value in values.items() if name not in idle}
+    idle = idle_color_options(values)
+    if not values.get("print"):
+        idle.add("print_fit")
+    return {name: v for name, v in values.items() if name not in idle or name in given}
 
 
 def _damaged(name: str) -> str:

@@ -25,6 +25,7 @@ from torch import Tensor
 import impasto
 from impasto import grain
 from impasto.checkpoint import Bookmark, Checkpoint, write_checkpoint
+from impasto.coloring import Coloring, Part
 from impasto.errors import ImageError, OptionError
 from impasto.features import Features
 from impasto.images import (
@@ -56,7 +57,7 @@ from impasto.options import MAX_SIDE, RegionOptions, StyleOptions, parse_aspect
 from impasto.paper import parse_paper, print_size
 from impasto.places import check_place, levels_left
 from impasto.planning import Plan, make_plan
-from impasto.regions import kept_part, largest_scale, regions_of, resolve
+from impasto.regions import kept_mask, kept_part, largest_scale, regions_of, resolve
 from impasto.sources import describe_source, is_built_in, read_source, split_label
 from impasto.starts import start_picture
 from impasto.targets import Kept, Painting, level_size
@@ -137,13 +138,13 @@ class Stylization:
 
     Args:
         features: the network.
-        content: the photo at the result's size, or `None`.
-        paintings: what to paint in the style of.
-        start: the start picture, `(1, 3, H, W)` in [0, 1].
+        coloring: the photo at the result's size, or none, and what becomes of colours.
+        paintings: what to paint in the style of, as the network sees it.
+        start: the start picture, `(1, 3, H, W)` in [0, 1], likewise.
         options: everything else.
         settings: the record that the result will carry.
         memory: bytes that the process may hold; `None`: no limit.
-        coarse: a smaller result to go on from, `(1, 3, h, w)` in [0, 1], or `None`.
+        coarse: a smaller picture of a run to go on from, `(1, 3, h, w)` in [0, 1], or `None`.
         limits: what lack of memory forced on the run when it was made before.
         masks: of the regions, `(H, W)` in [0, 1], at the result's size.
     """
@@ -151,7 +152,7 @@ class Stylization:
     def __init__(
         self,
         features: Features,
-        content: Bitmap | None,
+        coloring: Coloring,
         paintings: Sequence[Painting],
         start: Tensor,
         options: StyleOptions,
@@ -166,8 +167,9 @@ class Stylization:
         self.warnings: list[str] = []
         self.notes: dict[str, Any] = {}
         self.attachment = b""
-        self._content, self._start, self._settings = content, start, settings
-        self._photo = None if content is None else _tensor(content)
+        self._coloring, self._start, self._settings = coloring, start, settings
+        self._photo = None if coloring.seen is None else _tensor(coloring.seen)
+        content = coloring.photo
         self._dpi = None if content is None else content.dpi
         if options.print is not None or options.dpi is not None:
             self._dpi = options.print_dpi
@@ -334,6 +336,10 @@ class Stylization:
             digest = hashlib.sha256()
             masks = [*(painting.weight for painting in self._paintings), *self._masks]
             pictures = [painting.picture for painting in self._paintings]
+            photo = self._coloring.photo
+            if photo is not None and photo is not self._coloring.seen:
+                # Its colours come back in the end.
+                pictures.append(_tensor(photo))
             for tensor in [self._photo, self._start, self._coarse, *pictures, *masks]:
                 if tensor is not None:
                     digest.update(f"{tuple(tensor.shape)}".encode())
@@ -350,14 +356,6 @@ class Stylization:
             picture = climb(self._coarse, self._start, self.options, self._kept)
         else:
             picture = self._start.clamp(0, 1)
-        pixels = picture[0].detach().float().cpu().numpy()
-        content = self._content
-        bitmap = Bitmap(
-            pixels,
-            None if content is None else content.alpha,
-            8,
-            self._dpi,
-        )
         settings = self._record()
         if self.last is not None:
             terms = self.last.best_terms
@@ -368,7 +366,16 @@ class Stylization:
                 "style": terms.style,
                 "tv": terms.tv,
             }
-        return Picture(bitmap, settings, self.last)
+        return Picture(self._finished(picture), settings, self.last)
+
+    def shown(self, progress: Progress) -> Bitmap:
+        """The picture of an evaluation as a result: in its final colours and with transparency."""
+        return self._finished(progress.picture)
+
+    def _finished(self, picture: Tensor) -> Bitmap:
+        photo = self._coloring.photo
+        pixels = self._coloring.finished(picture[0].detach().float().cpu().numpy())
+        return Bitmap(pixels, None if photo is None else photo.alpha, 8, self._dpi)
 
 
 def stylization(
@@ -433,6 +440,8 @@ def stylization(
         raise OptionError(
             "there is no painting: give one, or leave style out with --style-weight 0"
         )
+    if fine is not None and options.color == "only":
+        raise OptionError("--fine-style: --color only takes no texture; leave one of them out")
     chosen = resolve(options, len(sources), len(masks))
     _check_photo(options, chosen, content)
     if style_masks and len(style_masks) != len(sources):
@@ -460,16 +469,12 @@ def stylization(
             raise OptionError("--preview: the run goes on from a preview already; leave it out")
         options = preview_options(options, width, height)
         width, height, shown = _shape(shape, options)
-    lower = None if coarse is None else _lower(coarse, options, width, height)
+    small = None if coarse is None else _lower(coarse, options, width, height)
     if photo is not None:
         photo = _visible(resize_image(_cut(photo, shown), width, height))
     style_covers = [
         None if mask is None else read_mask(mask, options.max_pixels)
         for mask in style_masks or [None] * len(sources)
-    ]
-    paintings = [
-        _painting(bitmap, source, mask)
-        for bitmap, source, mask in zip(styles, sources, style_covers, strict=True)
     ]
     left, top, right, bottom = shown
     box = (left / shape[0], top / shape[1], right / shape[0], bottom / shape[1])
@@ -477,19 +482,32 @@ def stylization(
         torch.from_numpy(fit_mask(read_mask(mask, options.max_pixels), width, height, box))
         for mask in masks
     ]
+    part = _whole_part(options, len(sources), kept_mask(options, len(sources), covers))
+    palettes = [_covered(one, mask) for one, mask in zip(styles, style_covers, strict=True)]
+    coloring = Coloring(photo, palettes, [part], options.color_method, options.color_space)
+    paintings = [
+        _painting(replace(bitmap, pixels=colored.pixels), source, mask)
+        for bitmap, colored, source, mask in zip(
+            styles, coloring.painted_with(part), sources, style_covers, strict=True
+        )
+    ]
+    lower = None
+    if small is not None:
+        lower = _tensor(replace(small, pixels=coloring.taken_up(small.pixels)))
     third = None
     if start is not None:
         image = read_source(start, options.max_pixels, options.size)
         if (image.width, image.height) == shape:
             image = _cut(image, shown)
-        third = _tensor(_visible(resize_image(image, width, height)))
+        image = _visible(resize_image(image, width, height))
+        third = _tensor(replace(image, pixels=coloring.faded(image.pixels)))
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     first = start_picture(
         options.start,
         width,
         height,
-        content=None if photo is None else _tensor(photo),
+        content=None if coloring.seen is None else _tensor(coloring.seen),
         regions=regions_of(options, paintings, covers),
         image=third,
         seed=options.seed,
@@ -521,7 +539,7 @@ def stylization(
         # Tiles and histories depend on it, and rounding on them.
         settings["options"]["memory"] = memory
     run = Stylization(
-        *(features, photo, paintings, first, options, settings, memory, lower, limits, covers)
+        *(features, coloring, paintings, first, options, settings, memory, lower, limits, covers)
     )
     run.count_from(began)
     least = max((share.expected for share in shares), default=0)
@@ -739,7 +757,7 @@ def _shape(shape: tuple[int, int], options: StyleOptions) -> tuple[int, int, _Bo
     return width, height, shown
 
 
-def _lower(coarse: Any, options: StyleOptions, width: int, height: int) -> Tensor:
+def _lower(coarse: Any, options: StyleOptions, width: int, height: int) -> Bitmap:
     """The picture to go on from, without the colours of invisible pixels.
 
     Raises:
@@ -760,7 +778,7 @@ def _lower(coarse: Any, options: StyleOptions, width: int, height: int) -> Tenso
             f"result, {width} x {height} px; continue it on the same sheet (--print, --print-fit), "
             "or run stylize anew"
         )
-    return _tensor(bitmap)
+    return bitmap
 
 
 def _cut(bitmap: Bitmap, shown: _Box) -> Bitmap:
@@ -803,18 +821,30 @@ def _check_photo(
         raise OptionError("--regions: there is no photo to keep; leave the region out")
 
 
+def _whole_part(options: StyleOptions, paintings: int, kept: Tensor | None) -> Part:
+    """All that is painted, as one part of a `Coloring`."""
+    shares = tuple(options.style_weights) or (1.0,) * paintings
+    mask = None if kept is None else (1 - kept).cpu().numpy()
+    return Part(options.color, options.color_strength, tuple(range(paintings)), shares, mask)
+
+
+def _covered(bitmap: Bitmap, mask: Bitmap | None) -> Bitmap:
+    """A painting of which what its mask leaves out cannot be seen."""
+    if mask is None:
+        return bitmap
+    cover = fit_mask(mask, bitmap.width, bitmap.height, (0, 0, 1, 1))
+    return replace(bitmap, alpha=cover if bitmap.alpha is None else bitmap.alpha * cover)
+
+
 def _painting(bitmap: Bitmap, source: Any, mask: Bitmap | None) -> Painting:
-    weight = bitmap.alpha
     name = source if isinstance(source, str | os.PathLike) else "the painting"
-    if weight is not None and float(weight.max()) < 1 / 255:
+    if bitmap.alpha is not None and float(bitmap.alpha.max()) < 1 / 255:
         raise ImageError(
             f"{name}: is fully transparent, so there is no style in it; choose another"
         )
-    if mask is not None:
-        cover = fit_mask(mask, bitmap.width, bitmap.height, (0, 0, 1, 1))
-        weight = cover if weight is None else weight * cover
-        if float(weight.max()) < 1 / 255:
-            raise ImageError(f"{name}: nothing of it is visible in its --style-mask; check both")
+    weight = _covered(bitmap, mask).alpha
+    if weight is not None and float(weight.max()) < 1 / 255:
+        raise ImageError(f"{name}: nothing of it is visible in its --style-mask; check both")
     if weight is None:
         return Painting(_tensor(bitmap))
     return Painting(_tensor(_visible(bitmap)), torch.from_numpy(weight.copy()))

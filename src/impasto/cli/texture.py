@@ -10,7 +10,10 @@ from impasto.cli.flags import flags, given
 from impasto.cli.running import Output, carry_out, check, check_together, name_beside
 from impasto.options import StyleOptions, make_options
 
-_PHOTO = ("content_weight", "content_layers", "content_loss", "strength", "regions")
+_PHOTO = (
+    *("content_weight", "content_layers", "content_loss", "strength", "regions"),
+    *("color", "color_strength", "color_method", "color_space"),
+)
 _DEFAULTS = (("start", "noise"), ("aspect", "1:1"), ("style_loss", "wasserstein2=1,sliced=1"))
 _flags = flags(StyleOptions, _PHOTO, _DEFAULTS)
 if TYPE_CHECKING:

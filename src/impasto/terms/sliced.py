@@ -12,6 +12,7 @@ show is kept, one number per direction and position, until all are seen, so that
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +23,8 @@ from torch import Tensor
 from impasto.moments import widened
 from impasto.terms import Part
 
-SLICES = 32
-"""Directions of the sliced style loss."""
+_AT_ONCE = 1 << 18
+"""Projections that are worked on at once."""
 
 _NARROWEST = 1e-14
 """Intervals of levels below this width are rounding errors of coinciding ends."""
@@ -40,23 +41,32 @@ class _Quantiles(NamedTuple):
     values: Tensor
     levels: Tensor | None
 
-    def levels_at(self, k: int) -> Tensor:
-        """The levels of one of them."""
-        return _even(self.values[k]) if self.levels is None else self.levels[k]
+    def levels_at(self, rows: slice) -> Tensor:
+        """The levels of some of them, or `(1, n + 1)` for all."""
+        return _even(self.values) if self.levels is None else self.levels[rows]
 
-    def means(self, k: int, cells: Tensor) -> Tensor:
-        """The means of one of them between neighbouring levels `cells`, `(N + 1,)`, in float64;
-        0 where the levels coincide."""
-        values = self.values[k].double()
-        levels = self.levels_at(k)
-        integral = F.pad((values * levels.diff()).cumsum(0), (1, 0))
+    def means(self, rows: slice, cells: Tensor) -> Tensor:
+        """The means of some of them, `R`, between neighbouring levels, in float64.
+
+        Args:
+            rows: which.
+            cells: levels in ascending order, `(R, N + 1)`, or `(1, N + 1)` for all.
+
+        Returns:
+            `(R, N)`; 0 where levels coincide.
+        """
+        values = self.values[rows].double()
+        levels = self.levels_at(rows).expand(len(values), -1)
+        integral = F.pad((values * levels.diff()).cumsum(1), (1, 0))
         if self.levels is None:
             # Levels a rounding error off their step stand at its end, where the next begins.
-            step = (cells * len(values)).long()
+            step = (cells * values.shape[1]).long()
         else:
-            step = torch.searchsorted(levels, cells, right=True) - 1
-        step = step.clamp(0, len(values) - 1)
-        reached = integral[step] + (cells - levels[step]) * values[step]
+            inside = cells.expand(len(values), -1).contiguous()
+            step = torch.searchsorted(levels, inside, right=True) - 1
+        step = step.clamp(0, values.shape[1] - 1).expand(len(values), -1)
+        reached = (cells - levels.gather(1, step)) * values.gather(1, step)
+        reached += integral.gather(1, step)
         width = cells.diff()
         return torch.where(width > _NARROWEST, reached.diff() / width, 0)
 
@@ -64,6 +74,16 @@ class _Quantiles(NamedTuple):
         """`∫ Q²` of each, `(K,)`."""
         squares = self.values.double().square()
         return squares.mean(1) if self.levels is None else (squares * self.levels.diff()).sum(1)
+
+
+def slices_for(channels: int, stride: int) -> int:
+    """Directions of the sliced style loss at a layer: more where there are fewer positions.
+
+    Args:
+        channels: of the layer.
+        stride: pixels of the picture per position.
+    """
+    return min(channels, 32 * stride)
 
 
 def directions_for(channels: int, count: int, seed: int) -> Tensor:
@@ -161,8 +181,8 @@ class SlicedTerm:
         )
         if self._weight is None:
             # Equal shares of the levels, whichever position has which.
-            levels = _even(self._target.values.new_empty(height * width))
-            self._goals = [self._goal(k, levels) for k in range(len(self._seen))]
+            levels = _even(self._seen.flatten(1)).to(self._exact)
+            self._goals = [self._goal(rows, levels) for rows in self._blocks()]
 
     def see(self, features: Tensor, place: Part) -> None:
         """See `LayerTerm`."""
@@ -172,21 +192,22 @@ class SlicedTerm:
         """See `LayerTerm`."""
         count = len(self._seen)
         value, squares = 0.0, 0.0
-        for k, seen in enumerate(self._seen.flatten(1)):
-            row, order = _sorted(seen.to(self._exact))
-            share: Tensor | float = 1 / len(row)
+        for index, rows in enumerate(self._blocks()):
+            seen = self._seen[rows].flatten(1)
+            found, order = _sorted(seen.to(self._exact))
+            share: Tensor | float = 1 / found.shape[1]
             if self._weight is None:
-                goal, rest = self._goals[k]
+                goal, rest = self._goals[index]
             else:
                 levels = _levels(self._weight[order])
-                goal, rest = self._goal(k, levels)
-                share = levels.diff().to(row)
-            error = row - goal
+                goal, rest = self._goal(rows, levels)
+                share = levels.diff().to(found)
+            error = found.sub_(goal)
             slope = error * share
             value += (float((error * slope).sum(dtype=torch.float64)) + rest) / count
             if slopes:
-                seen[order.to(seen.device)] = slope.mul_(2 / count).to(seen.device)
-                squares += float(torch.linalg.vector_norm(slope)) ** 2
+                squares += (2 / count * float(torch.linalg.vector_norm(slope))) ** 2
+                seen.scatter_(1, order.to(seen.device), slope.mul_(2 / count).to(seen.device))
         # Several bases pull much the same way.
         squares *= max(1.0, count / self._channels)
         self._size = math.sqrt(squares / self._seen[0].numel() / self._channels)
@@ -217,55 +238,61 @@ class SlicedTerm:
 
     def _quantiles(self, samples: Tensor, weight: Tensor | None) -> _Quantiles:
         rows = self._project(samples.T[None, :, :, None])[:, :, 0].to(self._exact)
-        pairs = [_sorted(row) for row in rows.contiguous()]
-        values = torch.stack([row for row, _ in pairs])
+        values, order = _sorted(rows.contiguous())
         if weight is None:
             return _Quantiles(values, None)
-        heavy = weight.to(self._exact, torch.float64)
-        return _Quantiles(values, torch.stack([_levels(heavy[order]) for _, order in pairs]))
+        return _Quantiles(values, _levels(weight.to(self._exact, torch.float64)[order]))
 
-    def _goal(self, k: int, levels: Tensor) -> tuple[Tensor, float]:
-        """What positions between some levels are to become along direction `k`, and the part of the
-        loss that is left when they have."""
-        goal = self._target.means(k, levels)
-        rest = float(self._squares[k] - (goal.square() * levels.diff()).sum())
-        return goal.to(self._dtype), max(0.0, rest)
+    def _blocks(self) -> Iterator[slice]:
+        """Directions in blocks that are worked on at once."""
+        step = max(1, _AT_ONCE // self._seen[0].numel())
+        for start in range(0, len(self._seen), step):
+            yield slice(start, start + step)
+
+    def _goal(self, rows: slice, levels: Tensor) -> tuple[Tensor, float]:
+        """What positions between some levels are to become along some directions, and the part of
+        the loss, summed over them, that is left when they have."""
+        goal = self._target.means(rows, levels)
+        rest = self._squares[rows] - (goal.square() * levels.diff()).sum(1)
+        return goal.to(self._dtype), float(rest.clamp_min(0).sum())
 
 
 def _even(values: Tensor) -> Tensor:
-    """The levels between values of the same weight, `(n,)` → `(n + 1,)`."""
-    return torch.arange(len(values) + 1, dtype=torch.float64, device=values.device) / len(values)
+    """The levels between values of the same weight, `(K, n)` → `(1, n + 1)`."""
+    count = values.shape[1]
+    return torch.arange(count + 1, dtype=torch.float64, device=values.device)[None] / count
 
 
 def _levels(weights: Tensor) -> Tensor:
-    """The levels between values in order with given weights, `(n,)` → `(n + 1,)`."""
-    sums = F.pad(weights.cumsum(0), (1, 0))
-    return sums / sums[-1]
+    """The levels between values in order with given weights, `(K, n)` → `(K, n + 1)`."""
+    sums = F.pad(weights.cumsum(1), (1, 0))
+    return sums / sums[:, -1:]
 
 
 def _between(start: _Quantiles, end: _Quantiles, strength: float) -> _Quantiles:
     """The mix of quantile functions, `(1 − strength) · start + strength · end`."""
     values, levels = [], []
     for k in range(len(end.values)):
-        cells = torch.cat([start.levels_at(k), end.levels_at(k)]).sort().values
-        mixed = torch.lerp(start.means(k, cells), end.means(k, cells), strength)
+        row = slice(k, k + 1)
+        cells = torch.cat([start.levels_at(row), end.levels_at(row)], dim=1).sort().values
+        mixed = torch.lerp(start.means(row, cells), end.means(row, cells), strength)
         values.append(mixed.to(end.values))
         levels.append(cells)
-    return _Quantiles(torch.stack(values), torch.stack(levels))
+    return _Quantiles(torch.cat(values), torch.cat(levels))
 
 
-def _sorted(row: Tensor) -> tuple[Tensor, Tensor]:
-    """Values in ascending order and where they were; equal ones in the order of their places."""
-    if row.device.type != "cpu" or row.dtype != torch.float32:
-        return row.sort(stable=True)
+def _sorted(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Each row's values in ascending order and where they were; equal ones as they came."""
+    if rows.device.type != "cpu" or rows.dtype != torch.float32:
+        return rows.sort(dim=1, stable=True)
     # NumPy sorts whole numbers with vector instructions, many times as fast as torch sorts with
     # places. A float's bits, negative ones turned round, order as the float does; the place comes
     # behind them.
-    keys = row.numpy().view(np.int32).astype(np.int64)
+    keys = rows.numpy().view(np.int32).astype(np.int64)
     keys ^= (keys >> 31) & 0x7FFFFFFF
     keys <<= 32
-    keys |= np.arange(len(keys))
-    keys.sort()
+    keys |= np.arange(keys.shape[1])
+    keys.sort(axis=1)
     keys &= 0xFFFFFFFF
     order = torch.from_numpy(keys)
-    return row[order], order
+    return rows.gather(1, order), order
