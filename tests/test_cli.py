@@ -364,6 +364,18 @@ def test_model_shows_layers(capsys: Capture) -> None:
     assert max(map(len, table.splitlines())) <= 80
 
 
+def test_model_draws_what_enters_the_network(
+    files: list[str], narrow: Weights, capsys: Capture
+) -> None:
+    """`model --picture --input` names each channel with what is taken from it, above the maps."""
+    arguments = ["model", "vgg19", "--picture", files[0], "-o", "input.svg", "--size", "32"]
+    assert main([*arguments, "--input", "--layers", "relu1_1,relu2_1"]) == 0
+    assert capsys.readouterr().out == "input.svg\n"
+    drawn = Path("input.svg").read_text("utf-8")
+    for title in ("blue · 4 − 1.9", "green · 4 − 2", "red · 4 − 2.1", "relu1_1", "relu2_1"):
+        assert f"<!-- {title} -->" in drawn
+
+
 def test_model_draws_what_layers_see(
     files: list[str], folder: Path, narrow: Weights, capsys: Capture
 ) -> None:
@@ -691,6 +703,7 @@ BAD: list[tuple[list[str], int]] = [
     (["styles", "sheets"], 2),
     (["model", "alexnet"], 2),
     (["model", "vgg19", "--picture", "photo.png"], 2),
+    (["model", "vgg19", "--input"], 2),
     (["model", "vgg19", "--picture", "gone.png", "-o", "m.png"], 2),
     (["model", "vgg19", "--picture", "photo.png", "-o", "m.png", "--maps", "0"], 2),
     (["model", "vgg19", "--picture", "photo.png", "-o", "m.png", "--layers", "x"], 2),

@@ -20,6 +20,7 @@ from impasto.options import (
     CONTENT_LOSSES,
     PRESETS,
     STYLE_LOSSES,
+    PrepareOptions,
     StyleOptions,
     make_options,
 )
@@ -29,6 +30,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 HOW = DOCS / "how-it-works.md"
 OPTIONS = DOCS / "options.md"
+PREPARE = DOCS / "prepare.md"
 MAKE_PICTURES = DOCS / "make_pictures.sh"
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -68,13 +70,13 @@ def links(page: Path) -> list[str]:
 
 
 @cache
-def options_table() -> dict[str, list[str]]:
-    """Option → the cells of its row in the page of options: default, range, what it does."""
-    rows = {}
-    for line in OPTIONS.read_text(encoding="utf-8").splitlines():
+def options_table(page: Path = OPTIONS) -> dict[str, list[str]]:
+    """Option → the cells of its first row in a page: default, range, what it does."""
+    rows: dict[str, list[str]] = {}
+    for line in page.read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
         if match := re.fullmatch(r"`--([a-z-]+)`(?:, `-\w`)?", cells[0]):
-            rows[match[1]] = cells[1:]
+            rows.setdefault(match[1], cells[1:])
     return rows
 
 
@@ -118,6 +120,25 @@ def test_every_option_is_explained(name: str) -> None:
         assert given_by_hand == value, f"--{flag}: the default is {value}, the page says {default}"
     expected = expected_range(info)
     assert expected is None or limits == expected, f"--{flag}: allowed is {expected}"
+    assert len(words) > 20
+
+
+@pytest.mark.parametrize("name", PrepareOptions.model_fields)
+def test_every_option_of_preparing_is_explained(name: str) -> None:
+    """Each option of `impasto prepare` has a row with the default and range it really has."""
+    shown, limits, words = options_table(PREPARE)[name.replace("_", "-")]
+    default: Any = shown.strip("`")
+    value = getattr(PrepareOptions(), name)
+    others: dict[str, Any] = {"crop": "center"} if name == "aspect" else {}
+    if isinstance(value, bool):
+        assert default == ("on" if value else "off")
+    else:
+        default = int(default) if isinstance(value, int) else default
+        given_by_hand = PrepareOptions(**{name: default}, **others)
+        assert given_by_hand.shape == PrepareOptions(**others).shape
+        assert name == "aspect" or getattr(given_by_hand, name) == value
+    expected = expected_range(PrepareOptions.model_fields[name])
+    assert expected is None or limits == expected
     assert len(words) > 20
 
 
@@ -189,7 +210,11 @@ def test_commands_parse(page: str, line: str) -> None:
     command, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
     assert callable(command)
     if "options" in bound.arguments:
-        make_options(given(bound.arguments["options"]))
+        options = bound.arguments["options"]
+        models: dict[str, Any] = {
+            f"{model.__name__}Flags": model for model in (StyleOptions, PrepareOptions)
+        }
+        models[type(options).__name__](**given(options))
 
 
 def test_commands_were_found() -> None:

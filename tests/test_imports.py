@@ -41,6 +41,8 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         (["--version"], set()),
         (["stylize", "--help"], {"pydantic"}),
         (["reconstruct", "content", "--help"], {"pydantic"}),
+        (["prepare", "--help"], {"pydantic"}),
+        (["try", "--help"], {"pydantic"}),
         (["presets"], {"pydantic"}),
         (["stylize"], {"pydantic"}),
     ],

@@ -27,6 +27,7 @@ from impasto.options import make_options
 from impasto.run import (
     check_side,
     feature_maps,
+    network_input,
     pick_device,
     stylization,
     stylize,
@@ -492,6 +493,17 @@ def test_too_little_memory_is_told(
     assert ("0.02 GB" if given else "0.01 GB") in warning
     assert "\n" not in warning
     assert stylization(*files, options_of(memory="2GB")).warnings == []
+
+
+def test_network_input_is_the_papers_recipe(make_png: Callable[..., Path]) -> None:
+    """What enters VGG is 255 times the colours less ImageNet's means, blue first."""
+    path = make_png("small.png", 32, 24)
+    shown, planes = network_input(path, size=32)
+    pixels = np.asarray(Image.open(path)).astype(float)
+    np.testing.assert_allclose(shown, pixels / 255, atol=1e-6)
+    assert list(planes) == ["blue · 255 − 103.939", "green · 255 − 116.779", "red · 255 − 123.68"]
+    expected = pixels[..., ::-1] - [103.939, 116.779, 123.68]
+    np.testing.assert_allclose(np.stack(list(planes.values()), 2), expected, atol=1e-3)
 
 
 def test_feature_maps_are_those_of_the_network(files: tuple[Path, Path]) -> None:

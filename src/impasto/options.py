@@ -1,4 +1,4 @@
-"""Every option of a repainting, once: its choices, limits, unit, default and help.
+"""Every option of a repainting or of a preparation, once: choices, limits, unit, default, help.
 
 The command line, the JSON schema and the settings inside written pictures derive from these frozen
 models. A preset is a named set of values; what is given beside it wins.
@@ -320,6 +320,32 @@ PaperName = Annotated[
     WithJsonSchema({"type": "string", "examples": ["a3", "300x200mm"]}),
 ]
 Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT, allow_inf_nan=False)]
+
+
+def parse_sides(value: Any) -> tuple[int, ...]:
+    """Long sides in px from `512,1024`, a number or a sequence of numbers, in rising order.
+
+    Raises:
+        ValueError: not of that form, named twice or out of range.
+    """
+    given = value.split(",") if isinstance(value, str) else value
+    try:
+        sides = sorted(int(side) for side in (given if isinstance(given, Sequence) else [given]))
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError("sizes are written with commas, such as 512,1024") from None
+    if not sides or not all(1 <= side <= MAX_SIDE for side in sides):
+        raise ValueError(f"sizes lie in 1 to {MAX_SIDE} px")
+    if len(set(sides)) < len(sides):
+        raise ValueError("a size is named twice; name each once")
+    return tuple(sides)
+
+
+Sides = Annotated[
+    tuple[int, ...],
+    BeforeValidator(parse_sides),
+    PlainSerializer(lambda sides: ",".join(map(str, sides)), return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["1024", "512,1024"]}),
+]
 
 
 class RegionOptions(BaseModel):
@@ -738,6 +764,74 @@ class StyleOptions(BaseModel):
         return self
 
 
+class PrepareOptions(BaseModel):
+    """How to prepare a folder of pictures. Frozen; unknown names and values out of range are
+    refused.
+
+    Raises:
+        OptionError: in one line, in the words of the options.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: Sides = Field(
+        default=(1024,),
+        description="Long side of the results, px; several with commas, each into a folder.",
+    )
+    enlarge: bool = Field(
+        default=False, description="Enlarge pictures that are smaller than that, too."
+    )
+    crop: Literal["none", "center", "entropy", "attention"] = Field(
+        default="none",
+        description="Keep the whole picture, or cut it to --aspect: around its middle, where most "
+        "happens, or where eyes go first.",
+    )
+    aspect: Aspect | None = Field(
+        default=None, description="With --crop: the shape to cut to, as WIDTH:HEIGHT; 1:1 if none."
+    )
+    min_side: int = Field(
+        default=256, ge=1, le=MAX_SIDE, description="Drop pictures with a shorter side than this."
+    )
+    min_sharpness: float = Field(
+        default=60.0,
+        ge=0,
+        le=1_000_000,
+        allow_inf_nan=False,
+        description="Drop pictures less sharp than this; 0 keeps the blurred.",
+    )
+    format: Literal["jpg", "png", "webp"] = Field(
+        default="jpg", description="Format of the results."
+    )
+    quality: int = Field(default=92, ge=1, le=100, description="Quality of JPEG and WebP results.")
+    bits: Literal[8, 16] = Field(default=8, description="Bits per channel; 16 needs --format png.")
+    max_pixels: int = Field(
+        default=DEFAULT_MAX_PIXELS, ge=1, description="Largest picture file to read, in pixels."
+    )
+
+    if not TYPE_CHECKING:  # type checkers make a better signature of the fields
+
+        def __init__(self, /, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise option_error(error, "prepare") from None
+
+    @model_validator(mode="after")
+    def _check_together(self) -> PrepareOptions:
+        if self.aspect is not None and self.crop == "none":
+            raise ValueError("--aspect: acts only with --crop; add that, or leave it out")
+        if self.bits == 16 and self.format != "png":
+            raise ValueError(f"--bits 16: {self.format} holds 8; add --format png")
+        return self
+
+    @property
+    def shape(self) -> tuple[float, float] | None:
+        """Width and height that pictures are cut to, in any unit; `None`: they are not cut."""
+        if self.crop == "none":
+            return None
+        return parse_aspect(self.aspect or "1:1")
+
+
 def idle_color_options(values: Mapping[str, Any]) -> set[str]:
     """Names of the options that say how colours are made and have nothing to act on.
 
@@ -765,13 +859,13 @@ def make_options(values: Mapping[str, Any]) -> StyleOptions:
     return StyleOptions(**values)
 
 
-def option_error(error: ValidationError) -> OptionError:
-    """The first fault of a validation error in one line."""
+def option_error(error: ValidationError, command: str = "stylize") -> OptionError:
+    """The first fault of a validation error in one line; `command` is whose options they are."""
     first = error.errors()[0]
     name = str(first["loc"][0]).replace("_", "-") if first["loc"] else ""
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        message = "there is no such option; see impasto stylize --help"
+        message = f"there is no such option; see impasto {command} --help"
     elif first["type"] == "string_pattern_mismatch":
         described = str(StyleOptions.model_fields[str(first["loc"][0])].description)
         wanted = f"{described[0].lower()}{described[1:]}"

@@ -662,6 +662,45 @@ def feature_maps(
     return np.ascontiguousarray(bitmap.pixels.transpose(1, 2, 0)), maps
 
 
+def network_input(
+    picture: ImageSource,
+    *,
+    model: str = "vgg19",
+    size: int = 256,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    """What a network is given of a picture.
+
+    Args:
+        picture: as for `stylize`.
+        model: `vgg16` or `vgg19`, with `:VARIANT` if wanted.
+        size: long side to which the picture is brought, px.
+        max_pixels: largest picture file to read, in pixels.
+
+    Returns:
+        The resized picture `(H, W, 3)`, and the numbers that enter the first convolution, channel
+        by channel in its order: formula → `(H, W)`.
+    """
+    bitmap = read_source(picture, max_pixels)
+    bitmap = _visible(
+        resize_image(bitmap, *fit_within(bitmap.width, bitmap.height, check_side(size)))
+    )
+    features = Features(model, layers=())
+    planes = features.preprocess(_tensor(bitmap))[0].numpy()
+    kind = features.preprocessing
+    names = [
+        f"{_CHANNELS[channel]}{'' if kind.scale == 1 else f' · {kind.scale:g}'} − {mean:g}"
+        for channel, mean in zip(kind.channel_order, kind.mean, strict=True)
+    ]
+    if set(kind.std) != {1.0}:
+        names = [f"({name}) / {std:g}" for name, std in zip(names, kind.std, strict=True)]
+    shown = np.ascontiguousarray(bitmap.pixels.transpose(1, 2, 0))
+    return shown, dict(zip(names, planes, strict=True))
+
+
+_CHANNELS = {"r": "red", "g": "green", "b": "blue"}
+
+
 def check_side(size: int) -> int:
     """A long side in px.
 

@@ -75,6 +75,18 @@ _COMMANDS = {
         "impasto.cli.reconstruct:app",
         "See what layers know: pictures rebuilt from content or style alone.",
     ),
+    "prepare": (
+        "impasto.cli.prepare:prepare",
+        "Prepare a folder of pictures: upright, sRGB, cut, resized; the bad ones left out.\n\n"
+        "What a run has done stays done: the same command goes on where it was interrupted. The "
+        "folder itself is only read.",
+    ),
+    "try": (
+        "impasto.cli.try_:try_",
+        "Try random pairs of photos and paintings, small, and lay them out as a table.\n\n"
+        "Pairs that are done stay done: the same command goes on where it was interrupted, and "
+        "with a larger --count it adds to them.",
+    ),
     "styles": ("impasto.cli.styles:app", "List and draw the built-in style pictures."),
     "model": ("impasto.cli.show:model", "Show a network's layers, or what they see in a picture."),
     "presets": ("impasto.cli.show:presets", "Show the presets, their sources and settings."),

@@ -13,8 +13,10 @@ Limits:
 
 from impasto.images.bitmap import Bitmap
 from impasto.images.conversion import FLOAT_TOLERANCE
+from impasto.images.cropping import Box, crop_box, crop_image
 from impasto.images.encoding import encode_image
 from impasto.images.reading import DEFAULT_MAX_PIXELS, ImageSource, PillowImage, read_image
+from impasto.images.recognition import SNIFF_BYTES, recognise
 from impasto.images.resizing import fit_within, resize_image
 from impasto.images.resolution import CM_PER_INCH, MAX_DPI, MM_PER_INCH, UNKNOWN_DPI
 from impasto.images.settings import MAX_SETTINGS_BYTES
@@ -35,16 +37,21 @@ __all__ = [
     "MAX_DPI",
     "MAX_SETTINGS_BYTES",
     "MM_PER_INCH",
+    "SNIFF_BYTES",
     "UNKNOWN_DPI",
     "Bitmap",
+    "Box",
     "ImageSource",
     "PillowImage",
     "check_output",
     "check_place",
+    "crop_box",
+    "crop_image",
     "encode_image",
     "fit_within",
     "output_error",
     "read_image",
+    "recognise",
     "resize_image",
     "sync_folder",
     "takes_files",
