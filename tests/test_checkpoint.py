@@ -121,13 +121,17 @@ def test_every_start_is_made_again(files: tuple[Path, Path], tmp_path: Path, sta
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_anchored_levels_go_on(files: tuple[Path, Path], tmp_path: Path, optimizer: str) -> None:
-    """Large levels, which are held to the coarser result, are held to the same one again."""
-    options = options_of(levels="8:3,16:4,24:4", size=24, anchor_above=12, optimizer=optimizer)
+    """Large levels, which are held to the coarser result, are held to the same one again, and a
+    photograph to the same photo."""
+    options = options_of(
+        levels="8:3,16:4,24:4", size=24, anchor_above=12, optimizer=optimizer, photoreal_weight=0.5
+    )
     whole = stylization(*files, options)
     expected = losses(whole)
     assert whole.last is not None
     assert [level.anchored for level in whole.last.levels] == [False, True, True]
     assert whole.last.terms.anchor > 0
+    assert whole.last.terms.layers["photoreal"] > 0
     for path in kept_at_every_evaluation(stylization(*files, options), tmp_path):
         again = resume(path)
         assert losses(again) == expected[int(path.stem) :]

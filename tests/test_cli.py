@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from impasto import __version__
+from impasto import __version__, styles
 from impasto.cli import main
 from impasto.features import layers_of
 from impasto.images import read_image
@@ -311,10 +311,11 @@ def test_model_takes_the_limit_that_it_names(
 
 
 def test_styles_are_listed_and_drawn(folder: Path, capsys: Capture) -> None:
-    """`styles list` names every style; `styles draw` draws one, its seed deciding which."""
-    assert main(["styles", "list"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == [f"style:{name}" for name in style_names()]
+    """`styles` and `styles list` name every style; `styles draw` draws one, its seed deciding."""
+    for command in ["styles", "list"], ["styles"]:
+        assert main(command) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[0] for line in lines] == [f"style:{name}" for name in style_names()]
     assert main(["styles", "draw", "mosaic", "--size", "40", "--seed", "3"]) == 0
     assert capsys.readouterr().out.endswith("mosaic.png\n")
     expected = draw_style("mosaic", 40, 40, 3).transpose(1, 2, 0)
@@ -323,6 +324,31 @@ def test_styles_are_listed_and_drawn(folder: Path, capsys: Capture) -> None:
     )
     assert main(["styles", "draw", "style:mosaic", "--size", "8"]) == 0
     assert names(folder) == {"mosaic.png", "mosaic-2.png"}
+    sizes = []
+    for quality in ("95", "30"):
+        assert main(["styles", "draw", "mosaic", "-o", f"{quality}.jpg", "--quality", quality]) == 0
+        sizes.append((folder / f"{quality}.jpg").stat().st_size)
+    assert sizes[0] > 2 * sizes[1]
+
+
+def test_all_styles_on_one_sheet(
+    folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`styles sheet` draws every style on one figure, and replaces none unasked."""
+    monkeypatch.setattr(styles, "style_names", lambda: ["linocut", "mosaic", "waves"])
+    assert main(["styles", "sheet", "--seed", "2"]) == 0
+    assert capsys.readouterr().out.endswith("styles.png\n")
+    sheet = np.asarray(Image.open("styles.png").convert("RGB")) / 255
+    # three pictures in a square of two by two: the last quarter is paper
+    quarters = [half for row in np.array_split(sheet, 2) for half in np.array_split(row, 2, 1)]
+    assert [bool(quarter.std() > 0.05) for quarter in quarters] == [True, True, True, False]
+    drawn = draw_style("linocut", 320, 320, 2)
+    near = np.abs(quarters[0].mean((0, 1)) - drawn.mean((1, 2))).max()
+    assert near < 0.25
+    assert main(["styles", "sheet", "-o", "styles.png"]) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert main(["styles", "sheet"]) == 0
+    assert names(folder) == {"styles.png", "styles-2.png"}
 
 
 def test_model_shows_layers(capsys: Capture) -> None:
@@ -336,6 +362,18 @@ def test_model_shows_layers(capsys: Capture) -> None:
         assert (entry["name"], entry["stride"]) == (layer.name, layer.stride)
     assert "14,714,688 parameters" in table
     assert max(map(len, table.splitlines())) <= 80
+
+
+def test_model_draws_what_enters_the_network(
+    files: list[str], narrow: Weights, capsys: Capture
+) -> None:
+    """`model --picture --input` names each channel with what is taken from it, above the maps."""
+    arguments = ["model", "vgg19", "--picture", files[0], "-o", "input.svg", "--size", "32"]
+    assert main([*arguments, "--input", "--layers", "relu1_1,relu2_1"]) == 0
+    assert capsys.readouterr().out == "input.svg\n"
+    drawn = Path("input.svg").read_text("utf-8")
+    for title in ("blue · 4 − 1.9", "green · 4 − 2", "red · 4 − 2.1", "relu1_1", "relu2_1"):
+        assert f"<!-- {title} -->" in drawn
 
 
 def test_model_draws_what_layers_see(
@@ -659,8 +697,13 @@ BAD: list[tuple[list[str], int]] = [
     (["styles", "draw", "monet"], 2),
     (["styles", "draw", "mosaic", "--size", "0"], 2),
     (["styles", "draw", "mosaic", "-o", "photo.png"], 1),
+    (["styles", "draw", "mosaic", "-o", "new.jpg", "--quality", "0"], 2),
+    (["styles", "sheet", "-o", "sheet.jpg"], 2),
+    (["styles", "sheet", "-o", "photo.png"], 1),
+    (["styles", "sheets"], 2),
     (["model", "alexnet"], 2),
     (["model", "vgg19", "--picture", "photo.png"], 2),
+    (["model", "vgg19", "--input"], 2),
     (["model", "vgg19", "--picture", "gone.png", "-o", "m.png"], 2),
     (["model", "vgg19", "--picture", "photo.png", "-o", "m.png", "--maps", "0"], 2),
     (["model", "vgg19", "--picture", "photo.png", "-o", "m.png", "--layers", "x"], 2),

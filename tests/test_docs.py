@@ -17,13 +17,21 @@ from impasto.cli import app, main
 from impasto.cli.flags import given
 from impasto.collect.options import CollectOptions
 from impasto.images import read_image
-from impasto.options import PRESETS, StyleOptions, make_options
+from impasto.options import (
+    CONTENT_LOSSES,
+    PRESETS,
+    STYLE_LOSSES,
+    PrepareOptions,
+    StyleOptions,
+    make_options,
+)
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 HOW = DOCS / "how-it-works.md"
 OPTIONS = DOCS / "options.md"
+PREPARE = DOCS / "prepare.md"
 MAKE_PICTURES = DOCS / "make_pictures.sh"
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -63,13 +71,13 @@ def links(page: Path) -> list[str]:
 
 
 @cache
-def options_table() -> dict[str, list[str]]:
-    """Option → the cells of its row in the page of options: default, range, what it does."""
-    rows = {}
-    for line in OPTIONS.read_text(encoding="utf-8").splitlines():
+def options_table(page: Path = OPTIONS) -> dict[str, list[str]]:
+    """Option → the cells of its first row in a page: default, range, what it does."""
+    rows: dict[str, list[str]] = {}
+    for line in page.read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
         if match := re.fullmatch(r"`--([a-z-]+)`(?:, `-\w`)?", cells[0]):
-            rows[match[1]] = cells[1:]
+            rows.setdefault(match[1], cells[1:])
     return rows
 
 
@@ -116,12 +124,31 @@ def test_every_option_is_explained(name: str) -> None:
     assert len(words) > 20
 
 
+@pytest.mark.parametrize("name", PrepareOptions.model_fields)
+def test_every_option_of_preparing_is_explained(name: str) -> None:
+    """Each option of `impasto prepare` has a row with the default and range it really has."""
+    shown, limits, words = options_table(PREPARE)[name.replace("_", "-")]
+    default: Any = shown.strip("`")
+    value = getattr(PrepareOptions(), name)
+    others: dict[str, Any] = {"crop": "center"} if name == "aspect" else {}
+    if isinstance(value, bool):
+        assert default == ("on" if value else "off")
+    else:
+        default = int(default) if isinstance(value, int) else default
+        given_by_hand = PrepareOptions(**{name: default}, **others)
+        assert given_by_hand.shape == PrepareOptions(**others).shape
+        assert name == "aspect" or getattr(given_by_hand, name) == value
+    expected = expected_range(PrepareOptions.model_fields[name])
+    assert expected is None or limits == expected
+    assert len(words) > 20
+
+
 def test_no_row_explains_an_option_that_is_gone() -> None:
     """The page of options names no flag that `stylize` does not have."""
     from impasto.cli.running import Output
 
     known = {*StyleOptions.model_fields, *(f.name for f in fields(Output))}
-    known |= {"start_image"}
+    known |= {"start_image", "mask", "style_mask", "fine_style"}
     assert {flag.replace("-", "_") for flag in options_table()} == known
 
 
@@ -142,6 +169,16 @@ def test_every_option_of_collections_is_explained(name: str) -> None:
     else:
         wanted = {f"{default:g}" if isinstance(default, float) else str(default)}
     assert said in wanted
+
+
+@pytest.mark.parametrize("name", [*STYLE_LOSSES, *CONTENT_LOSSES])
+def test_every_loss_is_explained(name: str) -> None:
+    """Each loss has a formula, a source and a picture in the page of controls."""
+    page = (DOCS / "controls.md").read_text(encoding="utf-8")
+    rows = re.findall(rf"^\| `{re.escape(name)}` \| (.+) \| (.+) \|$", page, re.MULTILINE)
+    assert rows, f"docs/controls.md has no row for the loss {name}"
+    assert any(re.search(r"\d{4}|as above", source) for _, source in rows), f"{name}: no source"
+    assert re.search(rf"pictures/controls/\w+-loss-{re.escape(name)}\.jpg", page)
 
 
 def test_presets_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,8 +230,12 @@ def test_commands_parse(page: str, line: str) -> None:
     command, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
     assert callable(command)
     if "options" in bound.arguments:
-        make = CollectOptions if words[0] == "collect" else StyleOptions
-        make(**given(bound.arguments["options"]))
+        options = bound.arguments["options"]
+        models: dict[str, Any] = {
+            f"{model.__name__}Flags": model
+            for model in (StyleOptions, PrepareOptions, CollectOptions)
+        }
+        models[type(options).__name__](**given(options))
 
 
 def test_commands_were_found() -> None:

@@ -42,6 +42,8 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         (["stylize", "--help"], {"pydantic"}),
         (["reconstruct", "content", "--help"], {"pydantic"}),
         (["collect", "--help"], {"pydantic"}),
+        (["prepare", "--help"], {"pydantic"}),
+        (["try", "--help"], {"pydantic"}),
         (["presets"], {"pydantic"}),
         (["stylize"], {"pydantic"}),
     ],

@@ -11,6 +11,7 @@ from impasto.levels import (
     MIN_AUTO_SIDE,
     WRITING,
     Level,
+    allotment,
     evaluation_cost,
     level_costs,
     plan_levels,
@@ -123,3 +124,13 @@ def test_anchored_levels_are_a_small_share_of_the_work() -> None:
     assert share_done(costs, levels, 1, 10) == 1
     assert share_done([5.0], [Level(9, 9, 0)], 0, 1) == 1
     assert level_costs(levels, options, Budget(10**9))[1] > costs[1]
+
+
+def test_a_photo_that_the_picture_is_held_to_takes_memory() -> None:
+    """What keeps a photograph keeps the photo at the level's size: three float32 per pixel."""
+    level, budget = Level(400, 300, 10), Budget(10**12)
+    plain, held = (
+        allotment(level, make_options({"photoreal_weight": weight}), budget).expected
+        for weight in (0.0, 1.0)
+    )
+    assert held - plain == 400 * 300 * 12

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from impasto.features import Features
 from impasto.losses import STYLE_LOSSES, TV_LOSSES
+from impasto.matting import MattingTerm
 from impasto.moments import moments_of
-from impasto.objective import Objective
-from impasto.targets import Painting, Targets, make_targets
+from impasto.objective import Objective, PixelLoss
+from impasto.targets import Painting, Region, RegionTargets, Targets, make_targets
 from stand_ins import narrow_weights
 
 CONTENT = {"relu2_2": 1.0, "relu3_1": 0.5}
@@ -36,12 +37,13 @@ def prepare(
     """An objective for a noise photo and a noise painting with a mask."""
     generator = torch.Generator().manual_seed(5)
     mask = torch.rand(14, 9, generator=generator, dtype=torch.float64)
+    masked = Painting(random_picture(14, 9, seed=3), mask)
     targets = make_targets(
         features,
         random_picture(*size, seed=1),
-        [Painting(random_picture(11, 13, seed=2)), Painting(random_picture(14, 9, seed=3), mask)],
-        [2.0, 1.0],
-        side=12,
+        [Region([Painting(random_picture(11, 13, seed=2)), masked], [2.0, 1.0])],
+        height=10,
+        width=12,
         content_layers=content_layers,
         style_layers=style_layers,
     )
@@ -146,9 +148,9 @@ def test_loss_is_the_formula() -> None:
         targets = make_targets(
             features,
             photo,
-            [Painting(painting)],
-            [1.0],
-            side=12,
+            [Region([Painting(painting)], [1.0])],
+            height=10,
+            width=12,
             content_layers=CONTENT,
             style_layers=STYLE,
         )
@@ -200,9 +202,9 @@ def test_the_photo_has_no_content_loss_and_the_painting_no_style_loss() -> None:
     targets = make_targets(
         features,
         photo,
-        [Painting(painting)],
-        [1.0],
-        side=12,
+        [Region([Painting(painting)], [1.0])],
+        height=12,
+        width=12,
         content_layers=CONTENT,
         style_layers=STYLE,
     )
@@ -211,6 +213,18 @@ def test_the_photo_has_no_content_loss_and_the_painting_no_style_loss() -> None:
     assert objective.terms(photo).style > 1e-4
     assert objective.terms(painting).style == pytest.approx(0, abs=1e-20)
     assert objective.terms(painting).content > 1e-4
+
+
+def test_the_picture_can_be_held_to_a_photos_colours() -> None:
+    """The term that keeps a photograph counts with its weight in its unit, in loss and gradient."""
+    features = Features(narrow_weights(), dtype=torch.float64)
+    term, picture = MattingTerm(random_picture(10, 12, seed=1)), random_picture(10, 12, seed=12)
+    objective, _ = prepare(features, pixel_losses=[PixelLoss("photoreal", term, 3.0)])
+    terms, plain = objective.terms(picture), prepare(features)[0].terms(picture)
+    value = term.evaluate(picture) / term.blank()
+    assert terms.layers["photoreal"] == pytest.approx(value, rel=1e-12)
+    assert terms.loss == pytest.approx(plain.loss + 3 * value, rel=1e-12)
+    assert_gradient_is_right(objective, picture, step=1e-6)
 
 
 @pytest.mark.parametrize("change", [{"content_weight": 0.0}, {"style_weight": 0.0}])
@@ -262,10 +276,14 @@ def test_targets_without_activation_do_no_harm(style_loss: str) -> None:
     objective, targets = prepare(features)
     silent = Targets(
         {name: torch.zeros_like(value) for name, value in targets.content.items()},
-        {
-            name: moments_of(torch.zeros(1, m.first.shape[0], 2, 2, dtype=torch.float64))
-            for name, m in targets.style.items()
-        },
+        (
+            RegionTargets(
+                {
+                    name: moments_of(torch.zeros(1, m.first.shape[0], 2, 2, dtype=torch.float64))
+                    for name, m in targets.regions[0].style.items()
+                }
+            ),
+        ),
     )
     objective = Objective(
         features, silent, content_layers=CONTENT, style_layers=STYLE, style_loss=style_loss

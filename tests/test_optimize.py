@@ -18,9 +18,10 @@ from impasto.errors import OptionError, RunError
 from impasto.features import Features
 from impasto.minimizers import Adam, Lbfgs
 from impasto.objective import Objective, Terms
-from impasto.optimize import Progress, optimize, start_picture
+from impasto.optimize import Progress, optimize
 from impasto.options import StyleOptions, make_options
-from impasto.targets import Painting, make_targets, resize
+from impasto.starts import start_picture
+from impasto.targets import Painting, Region, make_targets, resize
 from stand_ins import narrow_weights, soft_picture
 
 STARTS = ["content", "recolored", "noise", "style-colors", "image"]
@@ -90,7 +91,9 @@ def test_progress_counts_levels_and_evaluations(features: Features) -> None:
 
 def start_of(kind: str, **changes: Any) -> Tensor:
     """A start picture of 24 × 18 px."""
-    values: dict[str, Any] = {"content": PHOTO, "styles": [PAINTING], "shares": [1.0], **changes}
+    values: dict[str, Any] = {"content": PHOTO, **changes}
+    styles, shares = values.pop("styles", [PAINTING]), values.pop("shares", [1.0])
+    values["regions"] = [Region(styles, shares)]
     return start_picture(kind, 24, 18, **values)
 
 
@@ -101,7 +104,7 @@ def colors(picture: Tensor) -> np.ndarray:
 
 def test_noise_is_uniform_and_seeded() -> None:
     """Noise is uniform in [0, 1], the same for a seed and another for another."""
-    noise = start_picture("noise", 200, 150, content=None, styles=[], shares=[], seed=3)
+    noise = start_picture("noise", 200, 150, content=None, regions=[], seed=3)
     assert noise.shape == (1, 3, 150, 200)
     assert noise.dtype == torch.float32
     assert float(noise.mean()) == pytest.approx(0.5, abs=0.01)
@@ -227,9 +230,9 @@ def test_the_picture_is_what_the_loss_was_measured_on(features: Features, optimi
     targets = make_targets(
         features,
         PHOTO,
-        [PAINTING],
-        [1.0],
-        side=24,
+        [Region([PAINTING], [1.0])],
+        height=18,
+        width=24,
         content_layers=options.content_layers,
         style_layers=options.style_layers,
     )

@@ -2,7 +2,7 @@
 
 import json
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -13,10 +13,14 @@ from pydantic import ValidationError
 from impasto.cli import main
 from impasto.errors import OptionError
 from impasto.options import (
+    CONTENT_LOSSES,
     MAX_SIDE,
     PRESETS,
+    STYLE_LOSSES,
+    RegionOptions,
     StyleOptions,
     format_layers,
+    idle_color_options,
     make_options,
     parse_layers,
     parse_levels,
@@ -38,6 +42,45 @@ def level_plans(draw: st.DrawFn) -> tuple[tuple[int, int], ...]:
     return tuple((side, draw(st.integers(0, 1000))) for side in sides)
 
 
+def mixes(names: Sequence[str]) -> st.SearchStrategy[dict[str, float]]:
+    """Some losses with weights of which one is not 0."""
+    found = st.dictionaries(st.sampled_from(names), st.floats(0, 1e15), min_size=1)
+    return found.filter(lambda mix: any(mix.values()))
+
+
+scales = st.lists(st.floats(0.05, 8), min_size=1, max_size=3).map(tuple)
+
+
+@st.composite
+def regions(draw: st.DrawFn) -> RegionOptions:
+    """A region that is left as it is, or painted with something of its own."""
+    if draw(st.booleans()):
+        return RegionOptions(keep=True)
+    styles = tuple(draw(st.lists(st.integers(1, 9), min_size=1, max_size=3)))
+    share = st.floats(1e-3, 1e3)
+    return RegionOptions(
+        styles=styles,
+        shares=draw(st.sampled_from([(), tuple(draw(share) for _ in styles)])),
+        strength=draw(st.none() | st.floats(0, 1)),
+        scale=draw(st.none() | st.lists(scales, min_size=1, max_size=2).map(tuple)),
+        color=draw(st.sampled_from([None, "luminance", "match", "only"])),
+    )
+
+
+def as_text(region: RegionOptions) -> str:
+    """A region as a person would write it."""
+    if region.keep:
+        return "keep"
+    words = ["+".join(map(str, region.styles))]
+    if region.shares:
+        words.append("shares=" + "+".join(map(repr, region.shares)))
+    if region.strength is not None:
+        words.append(f"strength={region.strength!r}")
+    if region.color is not None:
+        words.append(f"color={region.color}")
+    return ",".join(words)
+
+
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "preset": choices("preset"),
     "size": st.integers(1, MAX_SIDE),
@@ -46,14 +89,25 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "style_weight": weights,
     "tv_weight": weights,
     "tv": choices("tv"),
+    "photoreal_weight": weights,
     "model": st.sampled_from(["vgg16", "vgg19", "vgg16:torchvision", "vgg19:my.own-file_2"]),
     "content_layers": st.dictionaries(st.sampled_from(NAMES), st.floats(0, 1e15), min_size=1),
     "style_layers": st.dictionaries(st.sampled_from(NAMES), st.floats(0, 1e15), min_size=1),
-    "style_loss": choices("style_loss"),
+    "style_loss": mixes(STYLE_LOSSES),
+    "content_loss": mixes(CONTENT_LOSSES),
+    "style_scale": st.lists(scales, min_size=1, max_size=3).map(tuple),
+    "strength": st.floats(0, 1),
+    "aspect": st.sampled_from(["1:1", "16:9", "0.5:12.5"]),
+    "tileable": st.booleans(),
+    "regions": st.lists(regions(), max_size=3).map(tuple),
     "normalize": st.booleans(),
     "pooling": choices("pooling"),
     "rescale": st.booleans(),
     "padding": choices("padding"),
+    "color": choices("color"),
+    "color_strength": st.floats(0, 1),
+    "color_method": choices("color_method"),
+    "color_space": choices("color_space"),
     "start": choices("start"),
     "levels": level_plans(),
     "single_level": st.booleans(),
@@ -87,6 +141,10 @@ def option_values(draw: st.DrawFn) -> dict[str, Any]:
         for name in ("size", "print", "evaluations", "single_level"):
             given_values.pop(name, None)
     given_values.pop("size" if "print" in given_values else "print_fit", None)
+    for name in idle_color_options(given_values):
+        given_values.pop(name, None)
+    if given_values.get("color") == "only":
+        given_values.pop("preview", None)
     return given_values
 
 
@@ -134,6 +192,10 @@ def as_flags(values: dict[str, Any]) -> list[str]:
             words.append(f"--{flag}" if value else f"--no-{flag}")
         elif isinstance(value, dict):
             words += [f"--{flag}", ",".join(f"{layer}={w!r}" for layer, w in value.items())]
+        elif name == "regions":
+            words += [f"--{flag}", ";".join(map(as_text, value))]
+        elif name == "style_scale":
+            words += [f"--{flag}", ",".join("+".join(map(repr, one)) for one in value)]
         elif name == "levels":
             words += [f"--{flag}", ",".join(f"{side}:{count}" for side, count in value) or "auto"]
         elif isinstance(value, tuple):
@@ -147,6 +209,10 @@ def as_flags(values: dict[str, Any]) -> list[str]:
 @given(option_values())
 def test_flags_reach_the_options(values: dict[str, Any]) -> None:
     """Every option has a flag of its name, and its value arrives as if given in Python."""
+    if "regions" in values:
+        # Commas part the scales of paintings, and what a region has.
+        one_scale = [region.model_copy(update={"scale": None}) for region in values["regions"]]
+        values["regions"] = tuple(one_scale)
     assert by_command_line(as_flags(values)) == make_options(values)
 
 
@@ -158,6 +224,12 @@ def test_each_flag_by_itself_changes_its_option(field: str) -> None:
         "preset": "keras",
         "size": 77,
         "style_weights": (2.0, 1.0),
+        "style_scale": ((0.5, 2.0), (1.0,)),
+        "strength": 0.25,
+        "aspect": "16:9",
+        "regions": (RegionOptions(styles=(1, 2), shares=(2.0, 1.0)), RegionOptions(keep=True)),
+        "style_loss": {"gram": 1.0, "sliced": 0.5},
+        "content_loss": {"self-similarity": 1.0},
         "model": "vgg16",
         "content_layers": {"relu3_1": 0.5},
         "style_layers": {"relu3_1": 0.5},
@@ -176,8 +248,10 @@ def test_each_flag_by_itself_changes_its_option(field: str) -> None:
         "content_weight": 0.25,
         "style_weight": 0.25,
         "tv_weight": 0.25,
+        "photoreal_weight": 40.0,
         "learning_rate": 0.25,
         "tolerance": 0.25,
+        "color_strength": 0.25,
     }
     if isinstance(default, bool):
         value: Any = not default
@@ -187,9 +261,11 @@ def test_each_flag_by_itself_changes_its_option(field: str) -> None:
         listed = typing.get_args(StyleOptions.model_fields[field].annotation)
         value = next(choice for choice in listed if choice != default)
     assert value != default
-    # A sheet's fit alone would be refused.
-    sheet = {"print": "a4"} if field == "print_fit" else {}
-    assert getattr(by_command_line(as_flags({**sheet, field: value})), field) == value
+    # Some alone would be refused.
+    beside: dict[str, Any] = {"print": "a4"} if field == "print_fit" else {}
+    if field.startswith("color_"):
+        beside = {"color": "match"}
+    assert getattr(by_command_line(as_flags({**beside, field: value})), field) == value
 
 
 def test_without_flags_the_options_are_the_defaults() -> None:
@@ -218,7 +294,11 @@ def test_gatys_preset_is_the_papers_objective() -> None:
     options = make_options({"preset": "gatys"})
     assert options.content_layers == {"relu4_2": 1}
     assert options.style_layers == {f"relu{block}_1": 0.2 for block in range(1, 6)}
-    assert (options.model, options.pooling, options.style_loss) == ("vgg19", "average", "gram")
+    assert (options.model, options.pooling, list(options.style_loss)) == (
+        "vgg19",
+        "average",
+        ["gram"],
+    )
     assert not options.normalize
     assert options.tv_weight == 0
     assert make_options({"preset": "gatys-vgg16"}).model == "vgg16"
@@ -240,6 +320,7 @@ BAD: list[tuple[str, Any]] = [
     ("style_weight", float("nan")),
     ("tv_weight", 1e16),
     ("tv", "l3"),
+    ("photoreal_weight", -1),
     ("model", "vgg11"),
     ("model", "vgg19:../../etc"),
     ("content_layers", ""),
@@ -254,10 +335,41 @@ BAD: list[tuple[str, Any]] = [
     ("style_layers", {"relu1_1": None}),
     ("style_layers", "relu1_1\nrelu2_1"),
     ("style_loss", "gramm"),
+    ("style_loss", "gram=0"),
+    ("style_loss", "gram,gram=2"),
+    ("style_loss", 3),
+    ("content_loss", "gram"),
+    ("style_scale", "0"),
+    ("style_scale", "1,,2"),
+    ("style_scale", "large"),
+    ("style_scale", float("nan")),
+    ("style_scale", []),
+    ("aspect", "wide"),
+    ("aspect", "1:0"),
+    ("aspect", "1:101"),
+    ("aspect", "1:nan"),
+    ("aspect", 1.5),
+    ("tileable", "so"),
+    ("strength", 1.5),
+    ("strength", float("nan")),
+    ("regions", "keep,strength=1"),
+    ("regions", "1,colour=2"),
+    ("regions", "0"),
+    ("regions", "1,shares=0"),
+    ("regions", "1+2,shares=1+2+3"),
+    ("regions", "1,strength=0.5,strength=1"),
+    ("regions", "1,scale=99"),
+    ("regions", 4),
     ("normalize", "maybe"),
     ("pooling", "mean"),
     ("rescale", 7),
     ("padding", "reflect"),
+    ("color", "grey"),
+    ("color_strength", 1.5),
+    ("color_strength", -0.1),
+    ("color_strength", float("nan")),
+    ("color_method", "exact"),
+    ("color_space", "hsv"),
     ("start", "black"),
     ("levels", "256"),
     ("levels", "256:60,128:40"),
@@ -319,6 +431,23 @@ def test_bad_values_are_one_line_that_names_the_option(name: str, value: Any) ->
     assert len(message) < 300
 
 
+@pytest.mark.parametrize(
+    ("values", "flag"),
+    [
+        ({"color_strength": 0.5}, "--color-strength 0.5"),
+        ({"color_method": "histogram"}, "--color-method histogram"),
+        ({"color_space": "rgb", "color": "luminance"}, "--color-space rgb"),
+        ({"preview": True, "color": "only"}, "--preview"),
+    ],
+)
+def test_color_options_that_do_nothing_are_refused(values: dict[str, Any], flag: str) -> None:
+    """What could have no effect in the way of colouring that was chosen is refused in one line."""
+    with pytest.raises(OptionError, match=f"^{flag}: ") as caught:
+        make_options(values)
+    assert "\n" not in str(caught.value)
+    assert "leave" in str(caught.value)
+
+
 def test_every_option_has_a_bad_value_here() -> None:
     """The list above leaves no option out."""
     assert {name for name, _ in BAD} == set(StyleOptions.model_fields)
@@ -378,16 +507,22 @@ SIMPLE: dict[str, Callable[[Any], bool]] = {
     "boolean": lambda value: isinstance(value, bool),
     "array": lambda value: isinstance(value, list | tuple),
     "null": lambda value: value is None,
+    "object": lambda value: isinstance(value, dict),
 }
+
+SCHEMA = StyleOptions.model_json_schema(mode="serialization")
 
 
 def conforms(value: Any, schema: dict[str, Any]) -> bool:
     """Whether a value meets a schema, for the JSON Schema keywords that ours uses."""
+    if "$ref" in schema:
+        return conforms(value, SCHEMA["$defs"][schema["$ref"].removeprefix("#/$defs/")])
     if "anyOf" in schema:
         return any(conforms(value, option) for option in schema["anyOf"])
     known = {
         *("type", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "items"),
         *("title", "description", "default", "examples", "pattern"),
+        *("properties", "additionalProperties"),
     }
     assert set(schema) <= known
     if not SIMPLE[schema["type"]](value):
@@ -399,6 +534,8 @@ def conforms(value: Any, schema: dict[str, Any]) -> bool:
         "exclusiveMinimum" not in schema or value > schema["exclusiveMinimum"],
         "exclusiveMaximum" not in schema or value < schema["exclusiveMaximum"],
         "items" not in schema or all(conforms(item, schema["items"]) for item in value),
+        "properties" not in schema
+        or all(conforms(item, schema["properties"][name]) for name, item in value.items()),
     ]
     return all(checks)
 

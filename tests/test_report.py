@@ -11,7 +11,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from impasto.errors import OptionError, OutputError
-from impasto.report import check_figure, plot_grid, plot_losses, tile_maps
+from impasto.report import (
+    check_figure,
+    plot_grid,
+    plot_input,
+    plot_losses,
+    plot_pairs,
+    plot_preparation,
+    tile_maps,
+)
 
 MAGIC = {".png": b"\x89PNG\r\n", ".svg": b"<?xml", ".pdf": b"%PDF"}
 
@@ -108,6 +116,13 @@ def test_grids_place_each_picture_under_its_labels(tmp_path: Path, drawn: list[F
     assert (pixels == [128, 128, 128]).all(axis=2).sum() > 1000
 
 
+def test_pictures_of_a_grid_have_labels_of_their_own(tmp_path: Path, drawn: list[Figure]) -> None:
+    """A label for each picture stands above it, in every row, also in one that is not full."""
+    grey = np.full((8, 12), 0.5, np.float32)
+    plot_grid([[grey, grey], [grey]], tmp_path / "grid.png", labels=[["a", "b"], ["c"]])
+    assert [axes.get_title() for axes in drawn[0].axes] == ["a", "b", "c", ""]
+
+
 @pytest.mark.parametrize("name", ["plot.jpg", "plot", "plot.png.txt"])
 def test_other_extensions_are_refused(tmp_path: Path, name: str) -> None:
     """A figure in a format that figures do not come in is refused in one line."""
@@ -187,3 +202,98 @@ def test_silent_and_few_maps_are_tiled_too() -> None:
     assert sheet.shape == (3, 7)
     assert np.isfinite(sheet).all()
     assert not sheet[:, :3].any()
+
+
+def outcome(width: int = 0, height: int = 0, reason: str | None = None) -> dict[str, Any]:
+    """What became of a file; a kept one is of one green, half of it dark."""
+    kept = reason is None
+    return {
+        "reason": reason,
+        "width": width,
+        "height": height,
+        "sharpness": 300.0 if width else None,
+        "color": (0.6, -0.1, 0.1) if kept else None,
+        "hues": tuple(0.1 if 120 <= 10 * n < 150 else 0.0 for n in range(36)) if kept else (),
+        "lightness": tuple(0.5 if n in (5, 12) else 0.0 for n in range(20)) if kept else (),
+    }
+
+
+def heights(axes: Any) -> list[float]:
+    """How high the bars of a chart are."""
+    return [bar.get_height() for bar in axes.patches]
+
+
+def test_preparations_are_counted(tmp_path: Path, drawn: list[Figure]) -> None:
+    """Each chart shows every file that it can, under its limits, and the figure is as large with
+    one file as with many."""
+    files = [outcome(600, 400), outcome(300, 400), outcome(60, 40, "tiny"), outcome(900, 900)]
+    files += [outcome(reason="not a picture")] * 2
+    plot_preparation(files, tmp_path / "many.png", title="many", min_side=256, min_sharpness=60)
+    counts, sides, shapes, sharp, light, _, strip, *_ = drawn[0].axes
+    assert [label.get_text() for label in counts.get_yticklabels()] == [
+        "kept",
+        "not a picture",
+        "tiny",
+    ]
+    assert [bar.get_width() for bar in counts.containers[0]] == [3, 2, 1]
+    for axes in (sides, shapes, sharp):
+        assert sum(heights(axes)) == 4
+    assert [float(np.asarray(axes.lines[0].get_xdata())[0]) for axes in (sides, sharp)] == [256, 60]
+    assert sum(heights(light)) == pytest.approx(1)
+    assert strip.images[0].get_array().shape == (1, 3, 3)  # pyright: ignore
+    green = np.asarray(strip.images[0].get_array())[0, 0]
+    assert green[1] > green[0] > green[2]
+    (wheel,) = (axes for axes in drawn[0].findobj() if type(axes).__name__ == "PolarAxes")
+    angles = [bar.get_x() for bar in wheel.patches if bar.get_height() > 0]  # pyright: ignore
+    assert len(angles) == 3
+    assert 2.0 < min(angles) < max(angles) < 2.7
+    for name, some in (("one", files[:1]), ("none", []), ("dropped", files[4:])):
+        plot_preparation(some, tmp_path / f"{name}.png", min_side=256, min_sharpness=60)
+    assert {Image.open(path).size for path in tmp_path.iterdir()} == {(2200, 1520)}
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 13, 25])
+def test_pairs_of_all_shapes_find_their_places(
+    tmp_path: Path, drawn: list[Figure], count: int
+) -> None:
+    """Pictures keep their shapes, lie inside the figure and over no other, whatever their shapes
+    and number; captions are shown as they are, cut where too long."""
+    shapes = (30, 40), (60, 20), (10, 90), (40, 40)
+    rows = [
+        [np.full((*shapes[(n + k) % 4], 3), 0.5, np.float32) for k in range(3)]
+        for n in range(count)
+    ]
+    captions = [(f"$x_{n}$ <b>", "long " * 20, "") for n in range(count)]
+    plot_pairs(rows, tmp_path / "p.png", columns=("a", "b", "c"), captions=captions, title="pairs")
+    width, height = drawn[0].get_size_inches()
+    boxes = [axes.get_position() for axes in drawn[0].axes]
+    assert len(boxes) == 3 * count
+    for box, picture in zip(boxes, (p for row in rows for p in row), strict=True):
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert max(box.x1, box.y1) <= 1
+        shape = box.height * height / (box.width * width)
+        assert shape == pytest.approx(picture.shape[0] / picture.shape[1])
+    for i, one in enumerate(boxes):
+        for other in boxes[:i]:
+            apart = min(one.x1, other.x1) - max(one.x0, other.x0) < 1e-9
+            assert apart or min(one.y1, other.y1) - max(one.y0, other.y0) < 1e-9
+    words = [text.get_text() for text in drawn[0].texts]
+    assert "$x_0$ <b>" in words
+    assert sum(word.endswith("…") and len(word) <= 30 for word in words) == count
+
+
+def test_inputs_share_one_scale_of_colours(tmp_path: Path, drawn: list[Figure]) -> None:
+    """Every plane is drawn over the same range, as far below 0 as above, beside the picture and
+    above the maps of the layers."""
+    picture = np.random.default_rng(0).random((12, 16, 3), np.float32)
+    planes = {"one": picture[..., 0] * 200 - 120, "two": picture[..., 1] * 10}
+    maps = {f"relu{n}_1": picture[..., 2] for n in range(1, 4)}
+    plot_input(picture, planes, maps, tmp_path / "input.png")
+    shown = [axes for axes in drawn[0].axes if axes.get_title()]
+    titles = [axes.get_title() for axes in shown]
+    assert titles == ["the picture", "one", "two", "relu1_1", "relu2_1", "relu3_1"]
+    reach = float(np.abs(planes["one"]).max())
+    for axes in shown[1:3]:
+        assert axes.images[0].get_clim() == pytest.approx((-reach, reach))
+    np.testing.assert_array_equal(shown[2].images[0].get_array(), planes["two"])

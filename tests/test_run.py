@@ -20,12 +20,14 @@ from PIL import Image
 import impasto
 from impasto.errors import ImageError, ImpastoError, OptionError, WeightsError
 from impasto.images import Bitmap, read_image, resize_image
+from impasto.matting import MattingTerm
 from impasto.objective import Objective, Terms
 from impasto.optimize import Progress
 from impasto.options import make_options
 from impasto.run import (
     check_side,
     feature_maps,
+    network_input,
     pick_device,
     stylization,
     stylize,
@@ -230,6 +232,7 @@ def test_built_in_pictures_have_names(files: tuple[Path, Path]) -> None:
     assert pixels_of(by_name) == pixels_of(stylize(sample_path("cat"), drawn, options_of()))
     assert by_name.settings["content"] == {"path": "sample:cat", "sha256": ""}
     assert by_name.settings["styles"] == [{"path": "style:mosaic", "sha256": ""}]
+    assert stylize("cat", "mosaic", options_of()).settings == by_name.settings
 
 
 @pytest.mark.parametrize(
@@ -276,6 +279,32 @@ def test_a_print_has_the_papers_size_and_resolution(files: tuple[Path, Path]) ->
     wanted = resize_image(cut, 51, 26).pixels.transpose(1, 2, 0)
     plain = make_options(filled.model_dump(exclude={"size"}) | {"start": "content"})
     np.testing.assert_array_equal(stylization(*files, plain).result.pixels, wanted)
+
+
+def test_a_photograph_keeps_the_photos_edges(files: tuple[Path, Path]) -> None:
+    """A photo-real result is, around each pixel, an affine function of the photo's colours, which
+    holds the picture on its way to it too, at a level's size; what else is shown is the same."""
+    values = {"levels": "20:4,40:6", "size": 40, "start": "noise"}
+    plain = finish(stylization(*files, options_of(**values)))
+    run = stylization(*files, options_of(**values, photoreal_weight=10.0))
+    found = finish(run)
+    assert run.last is not None
+    photo = resize_image(read_image(files[0]), 40, 30)
+    term = MattingTerm(torch.from_numpy(photo.pixels)[None].double())
+
+    def foreign(pixels: NDArray[np.float32]) -> float:
+        return term.evaluate(torch.from_numpy(pixels.transpose(2, 0, 1))[None].double())
+
+    held = run.last.picture[0].permute(1, 2, 0).numpy()
+    assert foreign(held) < 0.5 * foreign(plain.pixels)
+    assert foreign(found.pixels) < 0.5 * foreign(held)
+    np.testing.assert_array_equal(run.shown(run.last).pixels, found.bitmap.pixels)
+
+
+def test_a_photograph_needs_a_photo(files: tuple[Path, Path]) -> None:
+    """Where there is no photo, the option that keeps one is refused by name."""
+    with pytest.raises(OptionError, match=r"--photoreal-weight: there is no photo"):
+        stylization(None, files[1], options_of(photoreal_weight=1.0, start="noise"))
 
 
 def test_large_levels_are_anchored(files: tuple[Path, Path]) -> None:
@@ -464,6 +493,17 @@ def test_too_little_memory_is_told(
     assert ("0.02 GB" if given else "0.01 GB") in warning
     assert "\n" not in warning
     assert stylization(*files, options_of(memory="2GB")).warnings == []
+
+
+def test_network_input_is_the_papers_recipe(make_png: Callable[..., Path]) -> None:
+    """What enters VGG is 255 times the colours less ImageNet's means, blue first."""
+    path = make_png("small.png", 32, 24)
+    shown, planes = network_input(path, size=32)
+    pixels = np.asarray(Image.open(path)).astype(float)
+    np.testing.assert_allclose(shown, pixels / 255, atol=1e-6)
+    assert list(planes) == ["blue · 255 − 103.939", "green · 255 − 116.779", "red · 255 − 123.68"]
+    expected = pixels[..., ::-1] - [103.939, 116.779, 123.68]
+    np.testing.assert_allclose(np.stack(list(planes.values()), 2), expected, atol=1e-3)
 
 
 def test_feature_maps_are_those_of_the_network(files: tuple[Path, Path]) -> None:

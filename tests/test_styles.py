@@ -12,7 +12,17 @@ from impasto.styles.canvas import Canvas, blur, oklab, ramp, srgb
 from impasto.styles.strokes import Brush, Paint, lay, trace
 
 SIDE = 192
-ONE_PER_FAMILY = ("linocut", "marbling", "mosaic", "pastel", "pointillism")
+ONE_PER_FAMILY = (
+    "agate",
+    "coral",
+    "deco-fans",
+    "linocut",
+    "marbling",
+    "mosaic",
+    "pastel",
+    "pointillism",
+    "waves",
+)
 ALL_BUT_MOST_SLOW = [
     pytest.param(name, marks=[] if name in ONE_PER_FAMILY else pytest.mark.slow)
     for name in styles.style_names()
@@ -41,7 +51,7 @@ def test_every_style_has_one_line_and_the_demo_style_exists():
     """Every listed style has a one-line description, and the demo style is one of them."""
     names = styles.style_names()
     assert names == sorted(names)
-    assert len(names) >= 8
+    assert len(names) >= 24
     assert styles.DEMO_STYLE in names
     for name in names:
         assert styles.describe(name)
@@ -68,6 +78,30 @@ def test_texture_everywhere(name: str):
     blocks = drawn(name).reshape(3, 8, side, 8, side)
     deviation = blocks.std(axis=(2, 4)).max(0)
     assert deviation.min() > 0.03
+
+
+def look(picture: np.ndarray) -> np.ndarray:
+    """Colour and texture as a point: the square roots of a colour histogram's shares (Hellinger's
+    distance, 0 to 1), and the logarithms of the contrast at four scales, across and down."""
+    bins = np.minimum((picture * 4).astype(int), 3)
+    counts = np.bincount((bins[0] * 16 + bins[1] * 4 + bins[2]).ravel(), minlength=64)
+    numbers = [np.sqrt(counts / counts.sum() / 2)]
+    for side in (SIDE, SIDE // 2, SIDE // 4, SIDE // 8):
+        grey = box_means(picture, side).mean(0)
+        numbers.append(np.array([0.1 * np.log(np.diff(grey, axis=a).std()) for a in (0, 1)]))
+    return np.concatenate(numbers)
+
+
+def test_no_two_styles_look_alike():
+    """Every two styles differ in colour or texture, by more than two drawings of one style."""
+    names = styles.style_names()
+    looks = np.stack([look(drawn(name)) for name in names])
+    distance = np.linalg.norm(looks[:, None] - looks[None], axis=-1)
+    np.fill_diagonal(distance, np.inf)
+    one, other = np.unravel_index(distance.argmin(), distance.shape)
+    assert distance.min() > 0.2, (names[one], names[other])
+    again = look(drawn("marbling", seed=1))
+    assert np.linalg.norm(again - looks[names.index("marbling")]) < 0.2
 
 
 @pytest.mark.parametrize("name", ONE_PER_FAMILY)
@@ -133,13 +167,18 @@ def test_negative_seed_is_refused():
         styles.draw_style("mosaic", 8, 8, seed=-1)
 
 
-@pytest.mark.parametrize("name", ["", "Night-Sky", "night_sky", "nope"])
-def test_unknown_style_lists_the_choices(name: str):
-    """An unknown name is refused in one line that gives the names that exist."""
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("", ""), ("Night-Sky", "'night-sky'"), ("night_sky", "'night-sky'"), ("zzz", "")],
+)
+def test_unknown_style_says_where_the_choices_are(name: str, meant: str):
+    """An unknown name is refused in one line that says where all are and which one is close."""
     for call in (styles.describe, lambda n: styles.draw_style(n, 8, 8)):
-        with pytest.raises(OptionError, match="night-sky, pastel") as caught:
+        with pytest.raises(OptionError, match="`impasto styles` lists all") as caught:
             call(name)
         assert "\n" not in str(caught.value)
+        assert ("did you mean" in str(caught.value)) == bool(meant)
+        assert meant in str(caught.value)
 
 
 def test_listing_styles_loads_nothing_heavy():

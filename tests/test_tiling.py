@@ -13,7 +13,7 @@ from impasto.features import Features, layers_of, stride_of
 from impasto.losses import STYLE_LOSSES, TV_LOSSES
 from impasto.moments import moments_of
 from impasto.objective import Objective
-from impasto.targets import Painting, make_targets
+from impasto.targets import Painting, Region, make_targets
 from impasto.tiling import plan_tiles, smallest_limit
 from stand_ins import narrow_weights
 
@@ -104,14 +104,15 @@ def both(
     pooling = str(options.pop("pooling", "max"))
     features = Features(narrow_weights(), pooling=pooling, dtype=torch.float64)
     mask = torch.rand(40, 30, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    masked = Painting(random_picture(40, 30, 3), mask)
     made = []
     for pixels in (None, limit):
         targets = make_targets(
             features,
             random_picture(*size, 1),
-            [Painting(random_picture(50, 61, 2)), Painting(random_picture(40, 30, 3), mask)],
-            [1.0, 2.0],
-            side=max(size),
+            [Region([Painting(random_picture(50, 61, 2)), masked], [1.0, 2.0])],
+            height=size[0],
+            width=size[1],
             content_layers=["relu2_2"],
             style_layers=LAYERS,
             tile_pixels=pixels,
@@ -176,9 +177,9 @@ def test_the_real_network_in_tiles_equals_the_whole() -> None:
         targets = make_targets(
             features,
             photo,
-            [Painting(painting)],
-            [1.0],
-            side=230,
+            [Region([Painting(painting)], [1.0])],
+            height=225,
+            width=230,
             content_layers=["relu4_2"],
             style_layers=style,
             tile_pixels=limit,
@@ -255,8 +256,8 @@ def test_features_of_huge_photos_are_kept_compactly(monkeypatch: pytest.MonkeyPa
             features,
             photo,
             [],
-            [],
-            side=131,
+            height=97,
+            width=131,
             content_layers=["relu2_2"],
             style_layers=(),
             tile_pixels=4000,
@@ -279,16 +280,20 @@ def test_moments_of_tiles_add_up() -> None:
     """The moments of a painting seen in tiles are those of the painting seen whole."""
     features = Features(narrow_weights(), dtype=torch.float64)
     painting = random_picture(97, 131, 1)
-    tiled = make_targets(
-        features,
-        None,
-        [Painting(painting)],
-        [1.0],
-        side=131,
-        content_layers=(),
-        style_layers=LAYERS,
-        tile_pixels=4000,
-    ).style
+    tiled = (
+        make_targets(
+            features,
+            None,
+            [Region([Painting(painting)], [1.0])],
+            height=97,
+            width=131,
+            content_layers=(),
+            style_layers=LAYERS,
+            tile_pixels=4000,
+        )
+        .regions[0]
+        .style
+    )
     for name, found in features.extract(painting, LAYERS).items():
         moments = moments_of(found)
         assert relative(tiled[name].mean, moments.mean) <= 1e-12

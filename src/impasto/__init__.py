@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from impasto.errors import ImpastoError
     from impasto.optimize import Progress
-    from impasto.options import PRESETS, StyleOptions
+    from impasto.options import PRESETS, RegionOptions, StyleOptions
     from impasto.reproduction import resume
     from impasto.run import Picture, Stylization, stylization, stylize
 
@@ -25,6 +25,7 @@ __all__ = [
     "ImpastoError",
     "Picture",
     "Progress",
+    "RegionOptions",
     "StyleOptions",
     "Stylization",
     "resume",
@@ -37,6 +38,7 @@ _HOMES = {
     "ImpastoError": "errors",
     "Picture": "run",
     "Progress": "optimize",
+    "RegionOptions": "options",
     "StyleOptions": "options",
     "Stylization": "run",
     "resume": "reproduction",

@@ -7,6 +7,7 @@ it, and what to do about it; front ends print that line and leave with `exit_cod
     ├── InputError              2   what the user gave cannot be used
     │   ├── OptionError             an option's value, or two options that exclude each other
     │   ├── ImageError              a picture that cannot be read
+    │   │   └── TooLargeError           one with more pixels than are allowed
     │   ├── CheckpointError         a checkpoint that is damaged, foreign or of another run
     │   └── WeightsError            a weights file or variant that is missing, damaged or unknown
     ├── OutputError             1   the result cannot be written
@@ -49,6 +50,10 @@ class OptionError(InputError):
 
 class ImageError(InputError):
     """A picture is missing, damaged, empty, too large or in an unknown format."""
+
+
+class TooLargeError(ImageError):
+    """A picture announces more pixels than may be decoded."""
 
 
 class CheckpointError(InputError):

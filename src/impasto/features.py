@@ -177,6 +177,7 @@ class Features:
         picture_dtype: number format of pictures and all that is computed of them but the network:
             float32, or float64 with a network in float64.
         fast: whether compiled kernels may be used.
+        preprocessing: how a picture becomes the network's input.
     """
 
     def __init__(
@@ -215,7 +216,7 @@ class Features:
             )
             fast = self.fast and fast_pays(kernel.shape[1], kernel.shape[0])
             self._convolutions[layer.name] = Convolution(kernel, bias, fast=fast)
-        preprocessing = loaded.preprocessing
+        self.preprocessing = preprocessing = loaded.preprocessing
         self._bgr = preprocessing.channel_order == "bgr"
         self._mean = self._column(preprocessing.mean)
         self._std = self._column(preprocessing.std)

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from torch import Tensor
+
 from impasto.errors import OptionError
 from impasto.features import Features, layers_of, reach_of
 from impasto.memory import Allotment, Budget, allot
 from impasto.options import StyleOptions
 from impasto.targets import Painting, level_size
+from impasto.terms.sliced import slices_for
 from impasto.tiling import plan_tiles
 
 MIN_AUTO_SIDE = 128
@@ -63,7 +66,7 @@ PREVIEW_SIDE = 800
 def plan_levels(
     options: StyleOptions, width: int, height: int, above: int = 0
 ) -> tuple[Level, ...]:
-    """The levels of a run, coarse to fine.
+    """The levels of a run, coarse to fine; none where nothing is painted.
 
     Args:
         options: with levels of their own, or how to choose them.
@@ -71,6 +74,8 @@ def plan_levels(
         height: of the result, px.
         above: long side of a result that the run goes on from, px; smaller levels are left out.
     """
+    if options.color == "only":
+        return ()
     side = max(width, height)
     shallow = options.style_weight > 0 and bool(shallow_layers(options.style_layers, options.model))
     if options.levels:
@@ -89,13 +94,24 @@ def plan_levels(
     painted = [one or above > 0 for one in painted]
     return tuple(
         Level(
-            *(level_size(width, height, s) if s != side else (width, height)),
+            *(_size(options, width, height, s) if s != side else (width, height)),
             count,
             anchored=s > options.anchor_above and painted[index] and shallow,
         )
         for index, (s, count) in enumerate(plan)
         if s > above
     )
+
+
+def _size(options: StyleOptions, width: int, height: int, side: int) -> tuple[int, int]:
+    sized = level_size(width, height, side)
+    return whole_strides(*sized) if options.tileable else sized
+
+
+def whole_strides(width: int, height: int) -> tuple[int, int]:
+    """The nearest size whose sides are multiples of the networks' deepest stride, 16 px."""
+    across, down = (max(16, round(side / 16) * 16) for side in (width, height))
+    return across, down
 
 
 def preview_options(options: StyleOptions, width: int, height: int) -> StyleOptions:
@@ -131,16 +147,19 @@ def preview_options(options: StyleOptions, width: int, height: int) -> StyleOpti
     )
 
 
-def budget_for(memory: int, features: Features, styles: Iterable[Painting]) -> Budget:
+def budget_for(
+    memory: int, features: Features, styles: Iterable[Painting], masks: Iterable[Tensor] = ()
+) -> Budget:
     """The budget of a run.
 
     Args:
         memory: bytes that the process may hold.
         features: the network.
         styles: paintings, which are kept as they are from the first level to the last.
+        masks: of regions, likewise; each level holds them thrice, once spread over its layers.
     """
-    held = [tensor for style in styles for tensor in style if tensor is not None]
-    return Budget(memory, features.tile_bytes, sum(tensor.nbytes for tensor in held))
+    held = sum(style.nbytes for style in styles) + 4 * sum(mask.nbytes for mask in masks)
+    return Budget(memory, features.tile_bytes, held)
 
 
 def allotment(level: Level, options: StyleOptions, budget: Budget) -> Allotment:
@@ -156,13 +175,33 @@ def allotment(level: Level, options: StyleOptions, budget: Budget) -> Allotment:
     if level.anchored:
         content = shallow_layers(content, options.model)
     kept = [layers[name] for name in content if name in layers]
+    numbers = sum(layer.channels / layer.stride**2 for layer in kept) + _ranked(level, options)
+    if options.photoreal_weight > 0:
+        # The photo itself, at the level's size.
+        numbers += 3
     return allot(
         level.width * level.height,
         budget,
         optimizer=options.optimizer,
         history=options.history,
-        features=sum(layer.channels / layer.stride**2 for layer in kept),
+        features=numbers,
     )
+
+
+def _ranked(level: Level, options: StyleOptions) -> float:
+    """Numbers per pixel that losses keep of the picture to put in order, in a region each."""
+    losses = options.style_loss if options.style_weight > 0 else {}
+    names = options.style_layers
+    if level.anchored:
+        names = shallow_layers(names, options.model)
+    layers = [layer for layer in layers_of(options.model.partition(":")[0]) if layer.name in names]
+    count = 0.0
+    for layer in layers:
+        if losses.get("sliced", 0) > 0:
+            count += 2 * slices_for(layer.channels, layer.stride) / layer.stride**2
+        if losses.get("histogram", 0) > 0:
+            count += 2 * layer.channels / layer.stride**2
+    return count * max(1, len(options.regions))
 
 
 def shallow_layers(layers: Mapping[str, float], model: str) -> dict[str, float]:

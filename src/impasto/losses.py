@@ -13,10 +13,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from impasto.moments import Moments
+from impasto.moments import Moments, mix_moments
 
 StyleTerm = Callable[[Moments], Tensor]
 """How far some moments are from the target the term was made for: a scalar ≥ 0, differentiable."""
+
+StyleLoss = Callable[[Moments], StyleTerm]
+"""Makes the term of a target."""
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -109,9 +112,7 @@ def wasserstein2_loss(target: Moments) -> StyleTerm:
     """
     wanted = target.exact()
     mean, covariance = wanted.mean, wanted.covariance
-    values, vectors = torch.linalg.eigh(covariance)
-    root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
-    trace = covariance.trace()
+    root, trace = _square_root(covariance), covariance.trace()
 
     def term(moments: Moments) -> Tensor:
         exact = moments.exact()
@@ -123,7 +124,7 @@ def wasserstein2_loss(target: Moments) -> StyleTerm:
     return term
 
 
-STYLE_LOSSES: dict[str, Callable[[Moments], StyleTerm]] = {
+STYLE_LOSSES: dict[str, StyleLoss] = {
     "gram": gram_loss,
     "gram+mean-std": gram_mean_std_loss,
     "mean-std": mean_std_loss,
@@ -132,7 +133,42 @@ STYLE_LOSSES: dict[str, Callable[[Moments], StyleTerm]] = {
 """The style terms by the names that options use."""
 
 
-def blank_distance(loss: Callable[[Moments], StyleTerm], target: Moments) -> Tensor:
+def between(loss: str, origin: Moments, target: Moments, strength: float) -> Moments:
+    """The moments that lie some of the way from one picture's to another's, as a loss measures it.
+
+    Under `wasserstein2` this is the Gaussian on the shortest path between the two (displacement
+    interpolation: McCann 1997), so that its distance to `origin` is `strength²` of the squared
+    distance between the two; elsewhere it is a linear mix of raw moments, for which the same holds
+    of the Gram loss.
+
+    Args:
+        loss: a name in `STYLE_LOSSES`.
+        origin: what 0 means.
+        target: what 1 means.
+        strength: in [0, 1].
+
+    Returns:
+        Moments with `count` 1.
+    """
+    if loss != "wasserstein2":
+        return mix_moments([origin, target], [1 - strength, strength])
+    first, last = origin.exact(), target.exact()
+    mean = (1 - strength) * first.mean + strength * last.mean
+    here, there = _square_root(first.covariance), _square_root(last.covariance)
+    # x = here·z and y = there·R·z have the two covariances, and R brings them closest together.
+    left, _, right = torch.linalg.svd(there @ here)
+    root = (1 - strength) * here + strength * there @ (left @ right)
+    second = root @ root.T + torch.outer(mean, mean)
+    kind = target.first
+    return Moments(torch.ones_like(target.count), mean.to(kind), second.to(kind))
+
+
+def _square_root(covariance: Tensor) -> Tensor:
+    values, vectors = torch.linalg.eigh(covariance)
+    return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+
+
+def blank_distance(loss: StyleLoss, target: Moments) -> Tensor:
     """A style loss of an empty layer (all features zero) to the target: a natural unit for it."""
     blank = Moments(
         torch.ones_like(target.count),
@@ -182,6 +218,23 @@ def squared_variation(picture: Tensor, height: int | None = None, *, below: bool
     height = height or picture.shape[-2]
     diagonal = _mean(falling, height - 1) + _mean(rising, height - 1)
     return _mean(across, height) + _mean(down, height - 1) + diagonal / 2
+
+
+def variation_around(picture: Tensor, kind: str) -> Tensor:
+    """A smoothness term of a picture that wraps around: each pixel has all its neighbours.
+
+    Args:
+        picture: `(1, 3, H, W)` in [0, 1].
+        kind: a name in `TV_LOSSES`.
+    """
+    neighbours = [(0, 1, 1.0), (1, 0, 1.0)]
+    if kind == "squared":
+        neighbours += [(1, 1, 0.5), (1, -1, 0.5)]
+    total = picture.new_zeros(())
+    for down, across, weight in neighbours:
+        step = picture.roll((-down, -across), (-2, -1)) - picture
+        total = total + weight * (step.square() if kind == "squared" else step.abs()).mean()
+    return total
 
 
 class Smoothness(Protocol):

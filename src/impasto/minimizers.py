@@ -70,7 +70,9 @@ class Minimizer(Protocol):
         ...
 
 
-def smooth_by_pyramid(gradient: Tensor, levels: int, scale: float) -> Tensor:
+def smooth_by_pyramid(
+    gradient: Tensor, levels: int, scale: float, *, wraps: bool = False
+) -> Tensor:
     """Applies `A Aᵀ`, where `A` builds a picture from Laplacian pyramid coefficients.
 
     A picture is `c₀ + s·U(c₁ + s·U(c₂ + …))` with `U` the bilinear doubling (Burt & Adelson 1983).
@@ -82,6 +84,7 @@ def smooth_by_pyramid(gradient: Tensor, levels: int, scale: float) -> Tensor:
         gradient: `(1, C, H, W)`.
         levels: coarser levels beneath the pixels; fewer are used where the picture gets too small.
         scale: `s`, the scale of each coarser level relative to the finer one.
+        wraps: what lies beyond an edge is the opposite edge; levels below odd sides are left out.
 
     Returns:
         A tensor of the same shape; the map is linear, symmetric and positive definite.
@@ -89,12 +92,40 @@ def smooth_by_pyramid(gradient: Tensor, levels: int, scale: float) -> Tensor:
     height, width = gradient.shape[-2:]
     if levels == 0 or min(height, width) < 4:
         return gradient
+    if wraps:
+        if height % 2 or width % 2:
+            return gradient
+        inner = smooth_by_pyramid(_halve_around(gradient), levels - 1, scale, wraps=True)
+        return _double_around(inner).mul_(scale * scale).add_(gradient)
     small = [(height + 1) // 2, (width + 1) // 2]
     shape = [gradient.shape[0], gradient.shape[1], *small]
     down = torch.ops.aten.upsample_bilinear2d_backward(gradient, [height, width], shape, False)
     inner = smooth_by_pyramid(down, levels - 1, scale)
     up = torch.ops.aten.upsample_bilinear2d(inner, [height, width], False)
     return up.mul_(scale * scale).add_(gradient)
+
+
+def _double_around(coarse: Tensor) -> Tensor:
+    """Bilinear doubling of a picture that wraps around."""
+    height, width = coarse.shape[-2:]
+    padded = torch.nn.functional.pad(coarse, (1, 1, 1, 1), mode="circular")
+    size = [2 * height + 4, 2 * width + 4]
+    return torch.ops.aten.upsample_bilinear2d(padded, size, False)[..., 2:-2, 2:-2].contiguous()
+
+
+def _halve_around(fine: Tensor) -> Tensor:
+    """The transpose of `_double_around`."""
+    height, width = fine.shape[-2] + 4, fine.shape[-1] + 4
+    padded = torch.nn.functional.pad(fine, (2, 2, 2, 2))
+    shape = [*fine.shape[:2], height // 2, width // 2]
+    down = torch.ops.aten.upsample_bilinear2d_backward(padded, [height, width], shape, False)
+    rows = down[..., 1:-1, :].contiguous()
+    rows[..., -1, :] += down[..., 0, :]
+    rows[..., 0, :] += down[..., -1, :]
+    folded = rows[..., 1:-1].contiguous()
+    folded[..., -1] += rows[..., 0]
+    folded[..., 0] += rows[..., -1]
+    return folded
 
 
 class Lbfgs:
@@ -113,6 +144,7 @@ class Lbfgs:
         box: keep within [0, 1]; off is the textbook method.
         first_step: root mean square change of the first step, in units of the value range.
         stride: length of the later steps, before any backtracking, in quasi-Newton steps.
+        wraps: the picture wraps around, and the metric with it.
     """
 
     def __init__(
@@ -125,8 +157,9 @@ class Lbfgs:
         box: bool = True,
         first_step: float = 0.05,
         stride: float = 1.4,
+        wraps: bool = False,
     ) -> None:
-        self.box = box
+        self.box, self.wraps = box, wraps
         self.stride = stride
         self.pyramid, self.scale, self.first_step = pyramid, scale, first_step
         self.x = start.clamp(0, 1) if box else start.clone()
@@ -249,7 +282,7 @@ class Lbfgs:
             alpha = rho * _dot(s, q)
             q.sub_(y, alpha=alpha)
             alphas.append(alpha)
-        q = smooth_by_pyramid(q, self.pyramid, self.scale)
+        q = smooth_by_pyramid(q, self.pyramid, self.scale, wraps=self.wraps)
         q = q * self._gamma if self._pairs else q.clone()
         for (s, y, rho), alpha in zip(self._pairs, reversed(alphas), strict=True):
             q.add_(s, alpha=alpha - rho * _dot(y, q))
@@ -257,7 +290,7 @@ class Lbfgs:
 
     def _remember(self, s: Tensor, y: Tensor) -> None:
         curvature = _dot(s, y)
-        smoothed = _dot(y, smooth_by_pyramid(y, self.pyramid, self.scale))
+        smoothed = _dot(y, smooth_by_pyramid(y, self.pyramid, self.scale, wraps=self.wraps))
         # By the angle between the two, which does not depend on the unit of the loss.
         if smoothed > 0 and curvature > 1e-10 * math.sqrt(_dot(s, s)) * math.sqrt(_dot(y, y)):
             self._pairs.append((s, y, 1 / curvature))
@@ -372,6 +405,7 @@ def make_minimizer(
     learning_rate: float,
     faults: int = 0,
     carried: tuple[Tensor, Tensor] | None = None,
+    wraps: bool = False,
 ) -> Minimizer:
     """The minimiser of an option value.
 
@@ -383,6 +417,7 @@ def make_minimizer(
         learning_rate: Adam's largest step.
         faults: losses so far that were not finite; Adam's rate halves with each after the second.
         carried: Adam's moments at a coarser level.
+        wraps: the picture wraps around.
     """
     if kind == "adam":
         return Adam(
@@ -393,7 +428,7 @@ def make_minimizer(
         )
     if kind == "lbfgs-pixel":
         return Lbfgs(start, history=history, pyramid=0, stride=1.0)
-    return Lbfgs(start, history=history)
+    return Lbfgs(start, history=history, wraps=wraps)
 
 
 class _Parts:

@@ -1,16 +1,15 @@
 """Picture in, named loss terms and gradient out.
 
-The objective is `J(x) = α·Σ w·content + β·Σ w·style + γ·tv` over the layers of one level's
-targets. With `normalize`, each layer's content term is divided by the mean square of its target
-features and each style term by that of an empty picture, so both are pure numbers; without, they
-are the papers' plain formulas.
+The objective is `J(x) = α·Σ w·content + β·Σ r·Σ w·style + γ·tv` over the layers of one level's
+targets and its regions, `r` being a region's share of the area. With `normalize`, each layer's
+content term is divided by the mean square of its target features and each style term by that of an
+empty picture, so both are pure numbers; without, they are the papers' plain formulas.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -19,13 +18,24 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from impasto.convolution import add_product, blank_like
+from impasto.convolution import blank_like
 from impasto.errors import is_out_of_memory
 from impasto.features import Features, stride_of
-from impasto.losses import STYLE_LOSSES, TV_LOSSES, StyleTerm, blank_distance
+from impasto.losses import (
+    STYLE_LOSSES,
+    TV_LOSSES,
+    between,
+    blank_distance,
+    variation_around,
+)
 from impasto.memory import hand_back
-from impasto.moments import Moments, moments_of, widened
-from impasto.targets import Targets, resize, smaller_tiles, tiles_of
+from impasto.targets import RegionTargets, Targets, resize, smaller_tiles, tiles_of
+from impasto.terms import LayerTerm, Part, PixelTerm
+from impasto.terms.content import ContentTerm
+from impasto.terms.moments import MomentTerm
+from impasto.terms.nearest import MOST_SAMPLES, NearestTerm
+from impasto.terms.similarity import SelfSimilarityTerm, similarity_grid
+from impasto.terms.sliced import SlicedTerm, directions_for, slices_for
 from impasto.tiling import Tile
 
 STRIP_POSITIONS = 1 << 18
@@ -38,6 +48,17 @@ square of about 2 to this power; with VGG19 the gradient's error is the same for
 SLOPE_TRIALS = (1.0, 2.0**-6, 2.0**-12, 2.0**-18)
 """Shares of that size which are tried one after the other until nothing is too large."""
 
+NEAREST_STRIDE = 4
+"""The nearest-neighbour loss matches layers from this stride on: in block 3 and deeper. In those
+before, where neighbours say little and take long to find, `wasserstein2` takes its place."""
+
+ALIKE = {"sliced": 3.0, "histogram": 1.8, "nearest": 1.4}
+"""What normalised losses are multiplied by to be about as strong as `wasserstein2`: chosen so that
+two pairs at 160 to 176 px ended in about the same content loss."""
+
+MOST_RANKED = 16384
+"""Positions of a painting at most whose features stand for its distribution."""
+
 _T = TypeVar("_T")
 _Watched = tuple[Tensor, dict[str, Tensor]]
 
@@ -48,10 +69,11 @@ class Terms:
 
     Attributes:
         loss: the weighted sum that is minimised.
-        content: `Σ w·content` over layers, without α.
-        style: `Σ w·style` over layers, without β.
+        content: `Σ w·content` over losses and layers, without α.
+        style: `Σ r·Σ w·style` over regions and layers, without β.
         tv: the smoothness term, without its weight.
-        layers: `content:relu4_2` or `style:relu1_1` → that layer's term without any weight.
+        layers: `content:relu4_2` or `style:relu1_1` → that layer's term, the mean over regions,
+            without any other weight; where several losses are mixed, under the name of each.
         anchor: how far the picture has moved from the coarser level's, without its weight.
     """
 
@@ -63,6 +85,53 @@ class Terms:
     anchor: float = 0.0
 
 
+@dataclass(frozen=True)
+class _Weighted:
+    """A term of a layer and what it counts.
+
+    Attributes:
+        term: the loss.
+        layer: canonical name.
+        label: its name in `Terms.layers`.
+        weight: of the layer and the loss, divided by the term's unit.
+        unit: what the term is divided by.
+        share: the region's share of the area.
+        factor: α or β.
+        is_style: whether it belongs to the style.
+    """
+
+    term: LayerTerm
+    layer: str
+    label: str
+    weight: float
+    unit: float
+    share: float
+    factor: float
+    is_style: bool
+
+    @property
+    def scale(self) -> float:
+        """What the term is multiplied by in the objective."""
+        return self.factor * self.share * self.weight / self.unit
+
+
+@dataclass(frozen=True)
+class PixelLoss:
+    """A loss of the whole picture's pixels and what it counts.
+
+    Attributes:
+        label: its name in `Terms.layers`.
+        term: the loss.
+        weight: of the loss, in the objective or, with `is_content`, within the content.
+        is_content: whether it belongs to the content.
+    """
+
+    label: str
+    term: PixelTerm
+    weight: float
+    is_content: bool = False
+
+
 class Objective:
     """The function that a level minimises.
 
@@ -71,12 +140,18 @@ class Objective:
         targets: what to match; layers absent from it have no term.
         content_layers: canonical layer name → weight.
         style_layers: canonical layer name → weight.
-        style_loss: a name in `losses.STYLE_LOSSES`.
+        style_loss: a name in `losses.STYLE_LOSSES`, `sliced`, `histogram` or `nearest`, or several
+            with their weights.
         normalize: divide each layer's term by its target's own size.
         content_weight: α.
         style_weight: β.
         tv_weight: γ.
         tv: a name in `losses.TV_LOSSES`.
+        content_loss: `features` or `self-similarity`, or both with their weights.
+        pixel_losses: what else is asked of the picture's own pixels.
+        seed: of the directions of the sliced style loss.
+        wraps: what lies beyond an edge of the picture is the opposite edge; its sides have to be
+            multiples of the deepest layer's stride.
         anchor_weight: weight of the distance from `targets.anchor`, where there is one.
         tile_pixels: largest tile that goes through the network at once, in pixels, halo included;
             `None`: the whole picture. Every tiling gives the same terms and gradient up to
@@ -90,47 +165,141 @@ class Objective:
         *,
         content_layers: Mapping[str, float],
         style_layers: Mapping[str, float],
-        style_loss: str = "gram",
+        style_loss: str | Mapping[str, float] = "gram",
         normalize: bool = True,
         content_weight: float = 1.0,
         style_weight: float = 1.0,
         tv_weight: float = 0.0,
         tv: str = "l1",
+        content_loss: str | Mapping[str, float] = "features",
+        pixel_losses: Sequence[PixelLoss] = (),
+        seed: int = 0,
+        wraps: bool = False,
         anchor_weight: float = 1.0,
         tile_pixels: int | None = None,
     ) -> None:
         self.features = features
         self.tile_pixels = tile_pixels
+        self._wraps = wraps
         self._anchor, self._anchor_weight = targets.anchor, anchor_weight
         self._anchor_unit = 1.0
         if targets.anchor is not None:
             self._anchor_unit = _unit(float(targets.anchor.var(unbiased=False)))
-        self.content_weight, self.style_weight = content_weight, style_weight
-        self.tv_weight, self._tv = tv_weight, TV_LOSSES[tv]
-        loss = STYLE_LOSSES[style_loss]
-        self._content = {
-            name: (weight, targets.content[name], 1.0)
-            for name, weight in content_layers.items()
-            if name in targets.content and weight > 0
-        }
-        self._style: dict[str, tuple[float, StyleTerm, float]] = {
-            name: (weight, loss(targets.style[name]), 1.0)
-            for name, weight in style_layers.items()
-            if name in targets.style and weight > 0
-        }
-        if normalize:
-            self._content = {
-                name: (weight, target, _unit(_mean_square(target)))
-                for name, (weight, target, _) in self._content.items()
-            }
-            self._style = {
-                name: (weight, term, _unit(float(blank_distance(loss, targets.style[name]))))
-                for name, (weight, term, _) in self._style.items()
-            }
+        self.tv_weight, self._tv, self._tv_name = tv_weight, TV_LOSSES[tv], tv
+        self._kept = targets.kept
+        self._normalize, self._seed = normalize, seed
+        self._content_weight = content_weight
+        self._pixels = [
+            (one, _unit(one.term.blank()) if normalize else 1.0)
+            for one in pixel_losses
+            if one.weight > 0 and (content_weight > 0 or not one.is_content)
+        ]
+        self._weighted: list[_Weighted] = []
+        if content_weight > 0:
+            self._add_content(targets, content_layers, _mix(content_loss), content_weight)
+        if style_weight > 0:
+            for region in targets.regions:
+                # What is to stay like the photo has no style to match.
+                if region.strength > 0:
+                    self._add_style(region, style_layers, _mix(style_loss), style_weight)
+        self._names = list(dict.fromkeys(one.layer for one in self._weighted))
+
+    def _add_content(
+        self,
+        targets: Targets,
+        layers: Mapping[str, float],
+        losses: Mapping[str, float],
+        factor: float,
+    ) -> None:
+        for name, weight in layers.items():
+            if name not in targets.content or weight <= 0:
+                continue
+            for loss, share in losses.items():
+                if share <= 0:
+                    continue
+                target = targets.content[name]
+                term: ContentTerm | SelfSimilarityTerm = ContentTerm(target)
+                if loss == "self-similarity":
+                    rows, columns = similarity_grid(target.shape[-2], target.shape[-1])
+                    chosen = target[0][:, rows][:, :, columns].flatten(1).T
+                    term = SelfSimilarityTerm(chosen, rows, columns)
+                self._weighted.append(
+                    _Weighted(
+                        *(term, name, f"{'content' if loss == 'features' else loss}:{name}"),
+                        weight=weight * share,
+                        unit=_unit(term.blank()) if self._normalize else 1.0,
+                        share=1.0,
+                        factor=factor,
+                        is_style=False,
+                    )
+                )
+
+    def _add_style(
+        self,
+        region: RegionTargets,
+        layers: Mapping[str, float],
+        losses: Mapping[str, float],
+        factor: float,
+    ) -> None:
+        for name, weight in layers.items():
+            positions = region.weights.get(name)
+            if name not in region.style or weight <= 0:
+                continue
+            if positions is not None and float(positions.sum()) <= 0:
+                # Too small a region for so deep a layer.
+                continue
+            for loss, share in losses.items():
+                if share <= 0:
+                    continue
+                near = loss == "nearest" and stride_of(name) >= NEAREST_STRIDE
+                used = "wasserstein2" if loss == "nearest" and not near else loss
+                term, unit = self._style_term(used, name, region, positions)
+                self._weighted.append(
+                    _Weighted(
+                        *(term, name, f"{'style' if len(losses) == 1 else loss}:{name}"),
+                        weight=weight * share,
+                        unit=_unit(unit) / ALIKE.get(used, 1.0) if self._normalize else 1.0,
+                        share=region.share * (region.strength if near else 1.0),
+                        factor=factor,
+                        is_style=True,
+                    )
+                )
+
+    def _style_term(
+        self, loss: str, layer: str, region: RegionTargets, positions: Tensor | None
+    ) -> tuple[LayerTerm, float]:
+        """The term of a layer in a region, and the loss of an empty layer to its paintings."""
+        if loss == "nearest":
+            nearest = NearestTerm(region.samples[layer].features, weight=positions)
+            return nearest, nearest.blank()
+        if loss in ("sliced", "histogram"):
+            samples, heavy = region.samples[layer]
+            directions = None
+            if loss == "sliced":
+                count = slices_for(samples.shape[1], stride_of(layer))
+                directions = directions_for(samples.shape[1], count, self._seed)
+            origin = region.origin_samples.get(layer)
+            sliced = SlicedTerm(
+                samples,
+                weight=positions,
+                sample_weight=heavy,
+                directions=directions,
+                origin=None if origin is None else origin.features,
+                origin_weight=None if origin is None else origin.weight,
+                strength=region.strength,
+            )
+            return sliced, SlicedTerm(samples, sample_weight=heavy, directions=directions).blank()
+        make, fast = STYLE_LOSSES[loss], self.features.fast
+        target = region.style[layer]
+        unit = float(blank_distance(make, target))
+        if layer in region.origin:
+            target = between(loss, region.origin[layer], target, region.strength)
+        return MomentTerm(make, target, positions, fast=fast), unit
 
     def terms(self, picture: Tensor) -> Terms:
         """The loss terms of `picture`, `(1, 3, H, W)`."""
-        return self._within_memory(picture, lambda tiles: self._look(picture, tiles)[0])
+        picture = self._whole(picture)
+        return self._within_memory(picture, lambda tiles: self._look(picture, tiles))
 
     def evaluate(self, picture: Tensor) -> tuple[Terms, Tensor]:
         """The loss terms and `∂J/∂x`.
@@ -152,7 +321,15 @@ class Objective:
             The terms and a gradient of the picture's shape. What float16 cannot hold in any scale
             is not finite.
         """
-        return self._within_memory(picture, lambda tiles: self._evaluate(picture, tiles))
+        picture = self._whole(picture)
+        terms, gradient = self._within_memory(picture, lambda tiles: self._evaluate(picture, tiles))
+        if self._kept is not None:
+            gradient.mul_(1 - self._kept.mask)
+        return terms, gradient
+
+    def _whole(self, picture: Tensor) -> Tensor:
+        """The picture with what is kept of the photo, which is what counts."""
+        return picture if self._kept is None else self._kept.put_into(picture)
 
     def _evaluate(self, picture: Tensor, tiles: Sequence[Tile]) -> tuple[Terms, Tensor]:
         gradient = torch.zeros_like(picture)
@@ -160,17 +337,18 @@ class Objective:
         if len(tiles) == 1:
             # One pass: the features that are summed are those that the gradient goes through.
             watched = self._watch(picture, tiles[0])
-            sums = _Sums()
-            self._add(sums, watched[1], tiles[0])
-            terms, seeds = self._match(picture, sums, gradient)
+            self._begin(picture)
+            self._see(watched[1], tiles[0])
+            terms = self._match(picture, gradient)
         else:
-            terms, seeds = self._look(picture, tiles, gradient)
+            terms = self._look(picture, tiles, gradient)
         if self.features.dtype == torch.float16:
-            self._descend_scaled(picture, tiles, watched, seeds, gradient)
+            self._descend_scaled(picture, tiles, watched, gradient)
             return terms, gradient
         for tile in tiles:
             x, found = watched or self._watch(picture, tile)
-            self._descend(x, found, seeds, tile, gradient)
+            watched = None
+            self._descend(x, found, 1.0, tile, gradient)
         return terms, gradient
 
     def _descend_scaled(
@@ -178,69 +356,95 @@ class Objective:
         picture: Tensor,
         tiles: Sequence[Tile],
         watched: _Watched | None,
-        seeds: Mapping[str, _Seed],
         gradient: Tensor,
     ) -> None:
         """`_descend` for all tiles, with slopes that float16 can hold all the way down.
 
         The scale follows from this picture alone, so that a run which is resumed takes the same.
         """
-        largest = max((seed.size for seed in seeds.values()), default=0.0)
+        sizes = dict.fromkeys(self._names, 0.0)
+        for one in self._weighted:
+            sizes[one.layer] += one.term.slope_size() * one.scale
+        largest = max(sizes.values(), default=0.0)
         power = SLOPE_SIZE - round(math.log2(largest)) if 0 < largest < math.inf else 0
         fitting = 2.0 ** max(-100, min(100, power))
         share, scale = torch.full_like(picture, math.nan), 1.0
         for smaller in SLOPE_TRIALS:
             scale = fitting * smaller
-            scaled = {name: seed.times(scale) for name, seed in seeds.items()}
             share = torch.zeros_like(picture)
             for tile in tiles:
                 x, found = watched or self._watch(picture, tile)
                 watched = None
-                self._descend(x, found, scaled, tile, share)
+                self._descend(x, found, scale, tile, share)
             if bool(torch.isfinite(share).all()):
                 break
         gradient.add_(share, alpha=1 / scale)
 
     def _look(
         self, picture: Tensor, tiles: Sequence[Tile], gradient: Tensor | None = None
-    ) -> tuple[Terms, dict[str, _Seed]]:
-        sums = _Sums()
+    ) -> Terms:
+        self._begin(picture)
         with torch.no_grad():
             for tile in tiles:
-                found = self.features.extract(picture[..., *tile.pixels], self._names)
-                self._add(sums, found, tile)
+                found = self.features.extract(_taken(picture, tile), self._names)
+                self._see(found, tile)
                 # Before the next tile is seen.
                 del found
-        return self._match(picture, sums, gradient)
+        return self._match(picture, gradient)
 
     def _watch(self, picture: Tensor, tile: Tile) -> _Watched:
         """A tile's features, differentiable with respect to its pixels."""
         with torch.enable_grad():
-            x = picture[..., *tile.pixels].detach().requires_grad_()
+            x = _taken(picture, tile).detach().requires_grad_()
             return x, self.features.extract(x, self._names)
 
     def _descend(
         self,
         x: Tensor,
         found: dict[str, Tensor],
-        seeds: Mapping[str, _Seed],
+        scale: float,
         tile: Tile,
         gradient: Tensor,
     ) -> None:
-        """Adds a tile's share, halo included, to the picture's gradient; empties `found`."""
+        """Adds a tile's share, halo included, to the picture's gradient; empties `found`.
+
+        Args:
+            x: the tile's pixels.
+            found: its features.
+            scale: what all slopes are multiplied by.
+            tile: where it is.
+            gradient: of the whole picture.
+        """
         if not found:
             return
         *others, deepest = found
         for name in others:
-            share = partial(seeds[name].add_to, features=found[name].detach(), tile=tile)
+            share = partial(
+                self._pull, layer=name, features=found[name].detach(), tile=tile, scale=scale
+            )
             found[name].register_hook(share)
         top = found.pop(deepest)
-        seed = seeds[deepest].add_to(blank_like(top), top.detach(), tile)
+        seed = self._pull(blank_like(top), deepest, top.detach(), tile, scale)
         found.clear()
         with torch.enable_grad():
             value = cast("Tensor", _Seeded.apply(top, seed))
         (slope,) = torch.autograd.grad(value, x)
-        gradient[..., *tile.pixels].add_(slope)
+        _add_at(gradient, tile, slope)
+
+    def _pull(
+        self, gradient: Tensor, layer: str, features: Tensor, tile: Tile, scale: float
+    ) -> Tensor:
+        """Adds what a layer's own terms say of a tile's own positions to what has come down there.
+
+        In place where it can.
+        """
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        for own, place in _strips(layer, tile):
+            for one in self._weighted:
+                if one.layer == layer:
+                    here = features[..., *own], place, gradient[..., *own]
+                    one.term.pull(*here, one.scale * scale)
+        return gradient
 
     def _within_memory(self, picture: Tensor, work: Callable[[Sequence[Tile]], _T]) -> _T:
         height, width = picture.shape[-2:]
@@ -258,69 +462,66 @@ class Objective:
 
     def tiles(self, height: int, width: int) -> Sequence[Tile]:
         """The tiles in which a picture of this size goes through the network."""
-        return tiles_of(self.features, self._names, height, width, self.tile_pixels)
+        return tiles_of(
+            self.features, self._names, height, width, self.tile_pixels, wraps=self._wraps
+        )
 
-    @property
-    def _names(self) -> list[str]:
-        content = self._content if self.content_weight > 0 else {}
-        style = self._style if self.style_weight > 0 else {}
-        return [*content, *style]
+    def _begin(self, picture: Tensor) -> None:
+        height, width = picture.shape[-2:]
+        for one in self._weighted:
+            stride = stride_of(one.layer)
+            one.term.begin(max(1, height // stride), max(1, width // stride))
 
-    def _add(self, sums: _Sums, found: Mapping[str, Tensor], tile: Tile) -> None:
-        """Adds what a tile's own positions contribute to the sums over the picture."""
+    def _see(self, found: Mapping[str, Tensor], tile: Tile) -> None:
+        """Shows each term what a tile's own positions hold."""
         for name, tensor in found.items():
             features = tensor.detach()
-            if self.content_weight > 0 and name in self._content:
-                target = self._content[name][1]
-                for own, place in _strips(name, tile):
-                    part = widened(features[..., *own])
-                    error = part - target[..., *place].to(part)
-                    sums.add_squares(name, float(error.square().sum()))
-            if self.style_weight > 0 and name in self._style:
-                for own, _ in _strips(name, tile):
-                    part = moments_of(features[..., *own], fast=self.features.fast)
-                    sums.add_moments(name, part)
+            for own, place in _strips(name, tile):
+                for one in self._weighted:
+                    if one.layer == name:
+                        one.term.see(features[..., *own], place)
 
-    def _match(
-        self, picture: Tensor, sums: _Sums, gradient: Tensor | None
-    ) -> tuple[Terms, dict[str, _Seed]]:
-        """The terms that follow from the sums, and each layer's share of the gradient.
+    def _match(self, picture: Tensor, gradient: Tensor | None) -> Terms:
+        """The terms of what all tiles have shown.
 
         The terms of the pixels themselves add theirs to `gradient` at once.
         """
         layers: dict[str, float] = {}
-        seeds = {name: _Seed(name, self.features.fast) for name in self._names}
-        content_sum = style_sum = 0.0
-        if self.content_weight > 0:
-            for name, (weight, target, unit) in self._content.items():
-                value = sums.squares[name] / target.numel() / unit
-                layers[f"content:{name}"] = value
-                content_sum += weight * value
-                seeds[name].target = target
-                seeds[name].pull = 2 * self.content_weight * weight / unit / target.numel()
-        if self.style_weight > 0:
-            for name, (weight, term, unit) in self._style.items():
-                value, slopes = _style_slopes(term, sums.moments[name])
-                layers[f"style:{name}"] = value / unit
-                style_sum += weight * value / unit
-                scale = self.style_weight * weight / unit
-                seeds[name].constant = slopes[0] * scale
-                seeds[name].linear = (slopes[1] + slopes[1].T) * scale
-        if self.features.dtype == torch.float16 and gradient is not None:
-            for seed in seeds.values():
-                seed.measure(sums)
+        content_sum = style_sum = loss = 0.0
+        for one in self._weighted:
+            value = one.term.settle(slopes=gradient is not None) / one.unit * one.share
+            layers[one.label] = layers.get(one.label, 0.0) + value
+            if one.is_style:
+                style_sum += one.weight * value
+            else:
+                content_sum += one.weight * value
+            loss += one.factor * one.weight * value
         tv = self._smooth(picture, gradient) if self.tv_weight > 0 else 0.0
         anchor = (
             0.0
             if self._anchor is None or self._anchor_weight == 0
             else self._hold(picture, self._anchor, gradient)
         )
-        loss = self.content_weight * content_sum + self.style_weight * style_sum
+        for pixel, unit in self._pixels:
+            scale = pixel.weight * (self._content_weight if pixel.is_content else 1.0)
+            value = pixel.term.evaluate(picture, gradient, scale / unit) / unit
+            layers[pixel.label] = value
+            if pixel.is_content:
+                content_sum += pixel.weight * value
+            loss += scale * value
         loss += self.tv_weight * tv + self._anchor_weight * anchor
-        return Terms(loss, content_sum, style_sum, tv, layers, anchor), seeds
+        return Terms(loss, content_sum, style_sum, tv, layers, anchor)
 
     def _smooth(self, picture: Tensor, gradient: Tensor | None) -> float:
         """The smoothness term, in strips of rows; its slope is added to `gradient`."""
+        if self._wraps:
+            with torch.set_grad_enabled(gradient is not None):
+                x = picture.detach().requires_grad_(gradient is not None)
+                value = variation_around(x, self._tv_name)
+            if gradient is not None:
+                (slope,) = torch.autograd.grad(value, x)
+                gradient.add_(slope, alpha=self.tv_weight)
+            return float(value.detach())
         height, width = picture.shape[-2:]
         step = max(1, STRIP_POSITIONS // width)
         total = 0.0
@@ -366,81 +567,32 @@ class _Seeded(torch.autograd.Function):
         return ctx.saved_tensors[0], None
 
 
-class _Sums:
-    """What all tiles add up to, by layer."""
-
-    def __init__(self) -> None:
-        self.squares: dict[str, float] = {}
-        self.moments: dict[str, Moments] = {}
-
-    def add_squares(self, name: str, value: float) -> None:
-        self.squares[name] = self.squares.get(name, 0.0) + value
-
-    def add_moments(self, name: str, moments: Moments) -> None:
-        before = self.moments.get(name)
-        self.moments[name] = moments if before is None else before + moments
+def _around(tile: Tile, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The rows and columns of a tile's area in a picture that wraps around."""
+    top, bottom, left, right = tile.area
+    rows = torch.arange(top, bottom, device=device) % tile.height
+    return rows, torch.arange(left, right, device=device) % tile.width
 
 
-class _Seed:
-    """What one layer's own losses add to the gradient at its features.
-
-    With respect to features `f(p)`, a style loss has the slope `∂L/∂Σf + (S + Sᵀ) f(p)`, where `S`
-    is `∂L/∂Σffᵀ`; the content loss has `2 (f(p) − target) / N`.
-    """
-
-    def __init__(self, name: str, fast: bool) -> None:
-        self.name, self.fast = name, fast
-        self.constant: Tensor | None = None
-        self.linear: Tensor | None = None
-        self.target: Tensor | None = None
-        self.pull = 0.0
-        self.size = 0.0
-
-    def measure(self, sums: _Sums) -> None:
-        """Sets `size`: about how large the slopes are, as a root mean square over the layer."""
-        if self.linear is not None and self.constant is not None:
-            moments = sums.moments[self.name].exact()
-            linear, constant = self.linear.double(), self.constant.double()
-            square = constant @ constant + 2 * constant @ linear @ moments.mean
-            square = square + (linear @ moments.gram * linear).sum()
-            self.size += float((square.clamp_min(0) / constant.numel()).sqrt())
-        if self.target is not None:
-            self.size += self.pull * (sums.squares[self.name] / self.target.numel()) ** 0.5
-
-    def times(self, factor: float) -> _Seed:
-        """The same, all slopes multiplied by a factor."""
-        scaled = copy(self)
-        scaled.constant = None if self.constant is None else self.constant * factor
-        scaled.linear = None if self.linear is None else self.linear * factor
-        scaled.pull = self.pull * factor
-        return scaled
-
-    def add_to(self, gradient: Tensor, features: Tensor, tile: Tile) -> Tensor:
-        """Adds the share of a tile's own positions to what has come down to its features.
-
-        In place where it can.
-        """
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
-        if self.linear is not None and self.constant is not None:
-            for own, _ in _strips(self.name, tile):
-                part, given = gradient[..., *own], widened(features[..., *own])
-                # Rounded once: the two summands may be much larger than what they add up to.
-                wide = widened(part)
-                add_product(wide, given, self.linear, self.constant, fast=self.fast)
-                if wide is not part:
-                    part.copy_(wide)
-        if self.target is not None:
-            for own, place in _strips(self.name, tile):
-                part = widened(features[..., *own])
-                error = part - self.target[..., *place].to(part)
-                gradient[..., *own].add_(error, alpha=self.pull)
-        return gradient
+def _taken(picture: Tensor, tile: Tile) -> Tensor:
+    """The pixels of a tile, halo included."""
+    if not tile.wraps:
+        return picture[..., *tile.pixels]
+    rows, columns = _around(tile, picture.device)
+    return picture.index_select(-2, rows).index_select(-1, columns)
 
 
-_Part = tuple[slice, slice]
+def _add_at(gradient: Tensor, tile: Tile, slope: Tensor) -> None:
+    """Adds a tile's gradient, halo included, to that of the picture."""
+    if not tile.wraps:
+        gradient[..., *tile.pixels].add_(slope)
+        return
+    rows, columns = _around(tile, gradient.device)
+    folded = slope.new_zeros(*slope.shape[:-2], tile.height, slope.shape[-1])
+    gradient.index_add_(-1, columns, folded.index_add_(-2, rows, slope))
 
 
-def _strips(layer: str, tile: Tile) -> Iterator[tuple[_Part, _Part]]:
+def _strips(layer: str, tile: Tile) -> Iterator[tuple[Part, Part]]:
     """A tile's own positions, in strips of rows: where they are in its features, where in all."""
     stride = stride_of(layer)
     (rows, columns), (far, across) = tile.own(stride), tile.place(stride)
@@ -451,25 +603,24 @@ def _strips(layer: str, tile: Tile) -> Iterator[tuple[_Part, _Part]]:
         yield (slice(start, stop), columns), (slice(start + shift, stop + shift), across)
 
 
-def _style_slopes(term: StyleTerm, moments: Moments) -> tuple[float, tuple[Tensor, Tensor]]:
-    """A style term and its slopes with respect to `Σf` and `Σffᵀ`."""
-    if not bool(torch.isfinite(moments.second).all()):
-        # The eigenvalues of such a matrix are an error of their own.
-        return math.nan, (moments.first * math.nan, moments.second * math.nan)
-    with torch.enable_grad():
-        first = moments.first.detach().requires_grad_()
-        second = moments.second.detach().requires_grad_()
-        value = term(Moments(moments.count, first, second))
-        slopes = torch.autograd.grad(
-            value, (first, second), allow_unused=True, materialize_grads=True
-        )
-    return float(value.detach()), (slopes[0], slopes[1])
+def _mix(losses: str | Mapping[str, float]) -> dict[str, float]:
+    return {losses: 1.0} if isinstance(losses, str) else dict(losses)
 
 
-def _mean_square(target: Tensor) -> float:
-    # The squares of features in 16 bits have no place in 16 bits.
-    dtype = torch.promote_types(target.dtype, torch.float32)
-    return float(torch.linalg.vector_norm(target, dtype=dtype)) ** 2 / target.numel()
+def samples_for(losses: Mapping[str, float], layers: Iterable[str]) -> dict[str, int]:
+    """How many positions of a painting some style losses need to see of each layer.
+
+    Args:
+        losses: name → weight.
+        layers: canonical names.
+    """
+    used = {name for name, weight in losses.items() if weight > 0}
+    if used & {"sliced", "histogram"}:
+        return dict.fromkeys(layers, MOST_RANKED)
+    if "nearest" in used:
+        near = (name for name in layers if stride_of(name) >= NEAREST_STRIDE)
+        return dict.fromkeys(near, MOST_SAMPLES)
+    return {}
 
 
 def _unit(value: float) -> float:

@@ -20,8 +20,7 @@ import torch
 from torch import Tensor
 
 from impasto.checkpoint import Bookmark, OptimizerName, Place, Standing
-from impasto.color import color_statistics, match_colors, mix_statistics
-from impasto.errors import OptionError, RunError, is_out_of_memory
+from impasto.errors import RunError, is_out_of_memory
 from impasto.features import Features, canonical_layer
 from impasto.levels import (
     Level,
@@ -32,10 +31,12 @@ from impasto.levels import (
     shallow_layers,
     share_done,
 )
+from impasto.matting import MattingTerm
 from impasto.memory import Allotment, Budget, Limit, hand_back
 from impasto.minimizers import Adam, Minimizer, make_minimizer
-from impasto.objective import Objective, Terms
+from impasto.objective import Objective, PixelLoss, Terms, samples_for
 from impasto.options import StyleOptions
+from impasto.pixel_terms import LaplacianTerm
 from impasto.places import (
     between_levels,
     carried_by,
@@ -45,7 +46,15 @@ from impasto.places import (
     terms_of,
     with_minimizer,
 )
-from impasto.targets import Painting, make_targets, resize
+from impasto.regions import kept_part, regions_of
+from impasto.targets import (
+    Kept,
+    Painting,
+    RegionTargets,
+    make_targets,
+    resize,
+    resize_around,
+)
 
 _T = TypeVar("_T")
 
@@ -83,6 +92,7 @@ class Progress:
     best: Tensor = field(repr=False)
     _start: Tensor = field(repr=False)
     _keep_detail: bool = field(repr=False)
+    _kept: Kept | None = field(default=None, repr=False)
 
     @property
     def best_loss(self) -> float:
@@ -103,69 +113,15 @@ class Progress:
     def picture(self) -> Tensor:
         """The best picture so far at the run's full size, `(1, 3, H, W)` in [0, 1].
 
-        A coarser level is enlarged, with the start picture's own detail put back.
+        A coarser level is enlarged, with the start picture's own detail put back. Its colours are
+        those of the run; `Stylization.shown` has those of a result.
 
         Raises:
             RunError: memory ran out.
         """
         with _naming(self.levels[-1]):
-            return _climb(self.best, self._start, self._keep_detail).clamp(0, 1)
-
-
-def start_picture(
-    kind: str,
-    width: int,
-    height: int,
-    *,
-    content: Tensor | None,
-    styles: Sequence[Painting],
-    shares: Sequence[float],
-    image: Tensor | None = None,
-    seed: int = 0,
-) -> Tensor:
-    """The picture that a run starts from, `(1, 3, height, width)` in [0, 1], float32, on the CPU.
-
-    Args:
-        kind: `content`; `recolored` (the photo with the paintings' mean colour and covariance);
-            `noise` (uniform); `style-colors` (Gaussian noise with the paintings' mean colour and
-            covariance); `image`. A painting lends the colours of its parts that are at least half
-            as visible as the most visible one.
-        width: px.
-        height: px.
-        content: the photo at this size, needed by the first two kinds.
-        styles: the paintings.
-        shares: the share of each painting.
-        image: the third image at any size, needed by the last kind.
-        seed: seed of the noise.
-
-    Raises:
-        OptionError: the kind needs a picture that is not there.
-    """
-    if kind in ("content", "recolored") and content is None:
-        raise OptionError(f"--start {kind}: there is no photo to start from; use noise")
-    if kind in ("recolored", "style-colors") and not styles:
-        raise OptionError(f"--start {kind}: there is no painting to take colours from; use noise")
-    if kind == "image":
-        if image is None:
-            raise OptionError("--start image: name the picture with --start-image FILE")
-        return resize(image, height, width).clamp(0, 1)
-    if kind == "content" and content is not None:
-        return content
-    generator = torch.Generator().manual_seed(seed)
-    if kind == "noise":
-        return torch.rand(1, 3, height, width, generator=generator)
-    if content is not None and kind == "recolored":
-        base = content
-    else:
-        base = torch.randn(1, 3, height, width, generator=generator) * 0.25 + 0.5
-    palettes = []
-    for style in styles:
-        pixels = style.picture[0].flatten(1)
-        if style.weight is not None:
-            pixels = pixels[:, style.weight.flatten() > 0.5 * style.weight.max()]
-        palettes.append(color_statistics(pixels.cpu().numpy()))
-    colored = match_colors(base[0].numpy(), mix_statistics(palettes, shares))
-    return torch.from_numpy(colored)[None]
+            whole = _climb(self.best, self._start, self._keep_detail).clamp(0, 1)
+            return whole if self._kept is None else self._kept.put_into(whole)
 
 
 def level_objective(
@@ -176,6 +132,7 @@ def level_objective(
     width: int,
     height: int,
     *,
+    masks: Sequence[Tensor] = (),
     anchor: Tensor | None = None,
     tile_pixels: int | None = None,
 ) -> Objective:
@@ -185,58 +142,71 @@ def level_objective(
         features: the network.
         content: the photo at any size, `(1, 3, H, W)` in [0, 1], or `None`.
         styles: paintings, or none.
-        options: layers, weights, losses and shares.
+        options: layers, weights, losses, regions and shares.
         width: of the level, px.
         height: of the level, px.
+        masks: of the regions, `(H, W)` in [0, 1], all of one size.
         anchor: the coarser level's result, which the picture is held to, while only shallow layers
             are matched; `None`: all layers, and no anchor.
         tile_pixels: largest tile that goes through the network at once; `None`: whole pictures.
             Where memory runs out, the objective gets a smaller limit.
 
     Raises:
-        OptionError: a layer that the network has not, or shares that do not fit the paintings.
+        OptionError: a layer that the network has not, or regions or shares that do not fit the
+            paintings.
     """
-    shares = list(options.style_weights) or [1.0] * len(styles)
-    if styles and len(shares) != len(styles):
-        raise OptionError(
-            f"--style-weights: {len(shares)} shares for {len(styles)} paintings; give one for each"
-        )
     content_layers = _canonical(options.content_layers, features)
     style_layers = _canonical(options.style_layers, features)
     if anchor is not None:
         content_layers = shallow_layers(content_layers, features.architecture)
         style_layers = shallow_layers(style_layers, features.architecture)
     place = {"device": features.device, "dtype": features.picture_dtype}
-    if content is not None:
-        content = resize(content.to(**place), height, width).clamp(0, 1)
+    photo = None if content is None else resize(content.to(**place), height, width).clamp(0, 1)
+    regions = regions_of(options, [s.to(**place) for s in styles], masks)
     targets = make_targets(
         features,
-        content,
-        [
-            Painting(s.picture.to(**place), None if s.weight is None else s.weight.to(**place))
-            for s in styles
-        ],
-        shares,
-        side=max(width, height),
+        photo,
+        regions,
+        height=height,
+        width=width,
         content_layers=content_layers if options.content_weight > 0 else (),
         style_layers=style_layers if options.style_weight > 0 else (),
+        samples=samples_for(options.style_loss, style_layers) if options.style_weight > 0 else {},
         enlarge=math.inf if anchor is None else ANCHORED_ENLARGE,
         tile_pixels=tile_pixels,
     )
+    crisp = options.content_loss.get("laplacian", 0.0)
+    pixel_losses = []
+    if photo is not None and crisp > 0:
+        pixel_losses.append(PixelLoss("laplacian", LaplacianTerm(photo), crisp, is_content=True))
+    if photo is not None and options.photoreal_weight > 0:
+        held = PixelLoss("photoreal", MattingTerm(photo), options.photoreal_weight)
+        pixel_losses.append(held)
+    kept = kept_part(options, photo, len(styles), masks)
     return Objective(
         features,
-        replace(targets, anchor=anchor),
+        replace(targets, anchor=anchor, kept=kept),
         content_layers=content_layers,
         style_layers=style_layers,
         style_loss=options.style_loss,
         normalize=options.normalize,
         content_weight=options.content_weight,
         style_weight=options.style_weight,
-        tv_weight=options.tv_weight,
+        tv_weight=options.tv_weight * _mean_strength(targets.regions),
         tv=options.tv,
+        content_loss={n: w for n, w in options.content_loss.items() if n != "laplacian"},
+        pixel_losses=pixel_losses,
+        seed=options.seed,
+        wraps=options.tileable,
         anchor_weight=options.anchor_weight,
         tile_pixels=targets.tile_pixels,
     )
+
+
+def _mean_strength(regions: Sequence[RegionTargets]) -> float:
+    """What smoothness counts: where nothing changes, it may not soften the photo."""
+    area = sum(region.share for region in regions)
+    return sum(region.share * region.strength for region in regions) / area if area > 0 else 1.0
 
 
 def optimize(
@@ -246,6 +216,7 @@ def optimize(
     start: Tensor,
     options: StyleOptions,
     *,
+    masks: Sequence[Tensor] = (),
     memory: int | None = None,
     coarse: Tensor | None = None,
     bookmark: Bookmark | None = None,
@@ -258,6 +229,7 @@ def optimize(
         styles: paintings, or none.
         start: the start picture at the full size.
         options: everything else.
+        masks: of the regions, `(H, W)` in [0, 1], at the full size.
         memory: bytes that the process may hold; `None`: no limit.
         coarse: a smaller result that the run goes on from, `(1, 3, h, w)`; levels that are no
             larger are left out.
@@ -280,7 +252,9 @@ def optimize(
     levels = plan_levels(options, width, height, above) if place is None else levels_of(place)
     keep_detail = _keeps_detail(options)
     start = start.to(features.device, features.picture_dtype)
-    budget = None if memory is None else budget_for(memory, features, styles)
+    photo = None if content is None else content.to(start)
+    kept = kept_part(options, photo, len(styles), masks)
+    budget = None if memory is None else budget_for(memory, features, styles, masks)
     shares = [None if budget is None else allotment(level, options, budget) for level in levels]
     costs = level_costs(levels, options, budget)
     spent = 0.0 if bookmark.began is None else time.monotonic() - bookmark.began
@@ -301,9 +275,13 @@ def optimize(
         below: Tensor | None = picture
         if resumed is None:
             with _naming(level):
-                small = resize(start, level.height, level.width).clamp(0, 1)
+                fit = resize_around if options.tileable else resize
+                small = fit(start, level.height, level.width).clamp(0, 1)
                 lowest = index == 0 and coarse is None
-                picture = small if lowest else _climb(picture, small, keep_detail).clamp(0, 1)
+                if not lowest and options.tileable:
+                    picture = resize_around(picture, level.height, level.width).clamp(0, 1)
+                else:
+                    picture = small if lowest else _climb(picture, small, keep_detail).clamp(0, 1)
         elif level.anchored:
             below = resumed.tensors["anchor"].to(start)
         if level.evaluations == 0 and index < len(levels) - 1:
@@ -320,6 +298,7 @@ def optimize(
                 options,
                 level.width,
                 level.height,
+                masks=masks,
                 anchor=anchor,
                 tile_pixels=tile_pixels,
             )
@@ -351,6 +330,7 @@ def optimize(
                 descent.best,
                 start,
                 keep_detail,
+                kept,
             )
             bookmark.place = descent.place(progress, clock)
             yield progress
@@ -362,23 +342,29 @@ def optimize(
         progress = descent = None
 
 
-def climb(coarse: Tensor, start: Tensor, options: StyleOptions) -> Tensor:
+def climb(coarse: Tensor, start: Tensor, options: StyleOptions, kept: Kept | None = None) -> Tensor:
     """A smaller result at the full size of a run, before any work on it.
 
     Args:
         coarse: the smaller result, `(1, 3, h, w)`.
         start: the start picture at the full size, whose detail is put back.
         options: of the run.
+        kept: what of the photo stays as it is.
 
     Raises:
         RunError: memory ran out.
     """
     with _naming(Level(start.shape[-1], start.shape[-2], 0)):
-        return _climb(coarse.to(start), start, _keeps_detail(options)).clamp(0, 1)
+        whole = _climb(coarse.to(start), start, _keeps_detail(options)).clamp(0, 1)
+        return whole if kept is None else kept.put_into(whole)
 
 
 def progress_at(
-    place: Place, start: Tensor, options: StyleOptions, budget: Budget | None = None
+    place: Place,
+    start: Tensor,
+    options: StyleOptions,
+    budget: Budget | None = None,
+    kept: Kept | None = None,
 ) -> Progress:
     """The `Progress` that was told when a run stood at a place that `check_place` has passed.
 
@@ -387,6 +373,7 @@ def progress_at(
         start: the start picture of that run, at the full size.
         options: its options.
         budget: what the process may hold; `None`: no limit.
+        kept: what of the photo stays as it is.
     """
     standing, levels = place.standing, levels_of(place)
     costs = level_costs(levels, options, budget)
@@ -403,6 +390,7 @@ def progress_at(
         place.tensors["best"].to(start),
         start,
         _keeps_detail(options),
+        kept,
     )
 
 
@@ -546,6 +534,7 @@ class _Descent:
             learning_rate=self._options.learning_rate,
             faults=self._faults,
             carried=carried,
+            wraps=self._options.tileable,
         )
 
     def run(self, clock: _Clock) -> Iterator[tuple[int, Terms]]:

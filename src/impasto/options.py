@@ -1,4 +1,4 @@
-"""Every option of a repainting, once: its choices, limits, unit, default and help.
+"""Every option of a repainting or of a preparation, once: choices, limits, unit, default, help.
 
 The command line, the JSON schema and the settings inside written pictures derive from these frozen
 models. A preset is a named set of values; what is given beside it wins.
@@ -43,6 +43,9 @@ MAX_EVALUATIONS = 1_000_000
 
 MAX_WEIGHT = 1e15
 """Largest weight of a term or of a layer in it."""
+
+MIN_SCALE, MAX_SCALE = 0.05, 8.0
+"""Smallest and largest `style_scale`."""
 
 
 def parse_layers(value: Any) -> dict[str, float]:
@@ -96,6 +99,98 @@ def format_layers(layers: Mapping[str, float]) -> str:
     return ",".join(f"{name}={weight!r}".removesuffix(".0") for name, weight in layers.items())
 
 
+STYLE_LOSSES = (
+    *("gram", "gram+mean-std", "mean-std", "wasserstein2"),
+    *("sliced", "histogram", "nearest"),
+)
+"""Names of the style losses."""
+
+CONTENT_LOSSES = ("features", "self-similarity", "laplacian")
+"""Names of the content losses."""
+
+
+def parse_mix(value: Any, names: Sequence[str]) -> dict[str, float]:
+    """Losses with their weights from `wasserstein2=1,gram=0.5`; one without a weight counts 1.
+
+    Args:
+        value: such a text, or a mapping from name to weight.
+        names: what there is to choose from.
+
+    Returns:
+        Name → weight, in the order given.
+
+    Raises:
+        ValueError: an unknown name, one that is named twice, a weight out of range, or none above
+            0.
+    """
+    if isinstance(value, Mapping):
+        pairs = [(str(name), weight) for name, weight in value.items()]
+    elif isinstance(value, str):
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        pairs = [(n.strip(), w if eq else 1) for n, eq, w in (p.partition("=") for p in parts)]
+    else:
+        raise ValueError("losses are written NAME=WEIGHT,…, such as wasserstein2=1,gram=0.5")
+    mix: dict[str, float] = {}
+    for name, weight in pairs:
+        if name not in names:
+            raise ValueError(f"'{name}' is no loss here; choose from {', '.join(names)}")
+        if name in mix:
+            raise ValueError(f"'{name}' is named twice")
+        mix[name] = _number(weight, 0, MAX_WEIGHT, f"the weight of '{name}'")
+    if not any(mix.values()):
+        raise ValueError(f"name at least one with a weight above 0, from {', '.join(names)}")
+    return mix
+
+
+def format_mix(mix: Mapping[str, float]) -> str:
+    """The text that `parse_mix` reads back."""
+    return ",".join(n if w == 1 else f"{n}={w!r}".removesuffix(".0") for n, w in mix.items())
+
+
+def parse_scales(value: Any) -> tuple[tuple[float, ...], ...]:
+    """Scales of paintings from `1`, `0.5,2` (one for each painting) or `0.5+2` (both at once).
+
+    Args:
+        value: such a text, a number, or a sequence of numbers or of sequences of numbers.
+
+    Raises:
+        ValueError: not of that form, or a scale out of `MIN_SCALE` to `MAX_SCALE`.
+    """
+    if isinstance(value, str):
+        value = [part.split("+") for part in value.split(",")]
+    elif isinstance(value, int | float):
+        value = [[value]]
+    what = "a scale"
+    try:
+        found = tuple(
+            tuple(
+                _number(scale, MIN_SCALE, MAX_SCALE, what)
+                for scale in ([one] if isinstance(one, int | float) else one)
+            )
+            for one in value
+        )
+    except TypeError:
+        raise ValueError("scales are written 0.5, 0.5,2 or 0.5+2") from None
+    if not found or not all(found):
+        raise ValueError("name at least one scale, such as 0.5")
+    return found
+
+
+def format_scales(scales: Sequence[Sequence[float]]) -> str:
+    """The text that `parse_scales` reads back."""
+    return ",".join("+".join(f"{s!r}".removesuffix(".0") for s in one) for one in scales)
+
+
+def _number(value: Any, least: float, most: float, what: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{what} must be a number, not '{str(value)[:40]}'") from None
+    if not least <= number <= most:
+        raise ValueError(f"{what} must lie in {least:g} to {most:g}, not {number:g}")
+    return number
+
+
 def parse_levels(value: Any) -> tuple[tuple[int, int], ...]:
     """Levels from `128:20,256:40,512:80`: long side in px, then evaluations; `auto` is empty.
 
@@ -140,6 +235,24 @@ Levels = Annotated[
     PlainSerializer(_join_levels, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["auto", "256:60,512:40"]}),
 ]
+StyleLosses = Annotated[
+    dict[str, float],
+    BeforeValidator(lambda value: parse_mix(value, STYLE_LOSSES)),
+    PlainSerializer(format_mix, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["wasserstein2", "wasserstein2=1,gram=0.5"]}),
+]
+ContentLosses = Annotated[
+    dict[str, float],
+    BeforeValidator(lambda value: parse_mix(value, CONTENT_LOSSES)),
+    PlainSerializer(format_mix, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["features", "features=1,laplacian=0.5"]}),
+]
+Scales = Annotated[
+    tuple[tuple[float, ...], ...],
+    BeforeValidator(parse_scales),
+    PlainSerializer(format_scales, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["1", "0.5,2", "0.5+2"]}),
+]
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
@@ -178,12 +291,138 @@ def _paper_name(value: Any) -> str:
     return value.strip().lower()
 
 
+def parse_aspect(value: Any) -> tuple[float, float]:
+    """Width and height from `16:9`.
+
+    Raises:
+        ValueError: not of that form, or one is more than a hundred times the other.
+    """
+    parts = value.split(":") if isinstance(value, str) else ()
+    if len(parts) != 2:
+        raise ValueError("a shape is written WIDTH:HEIGHT, such as 16:9")
+    width, height = (_number(part, 1e-3, 1e6, "a side") for part in parts)
+    if not 0.01 <= width / height <= 100:
+        raise ValueError("one side may be at most a hundred times the other")
+    return width, height
+
+
+def _aspect(value: Any) -> str:
+    parse_aspect(value)
+    return value
+
+
+Aspect = Annotated[
+    str, BeforeValidator(_aspect), WithJsonSchema({"type": "string", "examples": ["1:1", "16:9"]})
+]
 PaperName = Annotated[
     str,
     BeforeValidator(_paper_name),
     WithJsonSchema({"type": "string", "examples": ["a3", "300x200mm"]}),
 ]
 Weight = Annotated[float, Field(ge=0, le=MAX_WEIGHT, allow_inf_nan=False)]
+
+
+def parse_sides(value: Any) -> tuple[int, ...]:
+    """Long sides in px from `512,1024`, a number or a sequence of numbers, in rising order.
+
+    Raises:
+        ValueError: not of that form, named twice or out of range.
+    """
+    given = value.split(",") if isinstance(value, str) else value
+    try:
+        sides = sorted(int(side) for side in (given if isinstance(given, Sequence) else [given]))
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError("sizes are written with commas, such as 512,1024") from None
+    if not sides or not all(1 <= side <= MAX_SIDE for side in sides):
+        raise ValueError(f"sizes lie in 1 to {MAX_SIDE} px")
+    if len(set(sides)) < len(sides):
+        raise ValueError("a size is named twice; name each once")
+    return tuple(sides)
+
+
+Sides = Annotated[
+    tuple[int, ...],
+    BeforeValidator(parse_sides),
+    PlainSerializer(lambda sides: ",".join(map(str, sides)), return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["1024", "512,1024"]}),
+]
+
+
+class RegionOptions(BaseModel):
+    """What to do in one region; what is not given is as in the whole picture.
+
+    Attributes:
+        keep: leave the photo as it is.
+        styles: numbers of the paintings, from 1; none: the one with the region's own number.
+        shares: share of each in the blend; equal when not given.
+        strength: as `StyleOptions.strength`.
+        scale: as `StyleOptions.style_scale`, for the paintings of this region.
+        color: as `StyleOptions.color`.
+        color_strength: as `StyleOptions.color_strength`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keep: bool = False
+    styles: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    shares: tuple[Weight, ...] = ()
+    strength: float | None = Field(default=None, ge=0, le=1)
+    scale: Scales | None = None
+    color: Literal["painting", "luminance", "match", "only"] | None = None
+    color_strength: float | None = Field(default=None, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _check_together(self) -> RegionOptions:
+        others = {name: value for name, value in self if name != "keep" and value not in (None, ())}
+        if self.keep and others:
+            raise ValueError(f"keep and {next(iter(others))} exclude each other; leave one out")
+        if self.shares and not sum(self.shares) > 0:
+            raise ValueError("at least one share must be above 0")
+        if self.shares and self.styles and len(self.shares) != len(self.styles):
+            raise ValueError(f"{len(self.shares)} shares for {len(self.styles)} paintings")
+        return self
+
+
+def parse_regions(value: Any) -> tuple[Any, ...]:
+    """Regions from `1; 2+3,shares=2+1,strength=0.5,scale=2; keep`.
+
+    Args:
+        value: such a text, or a sequence of such texts for one region each, of mappings or of
+            `RegionOptions`.
+
+    Returns:
+        Mappings, or `RegionOptions`, one for each region.
+
+    Raises:
+        ValueError: not of that form.
+    """
+    if isinstance(value, str):
+        value = [part for part in value.split(";") if part.strip()]
+    if not isinstance(value, Sequence):
+        raise ValueError("regions are written 1; 2,strength=0.5; keep")
+    return tuple(_parse_region(one) if isinstance(one, str) else one for one in value)
+
+
+def _parse_region(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for part in text.split(","):
+        name, given, value = (piece.strip() for piece in part.partition("="))
+        if not given:
+            name, value = ("keep", "true") if name == "keep" else ("styles", name)
+        name = name.replace("-", "_")
+        if name not in RegionOptions.model_fields:
+            known = ", ".join(sorted(RegionOptions.model_fields)).replace("_", "-")
+            raise ValueError(f"'{name}' is nothing a region can have; it can have {known}")
+        if name in found:
+            raise ValueError(f"'{name}' stands twice in '{text.strip()}'")
+        found[name] = value.split("+") if name in ("styles", "shares") else value
+    return found
+
+
+Regions = Annotated[
+    tuple[RegionOptions, ...],
+    BeforeValidator(parse_regions),
+]
 
 
 class Preset(BaseModel):
@@ -244,6 +483,12 @@ PRESETS: dict[str, Preset] = {
             "block4_conv1=0.2,block5_conv1=0.2",
         },
     ),
+    "photo-real": Preset(
+        title="Colours and light of one photo on another",
+        citation="Luan, Paris, Shechtman & Bala, Deep Photo Style Transfer, CVPR 2017; values "
+        "chosen by eye",
+        values={"photoreal_weight": 100.0, "content_weight": 2.0, "tv_weight": 0.0},
+    ),
 }
 """Presets by name. `J = α·Σ w·mean((F−P)²) + β·Σ w·mean((G−A)²)` where `normalize` is off."""
 
@@ -259,7 +504,7 @@ class StyleOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    preset: Literal["impasto", "gatys", "gatys-vgg16", "keras"] = Field(
+    preset: Literal["impasto", "gatys", "gatys-vgg16", "keras", "photo-real"] = Field(
         default="impasto", description="Named set of values to start from."
     )
     size: int = Field(default=512, ge=1, le=MAX_SIDE, description="Long side of the result, px.")
@@ -282,14 +527,44 @@ class StyleOptions(BaseModel):
     max_pixels: int = Field(
         default=DEFAULT_MAX_PIXELS, ge=1, description="Largest picture file to read, in pixels."
     )
+    aspect: Aspect | None = Field(
+        default=None,
+        description="Shape of a texture, width to height, such as 16:9; by default the painting's.",
+    )
+    tileable: bool = Field(
+        default=False,
+        description="Make a texture whose edges fit together, with sides that are multiples of 16.",
+    )
     style_weights: tuple[Weight, ...] = Field(
         default=(), description="Share of each painting in a blend; equal when not given."
+    )
+    style_scale: Scales = Field(
+        default=((1.0,),),
+        description="Size of brush strokes: the painting's long side in units of the result's; one "
+        "for all paintings or, with commas, for each; several of one painting at once as 0.5+2.",
+    )
+    strength: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="How far to go from the photo, 0, to the painting, 1.",
+    )
+    regions: Regions = Field(
+        default=(),
+        description="What to do in each --mask, in their order: the paintings' numbers, such as 1 "
+        "or 1+2, and what is to be different there, such as 2,strength=0.5,scale=2, or keep; "
+        "separated by semicolons. One more than there are masks is for the rest of the picture.",
     )
     content_weight: Weight = Field(default=1.0, description="Weight α of the content term.")
     style_weight: Weight = Field(default=8.0, description="Weight β of the style term.")
     tv_weight: Weight = Field(default=1.0, description="Weight of the smoothness term.")
     tv: Literal["l1", "squared"] = Field(
         default="l1", description="Smoothness: absolute or nine-point squared differences."
+    )
+    photoreal_weight: Weight = Field(
+        default=0.0,
+        description="How strongly the picture is held to the photo's own edges and textures, which "
+        "keeps it a photograph; 0: not at all.",
     )
     model: str = Field(
         default="vgg19",
@@ -302,8 +577,15 @@ class StyleOptions(BaseModel):
     style_layers: Layers = Field(
         default=parse_layers(_STYLE), description="Style layers, as LAYER=WEIGHT,…"
     )
-    style_loss: Literal["gram", "gram+mean-std", "mean-std", "wasserstein2"] = Field(
-        default="wasserstein2", description="What of the painting's features is matched."
+    style_loss: StyleLosses = Field(
+        default={"wasserstein2": 1.0},
+        description="What of the painting's features is matched: gram, gram+mean-std, mean-std, "
+        "wasserstein2, sliced, histogram or nearest, or several as LOSS=WEIGHT,…",
+    )
+    content_loss: ContentLosses = Field(
+        default={"features": 1.0},
+        description="What of the photo is kept: features, self-similarity or laplacian, or several "
+        "as LOSS=WEIGHT,…",
     )
     normalize: bool = Field(
         default=True,
@@ -318,6 +600,26 @@ class StyleOptions(BaseModel):
     )
     padding: Literal["replicate", "zero"] = Field(
         default="replicate", description="What the first convolution sees beyond the border."
+    )
+    color: Literal["painting", "luminance", "match", "only"] = Field(
+        default="painting",
+        description="Colours: the painting's; the photo's, kept by painting its lightness only; "
+        "the photo's, given to the painting first; or the painting's only, without its texture.",
+    )
+    color_strength: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="With another --color than painting: how much of that.",
+    )
+    color_method: Literal["covariance", "histogram"] = Field(
+        default="covariance",
+        description="With --color match and only: match colours in mean and covariance, or all of "
+        "their distribution.",
+    )
+    color_space: Literal["rgb", "oklab"] = Field(
+        default="oklab", description="With --color match and only: the space to match them in."
     )
     start: Literal["content", "recolored", "noise", "style-colors", "image"] = Field(
         default="recolored",
@@ -440,6 +742,18 @@ class StyleOptions(BaseModel):
             raise ValueError(
                 f"--print-fit {self.print_fit}: acts only with --print; add that, or leave it out"
             )
+        for name in idle_color_options({"color": self.color, "regions": self.regions}):
+            value = getattr(self, name)
+            if value != StyleOptions.model_fields[name].default:
+                wanted = "another --color" if name == "color_strength" else "--color match or only"
+                raise ValueError(
+                    f"--{name.replace('_', '-')} {value}: acts only with {wanted}; add that, or "
+                    "leave it out"
+                )
+        if self.preview and self.color == "only":
+            raise ValueError(
+                "--preview: --color only takes no time at the full size either; leave one out"
+            )
         if self.levels and self.levels[-1][0] != self.size:
             if "size" in self.model_fields_set:
                 raise ValueError(
@@ -448,6 +762,92 @@ class StyleOptions(BaseModel):
                 )
             object.__setattr__(self, "size", self.levels[-1][0])
         return self
+
+
+class PrepareOptions(BaseModel):
+    """How to prepare a folder of pictures. Frozen; unknown names and values out of range are
+    refused.
+
+    Raises:
+        OptionError: in one line, in the words of the options.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: Sides = Field(
+        default=(1024,),
+        description="Long side of the results, px; several with commas, each into a folder.",
+    )
+    enlarge: bool = Field(
+        default=False, description="Enlarge pictures that are smaller than that, too."
+    )
+    crop: Literal["none", "center", "entropy", "attention"] = Field(
+        default="none",
+        description="Keep the whole picture, or cut it to --aspect: around its middle, where most "
+        "happens, or where eyes go first.",
+    )
+    aspect: Aspect | None = Field(
+        default=None, description="With --crop: the shape to cut to, as WIDTH:HEIGHT; 1:1 if none."
+    )
+    min_side: int = Field(
+        default=256, ge=1, le=MAX_SIDE, description="Drop pictures with a shorter side than this."
+    )
+    min_sharpness: float = Field(
+        default=60.0,
+        ge=0,
+        le=1_000_000,
+        allow_inf_nan=False,
+        description="Drop pictures less sharp than this; 0 keeps the blurred.",
+    )
+    format: Literal["jpg", "png", "webp"] = Field(
+        default="jpg", description="Format of the results."
+    )
+    quality: int = Field(default=92, ge=1, le=100, description="Quality of JPEG and WebP results.")
+    bits: Literal[8, 16] = Field(default=8, description="Bits per channel; 16 needs --format png.")
+    max_pixels: int = Field(
+        default=DEFAULT_MAX_PIXELS, ge=1, description="Largest picture file to read, in pixels."
+    )
+
+    if not TYPE_CHECKING:  # type checkers make a better signature of the fields
+
+        def __init__(self, /, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise option_error(error, "prepare") from None
+
+    @model_validator(mode="after")
+    def _check_together(self) -> PrepareOptions:
+        if self.aspect is not None and self.crop == "none":
+            raise ValueError("--aspect: acts only with --crop; add that, or leave it out")
+        if self.bits == 16 and self.format != "png":
+            raise ValueError(f"--bits 16: {self.format} holds 8; add --format png")
+        return self
+
+    @property
+    def shape(self) -> tuple[float, float] | None:
+        """Width and height that pictures are cut to, in any unit; `None`: they are not cut."""
+        if self.crop == "none":
+            return None
+        return parse_aspect(self.aspect or "1:1")
+
+
+def idle_color_options(values: Mapping[str, Any]) -> set[str]:
+    """Names of the options that say how colours are made and have nothing to act on.
+
+    Args:
+        values: options by name; those that are not there have their defaults.
+    """
+    colors = {values.get("color", "painting")}
+    regions = values.get("regions")
+    for one in regions if isinstance(regions, Sequence) and not isinstance(regions, str) else ():
+        colors.add(one.get("color") if isinstance(one, Mapping) else one.color)
+    idle = set[str]()
+    if not colors - {"painting", None}:
+        idle.add("color_strength")
+    if not colors & {"match", "only"}:
+        idle |= {"color_method", "color_space"}
+    return idle
 
 
 def make_options(values: Mapping[str, Any]) -> StyleOptions:
@@ -459,13 +859,13 @@ def make_options(values: Mapping[str, Any]) -> StyleOptions:
     return StyleOptions(**values)
 
 
-def option_error(error: ValidationError) -> OptionError:
-    """The first fault of a validation error in one line."""
+def option_error(error: ValidationError, command: str = "stylize") -> OptionError:
+    """The first fault of a validation error in one line; `command` is whose options they are."""
     first = error.errors()[0]
     name = str(first["loc"][0]).replace("_", "-") if first["loc"] else ""
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        message = "there is no such option; see impasto stylize --help"
+        message = f"there is no such option; see impasto {command} --help"
     elif first["type"] == "string_pattern_mismatch":
         described = str(StyleOptions.model_fields[str(first["loc"][0])].description)
         wanted = f"{described[0].lower()}{described[1:]}"

@@ -145,6 +145,10 @@ def _tiles(
     return len(tiles), max(areas, key=lambda area: area[0] * area[1])
 
 
+_PLAIN = {"style_weights": (), "regions": (), "style_scale": ((1.0,),)}
+"""One painting for the whole picture, which probes take."""
+
+
 def _probe(features: Features, options: StyleOptions, *, anchored: bool) -> tuple[float, float]:
     """Seconds that an evaluation takes at any size, and for each of its `evaluation_pixels`."""
     times, pixels = [], []
@@ -156,7 +160,7 @@ def _probe(features: Features, options: StyleOptions, *, anchored: bool) -> tupl
             features,
             picture,
             [Painting(picture.flip(-1))],
-            options.model_copy(update={"style_weights": ()}),
+            options.model_copy(update=_PLAIN),
             side,
             side,
             anchor=picture[..., ::2, ::2] if anchored else None,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from impasto.color import oklab_to_srgb
 from impasto.errors import OptionError
 from impasto.images import check_place, write_whole
 
@@ -78,6 +79,7 @@ def plot_grid(
     *,
     rows: Sequence[str] = (),
     columns: Sequence[str] = (),
+    labels: Sequence[Sequence[str]] = (),
     title: str = "",
     cell: float = 2.2,
     overwrite: bool = False,
@@ -89,6 +91,7 @@ def plot_grid(
         path: PNG, SVG or PDF.
         rows: a label for each row.
         columns: a label for each column.
+        labels: a label for each picture, row by row, in place of those of the columns.
         title: above everything.
         cell: width of a cell, inches (200 dots each in PNG).
         overwrite: replace an existing file.
@@ -118,13 +121,313 @@ def plot_grid(
             picture = row[j] if j < len(row) else None
             if picture is not None:
                 axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="none")
-            if i == 0 and j < len(columns):
-                axes.set_title(columns[j], fontsize=9, color=_INK)
+            above = labels[i] if labels else columns if i == 0 else ()
+            if j < len(above):
+                axes.set_title(above[j], fontsize=9, color=_INK)
             if j == 0 and i < len(rows):
                 axes.set_ylabel(rows[i], fontsize=9, color=_INK)
     if title:
         figure.suptitle(title, fontsize=11, color=_INK)
     _save(figure, path, overwrite)
+
+
+def plot_input(
+    picture: NDArray[np.float32],
+    planes: Mapping[str, NDArray[np.float32]],
+    maps: Mapping[str, NDArray[np.float32]],
+    path: Path,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Draws what a network is given of a picture, and what its layers make of that.
+
+    Args:
+        picture: `(H, W, 3)` in [0, 1].
+        planes: name → what enters the network, `(H, W)`, around 0.
+        maps: layer → its feature maps as one grey picture in [0, 1]; at least one.
+        path: PNG, SVG or PDF.
+        overwrite: replace an existing file.
+
+    Raises:
+        OptionError, OutputError: see `check_figure`.
+    """
+    check_figure(path, overwrite=overwrite)
+    from matplotlib.figure import Figure
+
+    aspect = min(max(picture.shape[0] / picture.shape[1], 0.2), 4.0)
+    width, above, below = 10.0, len(planes) + 1, len(maps)
+    # Room for the bar beside the planes, which share its colours.
+    heights = ((width - 0.9) / above * aspect + 0.35, width / below * aspect + 0.35)
+    figure = Figure(figsize=(width, sum(heights) + 0.2), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.05, wspace=0.01, hspace=0.02)  # pyright: ignore
+    upper, lower = np.ravel(np.asarray(figure.subfigures(2, 1, height_ratios=heights)))
+    top = upper.subplots(1, above, squeeze=False)[0]
+    _show(top[0], "the picture", picture)
+    reach = max(float(np.abs(plane).max()) for plane in planes.values())
+    for axes, (name, plane) in zip(top[1:], planes.items(), strict=True):
+        _show(axes, name, plane, cmap="PuOr_r", vmin=-reach, vmax=reach)
+    drawn = top[-1].images[0]
+    bar = upper.colorbar(drawn, ax=list(top), fraction=0.03, pad=0.01, shrink=0.8)
+    bar.ax.tick_params(labelsize=7, colors="#555555", length=2)
+    bar.outline.set_visible(False)
+    bottom = lower.subplots(1, below, squeeze=False)[0]
+    for axes, (name, sheet) in zip(bottom, maps.items(), strict=True):
+        _show(axes, name, sheet, cmap="gray", vmin=0, vmax=1)
+    _save(figure, path, overwrite)
+
+
+def _show(axes: Any, title: str, picture: NDArray[np.float32], **options: Any) -> Any:
+    axes.set_axis_off()
+    axes.set_title(title, fontsize=9, color=_INK)
+    return axes.imshow(picture, interpolation="none", **options)
+
+
+def plot_pairs(
+    rows: Sequence[Sequence[NDArray[np.float32]]],
+    path: Path,
+    *,
+    columns: Sequence[str],
+    captions: Sequence[Sequence[str]] = (),
+    title: str = "",
+    cell: float = 1.6,
+    overwrite: bool = False,
+) -> None:
+    """Lays rows of pictures of any shapes out in one to three blocks side by side.
+
+    Each row is as high as its first pictures need, at least a square for the others; what is taller
+    becomes narrower.
+
+    Args:
+        rows: as many pictures each, `(H, W, 3)` in [0, 1].
+        path: PNG, SVG or PDF.
+        columns: what each column of a block shows.
+        captions: words beneath each picture; cut where they are too long.
+        title: above everything.
+        cell: width of a cell, inches (200 dots each in PNG).
+        overwrite: replace an existing file.
+
+    Raises:
+        OptionError, OutputError: see `check_figure`.
+    """
+    check_figure(path, overwrite=overwrite)
+    from matplotlib.figure import Figure
+
+    across = len(columns)
+    blocks = 1 if len(rows) <= 4 else 2 if len(rows) <= 24 else 3
+    down = math.ceil(len(rows) / blocks)
+    lines = [rows[i * blocks : (i + 1) * blocks] for i in range(down)]
+    heights = [cell * _row_aspect(line) for line in lines]
+    gap, between, margin, words = 0.06, 0.3, 0.25, 0.24 if captions else 0.08
+    top = margin + 0.22 + (0.3 if title else 0)
+    width = 2 * margin + blocks * (across * (cell + gap) - gap) + (blocks - 1) * between
+    height = top + sum(heights) + down * words + margin
+    figure = Figure(figsize=(width, height))
+
+    def left(block: int, column: int) -> float:
+        return margin + block * (across * (cell + gap) - gap + between) + column * (cell + gap)
+
+    def write(x: float, y: float, text: str, size: float, **options: Any) -> None:
+        options = {"ha": "center", "va": "top", "color": _INK, **options}
+        figure.text(x / width, 1 - y / height, text, fontsize=size, parse_math=False, **options)
+
+    if title:
+        write(margin, margin, title, 11, ha="left", weight="bold")
+    for block in range(blocks):
+        for column, name in enumerate(columns):
+            write(left(block, column) + cell / 2, top - 0.06, name, 8.5, va="bottom")
+    y = top
+    for number, line in enumerate(lines):
+        for block, row in enumerate(line):
+            for column, picture in enumerate(row):
+                scale = min(cell / picture.shape[1], heights[number] / picture.shape[0])
+                w, h = picture.shape[1] * scale, picture.shape[0] * scale
+                x = left(block, column) + (cell - w) / 2
+                bottom = y + (heights[number] + h) / 2
+                axes = figure.add_axes((x / width, 1 - bottom / height, w / width, h / height))
+                axes.set_axis_off()
+                # Enlarged smoothly: squares of single pixels would look like strokes.
+                axes.imshow(picture, interpolation="antialiased", aspect="auto")
+                if captions:
+                    text = _cut_to(captions[number * blocks + block][column], 30)
+                    middle = left(block, column) + cell / 2
+                    write(middle, bottom + 0.04, text, 6, color="#555555")
+        y += heights[number] + words
+    _save(figure, path, overwrite)
+
+
+def _row_aspect(line: Sequence[Sequence[NDArray[np.float32]]]) -> float:
+    """Height of a line of the table, in widths of a cell."""
+    aspects = [[picture.shape[0] / picture.shape[1] for picture in row] for row in line]
+    tallest = max(max(row) for row in aspects)
+    return min(tallest, max(1.0, *(row[0] for row in aspects)), 1.5)
+
+
+def _cut_to(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
+
+
+_KEPT, _DROPPED = "#2563a8", "#d97745"
+_SHAPES = {1 / 2: "1:2", 2 / 3: "2:3", 1: "1:1", 3 / 2: "3:2", 2: "2:1"}
+
+
+def plot_preparation(
+    outcomes: Sequence[Mapping[str, Any]],
+    path: Path,
+    *,
+    title: str = "",
+    min_side: float = 0,
+    min_sharpness: float = 0,
+    overwrite: bool = False,
+) -> None:
+    """Draws what became of a folder of pictures: counts, sizes, shapes, sharpness and colours.
+
+    Args:
+        outcomes: what `impasto.prepare.Outcome` holds, one for each file.
+        path: PNG, SVG or PDF.
+        title: above everything.
+        min_side: the least short side that was kept, px; 0: any.
+        min_sharpness: the least sharpness that was kept; 0: any.
+        overwrite: replace an existing file.
+
+    Raises:
+        OptionError, OutputError: see `check_figure`.
+    """
+    check_figure(path, overwrite=overwrite)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 7.6), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # pyright: ignore
+    grid = figure.add_gridspec(3, 6, height_ratios=(1, 1, 0.28))
+    counts, sides, shapes = (figure.add_subplot(grid[0, 2 * i : 2 * i + 2]) for i in range(3))
+    sharp, light = (figure.add_subplot(grid[1, 2 * i : 2 * i + 2]) for i in (0, 2))
+    frame = figure.add_subplot(grid[1, 2:4])
+    _plain(frame, "Colour by hue")
+    frame.set_xticks([])
+    frame.set_yticks([])
+    wheel = frame.inset_axes((0, 0, 1, 1), projection="polar")
+    strip = figure.add_subplot(grid[2, :])
+    kept = [outcome for outcome in outcomes if outcome["reason"] is None]
+    left_out = [outcome for outcome in outcomes if outcome["reason"] is not None]
+
+    _draw_counts(counts, outcomes)
+    measured = [[o for o in group if o["width"]] for group in (kept, left_out)]
+    short = [[min(o["width"], o["height"]) for o in group] for group in measured]
+    _draw_spread(sides, short, "Shorter side, px", limit=min_side)
+    ratios = [[min(max(o["width"] / o["height"], 1 / 3), 3) for o in g] for g in measured]
+    _draw_spread(shapes, ratios, "Shape, width : height", edges=np.geomspace(1 / 3.1, 3.1, 26))
+    shapes.set_xticks(list(_SHAPES), list(_SHAPES.values()))
+    sharpness = [[max(o["sharpness"] or 0, 1) for o in group] for group in measured]
+    _draw_spread(sharp, sharpness, "Sharpness", limit=min_sharpness)
+
+    colored = [outcome for outcome in kept if outcome["color"] is not None]
+    if colored:
+        _draw_hues(wheel, [o["hues"] for o in colored])
+        _draw_lightness(light, [o["lightness"] for o in colored])
+        _draw_colors(strip, [o["color"] for o in colored])
+    else:
+        for axes in (frame, wheel, light, strip):
+            axes.set_visible(False)
+    if title:
+        figure.suptitle(title, fontsize=13, color=_INK, x=0.012, ha="left", weight="bold")
+    _save(figure, path, overwrite)
+
+
+def _plain(axes: Any, title: str) -> None:
+    axes.set_title(title, fontsize=10, color=_INK, loc="left")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(labelsize=8, colors="#555555", length=0)
+
+
+def _draw_counts(axes: Any, outcomes: Sequence[Mapping[str, Any]]) -> None:
+    reasons = [outcome["reason"] or "kept" for outcome in outcomes]
+    dropped = sorted({r for r in reasons if r != "kept"}, key=lambda r: (-reasons.count(r), r))
+    names = ["kept", *dropped]
+    numbers = [reasons.count(name) for name in names]
+    bars = axes.barh(range(len(names)), numbers, color=[_KEPT, *[_DROPPED] * len(dropped)])
+    axes.bar_label(bars, [f"{n:,}" for n in numbers], padding=4, fontsize=9, color=_INK)
+    _plain(axes, "What became of the files")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xticks([])
+    # Room for the numbers, and bars that stay thin where there are few.
+    axes.set_xlim(0, max(numbers) * 1.22 or 1)
+    axes.set_ylim(max(len(names), 5) - 0.4, -0.6)
+
+
+def _draw_spread(
+    axes: Any,
+    groups: Sequence[Sequence[float]],
+    title: str,
+    *,
+    edges: NDArray[np.float64] | None = None,
+    limit: float = 0,
+) -> None:
+    """A histogram of what was kept and, on top of it, left out, over a logarithmic axis."""
+    _plain(axes, title)
+    axes.set_xscale("log")
+    axes.minorticks_off()
+    values = [value for group in groups for value in group]
+    if edges is None:
+        edges = _edges([*values, limit or 1.0] if limit or not values else values, limit)
+    axes.hist(groups, edges, stacked=True, color=[_KEPT, _DROPPED], rwidth=0.86)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.yaxis.get_major_locator().set_params(integer=True, nbins=4)
+    axes.grid(axis="y", color="#e5e5e5", linewidth=0.8)
+    axes.set_axisbelow(True)
+    if title.startswith("Shape"):
+        return
+    digits = (1, 2, 5) if edges[-1] < 100 * edges[0] else (1,)
+    ticks = [n * 10**e for e in range(6) for n in digits if edges[0] <= n * 10**e <= edges[-1]]
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    if limit and values:
+        axes.axvline(limit, color=_INK, linewidth=1, linestyle=(0, (3, 2)))
+
+
+def _edges(values: Sequence[float], limit: float) -> NDArray[np.float64]:
+    """Bins of one width on a logarithmic axis around some values; one of them begins at `limit`."""
+    low, high = math.log10(min(values)), math.log10(max(values))
+    step = max((high - low) / 24, 0.03)
+    origin = math.log10(limit) if limit else low
+    first, last = math.floor((low - origin) / step), math.floor((high - origin) / step) + 1
+    # Few values get a bar of their own, not the whole width.
+    free = max(2, 14 - (last - first)) // 2
+    first, last = first - free, last + free
+    return np.power(10.0, origin + step * np.arange(first, last + 1), dtype=np.float64)
+
+
+def _draw_hues(axes: Any, hues: Sequence[Sequence[float]]) -> None:
+    """OKLab chroma by hue, in the colours meant: lightness 0.72, chroma 0.12."""
+    _plain(axes, "")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    mean = np.mean(np.asarray(hues, float), axis=0)
+    angles = (np.arange(len(mean)) + 0.5) * 2 * np.pi / len(mean)
+    lab = np.stack([np.full(len(mean), 0.72), 0.12 * np.cos(angles), 0.12 * np.sin(angles)])
+    colors = np.clip(oklab_to_srgb(lab), 0, 1).T
+    hole = 0.35 * max(float(mean.max()), 1e-12)
+    axes.bar(angles, mean, width=2 * np.pi / len(mean) * 0.94, bottom=hole, color=colors)
+    axes.set_ylim(0, hole + float(mean.max()) * 1.02 or 1)
+
+
+def _draw_lightness(axes: Any, shares: Sequence[Sequence[float]]) -> None:
+    _plain(axes, "Lightness")
+    axes.set_yticks([])
+    axes.set_xticks([0.04, 0.96], ["dark", "light"])
+    axes.set_xlim(0, 1)
+    mean = np.mean(np.asarray(shares, float), axis=0)
+    places = (np.arange(len(mean)) + 0.5) / len(mean)
+    greys = oklab_to_srgb(np.stack([places, np.zeros_like(places), np.zeros_like(places)])).T
+    axes.bar(places, mean, 0.88 / len(mean), color=np.clip(greys, 0, 1), ec="#bbbbbb", lw=0.5)
+
+
+def _draw_colors(axes: Any, colors: Sequence[Sequence[float]]) -> None:
+    """A stripe for each picture in its mean colour, by hue from red to blue."""
+    _plain(axes, "Mean colour of each picture kept")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    lab = np.asarray(colors, float)
+    order = np.lexsort((lab[:, 0], np.arctan2(lab[:, 2], lab[:, 1]) % (2 * np.pi)))
+    stripes = np.clip(oklab_to_srgb(lab[order].T), 0, 1).T[None]
+    axes.imshow(stripes, aspect="auto", interpolation="none")
 
 
 def tile_maps(maps: NDArray[np.float32], count: int) -> NDArray[np.float32]:

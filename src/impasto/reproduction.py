@@ -17,9 +17,9 @@ from impasto.checkpoint import Checkpoint, read_checkpoint
 from impasto.errors import CheckpointError, ImageError, InputError, OptionError, one_line
 from impasto.images import ImageSource
 from impasto.memory import Limit
-from impasto.options import make_options
+from impasto.options import idle_color_options, make_options
 from impasto.run import SETTINGS_VERSION, Stylization, stylization
-from impasto.sources import describe_source, is_built_in
+from impasto.sources import describe_source, is_built_in, split_label
 
 _LIMITS = TypeAdapter(list[Limit])
 
@@ -89,8 +89,10 @@ def from_settings(
         )
     lower = settings.get("coarse") if coarse is None else None
     inputs = [settings.get("content"), *styles, start]
+    masks, style_masks = _masks_of(settings)
     changed: list[str] = []
-    for entry in [*inputs, lower]:
+    fine = settings.get("fine")
+    for entry in [*inputs, *masks, *style_masks, fine, lower]:
         if entry is None:
             continue
         path = entry.get("path") if isinstance(entry, Mapping) else None
@@ -99,15 +101,16 @@ def from_settings(
                 "the picture was made from a picture in memory, which its settings cannot name; "
                 "run stylize with the original again"
             )
-        if not is_built_in(path) and _is_special(path):
+        file = split_label(path)[0]
+        if not is_built_in(path) and _is_special(file):
             # Reading a pipe or a device may never end, and a foreign record can name any.
             raise ImageError(
                 f"{path}: is a pipe or a device now, not the picture that was used; run stylize "
                 "with the original again"
             )
-        if not is_built_in(path) and not os.path.lexists(path):
+        if not is_built_in(path) and not os.path.lexists(file):
             raise ImageError(
-                f"{path}: is gone, and the picture was made from it; put it back, or run stylize "
+                f"{file}: is gone, and the picture was made from it; put it back, or run stylize "
                 "with it where it is now"
             )
         now = describe_source(path)
@@ -130,6 +133,9 @@ def from_settings(
         run = stylization(
             *(paths[0], paths[1:-1], options),
             start=paths[-1],
+            masks=[entry["path"] for entry in masks if entry is not None],
+            style_masks=[entry and entry["path"] for entry in style_masks],
+            fine=fine and fine["path"],
             coarse=coarse,
             limits=limits,
         )
@@ -156,6 +162,9 @@ def resume(
     content: ImageSource | None = None,
     style: ImageSource | Sequence[ImageSource] | None = None,
     start: ImageSource | None = None,
+    masks: Sequence[ImageSource] | None = None,
+    style_masks: Sequence[ImageSource | None] | None = None,
+    fine: ImageSource | None = None,
     coarse: ImageSource | None = None,
     device: str | None = None,
     threads: int | None = None,
@@ -173,6 +182,9 @@ def resume(
         content: the photo.
         style: the paintings, all of them.
         start: the third image to start from.
+        masks: of the regions, all of them.
+        style_masks: of the paintings, all of them.
+        fine: the painting that lends its fine texture.
         coarse: the smaller result that the run goes on from.
         device: where to run; as recorded by default.
         threads: CPU threads; as recorded by default.
@@ -192,6 +204,9 @@ def resume(
         content=content,
         style=style,
         start=start,
+        masks=masks,
+        style_masks=style_masks,
+        fine=fine,
         coarse=coarse,
         device=device,
         threads=threads,
@@ -206,6 +221,9 @@ def from_checkpoint(
     content: Any = None,
     style: Any = None,
     start: Any = None,
+    masks: Any = None,
+    style_masks: Any = None,
+    fine: Any = None,
     coarse: Any = None,
     device: str | None = None,
     threads: int | None = None,
@@ -224,14 +242,25 @@ def from_checkpoint(
     given = style if several else [style] * (style is not None)
     if given and len(given) != len(styles):
         raise CheckpointError(f"{name}: the run has {len(styles)} paintings, not {len(given)}")
-    entries = [settings.get(role) for role in ("content", "start", "coarse")]
+    entries = [settings.get(role) for role in ("content", "start", "coarse", "fine")]
     entries[1:1] = styles
+    covers: list[list[Any]] = []
+    for role, recorded_masks, anew in zip(
+        ("masks", "style_masks"), _masks_of(settings), (masks, style_masks), strict=True
+    ):
+        if anew and len(anew) != len(recorded_masks):
+            raise CheckpointError(f"{name}: the run has {len(recorded_masks)} {role}")
+        again = list(anew or [None] * len(recorded_masks))
+        pairs = zip(recorded_masks, again, strict=True)
+        covers.append([_same_picture(entry, source, role, name) for entry, source in pairs])
+        entries += recorded_masks
+    pictures = len(entries) - sum(len(one) for one in covers)
     sources = [
         _same_picture(entry, source, role, name)
         for entry, source, role in zip(
-            entries,
-            [content, *(given or [None] * len(styles)), start, coarse],
-            ["content", *["style"] * len(styles), "start", "coarse"],
+            entries[:pictures],
+            [content, *(given or [None] * len(styles)), start, coarse, fine],
+            ["content", *["style"] * len(styles), "start", "coarse", "fine"],
             strict=True,
         )
     ]
@@ -245,10 +274,13 @@ def from_checkpoint(
     try:
         given_anew = {name: value for name, value in changes.items() if value is not None}
         options = make_options(_effective({**recorded, **given_anew}, given_anew))
-        photo, *paintings, third, lower = sources
+        photo, *paintings, third, lower, lender = sources
         run = stylization(
             *(photo, paintings, options),
             start=third,
+            masks=covers[0],
+            style_masks=covers[1],
+            fine=lender,
             coarse=lower,
             memory=kept,
             limits=_LIMITS.validate_python(settings.get("limits", [])) if same else (),
@@ -283,10 +315,19 @@ def from_checkpoint(
     return run
 
 
+def _masks_of(settings: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
+    """The records of the regions' masks and of the paintings'; none in those of older versions."""
+    found = [settings.get("masks", []), settings.get("style_masks", [])]
+    masks, style_masks = (list(one) if isinstance(one, list) else [] for one in found)
+    return masks, style_masks
+
+
 def _effective(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Option values without what is recorded and has nothing to act on any more."""
-    idle = {"print_fit"} if not values.get("print") and "print_fit" not in given else set[str]()
-    return {name: value for name, value in values.items() if name not in idle}
+    idle = idle_color_options(values)
+    if not values.get("print"):
+        idle.add("print_fit")
+    return {name: v for name, v in values.items() if name not in idle or name in given}
 
 
 def _damaged(name: str) -> str:
@@ -318,13 +359,14 @@ def _same_picture(entry: Any, given: Any, role: str, name: str) -> Any:
         )
     source = path if given is None else given
     if isinstance(source, str | os.PathLike) and not is_built_in(source):
-        shown = one_line(os.fspath(source))
-        if _is_special(os.fspath(source)):
+        file = split_label(os.fspath(source))[0]
+        shown = one_line(file)
+        if _is_special(file):
             raise CheckpointError(
                 f"{shown}: is a pipe or a device, so that the run in {name} cannot read its "
                 "picture again; begin it anew from a file"
             )
-        if not os.path.lexists(source):
+        if not os.path.lexists(file):
             raise CheckpointError(
                 f"{shown}: is gone, and the run in {name} needs it; put it back and resume again"
             )

@@ -9,6 +9,7 @@ the settings that made it. A run that is not finished can be put into a file wit
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import platform
 import time
@@ -22,7 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import impasto
+from impasto import grain
 from impasto.checkpoint import Bookmark, Checkpoint, write_checkpoint
+from impasto.coloring import Coloring, Part
 from impasto.errors import ImageError, OptionError
 from impasto.features import Features
 from impasto.images import (
@@ -40,21 +43,34 @@ from impasto.levels import (
     matched_layers,
     plan_levels,
     preview_options,
+    whole_strides,
 )
+from impasto.masks import fit_mask, read_mask
+from impasto.matting import as_photograph
 from impasto.memory import Budget, Limit, memory_budget
 from impasto.optimize import (
     Progress,
     climb,
     optimize,
     progress_at,
-    start_picture,
 )
-from impasto.options import MAX_SIDE, StyleOptions
+from impasto.options import MAX_SIDE, RegionOptions, StyleOptions, parse_aspect
 from impasto.paper import parse_paper, print_size
 from impasto.places import check_place, levels_left
 from impasto.planning import Plan, make_plan
-from impasto.sources import describe_source, is_built_in, read_source
-from impasto.targets import Painting, level_size
+from impasto.regions import (
+    covers_of,
+    kept_mask,
+    kept_part,
+    largest_scale,
+    regions_of,
+    resolve,
+    scales_of,
+    shares_of,
+)
+from impasto.sources import describe_source, is_built_in, read_source, split_label
+from impasto.starts import start_picture
+from impasto.targets import Kept, Painting, level_size
 
 SETTINGS_VERSION = 1
 """Version of the record that pictures carry."""
@@ -132,20 +148,21 @@ class Stylization:
 
     Args:
         features: the network.
-        content: the photo at the result's size, or `None`.
-        paintings: what to paint in the style of.
-        start: the start picture, `(1, 3, H, W)` in [0, 1].
+        coloring: the photo at the result's size, or none, and what becomes of colours.
+        paintings: what to paint in the style of, as the network sees it.
+        start: the start picture, `(1, 3, H, W)` in [0, 1], likewise.
         options: everything else.
         settings: the record that the result will carry.
         memory: bytes that the process may hold; `None`: no limit.
-        coarse: a smaller result to go on from, `(1, 3, h, w)` in [0, 1], or `None`.
+        coarse: a smaller picture of a run to go on from, `(1, 3, h, w)` in [0, 1], or `None`.
         limits: what lack of memory forced on the run when it was made before.
+        masks: of the regions, `(H, W)` in [0, 1], at the result's size.
     """
 
     def __init__(
         self,
         features: Features,
-        content: Bitmap | None,
+        coloring: Coloring,
         paintings: Sequence[Painting],
         start: Tensor,
         options: StyleOptions,
@@ -153,23 +170,26 @@ class Stylization:
         memory: int | None = None,
         coarse: Tensor | None = None,
         limits: Iterable[Limit] = (),
+        masks: Sequence[Tensor] = (),
     ) -> None:
         self.options = options
         self.last: Progress | None = None
         self.warnings: list[str] = []
         self.notes: dict[str, Any] = {}
         self.attachment = b""
-        self._content, self._start, self._settings = content, start, settings
-        self._photo = None if content is None else _tensor(content)
+        self._coloring, self._start, self._settings = coloring, start, settings
+        self._photo = None if coloring.seen is None else _tensor(coloring.seen)
+        content = coloring.photo
         self._dpi = None if content is None else content.dpi
         if options.print is not None or options.dpi is not None:
             self._dpi = options.print_dpi
         self._paintings, self._features, self._memory = paintings, features, memory
-        self._coarse = coarse
+        self._coarse, self._masks = coarse, masks
         self._bookmark = Bookmark(limits=list(limits))
         self._digest, self._checkpoints = "", set[str]()
         self._progress = optimize(
             *(features, self._photo, paintings, start, options),
+            masks=masks,
             memory=memory,
             coarse=coarse,
             bookmark=self._bookmark,
@@ -180,8 +200,9 @@ class Stylization:
         """Paths of the picture files that the run was made from."""
         record = self._settings
         entries = [record["content"], *record["styles"], record["start"], record["coarse"]]
+        entries += [*record.get("masks", ()), *record.get("style_masks", ()), record.get("fine")]
         paths = [entry["path"] for entry in entries if entry is not None]
-        return [path for path in paths if path and not is_built_in(path)]
+        return [split_label(path)[0] for path in paths if path and not is_built_in(path)]
 
     def plan(self) -> Plan:
         """What the run will take, or what is left of it, from a probe of a second or less."""
@@ -202,7 +223,11 @@ class Stylization:
     @property
     def _budget(self) -> Budget:
         memory = self._memory or memory_budget(self._features.device)
-        return budget_for(memory, self._features, self._paintings)
+        return budget_for(memory, self._features, self._paintings, self._masks)
+
+    @property
+    def _kept(self) -> Kept | None:
+        return kept_part(self.options, self._photo, len(self._paintings), self._masks)
 
     @property
     def weights_sha256(self) -> str:
@@ -297,6 +322,7 @@ class Stylization:
             self.last = progress_at(
                 *(checkpoint.place, self._start, self.options),
                 None if self._memory is None else self._budget,
+                self._kept,
             )
             self._bookmark.place = checkpoint.place
         self.notes, self.attachment = checkpoint.notes, checkpoint.attachment
@@ -318,8 +344,12 @@ class Stylization:
         """Digest of the photo, paintings and start picture as they were prepared."""
         if not self._digest:
             digest = hashlib.sha256()
-            masks = [painting.weight for painting in self._paintings]
+            masks = [*(painting.weight for painting in self._paintings), *self._masks]
             pictures = [painting.picture for painting in self._paintings]
+            photo = self._coloring.photo
+            if photo is not None and photo is not self._coloring.seen:
+                # Its colours come back in the end.
+                pictures.append(_tensor(photo))
             for tensor in [self._photo, self._start, self._coarse, *pictures, *masks]:
                 if tensor is not None:
                     digest.update(f"{tuple(tensor.shape)}".encode())
@@ -333,17 +363,9 @@ class Stylization:
         if self.last is not None:
             picture = self.last.picture
         elif self._coarse is not None:
-            picture = climb(self._coarse, self._start, self.options)
+            picture = climb(self._coarse, self._start, self.options, self._kept)
         else:
             picture = self._start.clamp(0, 1)
-        pixels = picture[0].detach().float().cpu().numpy()
-        content = self._content
-        bitmap = Bitmap(
-            pixels,
-            None if content is None else content.alpha,
-            8,
-            self._dpi,
-        )
         settings = self._record()
         if self.last is not None:
             terms = self.last.best_terms
@@ -354,7 +376,23 @@ class Stylization:
                 "style": terms.style,
                 "tv": terms.tv,
             }
-        return Picture(bitmap, settings, self.last)
+        return Picture(self._finished(picture), settings, self.last)
+
+    def shown(self, progress: Progress) -> Bitmap:
+        """The picture of an evaluation as a result: with the photo's own edges where these are to
+        be kept, in its final colours and with transparency."""
+        return self._finished(progress.picture)
+
+    def _finished(self, picture: Tensor) -> Bitmap:
+        picture = picture.detach().float().cpu()
+        if self._photo is not None and self.options.photoreal_weight > 0:
+            picture = as_photograph(picture, self._photo)
+            if self._kept is not None:
+                # Its edges are those of its mask.
+                picture = self._kept.put_into(picture)
+        photo = self._coloring.photo
+        pixels = self._coloring.finished(picture[0].numpy())
+        return Bitmap(pixels, None if photo is None else photo.alpha, 8, self._dpi)
 
 
 def stylization(
@@ -363,6 +401,9 @@ def stylization(
     options: StyleOptions | None = None,
     *,
     start: ImageSource | None = None,
+    masks: Sequence[ImageSource] = (),
+    style_masks: Sequence[ImageSource | None] = (),
+    fine: ImageSource | None = None,
     coarse: ImageSource | None = None,
     memory: int | None = None,
     limits: Iterable[Limit] = (),
@@ -378,6 +419,11 @@ def stylization(
         style: one painting or several, likewise; none only where the style weight is 0.
         options: how; the defaults if not given.
         start: a third image to start from; implies `start="image"`.
+        masks: of the photo's regions: grey pictures of any size, white where the region is, or
+            label pictures as `FILE#rrggbb` with the colour that is meant. Which paintings each gets
+            follows from `options.regions`; without, each painting has its mask.
+        style_masks: for each painting a mask of the part that lends its style, or `None`.
+        fine: a painting that lends all others its fine texture.
         coarse: a smaller result of the same pictures to go on from, such as a preview: only levels
             that are larger are worked at.
         memory: bytes that the process may hold where the options do not say; by default a share of
@@ -404,48 +450,92 @@ def stylization(
         options = options.model_copy(update={"start": "image"})
     settings = _record(options, content, sources, start)
     settings["coarse"] = describe_source(coarse)
-    shares = list(options.style_weights) or [1.0] * len(sources)
-    if len(shares) != len(sources):
+    settings["masks"] = [describe_source(mask) for mask in masks]
+    settings["style_masks"] = [describe_source(mask) for mask in style_masks]
+    settings["fine"] = describe_source(fine)
+    if content is None and options.photoreal_weight > 0:
         raise OptionError(
-            f"--style-weights: {len(shares)} shares for {len(sources)} paintings; give one "
-            "for each, with commas and no blanks, such as --style-weights 2,1"
+            "--photoreal-weight: there is no photo whose edges could be kept; leave it and "
+            "--preset photo-real out"
         )
     if not sources and options.style_weight > 0:
         raise OptionError(
             "there is no painting: give one, or leave style out with --style-weight 0"
         )
+    if fine is not None and options.color == "only":
+        raise OptionError("--fine-style: --color only takes no texture; leave one of them out")
+    chosen = resolve(options, len(sources), len(masks))
+    _check_photo(options, chosen, content)
+    if style_masks and len(style_masks) != len(sources):
+        raise OptionError(
+            f"--style-mask: {len(style_masks)} masks for {len(sources)} paintings; give one for "
+            "each, - for none"
+        )
     photo = None if content is None else read_source(content, options.max_pixels, options.size)
-    drawn = [read_source(source, options.max_pixels, options.size) for source in sources]
+    scale = largest_scale(options, chosen)
+    large = min(MAX_SIDE, math.ceil(scale * options.size))
+    drawn = [read_source(source, options.max_pixels, large) for source in sources]
     # Twice the result's size is all that any level looks at.
-    styles = [_no_larger(bitmap, 2 * options.size) for bitmap in drawn]
-    shape = photo or (styles[0] if styles else None)
-    if shape is None:
+    styles = [_no_larger(bitmap, 2 * large) for bitmap in drawn]
+    shown_in = photo or (styles[0] if styles else None)
+    if shown_in is None:
         raise OptionError("give a photo or a painting to work from")
+    shape = (shown_in.width, shown_in.height)
+    if options.aspect is not None:
+        # As many pixels as make rounding nothing; only the proportion counts.
+        across, down = parse_aspect(options.aspect)
+        shape = fit_within(round(across / down * 1e6), 10**6, 10**6)
     width, height, shown = _shape(shape, options)
     if options.preview:
         if coarse is not None:
             raise OptionError("--preview: the run goes on from a preview already; leave it out")
         options = preview_options(options, width, height)
         width, height, shown = _shape(shape, options)
-    lower = None if coarse is None else _lower(coarse, options, width, height)
+    small = None if coarse is None else _lower(coarse, options, width, height)
     if photo is not None:
         photo = _visible(resize_image(_cut(photo, shown), width, height))
-    paintings = [_painting(bitmap, source) for bitmap, source in zip(styles, sources, strict=True)]
+    style_covers = [
+        None if mask is None else read_mask(mask, options.max_pixels)
+        for mask in style_masks or [None] * len(sources)
+    ]
+    left, top, right, bottom = shown
+    box = (left / shape[0], top / shape[1], right / shape[0], bottom / shape[1])
+    covers = [
+        torch.from_numpy(fit_mask(read_mask(mask, options.max_pixels), width, height, box))
+        for mask in masks
+    ]
+    palettes = [_covered(one, mask) for one, mask in zip(styles, style_covers, strict=True)]
+    apart = any(one.color is not None for one in chosen)
+    if apart:
+        parts = _parts(options, chosen, covers_of(chosen, covers))
+        options = _recolored_apart(options, chosen)
+    else:
+        parts = [_whole_part(options, len(sources), kept_mask(options, len(sources), covers))]
+    coloring = Coloring(photo, palettes, parts, options.color_method, options.color_space)
+    painted = [part for part in parts if not apart or part.color != "only"]
+    paintings = [
+        _painting(replace(styles[i], pixels=colored.pixels), sources[i], style_covers[i])
+        for part in painted
+        for i, colored in zip(part.paintings, coloring.painted_with(part), strict=True)
+    ]
+    lower = None
+    if small is not None:
+        lower = _tensor(replace(small, pixels=coloring.taken_up(small.pixels)))
     third = None
     if start is not None:
         image = read_source(start, options.max_pixels, options.size)
-        if (image.width, image.height) == (shape.width, shape.height):
+        if (image.width, image.height) == shape:
             image = _cut(image, shown)
-        third = _tensor(_visible(resize_image(image, width, height)))
+        image = _visible(resize_image(image, width, height))
+        third = _tensor(replace(image, pixels=coloring.faded(image.pixels)))
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     first = start_picture(
         options.start,
         width,
         height,
-        content=None if photo is None else _tensor(photo),
-        styles=paintings,
-        shares=shares,
+        content=None if coloring.seen is None else _tensor(coloring.seen),
+        regions=regions_of(options, paintings, covers),
         image=third,
         seed=options.seed,
     )
@@ -455,7 +545,7 @@ def stylization(
         pooling=options.pooling,
         rescale=options.rescale,
         padding=options.padding,
-        layers=matched_layers(options, anchored=False),
+        layers={*matched_layers(options, anchored=False), *(grain.LAYERS if fine else ())},
         device=device,
         dtype=pick_precision(options.precision, device),
         fast_convolution=options.fast_convolution,
@@ -463,12 +553,21 @@ def stylization(
     settings["weights_sha256"] = features.sha256
     settings["precision"] = _format_of(features)
     memory = options.memory or memory or memory_budget(features.device)
+    if fine is not None:
+        lender = _painting(read_source(fine, options.max_pixels, options.size), fine, None)
+        paintings = [
+            grain.with_grain(features, one, lender, options, scale=scale, memory=memory)
+            for one in paintings
+        ]
     levels = plan_levels(options, width, height, 0 if lower is None else max(lower.shape[-2:]))
-    shares = [allotment(o, options, budget_for(memory, features, paintings)) for o in levels]
+    budget = budget_for(memory, features, paintings, covers)
+    shares = [allotment(level, options, budget) for level in levels]
     if any(share.bounded for share in shares):
         # Tiles and histories depend on it, and rounding on them.
         settings["options"]["memory"] = memory
-    run = Stylization(features, photo, paintings, first, options, settings, memory, lower, limits)
+    run = Stylization(
+        *(features, coloring, paintings, first, options, settings, memory, lower, limits, covers)
+    )
     run.count_from(began)
     least = max((share.expected for share in shares), default=0)
     if least > memory:
@@ -495,6 +594,9 @@ def stylize(
     options: StyleOptions | None = None,
     *,
     start: ImageSource | None = None,
+    masks: Sequence[ImageSource] = (),
+    style_masks: Sequence[ImageSource | None] = (),
+    fine: ImageSource | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Picture:
     """Repaints a photo in the style of one or several paintings.
@@ -505,6 +607,9 @@ def stylize(
         style: one painting or several, likewise.
         options: how; the defaults if not given.
         start: a third image to start from.
+        masks: of the photo's regions; see `stylization`.
+        style_masks: of the paintings; see `stylization`.
+        fine: a painting that lends all others its fine texture.
         on_progress: called after every evaluation.
 
     Returns:
@@ -513,7 +618,13 @@ def stylize(
     Raises:
         ImpastoError: anything that `impasto.errors` lists.
     """
-    run = stylization(content, style, options, start=start)
+    run = stylization(
+        *(content, style, options),
+        start=start,
+        masks=masks,
+        style_masks=style_masks,
+        fine=fine,
+    )
     for progress in run:
         if on_progress is not None:
             on_progress(progress)
@@ -549,6 +660,45 @@ def feature_maps(
         found = features.extract(_tensor(bitmap), layers)
     maps = {name: found[name][0].contiguous().numpy() for name in found}
     return np.ascontiguousarray(bitmap.pixels.transpose(1, 2, 0)), maps
+
+
+def network_input(
+    picture: ImageSource,
+    *,
+    model: str = "vgg19",
+    size: int = 256,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    """What a network is given of a picture.
+
+    Args:
+        picture: as for `stylize`.
+        model: `vgg16` or `vgg19`, with `:VARIANT` if wanted.
+        size: long side to which the picture is brought, px.
+        max_pixels: largest picture file to read, in pixels.
+
+    Returns:
+        The resized picture `(H, W, 3)`, and the numbers that enter the first convolution, channel
+        by channel in its order: formula → `(H, W)`.
+    """
+    bitmap = read_source(picture, max_pixels)
+    bitmap = _visible(
+        resize_image(bitmap, *fit_within(bitmap.width, bitmap.height, check_side(size)))
+    )
+    features = Features(model, layers=())
+    planes = features.preprocess(_tensor(bitmap))[0].numpy()
+    kind = features.preprocessing
+    names = [
+        f"{_CHANNELS[channel]}{'' if kind.scale == 1 else f' · {kind.scale:g}'} − {mean:g}"
+        for channel, mean in zip(kind.channel_order, kind.mean, strict=True)
+    ]
+    if set(kind.std) != {1.0}:
+        names = [f"({name}) / {std:g}" for name, std in zip(names, kind.std, strict=True)]
+    shown = np.ascontiguousarray(bitmap.pixels.transpose(1, 2, 0))
+    return shown, dict(zip(names, planes, strict=True))
+
+
+_CHANNELS = {"r": "red", "g": "green", "b": "blue"}
 
 
 def check_side(size: int) -> int:
@@ -617,21 +767,24 @@ def _no_larger(bitmap: Bitmap, side: int) -> Bitmap:
 _Box = tuple[int, int, int, int]
 
 
-def _shape(bitmap: Bitmap, options: StyleOptions) -> tuple[int, int, _Box]:
-    """Width and height of the result in px, and what part of the picture it shows."""
+def _shape(shape: tuple[int, int], options: StyleOptions) -> tuple[int, int, _Box]:
+    """Width and height of the result in px, and what part of a picture of some shape it shows."""
     if options.print is None:
-        whole = (0, 0, bitmap.width, bitmap.height)
-        return *fit_within(bitmap.width, bitmap.height, options.size), whole
-    return print_size(
-        parse_paper(options.print),
-        options.print_dpi,
-        bitmap.width,
-        bitmap.height,
-        fill=options.print_fit == "fill",
-    )
+        width, height = fit_within(*shape, options.size)
+        shown = (0, 0, *shape)
+    else:
+        width, height, shown = print_size(
+            parse_paper(options.print),
+            options.print_dpi,
+            *shape,
+            fill=options.print_fit == "fill",
+        )
+    if options.tileable:
+        width, height = whole_strides(width, height)
+    return width, height, shown
 
 
-def _lower(coarse: Any, options: StyleOptions, width: int, height: int) -> Tensor:
+def _lower(coarse: Any, options: StyleOptions, width: int, height: int) -> Bitmap:
     """The picture to go on from, without the colours of invisible pixels.
 
     Raises:
@@ -652,7 +805,7 @@ def _lower(coarse: Any, options: StyleOptions, width: int, height: int) -> Tenso
             f"result, {width} x {height} px; continue it on the same sheet (--print, --print-fit), "
             "or run stylize anew"
         )
-    return _tensor(bitmap)
+    return bitmap
 
 
 def _cut(bitmap: Bitmap, shown: _Box) -> Bitmap:
@@ -673,15 +826,93 @@ def _visible(bitmap: Bitmap) -> Bitmap:
     return replace(bitmap, pixels=pixels)
 
 
-def _painting(bitmap: Bitmap, source: Any) -> Painting:
-    if bitmap.alpha is None:
-        return Painting(_tensor(bitmap))
-    if float(bitmap.alpha.max()) < 1 / 255:
-        name = source if isinstance(source, str | os.PathLike) else "the painting"
+def _check_photo(
+    options: StyleOptions, chosen: Sequence[RegionOptions], content: ImageSource | None
+) -> None:
+    """Refuses what only a photo can give.
+
+    Raises:
+        OptionError: there is none.
+    """
+    if content is not None:
+        for name in ("aspect", "tileable"):
+            if getattr(options, name):
+                raise OptionError(
+                    f"--{name}: only for textures, and here is a photo; use impasto texture, or "
+                    "leave it out"
+                )
+        return
+    if options.strength < 1 or any(one.strength is not None and one.strength < 1 for one in chosen):
+        raise OptionError("--strength: there is no photo to stay close to; leave it out")
+    if any(one.keep for one in chosen):
+        raise OptionError("--regions: there is no photo to keep; leave the region out")
+
+
+def _parts(
+    options: StyleOptions, chosen: Sequence[RegionOptions], covers: Sequence[Tensor | None]
+) -> list[Part]:
+    """The regions as parts of a `Coloring`."""
+    return [
+        Part(
+            "painting" if one.keep else one.color or options.color,
+            options.color_strength if one.color_strength is None else one.color_strength,
+            tuple(number - 1 for number in one.styles),
+            shares_of(options, one),
+            None if cover is None else cover.numpy(),
+        )
+        for one, cover in zip(chosen, covers, strict=True)
+    ]
+
+
+def _recolored_apart(options: StyleOptions, chosen: Sequence[RegionOptions]) -> StyleOptions:
+    """The options of a run whose regions have paintings of their own, each in its own colours, one
+    region's after the other's. Where only colours change, nothing is painted."""
+    regions: list[RegionOptions] = []
+    first = 1
+    for one in chosen:
+        if one.keep or (one.color or options.color) == "only":
+            regions.append(RegionOptions(keep=True))
+            continue
+        apart = {
+            "styles": tuple(range(first, first + len(one.styles))),
+            "shares": shares_of(options, one),
+            "scale": scales_of(options, one),
+        }
+        first += len(one.styles)
+        regions.append(one.model_copy(update=apart))
+    changes: dict[str, Any] = {"style_weights": (), "style_scale": ((1.0,),), "color": "painting"}
+    if first == 1:
+        changes |= {"color": "only", "start": "content"}
+    return options.model_copy(update={**changes, "regions": tuple(regions)})
+
+
+def _whole_part(options: StyleOptions, paintings: int, kept: Tensor | None) -> Part:
+    """All that is painted, as one part of a `Coloring`."""
+    shares = tuple(options.style_weights) or (1.0,) * paintings
+    mask = None if kept is None else (1 - kept).cpu().numpy()
+    return Part(options.color, options.color_strength, tuple(range(paintings)), shares, mask)
+
+
+def _covered(bitmap: Bitmap, mask: Bitmap | None) -> Bitmap:
+    """A painting of which what its mask leaves out cannot be seen."""
+    if mask is None:
+        return bitmap
+    cover = fit_mask(mask, bitmap.width, bitmap.height, (0, 0, 1, 1))
+    return replace(bitmap, alpha=cover if bitmap.alpha is None else bitmap.alpha * cover)
+
+
+def _painting(bitmap: Bitmap, source: Any, mask: Bitmap | None) -> Painting:
+    name = source if isinstance(source, str | os.PathLike) else "the painting"
+    if bitmap.alpha is not None and float(bitmap.alpha.max()) < 1 / 255:
         raise ImageError(
             f"{name}: is fully transparent, so there is no style in it; choose another"
         )
-    return Painting(_tensor(_visible(bitmap)), torch.from_numpy(bitmap.alpha.copy()))
+    weight = _covered(bitmap, mask).alpha
+    if weight is not None and float(weight.max()) < 1 / 255:
+        raise ImageError(f"{name}: nothing of it is visible in its --style-mask; check both")
+    if weight is None:
+        return Painting(_tensor(bitmap))
+    return Painting(_tensor(_visible(bitmap)), torch.from_numpy(weight.copy()))
 
 
 def _format_of(features: Features) -> str:

@@ -20,19 +20,21 @@ class Tile:
 
     Attributes:
         core: rows and columns that are this tile's own: (top, bottom, left, right).
-        area: the core with its halo, within the picture.
+        area: the core with its halo, within the picture unless that wraps around.
         height: of the whole picture.
         width: of the whole picture.
+        wraps: what lies beyond an edge is the opposite edge.
     """
 
     core: tuple[int, int, int, int]
     area: tuple[int, int, int, int]
     height: int
     width: int
+    wraps: bool = False
 
     @property
     def pixels(self) -> tuple[slice, slice]:
-        """The area's rows and columns in the picture."""
+        """The area's rows and columns in a picture that does not wrap around."""
         top, bottom, left, right = self.area
         return slice(top, bottom), slice(left, right)
 
@@ -57,7 +59,9 @@ def _span(start: int, stop: int, length: int, stride: int) -> slice:
 
 
 @lru_cache(maxsize=256)
-def plan_tiles(height: int, width: int, *, halo: int, stride: int, limit: int) -> tuple[Tile, ...]:
+def plan_tiles(
+    height: int, width: int, *, halo: int, stride: int, limit: int, wraps: bool = False
+) -> tuple[Tile, ...]:
     """The tiles of a picture, row by row, with the least work that a limit allows.
 
     Args:
@@ -67,20 +71,22 @@ def plan_tiles(height: int, width: int, *, halo: int, stride: int, limit: int) -
         stride: pixels per position of the deepest layer.
         limit: largest area of a tile, in pixels; not much smaller than what the halo alone takes,
             or next to nothing of a tile would be its own.
+        wraps: the picture is a torus, whose sides are multiples of the stride; its tiles have a
+            halo on all sides.
 
     Returns:
         One tile of the whole picture where that is within the limit.
     """
     limit = max(limit, smallest_limit(halo=halo, stride=stride))
-    if height * width <= limit:
-        return _grid(height, width, 1, 1, halo, stride)
+    if not wraps and height * width <= limit:
+        return _grid(height, width, 1, 1, halo, stride, wraps)
     best: tuple[int, int, int, int] | None = None
     for across in range(1, math.ceil(width / stride) + 1):
-        columns = _cuts(width, across, halo, stride)
+        columns = _cuts(width, across, halo, stride, wraps)
         widest = max(stop - start for _, (start, stop) in columns)
         # The fewest rows of tiles that stay within the limit.
         for down in range(1, math.ceil(height / stride) + 1):
-            rows = _cuts(height, down, halo, stride)
+            rows = _cuts(height, down, halo, stride, wraps)
             tallest = max(stop - start for _, (start, stop) in rows)
             if tallest * widest <= limit:
                 work = sum(b - a for _, (a, b) in rows) * sum(b - a for _, (a, b) in columns)
@@ -91,7 +97,7 @@ def plan_tiles(height: int, width: int, *, halo: int, stride: int, limit: int) -
             break
     if best is None:
         raise AssertionError("the smallest limit has room for a tile")
-    return _grid(height, width, best[2], best[3], halo, stride)
+    return _grid(height, width, best[2], best[3], halo, stride, wraps)
 
 
 def smallest_limit(*, halo: int, stride: int) -> int:
@@ -100,18 +106,18 @@ def smallest_limit(*, halo: int, stride: int) -> int:
 
 
 def _grid(
-    height: int, width: int, down: int, across: int, halo: int, stride: int
+    height: int, width: int, down: int, across: int, halo: int, stride: int, wraps: bool
 ) -> tuple[Tile, ...]:
     return tuple(
-        Tile((*own_rows, *own_columns), (*rows, *columns), height, width)
-        for own_rows, rows in _cuts(height, down, halo, stride)
-        for own_columns, columns in _cuts(width, across, halo, stride)
+        Tile((*own_rows, *own_columns), (*rows, *columns), height, width, wraps)
+        for own_rows, rows in _cuts(height, down, halo, stride, wraps)
+        for own_columns, columns in _cuts(width, across, halo, stride, wraps)
     )
 
 
 @lru_cache(maxsize=1024)
 def _cuts(
-    length: int, count: int, halo: int, stride: int
+    length: int, count: int, halo: int, stride: int, wraps: bool
 ) -> tuple[tuple[tuple[int, int], tuple[int, int]], ...]:
     """Cores and areas along one side, as equal as multiples of the stride can be."""
     whole = max(1, length // stride)
@@ -119,7 +125,8 @@ def _cuts(
     # What is left over at the end belongs to the last core: no position of its own begins there.
     edges = [round(whole * i / count) * stride for i in range(count)] + [length]
     margin = math.ceil(halo / stride) * stride
+    low, high = (-margin, length + margin) if wraps else (0, length)
     return tuple(
-        ((start, stop), (max(0, start - margin), min(length, stop + margin)))
+        ((start, stop), (max(low, start - margin), min(high, stop + margin)))
         for start, stop in pairwise(edges)
     )

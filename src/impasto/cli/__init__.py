@@ -62,6 +62,11 @@ _COMMANDS = {
         "The settings come from inside the picture; flags given here replace them. The result goes "
         "beside the old one as NAME-large unless --output says otherwise.",
     ),
+    "texture": (
+        "impasto.cli.texture:texture",
+        "Make a texture in the style of paintings, with no photo.\n\n"
+        "The picture may have any size and shape, and with --tileable its edges fit together.",
+    ),
     "plan": (
         "impasto.cli.plan:plan",
         "Tell what a run would take: levels, tiles, memory and time.",
@@ -73,6 +78,18 @@ _COMMANDS = {
     "collect": (
         "impasto.cli.collect:collect",
         "Gather pictures from web sites, feeds and open collections.",
+    ),
+    "prepare": (
+        "impasto.cli.prepare:prepare",
+        "Prepare a folder of pictures: upright, sRGB, cut, resized; the bad ones left out.\n\n"
+        "What a run has done stays done: the same command goes on where it was interrupted. The "
+        "folder itself is only read.",
+    ),
+    "try": (
+        "impasto.cli.try_:try_",
+        "Try random pairs of photos and paintings, small, and lay them out as a table.\n\n"
+        "Pairs that are done stay done: the same command goes on where it was interrupted, and "
+        "with a larger --count it adds to them.",
     ),
     "styles": ("impasto.cli.styles:app", "List and draw the built-in style pictures."),
     "model": ("impasto.cli.show:model", "Show a network's layers, or what they see in a picture."),

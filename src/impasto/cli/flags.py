@@ -16,6 +16,8 @@ from cyclopts import Group, Parameter
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
+from impasto.options import StyleOptions
+
 _GROUPS = {
     "What": (
         "preset",
@@ -23,7 +25,16 @@ _GROUPS = {
         "print",
         "print_fit",
         "dpi",
+        "aspect",
+        "tileable",
         "style_weights",
+        "style_scale",
+        "strength",
+        "regions",
+        "color",
+        "color_strength",
+        "color_method",
+        "color_space",
         "start",
         "seed",
         "max_pixels",
@@ -33,9 +44,11 @@ _GROUPS = {
         "style_weight",
         "tv_weight",
         "tv",
+        "photoreal_weight",
         "content_layers",
         "style_layers",
         "style_loss",
+        "content_loss",
         "normalize",
     ),
     "Network": ("model", "pooling", "rescale", "padding"),
@@ -80,6 +93,7 @@ _PANELS = {
     for order, (name, fields) in enumerate(_GROUPS.items())
     for field in fields
 }
+_OPTIONS = Group("Options", sort_key=10)
 
 
 @cache
@@ -99,8 +113,13 @@ def flags(
     shown = {**model().model_dump(mode="json"), **dict(defaults or ())}
     if defaults is None:
         shown = dict.fromkeys(shown)
+    panels = _PANELS if model is StyleOptions else dict.fromkeys(model.model_fields, _OPTIONS)
     fields = [
-        (name, Annotated[_type_of(info) | None, _parameter(name, info, shown[name])], None)
+        (
+            name,
+            Annotated[_type_of(info) | None, _parameter(panels.get(name), info, shown[name])],
+            None,
+        )
         for name, info in model.model_fields.items()
         if name not in leave_out
     ]
@@ -119,14 +138,14 @@ def given(values: Any) -> dict[str, Any]:
     return found
 
 
-def _parameter(name: str, info: FieldInfo, default: Any) -> Parameter:
+def _parameter(panel: Group | None, info: FieldInfo, default: Any) -> Parameter:
     shown = default
     if isinstance(default, bool):
         shown = "on" if default else "off"
     suffix = "" if shown in (None, "", []) else f" (default: {shown})"
     return Parameter(
         help=f"{info.description}{suffix}",
-        group=_PANELS.get(name),
+        group=panel,
         show_default=False,
         allow_leading_hyphen=True,
     )

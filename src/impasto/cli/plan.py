@@ -28,6 +28,11 @@ def plan(
     /,
     *,
     start_image: str | None = None,
+    mask: Annotated[list[str] | None, Parameter(negative="")] = None,
+    style_mask: Annotated[
+        list[str] | None, Parameter(negative="", allow_leading_hyphen=True)
+    ] = None,
+    fine_style: str | None = None,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
     options: Flags = _NO_FLAGS,
 ) -> None:
@@ -35,8 +40,11 @@ def plan(
 
     Args:
         content: The photo, or sample:NAME for a bundled one.
-        styles: The paintings, or style:NAME for a built-in one.
+        styles: The paintings, or names of built-in styles.
         start_image: Start from this third image.
+        mask: A mask of a region of the photo; repeat it for more.
+        style_mask: A mask of a painting; repeat it for each painting, with - for none.
+        fine_style: A painting that lends all others its fine texture.
         as_json: Write JSON.
     """
     values = given(options)
@@ -44,7 +52,13 @@ def plan(
     chosen = make_options(values)
     from impasto.run import stylization
 
-    found = stylization(content, styles, chosen, start=start_image).plan()
+    found = stylization(
+        *(content, styles, chosen),
+        start=start_image,
+        masks=mask or (),
+        style_masks=[None if name == "-" else name for name in style_mask or ()],
+        fine=fine_style,
+    ).plan()
     if as_json:
         print(json.dumps(plan_record(found), indent=2))
         return

@@ -43,13 +43,20 @@ app = App(
 
 _START = (("start", "noise"),)
 _ROLES = ("preset", "content_weight", "content_layers", "style_weight", "style_layers")
+_OF_PHOTO = ("photoreal_weight", "strength", "regions")
+# There is no photo, or no painting, to take colours from.
+_COLORS = ("color", "color_strength", "color_method", "color_space")
 _DEFAULT_OUTPUT = Output()
 _content_flags = flags(
     StyleOptions,
-    (*_ROLES, "style_weights", "style_loss"),
+    (*_ROLES, *_OF_PHOTO, *_COLORS, "style_weights", "style_scale", "style_loss"),
     (*_START, ("tv_weight", 0.0), ("single_level", True)),
 )
-_style_flags = flags(StyleOptions, _ROLES, (*_START, ("tv_weight", 0.0), ("style_loss", "gram")))
+_style_flags = flags(
+    StyleOptions,
+    (*_ROLES, *_OF_PHOTO, *_COLORS),
+    (*_START, ("tv_weight", 0.0), ("style_loss", "gram")),
+)
 if TYPE_CHECKING:
     ContentFlags = StyleFlags = Any
 else:

@@ -294,7 +294,7 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
                     if bar is not None:
                         bar.show(progress)
                     if output.snapshots is not None and (progress.done - 1) % output.every == 0:
-                        _snapshot(progress, output.snapshots)
+                        _snapshot(run, progress, output.snapshots)
                     if keeper is not None:
                         keeper.after(progress)
             except KeyboardInterrupt:
@@ -452,16 +452,16 @@ class _Trace:
             raise output_error(str(self._path), error) from None
 
 
-def _snapshot(progress: Progress, folder: Path) -> None:
-    from impasto.images import Bitmap, output_error, write_image
+def _snapshot(run: Stylization, progress: Progress, folder: Path) -> None:
+    from impasto.images import output_error, write_image
 
-    pixels = progress.picture[0].float().cpu().numpy()
+    bitmap = run.shown(progress)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(str(folder), error) from None
     try:
-        write_image(Bitmap(pixels), folder / f"{progress.done:06d}.png", overwrite=True)
+        write_image(bitmap, folder / f"{progress.done:06d}.png", overwrite=True)
     except ImpastoError:
         # A folder made for nothing goes; one with anything in it stays.
         with contextlib.suppress(OSError):

@@ -74,6 +74,7 @@ def model(
     picture: Path | None = None,
     layers: str = "relu1_1,relu2_1,relu3_1,relu4_1,relu5_1",
     maps: int = 16,
+    input: Annotated[bool, Parameter(negative="")] = False,
     size: int = 256,
     max_pixels: int | None = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
@@ -88,6 +89,7 @@ def model(
             sample:NAME or style:NAME.
         layers: Layers to draw.
         maps: Feature maps to draw of each layer.
+        input: With --picture: draw what enters the network, too, channel by channel.
         size: Long side to which the picture is brought, px.
         max_pixels: Largest picture file to read, in pixels.
         output: The figure to write.
@@ -103,9 +105,11 @@ def model(
     if picture is not None:
         if output is None:
             raise OptionError("--picture needs --output FILE.png for its figure")
-        _draw_maps(name, picture, layers, maps, size, max_pixels, output, overwrite)
+        _draw_maps(name, picture, layers, maps, input, size, max_pixels, output, overwrite)
         print(output)
         return
+    if input:
+        raise OptionError("--input: acts only with --picture; add a picture, or leave it out")
     table = layers_of(architecture)
     if json:
         from dataclasses import asdict
@@ -131,6 +135,7 @@ def _draw_maps(
     picture: Path,
     layers: str,
     maps: int,
+    given: bool,
     size: int,
     max_pixels: int | None,
     output: Path,
@@ -139,8 +144,8 @@ def _draw_maps(
     from impasto.cli.running import check_apart
     from impasto.images import DEFAULT_MAX_PIXELS
     from impasto.options import parse_layers
-    from impasto.report import check_figure, plot_grid, tile_maps
-    from impasto.run import feature_maps
+    from impasto.report import check_figure, plot_grid, plot_input, tile_maps
+    from impasto.run import feature_maps, network_input
 
     if maps < 1:
         raise OptionError(f"--maps {maps}: must be at least 1")
@@ -152,5 +157,10 @@ def _draw_maps(
     check_apart({"--output": output}, [str(picture)])
     limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     shown, found = feature_maps(str(picture), wanted, model=name, size=size, max_pixels=limit)
+    if given:
+        sheets = {layer: tile_maps(found[layer], maps) for layer in found}
+        _, planes = network_input(str(picture), model=name, size=size, max_pixels=limit)
+        plot_input(shown, planes, sheets, output, overwrite=overwrite)
+        return
     cells = [shown, *(tile_maps(found[layer], maps) for layer in found)]
     plot_grid([cells], output, columns=["picture", *found], cell=2.8, overwrite=overwrite)

@@ -22,7 +22,7 @@ from impasto.errors import ImageError, ImpastoError, OptionError, one_line
 from impasto.options import StyleOptions, make_options
 
 _flags = flags(StyleOptions)
-_demo_flags = flags(StyleOptions, ("style_weights",))
+_demo_flags = flags(StyleOptions, ("style_weights", "regions"))
 # Recorded settings name every option, so that a preset beside them would change nothing, and what
 # is not given here stays as recorded.
 _changes = flags(StyleOptions, ("preset",), None)
@@ -46,6 +46,11 @@ def stylize(
     /,
     *,
     start_image: str | None = None,
+    mask: Annotated[list[str] | None, Parameter(negative="")] = None,
+    style_mask: Annotated[
+        list[str] | None, Parameter(negative="", allow_leading_hyphen=True)
+    ] = None,
+    fine_style: str | None = None,
     output: Output = _DEFAULT_OUTPUT,
     options: Flags = _NO_FLAGS,
 ) -> int:
@@ -53,17 +58,33 @@ def stylize(
 
     Args:
         content: The photo, or sample:NAME for a bundled one.
-        styles: The paintings, or style:NAME for a built-in one; several are blended.
+        styles: The paintings, or names of built-in styles; several are blended.
         start_image: Start from this third image.
+        mask: A grey picture, white where a region of the photo is, or labels.png#rrggbb for the
+            parts of one colour; repeat it for more regions, each of which gets the painting of its
+            number unless --regions says otherwise. What no mask covers stays as it is.
+        style_mask: A mask of the part of a painting that lends its style; repeat it for each
+            painting, with - for none.
+        fine_style: A painting that lends all others its fine texture.
     """
     values = given(options)
     check_together(values, start_image)
     chosen = make_options(values)
-    check(output, [content, *styles, *([start_image] if start_image else [])])
+    from impasto.sources import split_label
+
+    masks, style_masks = mask or [], [None if m == "-" else m for m in style_mask or ()]
+    read = [*masks, *(m for m in style_masks if m is not None), start_image, fine_style]
+    check(output, [content, *styles, *(split_label(name)[0] for name in read if name)])
     path = output.output or name_beside(content, *styles)
     from impasto.run import stylization
 
-    run = stylization(content, styles, chosen, start=start_image)
+    run = stylization(
+        *(content, styles, chosen),
+        start=start_image,
+        masks=masks,
+        style_masks=style_masks,
+        fine=fine_style,
+    )
     return carry_out(run, path, output)
 
 

@@ -13,10 +13,11 @@ Limits:
 
 from impasto.images.bitmap import Bitmap
 from impasto.images.conversion import FLOAT_TOLERANCE
+from impasto.images.cropping import Box, crop_box, crop_image
 from impasto.images.encoding import encode_image
 from impasto.images.glance import Glance, glance
 from impasto.images.reading import DEFAULT_MAX_PIXELS, ImageSource, PillowImage, read_image
-from impasto.images.recognition import is_picture
+from impasto.images.recognition import SNIFF_BYTES, is_picture, recognise
 from impasto.images.resizing import fit_within, resize_image
 from impasto.images.resolution import CM_PER_INCH, MAX_DPI, MM_PER_INCH, UNKNOWN_DPI
 from impasto.images.settings import MAX_SETTINGS_BYTES
@@ -37,19 +38,24 @@ __all__ = [
     "MAX_DPI",
     "MAX_SETTINGS_BYTES",
     "MM_PER_INCH",
+    "SNIFF_BYTES",
     "UNKNOWN_DPI",
     "Bitmap",
+    "Box",
     "Glance",
     "ImageSource",
     "PillowImage",
     "check_output",
     "check_place",
+    "crop_box",
+    "crop_image",
     "encode_image",
     "fit_within",
     "glance",
     "is_picture",
     "output_error",
     "read_image",
+    "recognise",
     "resize_image",
     "sync_folder",
     "takes_files",

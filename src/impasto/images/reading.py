@@ -11,7 +11,7 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from impasto.errors import ImageError, OptionError, one_line
+from impasto.errors import ImageError, OptionError, TooLargeError, one_line
 from impasto.images.bitmap import Bitmap
 from impasto.images.conversion import FLOAT_TOLERANCE, to_bitmap
 from impasto.images.recognition import READ_HINT, SNIFF_BYTES, recognise
@@ -61,7 +61,8 @@ def read_image(
         name: what errors call the picture; by default the path, or the kind of source.
 
     Raises:
-        ImageError: it is missing, unreadable, damaged, cut short, too large or no picture.
+        ImageError: it is missing, unreadable, damaged, cut short or no picture.
+        TooLargeError: it has more pixels than `max_pixels`.
         OptionError: `max_pixels` is less than 1.
     """
     if max_pixels < 1:
@@ -123,7 +124,7 @@ def check_size(width: int, height: int, max_pixels: int, name: str) -> None:
     if pixels == 0:
         raise ImageError(f"{name}: has no pixels ({width} x {height}); {READ_HINT}")
     if pixels > max_pixels:
-        raise ImageError(
+        raise TooLargeError(
             f"{name}: {width} x {height} is {pixels:,} pixels, more than the limit of"
             f" {max_pixels:,}; shrink it, or raise the limit with --max-pixels {pixels}"
         )

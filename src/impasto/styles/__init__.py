@@ -6,6 +6,7 @@ a small drawing looks like a large one seen from further away.
 """
 
 import zlib
+from difflib import get_close_matches
 from importlib import import_module
 
 import numpy as np
@@ -22,20 +23,43 @@ MAX_RATIO = 16
 
 # name: module, function, description
 _STYLES = {
+    "agate": ("mineral", "agate", "fine bands of amethyst, blue and rust round crystal hearts"),
+    "art-nouveau": (
+        "ornament",
+        "art_nouveau",
+        "curling tresses of sage, rose and plum edged in gold",
+    ),
+    "aurora": ("oil", "aurora", "green and magenta curtains of light over a black sky"),
+    "batik": ("thread", "batik", "cream flowers and dots on brown and indigo, veined by cracks"),
+    "birch-wood": ("oil", "birch_wood", "white trunks among dabs of gold and crimson leaves"),
+    "palette-knife": ("oil", "palette_knife", "slabs of coral, cream and turquoise, drawn flat"),
+    "brushwork": ("ink", "brushwork", "sweeps of black, vermilion and indigo on gilded paper"),
+    "coral": ("growth", "coral", "winding ridges of rose and apricot over turquoise depths"),
+    "deco-fans": ("ornament", "deco_fans", "rayed fans of brass, teal, ivory and black lacquer"),
+    "drip": ("fluid", "drip", "flung skeins of black, white and ochre enamel on canvas"),
     "embroidery": ("thread", "embroidery", "satin stitches of silk in winding ribbons of colour"),
     "engraving": ("ink", "engraving", "swelling burin lines and cross-hatching in dark inks"),
     "facets": ("pieces", "facets", "cubist planes in earth colours with blue and rust"),
+    "frost": ("growth", "frost", "ferns of ice that branch over deep blue and dusk"),
     "harvest": ("oil", "harvest", "short hot strokes of ochre and orange over violet shadows"),
+    "ikat": ("thread", "ikat", "feathered lozenges of madder, indigo and saffron silk"),
     "ink-wash": ("ink", "ink_wash", "mountains in mist, dry-brushed ink with a breath of red"),
+    "kintsugi": ("mineral", "kintsugi", "crackled celadon and oxblood sherds, seamed with gold"),
+    "lava": ("mineral", "lava", "ropy black crust over cracks that glow red to white"),
     "linocut": ("ink", "linocut", "black gouge marks over teal, vermilion and ochre blocks"),
     "marbling": ("fluid", "marbling", "combed and curled veins of floating colour"),
     "mosaic": ("pieces", "mosaic", "tesserae of gold, lapis and marble in circling rows"),
     "night-sky": ("oil", "night_sky", "blue impasto swirls with stars in yellow haloes"),
+    "paper-cut": ("ornament", "paper_cut", "leaves and stars scissored from painted paper"),
     "pastel": ("thread", "pastel", "hatched soft chalks on dark toothed paper"),
+    "plumage": ("growth", "plumage", "overlapping feathers, bronze and green round blue eyes"),
     "pointillism": ("oil", "pointillism", "dots of pure colour beside their complements"),
+    "risograph": ("prints", "risograph", "halftone dots of pink, blue and yellow, out of register"),
+    "scratchboard": ("ink", "scratchboard", "hatching scraped out of black down to coloured foil"),
     "stained-glass": ("pieces", "stained_glass", "streaked jewel-coloured panes in lead"),
     "water-garden": ("oil", "water_garden", "broken dabs of pond green, violet and pink blossom"),
     "watercolor": ("fluid", "watercolor", "wet washes with granulation and dark drying edges"),
+    "waves": ("prints", "waves", "striped Prussian blues under clawed foam and a peach sky"),
 }
 
 
@@ -106,7 +130,10 @@ def draw_style(name: str, width: int, height: int, seed: int = 0) -> NDArray[np.
 
 def _look_up(name: str) -> tuple[str, str, str]:
     if name not in _STYLES:
+        close = get_close_matches(name.lower().replace("_", "-"), _STYLES, 1)
+        meant = f"did you mean {close[0]!r}? " if close else ""
         raise OptionError(
-            f"no built-in style is called {name!r}; choose one of: {', '.join(style_names())}"
+            f"no built-in style is called {name!r}; {meant}`impasto styles` lists all "
+            f"{len(_STYLES)}"
         )
     return _STYLES[name]

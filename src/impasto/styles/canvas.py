@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from impasto.color import oklab_to_srgb, srgb_to_oklab
 
 Array = NDArray[np.floating]
+Labels = NDArray[np.int32]
 Field = Callable[[Array, Array], Array]
 
 
@@ -139,6 +140,44 @@ class Canvas:
                     2.07 * gain**k
                 )
         return total / np.float32(sum(gain ** (2 * k) for k in range(octaves)) ** 0.5)
+
+    def cells(
+        self, x: Array, y: Array, spacing: float, margin: int = 4
+    ) -> tuple[Labels, Array, Array]:
+        """Voronoi cells of a jittered grid: number of the cell, distance to its border, centres.
+
+        S. Worley, "A cellular texture basis function", SIGGRAPH 1996; the distance is measured to
+        the bisector with each neighbour, so that borders have the same width everywhere. `x` and
+        `y` may leave the canvas by `margin` - 2 cells.
+        """
+        columns = int(self.extent[0] / spacing) + 2 * margin + 1
+        rows = int(self.extent[1] / spacing) + 2 * margin + 1
+        seeds = self.rng.random((rows, columns, 2), np.float32) * 0.9 + 0.05
+        seeds += np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1)
+        seeds = seeds.reshape(-1, 2).astype(np.float32)
+        # the margin on each side keeps warped coordinates inside the table
+        gx, gy = x / np.float32(spacing) + margin, y / np.float32(spacing) + margin
+        column = np.clip(gx.astype(np.int32), 2, columns - 3)
+        row = np.clip(gy.astype(np.int32), 2, rows - 3)
+        home = row * columns + column
+        best = np.full(gx.shape, 1e9, np.float32)
+        number = np.zeros(gx.shape, np.int32)
+        for step in [dy * columns + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)]:
+            near = home + step
+            away = (seeds[near, 0] - gx) ** 2 + (seeds[near, 1] - gy) ** 2
+            closer = away < best
+            best = np.where(closer, away, best)
+            number = np.where(closer, near, number)
+        px, py = seeds[number, 0], seeds[number, 1]
+        border = np.full(gx.shape, 9.0, np.float32)
+        for step in [dy * columns + dx for dy in (-2, -1, 0, 1, 2) for dx in (-2, -1, 0, 1, 2)]:
+            near = np.clip(home + step, 0, len(seeds) - 1)
+            qx, qy = seeds[near, 0], seeds[near, 1]
+            dx, dy = qx - px, qy - py
+            length = np.sqrt(dx * dx + dy * dy)
+            away = ((px + qx) / 2 - gx) * dx + ((py + qy) / 2 - gy) * dy
+            border = np.minimum(border, np.where(length > 1e-6, away / (length + 1e-9), 9.0))
+        return number, border * np.float32(spacing), (seeds - margin) * np.float32(spacing)
 
     def light(self, height: Array, softness: float = 0.0007, angle: float = 2.2) -> Array:
         """Slope `(H, W)` of a relief towards a light at `angle` (radians, y up); 0 is flat.

@@ -1,8 +1,9 @@
-"""Paint that flows: marbled paper and watercolour."""
+"""Paint that flows: marbled paper, watercolour, flung enamel."""
 
 import numpy as np
 
-from impasto.styles.canvas import Array, Canvas, blur, oklab, ramp, smoothstep, srgb
+from impasto.styles.canvas import Array, Canvas, blur, oklab, ramp, shade, smoothstep, spline, srgb
+from impasto.styles.strokes import Brush, Paint, lay, trace
 
 
 def marbling(canvas: Canvas) -> Array:
@@ -143,3 +144,66 @@ def watercolor(canvas: Canvas) -> Array:
     tint = srgb(ramp(pigments, 0.5 + 0.3 * canvas.noise(6, 1)))
     dried = dried + (paper - dried) * bloom[..., None]
     return dried * (1 - spatter) + spatter * dried * tint
+
+
+def drip(canvas: Canvas) -> Array:
+    """Skeins of enamel flung over raw canvas: black, white, silver, ochre and brick in loops."""
+    rng = canvas.rng
+    width, height = canvas.extent
+    shape = (canvas.height, canvas.width)
+    weave = canvas.noise(150, 2, stretch=2.0)
+    ground = ramp(["#a98c62", "#cdb58a", "#dfcfab"], 0.5 + 0.2 * canvas.noise(4, 4))
+    ground[..., 0] += 0.018 * weave
+    paint = Paint(ground, np.zeros(shape, np.float32))
+    enamels = ["#15151a", "#f4f0e2", "#8f969c", "#d59a2b", "#a8382a", "#2f6f78"]
+    layers = (
+        ("#8f969c", 16, 0.0140, 2.0),
+        ("#15151a", 22, 0.0190, 2.2),
+        ("#d59a2b", 18, 0.0090, 2.0),
+        ("#2f6f78", 18, 0.0095, 1.8),
+        ("#f4f0e2", 20, 0.0120, 2.2),
+        ("#a8382a", 18, 0.0080, 1.8),
+        ("#15151a", 24, 0.0070, 2.6),
+        ("#f4f0e2", 18, 0.0045, 2.4),
+    )
+    nodes = 121
+    for number, (enamel, count, thick, length) in enumerate(layers):
+        n = round(count * 1.5)
+        # the hand swings: its turning rate wanders about zero, now and then through a loop
+        swing = rng.normal(0, 0.25, (16, n)).astype(np.float32)
+        rate = spline(swing, np.linspace(0, 12.9, nodes, dtype=np.float32)).T * 1.4
+        heading = rng.uniform(0, 2 * np.pi, (n, 1)) + np.cumsum(rate, axis=1)
+        stride = length / nodes * np.exp(rng.normal(0, 0.25, (n, 1)))
+        steps = stride[..., None] * np.stack([np.cos(heading), np.sin(heading)], -1)
+        start = rng.uniform(-0.1, 1.1, (n, 1, 2)) * [width, height]
+        paths = (
+            np.cumsum(steps, axis=1) + start - steps.mean(1, keepdims=True) * nodes / 2
+        ).astype(np.float32)
+        size = (thick * np.exp(rng.normal(0, 0.35, n))).astype(np.float32)
+        color = np.repeat(oklab([enamel]), n, 0) + rng.normal(0, 0.012, (n, 3))
+        line = Brush(bristles=3, ragged=0.1, dry=0.0, round=0.25, body=1.0, variants=6)
+        lay(canvas, paint, paths, size, color.astype(np.float32), line, thickness=0.004, streak=0.0)
+        # drops beside the skeins: from dust to puddles
+        along = rng.integers(0, nodes, (n, 40))
+        drops = np.take_along_axis(paths, along[..., None], 1).reshape(-1, 2)
+        drops = drops + rng.normal(0, 0.012, drops.shape)
+        blob = 0.0030 * np.exp(rng.normal(0, 0.6, len(drops))) * (1 + 0.3 * (number < 3))
+        spin = rng.uniform(0, np.pi, len(drops)).astype(np.float32)
+        lay(
+            canvas,
+            paint,
+            trace(
+                drops.astype(np.float32),
+                (blob * rng.uniform(1.0, 1.9, len(drops))).astype(np.float32),
+                lambda _x, _y, spin=spin: spin,
+            ),
+            blob.astype(np.float32),
+            oklab([enamels[(number * 5 + 1) % 6], enamel])[
+                (rng.random(len(drops)) < 0.8).astype(int)
+            ],
+            Brush(bristles=3, ragged=0.1, dry=0.0, round=1.0, body=1.0),
+            thickness=0.004,
+            streak=0.0,
+        )
+    slope = canvas.light(paint.height + 0.0006 * weave, 0.0006) * 1.3
+    return shade(srgb(paint.color), slope, 0.45, 0.28)

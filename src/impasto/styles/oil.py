@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from impasto.styles.canvas import Array, Canvas, Field, oklab, ramp, shade, smoothstep, srgb
+from impasto.styles.canvas import Array, Canvas, Field, Labels, oklab, ramp, shade, smoothstep, srgb
 from impasto.styles.strokes import Brush, Paint, lay, trace
 
 Layers = tuple[tuple[float, float, float, float], ...]
@@ -241,4 +241,160 @@ def pointillism(canvas: Canvas) -> Array:
         lift=0.02,
         strength=0.3,
         gloss=0.08,
+    )
+
+
+def palette_knife(canvas: Canvas) -> Array:
+    """Slabs of paint pulled with a knife: coral and cream over turquoise and navy."""
+    rng = canvas.rng
+    turn, tone, hue = canvas.field(1.4), canvas.field(2.0, 3), canvas.field(3.1, 2)
+    shape = (canvas.height, canvas.width)
+    paint = Paint(
+        np.broadcast_to(oklab(["#1c3050"]), (*shape, 3)).copy(), np.zeros(shape, np.float32)
+    )
+    sea = ["#0e1c3a", "#134a68", "#1d8a94", "#5cc4bb", "#c4e6d6", "#fdf5e2"]
+    fire = ["#4d1030", "#a81e3c", "#e8503f", "#f78f5c", "#fbc98a", "#fff3dc"]
+    for spacing, width, length, thickness in (
+        (0.060, 0.120, 0.22, 0.004),
+        (0.050, 0.078, 0.135, 0.006),
+        (0.050, 0.040, 0.085, 0.008),
+    ):
+        points = canvas.scatter(spacing, 1.4, margin=0.08)
+        n = len(points)
+        x, y = points.T
+
+        def pick(shift: float, x: Array = x, y: Array = y, n: int = n) -> Array:
+            level = 0.5 + 0.42 * tone(x, y) + rng.normal(shift, 0.16, n)
+            warm = hue(x, y) + rng.normal(0, 0.30, n) > 0.12
+            return np.where(warm[:, None], ramp(fire, level), ramp(sea, level))
+
+        # the knife is drawn straight, most often along a diagonal or across it
+        color, mixed = pick(0.0), pick(0.05)
+        mixed = np.where((rng.random(n) < 0.7)[:, None], 0.75 * color + 0.25 * mixed, mixed)
+        angle = 0.7 * turn(x, y) + rng.choice([-0.8, 0.75], n, p=[0.6, 0.4]) + rng.normal(0, 0.2, n)
+        angle = angle.astype(np.float32)
+        paths = trace(
+            points,
+            (length * rng.uniform(0.5, 1.2, n)).astype(np.float32),
+            lambda _x, _y, angle=angle: angle,
+        )
+        lay(
+            canvas,
+            paint,
+            paths,
+            (width * rng.uniform(0.5, 1.2, n)).astype(np.float32),
+            color.astype(np.float32),
+            # paint of another colour under the blade comes out in streaks
+            Brush(bristles=12, ragged=0.6, dry=0.3, round=0.03, body=0.06),
+            thickness=thickness,
+            streak=0.022,
+            second=mixed.astype(np.float32),
+        )
+    slope = canvas.light(paint.height, 0.0009) * 1.5
+    weave = canvas.noise(160, 2) * 0.010
+    return shade(srgb(paint.color) * (1 + weave[..., None]), slope, 0.5, 0.22)
+
+
+def birch_wood(canvas: Canvas) -> Array:
+    """Birches in autumn: white trunks with black scars among dabs of gold and crimson leaves."""
+    rng = canvas.rng
+    width, height = canvas.extent
+    tone, hue, turn = canvas.field(2.4, 3), canvas.field(4.2, 2), canvas.field(14, 2)
+    scar, fork = canvas.field(30, 2), canvas.field(90)
+    count = max(2, round(11 * width))
+    stem = (np.arange(count) + 0.5 + rng.uniform(-0.42, 0.42, count)) * (width / count)
+    thick = rng.choice([0.011, 0.019, 0.031], count, p=[0.4, 0.35, 0.25]) * rng.uniform(
+        0.8, 1.2, count
+    )
+    lean, bow = rng.normal(0, 0.055, count), rng.uniform(0.004, 0.016, count)
+    wave = rng.uniform(0, 2 * np.pi, count)
+
+    def trunk(x: Array, y: Array) -> tuple[Array, Labels]:
+        """Place across the nearest trunk, -1 to 1 inside it, and the trunk's number."""
+        place, number = np.full(len(x), 9.0, np.float32), np.zeros(len(x), np.int32)
+        for k in range(count):
+            axis = stem[k] + lean[k] * (y - height / 2) + bow[k] * np.sin(4 * y + wave[k])
+            off = (x - axis) / (thick[k] * (0.8 + 0.4 * y / height))
+            closer = np.abs(off) < np.maximum(np.abs(place), 1e-6)
+            place, number = np.where(closer, off, place), np.where(closer, k, number)
+        return place, number
+
+    leaves = ["#3a1030", "#7d1530", "#c2301f", "#e86a17", "#f5a51c", "#fcd04c", "#fff0a0"]
+    depths = ["#14142c", "#2a2050", "#3d3f7a", "#5f78a8", "#8fb0b8"]
+    bark = ["#56526a", "#8d8ea6", "#cfd0d4", "#f4f0e4", "#fffdf6", "#f3e3c4", "#a99aa2"]
+
+    def flow(x: Array, y: Array) -> Array:
+        place = np.abs(trunk(x, y)[0])
+        return np.where(place < 1, np.float32(0.12), np.float32(2.2) * turn(x, y))
+
+    def color(points: Array, layer: int) -> tuple[Array, Array]:
+        n = len(points)
+        x, y = points.T
+        place, number = trunk(x, y)
+        inside = np.abs(place) < 1
+        glow = 0.52 + 0.30 * tone(x, y) + rng.normal(0, 0.15, n)
+        out = ramp(leaves, glow)
+        gap = rng.random(n) < 0.10 + 0.55 * smoothstep(0.2, 0.9, -tone(x * 1.3 + 4, y))
+        out = np.where(gap[:, None], ramp(depths, 0.45 + 0.3 * hue(x, y) + 0.1 * glow), out)
+        # light comes from the left; bark peels in rings and carries dark scars
+        body = ramp(bark, 0.55 - 0.40 * place + rng.normal(0, 0.07, n))
+        mark = scar(x * 0.4 + 7 * number, y) + 0.5 * fork(x, y) > 0.62
+        body = np.where(mark[:, None], oklab(["#1b1720"]), body)
+        # leaves hang before the trunks here and there
+        before = (layer == 2) & (rng.random(n) < 0.10 + 0.3 * smoothstep(0.1, 0.7, hue(x, y)))
+        inside &= ~before
+        return np.where(inside[:, None], body, out), np.where(inside, 0.55, 1.0)
+
+    layers = (
+        (0.024, 0.030, 0.060, 0.003),
+        (0.0125, 0.0135, 0.030, 0.0042),
+        (0.0115, 0.0090, 0.021, 0.0048),
+    )
+    brush = Brush(bristles=6, ragged=0.6, dry=0.3, round=0.5, body=0.6)
+    return _paint(canvas, "#4a2038", layers, flow, color, brush, relief=1.2, lift=0.03)
+
+
+def aurora(canvas: Canvas) -> Array:
+    """Northern lights: curtains of green and magenta rays, drawn upwards through a starry black."""
+    rng = canvas.rng
+    height = canvas.extent[1]
+    rays, drift = canvas.field(34, 2, 0.8), canvas.field(2.4, 2)
+    curtains = max(3, round(5 * height))
+    folds = [canvas.field(1.9, 3, 0.6) for _ in range(curtains)]
+    base = (np.arange(curtains) + 0.75 + rng.uniform(-0.2, 0.2, curtains)) * (height / curtains)
+    reach = rng.uniform(0.11, 0.22, curtains)
+
+    def flow(x: Array, y: Array) -> Array:
+        return np.float32(1.57) + np.float32(0.42) * drift(x, y)
+
+    sky = ["#05060f", "#0a0f2a", "#141c4a", "#232a66"]
+    glow = ["#f2ffd0", "#9ff59a", "#35d98a", "#129a8c", "#3f55b8", "#8a3fb0", "#e0509a", "#4a1c5c"]
+
+    def color(points: Array, _: int) -> tuple[Array, Array]:
+        n = len(points)
+        x, y = points.T
+        out = ramp(sky, 0.4 + 0.35 * drift(x + 5, y) + rng.normal(0, 0.12, n))
+        best = np.zeros(n, np.float32)
+        for k in range(curtains):
+            edge = base[k] + 0.17 * folds[k](x, np.full_like(x, 3.0 * k))
+            rise = (edge - y + rng.normal(0, 0.008, n)) / reach[k]
+            strength = np.where(rise < 0, np.exp(12 * np.minimum(rise, 0)), np.exp(-0.75 * rise))
+            strength *= np.clip(0.75 + 0.75 * rays(x + 0.15 * y, np.full_like(x, 2.0 + k)), 0, 1.3)
+            lit = ramp(glow, np.clip(rise, 0, 1.5) / 1.5 + rng.normal(0, 0.05, n))
+            part = np.clip(strength + rng.normal(0, 0.07, n), 0, 1)[:, None]
+            wins = strength > best
+            out = np.where(wins[:, None], out * (1 - part) + lit * part, out)
+            best = np.maximum(best, strength)
+        star = (rng.random(n) < 0.022) & (best < 0.4)
+        out = np.where(star[:, None], oklab(["#fff6dc"]), out)
+        return out, np.where(star, 0.12, 1.0)
+
+    layers = (
+        (0.024, 0.026, 0.17, 0.002),
+        (0.0150, 0.0120, 0.12, 0.0028),
+        (0.0140, 0.0062, 0.085, 0.003),
+    )
+    brush = Brush(bristles=8, ragged=0.95, dry=0.6, round=0.6, body=0.4)
+    return _paint(
+        canvas, "#070a1c", layers, flow, color, brush, streak=0.03, strength=0.32, gloss=0.10
     )

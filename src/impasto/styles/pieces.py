@@ -1,48 +1,9 @@
 """Pictures put together from pieces: leaded glass, tesserae, facets."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from impasto.styles.canvas import Array, Canvas, blur, oklab, ramp, shade, smoothstep, srgb
+from impasto.styles.canvas import Array, Canvas, Labels, blur, oklab, ramp, shade, smoothstep, srgb
 from impasto.styles.strokes import Brush, Paint, lay, trace
-
-Labels = NDArray[np.int32]
-
-
-def _cells(canvas: Canvas, x: Array, y: Array, spacing: float) -> tuple[Labels, Array, Array]:
-    """Voronoi cells of a jittered grid: number of the cell, distance to its border, centres.
-
-    S. Worley, "A cellular texture basis function", SIGGRAPH 1996; the distance is measured to the
-    bisector with each neighbour, so that borders have the same width everywhere.
-    """
-    columns = int(canvas.extent[0] / spacing) + 9
-    rows = int(canvas.extent[1] / spacing) + 9
-    seeds = canvas.rng.random((rows, columns, 2), np.float32) * 0.9 + 0.05
-    seeds += np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1)
-    seeds = seeds.reshape(-1, 2).astype(np.float32)
-    # four cells of margin on each side keep warped coordinates inside the table
-    gx, gy = x / np.float32(spacing) + 4, y / np.float32(spacing) + 4
-    column = np.clip(gx.astype(np.int32), 2, columns - 3)
-    row = np.clip(gy.astype(np.int32), 2, rows - 3)
-    home = row * columns + column
-    best = np.full(gx.shape, 1e9, np.float32)
-    number = np.zeros(gx.shape, np.int32)
-    for step in [dy * columns + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)]:
-        near = home + step
-        away = (seeds[near, 0] - gx) ** 2 + (seeds[near, 1] - gy) ** 2
-        closer = away < best
-        best = np.where(closer, away, best)
-        number = np.where(closer, near, number)
-    px, py = seeds[number, 0], seeds[number, 1]
-    border = np.full(gx.shape, 9.0, np.float32)
-    for step in [dy * columns + dx for dy in (-2, -1, 0, 1, 2) for dx in (-2, -1, 0, 1, 2)]:
-        near = np.clip(home + step, 0, len(seeds) - 1)
-        qx, qy = seeds[near, 0], seeds[near, 1]
-        dx, dy = qx - px, qy - py
-        length = np.sqrt(dx * dx + dy * dy)
-        away = ((px + qx) / 2 - gx) * dx + ((py + qy) / 2 - gy) * dy
-        border = np.minimum(border, np.where(length > 1e-6, away / (length + 1e-9), 9.0))
-    return number, border * np.float32(spacing), (seeds - 4) * np.float32(spacing)
 
 
 def stained_glass(canvas: Canvas) -> Array:
@@ -51,8 +12,8 @@ def stained_glass(canvas: Canvas) -> Array:
     x, y = canvas.grid()
     warp = canvas.field(2.6, 2)
     wx, wy = x + 0.035 * warp(x, y), y + 0.035 * warp(x + 9, y + 5)
-    large, edge, _ = _cells(canvas, wx, wy, 0.21)
-    small, seam, centres = _cells(canvas, wx, wy, 0.068)
+    large, edge, _ = canvas.cells(wx, wy, 0.21)
+    small, seam, centres = canvas.cells(wx, wy, 0.068)
 
     families = [
         ["#08145c", "#1238a6", "#2f74d8", "#86bdf0"],

@@ -11,7 +11,6 @@ import numpy as np
 
 from impasto.styles.canvas import Array, Canvas, Field, smoothstep, spline
 
-_NODES = 9
 _SAMPLES_PER_CHUNK = 4_000_000
 
 
@@ -25,6 +24,7 @@ class Brush:
         dry: part of the stroke's second half where bristles leave gaps.
         round: 0 for a square end, 1 for a lens that tapers over its whole length.
         body: 0 for flat bands between bristles, 1 for a domed bead of paint.
+        variants: how many different strokes there are; fewer cost less where they are large.
     """
 
     bristles: int = 10
@@ -32,6 +32,7 @@ class Brush:
     dry: float = 0.2
     round: float = 0.3
     body: float = 0.5
+    variants: int = 24
 
 
 @dataclass
@@ -42,12 +43,15 @@ class Paint:
     height: Array
 
 
-def trace(start: Array, length: Array, flow: Field) -> Array:
-    """Centre lines `(n, nodes, 2)` of strokes through `start` along a field of angles (radians)."""
-    paths = np.empty((len(start), _NODES, 2), np.float32)
-    middle = _NODES // 2
+def trace(start: Array, length: Array, flow: Field, nodes: int = 9) -> Array:
+    """Centre lines `(n, nodes, 2)` of strokes through `start` along a field of angles (radians).
+
+    The number of nodes is odd: `start` is the middle one.
+    """
+    paths = np.empty((len(start), nodes, 2), np.float32)
+    middle = nodes // 2
     paths[:, middle] = start
-    step = (length / (_NODES - 1)).astype(np.float32)[:, None]
+    step = (length / (nodes - 1)).astype(np.float32)[:, None]
     for direction in (1, -1):
         point = start.astype(np.float32)
         heading = None
@@ -119,8 +123,9 @@ def _visible(
 ) -> np.ndarray:
     """For each pixel, the index of the last stroke sample on it, or -1."""
     _, along, across = kept.shape
-    position = np.linspace(0, _NODES - 1, along, dtype=np.float32)
-    basis = spline(np.eye(_NODES + 2, dtype=np.float32), np.minimum(position, _NODES - 1.001))
+    nodes = paths.shape[1]
+    position = np.linspace(0, nodes - 1, along, dtype=np.float32)
+    basis = spline(np.eye(nodes + 2, dtype=np.float32), np.minimum(position, nodes - 1.001))
     # the spline's end nodes are mirrored, so that strokes keep their whole length
     ends = np.concatenate(
         [2 * paths[:, :1] - paths[:, 1:2], paths, 2 * paths[:, -1:] - paths[:, -2:-1]], axis=1
@@ -149,13 +154,13 @@ def _visible(
 
 
 def _brush_tables(
-    rng: np.random.Generator, brush: Brush, along: int, across: int, variants: int = 24
+    rng: np.random.Generator, brush: Brush, along: int, across: int
 ) -> tuple[Array, np.ndarray, Array, Array]:
     """Relief, mask, tone and colour-mix tables `(variants, along, across)` of a brush."""
     u = np.linspace(0, 1, along, dtype=np.float32)
     v = np.linspace(0, 1, across, dtype=np.float32)
     tables: list[list[np.ndarray]] = [[], [], [], []]
-    for _ in range(variants):
+    for _ in range(brush.variants):
         tracks = rng.standard_normal((7, brush.bristles + 4), np.float32)
         tracks[1:] = 0.35 * tracks[1:] + tracks[:1]
         coarse = rng.standard_normal((8, 7), np.float32)

@@ -17,6 +17,26 @@ Part = tuple[slice, slice]
 """Rows and columns of a layer's whole map."""
 
 
+class PixelTerm(Protocol):
+    """One loss of the picture's own pixels."""
+
+    def blank(self) -> float:
+        """The loss of an empty picture: a natural unit."""
+        ...
+
+    def evaluate(
+        self, picture: Tensor, gradient: Tensor | None = None, scale: float = 1.0
+    ) -> float:
+        """The loss, ≥ 0; NaN where the picture is not finite.
+
+        Args:
+            picture: `(1, 3, H, W)`, the whole one.
+            gradient: `scale · ∂loss/∂x` is added to it, in place; `None`: none is wanted.
+            scale: what the loss is multiplied by.
+        """
+        ...
+
+
 class LayerTerm(Protocol):
     """One loss at one layer.
 
