@@ -136,9 +136,7 @@ def test_the_hash_is_that_of_the_lowest_frequencies() -> None:
 
 def test_near_sorts_by_distance() -> None:
     """The nearest candidates come first, and far ones not at all."""
-    likes = [
-        likeness(np.moveaxis(painted(s), 2, 0).astype(np.float32) / 255, 4 / 3) for s in range(6)
-    ]
+    likes = [seen(Image.fromarray(painted(seed)), "PNG") for seed in range(6)]
     hashes = np.stack([like.hashes for like in likes])
     assert near(likes[3].hashes, hashes)[0] == 3
     assert len(near(likes[0].hashes, hashes[:0])) == 0
