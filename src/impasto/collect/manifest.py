@@ -94,7 +94,9 @@ def read_manifest(folder: Path) -> list[Entry]:
             entries.append(Entry.model_validate(values))
         except (ValueError, ValidationError) as error:
             first = error.errors()[0] if isinstance(error, ValidationError) else None
-            fault = f"{first['loc'][0] if first['loc'] else 'it'}: {first['msg']}" if first else error
+            fault = (
+                f"{first['loc'][0] if first['loc'] else 'it'}: {first['msg']}" if first else error
+            )
             raise InputError(
                 f"{name}: line {number} is damaged ({fault}); collect again, or remove the line"
             ) from error
