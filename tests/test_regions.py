@@ -351,7 +351,8 @@ def test_masked_runs_go_on(masked: tuple[Path, ...], tmp_path: Path) -> None:
     options = options_of(evaluations=6, strength=0.8)
     whole = pixels_of(finish(stylization(photo, one, options, masks=[left])))
     run = stylization(photo, one, options, masks=[left])
-    next(run), next(run), next(run)
+    for _ in range(3):
+        next(run)
     run.checkpoint(tmp_path / "run.ckpt")
     run.close()
     again = resume(tmp_path / "run.ckpt")

@@ -63,8 +63,8 @@ def test_a_tileable_texture_has_no_edge(tv: str, style_loss: str, shift: tuple[i
 
 def test_a_torus_in_tiles_is_the_whole_torus() -> None:
     """Tiles that wrap around add up to what the whole shows."""
-    narrow = {"style_layers": "relu1_1,relu2_1"}
-    whole, tiled = torus(**narrow), torus(tile_pixels=1100, **narrow)
+    layers = "relu1_1,relu2_1"
+    whole, tiled = torus(style_layers=layers), torus(tile_pixels=1100, style_layers=layers)
     picture = random_picture(48, 64, 1)
     assert len(tiled.tiles(48, 64)) > len(whole.tiles(48, 64)) == 1
     wanted, expected = whole.evaluate(picture)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from impasto.errors import ImpastoError
     from impasto.optimize import Progress
     from impasto.options import PRESETS, RegionOptions, StyleOptions
+    from impasto.quality import compare, style_distance
     from impasto.reproduction import resume
     from impasto.run import Picture, Stylization, stylization, stylize
 
@@ -28,7 +29,9 @@ __all__ = [
     "RegionOptions",
     "StyleOptions",
     "Stylization",
+    "compare",
     "resume",
+    "style_distance",
     "stylization",
     "stylize",
 ]
@@ -41,7 +44,9 @@ _HOMES = {
     "RegionOptions": "options",
     "StyleOptions": "options",
     "Stylization": "run",
+    "compare": "quality",
     "resume": "reproduction",
+    "style_distance": "quality",
     "stylization": "run",
     "stylize": "run",
 }

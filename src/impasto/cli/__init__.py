@@ -91,6 +91,14 @@ _COMMANDS = {
         "Pairs that are done stay done: the same command goes on where it was interrupted, and "
         "with a larger --count it adds to them.",
     ),
+    "compare": (
+        "impasto.cli.compare:compare",
+        "Measure results by numbers: style, content, colours, edges, noise and borders.\n\n"
+        "Photo and paintings come from the settings inside each picture unless --content and "
+        "--style name them; measures that need one that is not known are shown as –. Less is "
+        "nearer, but for edges: there more is. Clean pictures have noise up to about 1, and border "
+        "up to about 1.5.",
+    ),
     "styles": ("impasto.cli.styles:app", "List and draw the built-in style pictures."),
     "model": ("impasto.cli.show:model", "Show a network's layers, or what they see in a picture."),
     "presets": ("impasto.cli.show:presets", "Show the presets, their sources and settings."),
