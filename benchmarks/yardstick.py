@@ -14,6 +14,7 @@ from torch import Tensor
 
 from impasto.errors import OptionError, RunError
 from impasto.objective import Objective
+from impasto.options import format_mix
 from impasto.weights import Weights, layer_names
 from problem import Problem
 
@@ -34,11 +35,12 @@ class Yardstick:
 
     def __init__(self, problem: Problem, weights: Weights) -> None:
         options = problem.options
-        if options.style_loss not in _STYLES or options.pooling == "l2":
+        style_loss = format_mix(options.style_loss)
+        if style_loss not in _STYLES or options.pooling == "l2":
             raise OptionError(
                 "the yardstick knows the Gram and Wasserstein losses and max or average pooling"
             )
-        make_style_term = _STYLES[options.style_loss]
+        make_style_term = _STYLES[style_loss]
         self._options = options
         self._names = layer_names(weights.architecture)
         self._kernels = {name: tensor.contiguous() for name, tensor in weights.tensors.items()}
