@@ -33,8 +33,8 @@ def folder(files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyP
     """A folder with a half transparent 16-bit photo of 200 dpi, a painting and a mask."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(grain, "EVALUATIONS", 2)
-    alpha = np.tile(np.linspace(0, 1, 40, dtype=np.float32), (30, 1))
-    pixels = soft_picture(40, 30, 1).transpose(2, 0, 1).astype(np.float32) / 255
+    alpha = np.tile(np.linspace(0, 1, 40), (30, 1)).astype(np.float32)
+    pixels = (soft_picture(40, 30, 1).transpose(2, 0, 1) / 255).astype(np.float32)
     photo = Bitmap(pixels, alpha, 16, 200.0)
     write_image(photo, tmp_path / "deep.png", bits=16)
     Image.fromarray(np.tile(np.linspace(0, 255, 25).astype(np.uint8), (9, 1))).save("mask.png")
