@@ -27,7 +27,7 @@ _STYLES = {
     "art-nouveau": (
         "ornament",
         "art_nouveau",
-        "curling tresses of sage, rose and plum edged in gold",
+        "curling tresses of green, rose and plum edged in gold",
     ),
     "aurora": ("oil", "aurora", "green and magenta curtains of light over a black sky"),
     "batik": ("thread", "batik", "cream flowers and dots on brown and indigo, veined by cracks"),

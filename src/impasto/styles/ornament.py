@@ -6,7 +6,7 @@ from impasto.styles.canvas import Array, Canvas, oklab, ramp, shade, smoothstep,
 
 
 def art_nouveau(canvas: Canvas) -> Array:
-    """Whiplash lines: tresses of sage, rose and plum that curl together, contoured in gold."""
+    """Whiplash lines: tresses of green, rose and plum that curl together, edged in gold."""
     rng = canvas.rng
     x, y = canvas.grid()
     bend, sway = canvas.field(1.4, 2), canvas.field(3.2)
@@ -35,37 +35,37 @@ def art_nouveau(canvas: Canvas) -> Array:
         part = np.clip((level - edges[number - 1]) / wide, 0, 1)
         return number, np.minimum(part, 1 - part) * wide / scale, wide / scale, part
 
-    tress, rim, wide, part = stripes(0.010, 0.050, 1.5)
-    strand, hair, _, _ = stripes(0.0014, 0.0048, 1.0)
+    tress, rim, wide, part = stripes(0.020, 0.090, 1.4)
+    strand, hair, _, _ = stripes(0.0022, 0.0080, 1.0)
     families = [
-        ["#2f3d26", "#66793f", "#a9b36a", "#e4e2b0"],
-        ["#7a2f3a", "#c4626a", "#ecab9c", "#fbe3cd"],
-        ["#2c1633", "#5e3566", "#9a74a0", "#dcc3d6"],
-        ["#8a5a1e", "#cf9a45", "#efd08a", "#fbf0d2"],
-        ["#123f42", "#2f7f78", "#8fc0a8", "#dcebd0"],
+        ["#1e3a1c", "#4f7a2e", "#a2b85a", "#e8e8a8"],
+        ["#7a1c34", "#cf4f62", "#f2a08e", "#fde4c8"],
+        ["#240e3a", "#56287a", "#9a6ab8", "#dcc0e2"],
+        ["#a04a14", "#e08a34", "#f6c878", "#fdf2d0"],
+        ["#06363e", "#14767c", "#6fbcae", "#d6eed8"],
     ]
     stops = np.stack([ramp(f, np.linspace(0, 1, 24)) for f in families])
-    kind = rng.choice(len(families), 2400, p=[0.26, 0.24, 0.18, 0.18, 0.14])[tress]
+    kind = rng.choice(len(families), 2400, p=[0.22, 0.24, 0.18, 0.16, 0.20])[tress]
     own = rng.normal(0, 0.13, 2400).astype(np.float32)[tress]
     each = rng.normal(0, 0.14, 2400).astype(np.float32)[strand]
     wash = canvas.noise(6, 4, 0.6)
-    round_ = 0.36 * np.sin(np.float32(np.pi) * part)
-    shown = np.clip(0.36 + round_ + own + each + 0.07 * wash, 0, 1)
+    round_ = 0.44 * np.sin(np.float32(np.pi) * part)
+    shown = np.clip(0.28 + round_ + own + each + 0.07 * wash, 0, 1)
     color = stops[kind, np.round(shown * 23).astype(np.int32)]
     pen = np.clip(0.75 + 0.35 * canvas.noise(9, 2), 0.25, 1.3)
     fine = smoothstep(0.0011, 0.0003, hair) * smoothstep(-0.8, 1.0, canvas.noise(4, 2))
-    color[..., 0] -= 0.16 * fine
+    color[..., 0] -= 0.20 * fine
     grain = canvas.noise(110, 3, 0.7)
     color[..., 0] += 0.012 * grain
     paint = srgb(color)
     # where tresses are drawn out thin, so is the line
-    weight = np.minimum(0.0032 * pen, 0.16 * wide)
+    weight = np.minimum(0.0040 * pen, 0.15 * wide)
     line = weight - rim
-    dark = smoothstep(-0.0006, 0.0006, line + 0.4 * weight)[..., None]
+    dark = smoothstep(-0.0006, 0.0006, line + 0.55 * weight)[..., None]
     gold = smoothstep(-0.0006, 0.0006, line)[..., None]
     ink = srgb(oklab(["#24101c"])).reshape(3)
     leaf = ramp(["#6a400c", "#b5832a", "#e9c566", "#fff0bd"], 0.55 + 0.15 * canvas.noise(40, 3))
-    dome = 0.004 * np.sqrt(np.clip(line / 0.0032, 0, 1)) + 0.0005 * grain
+    dome = 0.004 * np.sqrt(np.clip(line / 0.0040, 0, 1)) + 0.0005 * grain
     metal = shade(srgb(leaf), canvas.light(dome, 0.0005) * 1.2, 0.5, 0.25)
     out = paint * (1 - dark) + ink * dark
     return out * (1 - gold) + metal * gold
