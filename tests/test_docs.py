@@ -25,6 +25,7 @@ from impasto.options import (
     StyleOptions,
     make_options,
 )
+from impasto.styles import style_names
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -317,14 +318,33 @@ def test_keras_names_in_the_table() -> None:
 
 @pytest.mark.parametrize("path", sorted((DOCS / "pictures" / "gallery").glob("*.jpg")), ids=str)
 def test_gallery_pictures_are_made_by_the_defaults(path: Path) -> None:
-    """Each picture of the gallery carries the default options and the pair that the page names."""
+    """Each picture of the gallery carries the default options, but for its size, and the page names
+    its size and pair."""
     settings = read_image(path).settings
     assert settings is not None
+    options = make_options(settings["options"])
     # How many threads made it does not show.
-    assert make_options(settings["options"] | {"threads": None}) == StyleOptions()
+    usual = {name: getattr(StyleOptions(), name) for name in ("threads", "size")}
+    assert options.model_copy(update=usual) == StyleOptions()
     sources = settings["content"]["path"], *(style["path"] for style in settings["styles"])
-    command = f"`impasto stylize {' '.join(sources)}`"
+    size = "" if options.size == usual["size"] else f" --size {options.size}"
     page = (DOCS / "gallery.md").read_text(encoding="utf-8")
-    section = page[page.index(f"pictures/gallery/{path.name}") :]
-    assert command in section.partition("\n## ")[0]
+    place = page.index(f"pictures/gallery/{path.name}")
+    section = page[page.rindex("\n## ", 0, place) :].partition("\n## ")[2].partition("\n## ")[0]
+    named = f"`impasto stylize {' '.join(sources)}{size}`"
+    assert named in section or named.replace(path.stem.partition("-")[2], "NAME") in section
+    assert path.stem == "-".join(source.partition(":")[2] for source in sources)
     assert path.stat().st_size < 250_000
+
+
+def test_the_gallery_shows_every_style() -> None:
+    """The gallery has a drawing of every built-in style and a photo repainted in it, no others."""
+    page = (DOCS / "gallery.md").read_text(encoding="utf-8")
+    assert re.findall(
+        r"\(pictures/styles/([a-z-]+)\.jpg\)", page.partition("## All the styles")[2]
+    ) == (style_names())
+    assert {path.stem for path in (DOCS / "pictures" / "styles").iterdir()} == set(style_names())
+    shown = re.findall(r"\(pictures/gallery/(\w+)-([a-z-]+)\.jpg\)", page)
+    assert {style for _, style in shown} == set(style_names())
+    files = {path.stem for path in (DOCS / "pictures" / "gallery").iterdir()}
+    assert {f"{photo}-{style}" for photo, style in shown} == files
