@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,19 @@ LARGE_SIDE = 1536
 """Side in px at which they are drawn for a run that is larger than this."""
 
 
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A picture that has been read already, so that several runs can share it.
+
+    Attributes:
+        bitmap: the picture as it was read, or already no larger than the runs look at.
+        record: what `describe_source` says of where it was read.
+    """
+
+    bitmap: Bitmap
+    record: dict[str, Any]
+
+
 def is_built_in(source: Any) -> bool:
     """Whether a source names a picture that comes with the package: `sample:…` or `style:…`."""
     return isinstance(source, str) and source.startswith(("sample:", "style:"))
@@ -32,13 +46,15 @@ def read_source(source: Any, max_pixels: int, size: int = BUILT_IN_SIDE) -> Bitm
 
     Args:
         source: a path, `sample:NAME` for a bundled photo, `style:NAME` for a built-in style
-            picture, the bytes of a file, a PIL image, an array or a `Bitmap`.
+            picture, the bytes of a file, a PIL image, an array, a `Bitmap`, or what is `Loaded`.
         max_pixels: largest picture file to read, in pixels.
         size: long side of the run's result, px, which built-in styles are drawn for.
 
     Raises:
         ImageError: the picture cannot be read, or there is none of that name.
     """
+    if isinstance(source, Loaded):
+        return source.bitmap
     if not is_built_in(source):
         if isinstance(source, str) and not os.path.lexists(source):
             for kind, names in ("style", style_names()), ("sample", sample_names()):
@@ -74,6 +90,8 @@ def describe_source(source: Any) -> dict[str, Any] | None:
     """
     if source is None:
         return None
+    if isinstance(source, Loaded):
+        return source.record
     if is_built_in(source):
         return {"path": source, "sha256": ""}
     if isinstance(source, str | os.PathLike):
