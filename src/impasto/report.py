@@ -278,7 +278,7 @@ class _SheetPlan:
         above = [self._highest(h, w) for h, w in zip(columns, self._widths, strict=True)]
         above += [self._highest(h, self._common_width) for h in fixed]
         self._top = max(above) + lines * self._line + self._gap
-        self.width = self._gap + self._left + sum(w + self._gap for w in self._widths)
+        self.width = 2 * self._gap + self._left + sum(w + self._gap for w in self._widths)
         self.height = self._gap + self._top + sum(h + self._gap for h in self._heights)
         self._canvas = np.zeros((0, 0, 3), np.uint8)
         self._texts: list[_Text] = []
