@@ -131,3 +131,19 @@ for pair in "rocket coffee" "coffee rocket"; do
     photoreal "$photo-colors" "$photo" "$style" --color only
     photoreal "$photo-$style" "$photo" "$style" --preset photo-real
 done
+
+sheet() { # NAME OPTIONS…
+    name=$1
+    shift
+    [ -e "$out/$name.jpg" ] && return
+    cells=$(mktemp -d)
+    ./scripts/impasto sheet --size 192 -o "$cells" --sheet sheet.jpg -q "$@"
+    mv "$cells/sheet.jpg" "$out/$name.jpg"
+    rm -r "$cells"
+}
+
+# Sheets
+sheet sheet --photo sample:cat sample:rocket sample:astronaut \
+    --style style:linocut style:night-sky style:mosaic
+sheet sheet-vary --photo sample:cat --style style:night-sky \
+    --vary style-weight=2..32/3log --vary start=content,recolored

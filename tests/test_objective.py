@@ -1,5 +1,6 @@
 """The objective against its formula spelled out in NumPy, and its gradient by differences."""
 
+import gc
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from impasto import objective as objective_module
 from impasto.features import Features
 from impasto.losses import STYLE_LOSSES, TV_LOSSES
 from impasto.matting import MattingTerm
@@ -315,3 +317,50 @@ def test_evaluating_leaves_the_picture_alone() -> None:
     assert not gradient.requires_grad
     assert torch.equal(picture, before)
     assert not picture.requires_grad
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("style_loss", STYLE_LOSSES)
+def test_objectives_that_share_a_network_are_as_without(style_loss: str, normalize: bool) -> None:
+    """What an earlier objective has found out about a style changes no bit of a later one, whether
+    that has the same target, another one or another loss."""
+    weights = narrow_weights()
+    shared, others = Features(weights), [name for name in STYLE_LOSSES if name != style_loss]
+    picture = random_picture(20, 24, seed=31).float()
+    for seed, name in (1, style_loss), (2, style_loss), (2, others[0]), (1, style_loss):
+        found = []
+        for features in (shared, Features(weights)):
+            targets = make_targets(
+                *(features, random_picture(20, 24, seed=30).float()),
+                [Region([Painting(random_picture(18, 22, seed=seed).float())], [1.0])],
+                height=20,
+                width=24,
+                content_layers=CONTENT,
+                style_layers=STYLE,
+            )
+            objective = Objective(
+                *(features, targets),
+                content_layers=CONTENT,
+                style_layers=STYLE,
+                style_loss=name,
+                normalize=normalize,
+            )
+            found.append(objective.evaluate(picture))
+        (terms, gradient), (expected, slope) = found
+        assert terms == expected
+        assert torch.equal(gradient, slope)
+
+
+def test_what_is_found_out_about_styles_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many paintings only the last ones' findings stay, and none outlives its network."""
+    monkeypatch.setattr(objective_module, "KEPT_TERMS", 3)
+    features = Features(narrow_weights())
+    before = len(objective_module._TERMS)
+    for seed in range(4):
+        target = moments_of(random_picture(4, 4, seed=seed).float())
+        objective_module._blank_of(features, "gram", target)
+        assert len(objective_module._TERMS[features]) <= 3
+    assert len(objective_module._TERMS) == before + 1
+    del features
+    gc.collect()
+    assert len(objective_module._TERMS) == before

@@ -7,17 +7,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 
+from impasto import report
 from impasto.errors import OptionError, OutputError
 from impasto.report import (
+    SHEET_FORMATS,
+    Heading,
     check_figure,
     plot_grid,
     plot_input,
     plot_losses,
     plot_pairs,
     plot_preparation,
+    plot_sheet,
+    shorten,
+    text_width,
     tile_maps,
 )
 
@@ -297,3 +305,115 @@ def test_inputs_share_one_scale_of_colours(tmp_path: Path, drawn: list[Figure]) 
     for axes in shown[1:3]:
         assert axes.images[0].get_clim() == pytest.approx((-reach, reach))
     np.testing.assert_array_equal(shown[2].images[0].get_array(), planes["two"])
+
+
+# --- sheets --------------------------------------------------------------------------------------
+
+LONG = "The Great Wave off Kanagawa, by Katsushika Hokusai, about 1831"
+
+
+def flat(width: int, height: int, shade: int = 90) -> np.ndarray:
+    """A picture of one grey."""
+    return np.full((height, width, 3), shade, np.uint8)
+
+
+def sheet_of(path: Path, cells: list[list[Any]], labels: list[str], **options: Any) -> None:
+    """A sheet whose rows and columns are called after a list of labels, with pictures."""
+    rows = [Heading(labels[i % len(labels)], [flat(30, 20)]) for i in range(len(cells))]
+    columns = [Heading(labels[j % len(labels)], [flat(24, 40)]) for j in range(len(cells[0]))]
+    plot_sheet(cells, path, rows=rows, columns=columns, **options)
+
+
+@pytest.mark.parametrize("side", [8, 96, 256])
+@pytest.mark.parametrize("count", [2, 9])
+def test_labels_of_sheets_are_not_clipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int, count: int
+) -> None:
+    """Long names, formulas and foreign letters lie whole within the sheet and over no other
+    label."""
+    seen: list[Figure] = []
+    text = Figure.text
+
+    def watched(self: Figure, *args: Any, **options: Any) -> Any:
+        seen.append(self)
+        return text(self, *args, **options)
+
+    monkeypatch.setattr(Figure, "text", watched)
+    labels = [LONG, "$x^2$ _a_ {b", "W" * 60, "京都", "a", ""]
+    cells = [[flat(side, side * 3 // 4) for _ in range(count)] for _ in range(count)]
+    fixed = [Heading(LONG, [flat(40, 30)]), Heading("b", [flat(9, 40)])]
+    sheet_of(tmp_path / "sheet.png", cells, labels, fixed=fixed)
+    figure = seen[0]
+    with Image.open(tmp_path / "sheet.png") as picture:
+        width, height = picture.size
+    boxes = [t.get_window_extent() for t in figure.texts if t.get_text()]
+    assert len(boxes) >= 2 * count
+    for box in boxes:
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= width
+        assert box.y1 <= height
+    for place, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[place + 1 :])
+
+
+@given(st.text(max_size=40), st.integers(1, 40))
+def test_names_are_shortened_in_the_middle(text: str, most: int) -> None:
+    """What is too long keeps as much of both ends as fits, with an ellipsis between them."""
+    short = shorten(text, lambda words: len(words) <= most)
+    if len(text) <= most:
+        assert short == text
+    elif most >= 3:
+        assert len(short) == most
+        before, _, after = short.partition("…")
+        assert text.startswith(before)
+        assert text.endswith(short[len(before) + 1 :])
+        assert abs(len(before) - len(short[len(before) + 1 :])) <= 1 or "…" in text
+        assert after is not None
+
+
+def test_widths_of_words_are_what_is_drawn(tmp_path: Path) -> None:
+    """The width that a label is taken to have is that of its ink, up to a letter's side."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = Figure(figsize=(8, 1), dpi=100)
+    drawn = figure.text(0.01, 0.5, LONG[:40], fontsize=20 * 72 / 100, parse_math=False)
+    FigureCanvasAgg(figure).draw()
+    assert drawn.get_window_extent().width == pytest.approx(text_width(LONG[:40], 20), rel=0.05)
+
+
+def test_pictures_of_a_sheet_keep_their_shape(tmp_path: Path) -> None:
+    """Wide, high and missing pictures stand in even rows and columns, pixel by pixel."""
+    wide, high = flat(120, 20, 10), flat(20, 120, 60)
+    sheet_of(tmp_path / "s.png", [[wide, high], [high, None]], ["a", "b"])
+    found = np.asarray(Image.open(tmp_path / "s.png").convert("RGB"))
+    ink = [(found == shade).all(axis=2) for shade in (10, 60, 242)]
+    # Letters have greys of all kinds at their edges, but no such areas of them.
+    assert ink[0].sum() == pytest.approx(120 * 20, abs=60)
+    assert ink[1].sum() == pytest.approx(2 * 20 * 120, abs=60)
+    rows = [np.flatnonzero(part.sum(axis=1) >= 20) for part in ink]
+    assert rows[0][-1] - rows[0][0] == 19
+    assert rows[1][-1] < found.shape[0]
+    assert ink[2].sum() > 1000
+
+
+def test_huge_sheets_show_smaller_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sheet that would be larger than can be held has smaller cells and is whole."""
+    monkeypatch.setattr(report, "_SHEET_PIXELS", 500_000)
+    sheet_of(tmp_path / "s.png", [[flat(256, 256)] * 6] * 6, ["a"])
+    with Image.open(tmp_path / "s.png") as picture:
+        assert 250_000 < picture.width * picture.height <= 500_000
+        shades = np.asarray(picture.convert("L"))
+    assert (shades == 90).mean() > 0.4
+
+
+@pytest.mark.parametrize("extension", SHEET_FORMATS)
+def test_sheets_come_in_every_format_they_name(tmp_path: Path, extension: str) -> None:
+    """Every extension of a sheet can be written, over nothing that exists unless told."""
+    path = tmp_path / f"s{extension}"
+    for overwrite in (False, True):
+        sheet_of(path, [[flat(64, 64)]], ["a"], overwrite=overwrite)
+    with pytest.raises(OutputError, match="exists already"):
+        sheet_of(path, [[flat(64, 64)]], ["a"])
+    with pytest.raises(OptionError, match="sheets end in"):
+        sheet_of(tmp_path / "s.bmp", [[flat(64, 64)]], ["a"])

@@ -8,11 +8,14 @@ empty picture, so both are pure numbers; without, they are the papers' plain for
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -24,11 +27,13 @@ from impasto.features import Features, stride_of
 from impasto.losses import (
     STYLE_LOSSES,
     TV_LOSSES,
+    StyleTerm,
     between,
     blank_distance,
     variation_around,
 )
 from impasto.memory import hand_back
+from impasto.moments import Moments
 from impasto.targets import RegionTargets, Targets, resize, smaller_tiles, tiles_of
 from impasto.terms import LayerTerm, Part, PixelTerm
 from impasto.terms.content import ContentTerm
@@ -58,6 +63,10 @@ two pairs at 160 to 176 px ended in about the same content loss."""
 
 MOST_RANKED = 16384
 """Positions of a painting at most whose features stand for its distribution."""
+
+KEPT_TERMS = 80
+"""Findings about style targets that are kept for each network: those of eight levels of five
+layers, whose square roots of covariances take some 40 MB in all."""
 
 _T = TypeVar("_T")
 _Watched = tuple[Tensor, dict[str, Tensor]]
@@ -289,9 +298,9 @@ class Objective:
                 strength=region.strength,
             )
             return sliced, SlicedTerm(samples, sample_weight=heavy, directions=directions).blank()
-        make, fast = STYLE_LOSSES[loss], self.features.fast
+        make, fast = partial(_term_of, self.features, loss), self.features.fast
         target = region.style[layer]
-        unit = float(blank_distance(make, target))
+        unit = _blank_of(self.features, loss, target)
         if layer in region.origin:
             target = between(loss, region.origin[layer], target, region.strength)
         return MomentTerm(make, target, positions, fast=fast), unit
@@ -621,6 +630,44 @@ def samples_for(losses: Mapping[str, float], layers: Iterable[str]) -> dict[str,
         near = (name for name in layers if stride_of(name) >= NEAREST_STRIDE)
         return dict.fromkeys(near, MOST_SAMPLES)
     return {}
+
+
+_TERMS: WeakKeyDictionary[Features, OrderedDict[tuple[Any, ...], Any]] = WeakKeyDictionary()
+"""Network → what its last objectives have found out about style targets."""
+
+
+def _term_of(features: Features, loss: str, target: Moments) -> StyleTerm:
+    """The style term of a target, found once for all objectives that share a network."""
+    return _once(features, ("term", loss, target), lambda: STYLE_LOSSES[loss](target))
+
+
+def _blank_of(features: Features, loss: str, target: Moments) -> float:
+    """The style loss of an empty layer to a target, found once likewise."""
+    make = partial(_term_of, features, loss)
+    return _once(features, ("blank", loss, target), lambda: float(blank_distance(make, target)))
+
+
+def _once(features: Features, about: tuple[str, str, Moments], find: Callable[[], _T]) -> _T:
+    """What depends on a style target alone, such as its eigenvalues, which at 256 px take longer
+    than all else before the first evaluation.
+
+    A target is known by its exact numbers, whatever picture, region or mix it comes from. Runs of
+    other paintings, levels or losses are told apart by them, and the last ones stay.
+    """
+    what, loss, target = about
+    digest = hashlib.blake2b()
+    for numbers in (target.count, target.first, target.second):
+        digest.update(f"{numbers.dtype}{tuple(numbers.shape)}".encode())
+        digest.update(numbers.detach().cpu().contiguous().numpy().data)
+    # Eigenvalues found with another number of threads may differ in their last bits.
+    key = (what, loss, digest.digest(), torch.get_num_threads())
+    kept = _TERMS.setdefault(features, OrderedDict())
+    if key not in kept:
+        kept[key] = find()
+    kept.move_to_end(key)
+    while len(kept) > KEPT_TERMS:
+        kept.popitem(last=False)
+    return kept[key]
 
 
 def _unit(value: float) -> float:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,21 @@ from numpy.typing import NDArray
 
 from impasto.color import oklab_to_srgb
 from impasto.errors import OptionError
-from impasto.images import check_place, write_whole
+from impasto.images import (
+    Bitmap,
+    check_place,
+    fit_within,
+    resize_image,
+    write_image,
+    write_whole,
+)
 
 FIGURE_FORMATS = (".png", ".svg", ".pdf")
 
+SHEET_FORMATS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
+
 _INK = "#222222"
+_FAINT = "#777777"
 _TERMS = {"loss": "#222222", "content": "#2563a8", "style": "#c2410c", "tv": "#4d7c0f"}
 
 
@@ -428,6 +440,287 @@ def _draw_colors(axes: Any, colors: Sequence[Sequence[float]]) -> None:
     order = np.lexsort((lab[:, 0], np.arctan2(lab[:, 2], lab[:, 1]) % (2 * np.pi)))
     stripes = np.clip(oklab_to_srgb(lab[order].T), 0, 1).T[None]
     axes.imshow(stripes, aspect="auto", interpolation="none")
+
+
+@dataclass(frozen=True, eq=False)
+class Heading:
+    """What stands before a row or above a column of a sheet.
+
+    Attributes:
+        label: what it is called.
+        pictures: `(H, W, 3)` of bytes: what it is, if it is pictures.
+        kind: what the label is a value of; may be empty.
+    """
+
+    label: str
+    pictures: Sequence[NDArray[np.uint8]] = ()
+    kind: str = ""
+
+
+_SHEET_PIXELS = 64_000_000
+_SHEET_SIDE = 16_000
+"""Larger sheets show smaller cells: no side may be longer than WebP's 16,383 px, and the whole is
+held in memory several times."""
+
+_DOTS = 100.0
+"""Pixels per inch of a sheet's figure: the ratio of pixels to points of its labels."""
+
+
+def plot_sheet(
+    cells: Sequence[Sequence[NDArray[np.uint8] | None]],
+    path: Path,
+    *,
+    rows: Sequence[Heading],
+    columns: Sequence[Heading],
+    fixed: Sequence[Heading] = (),
+    overwrite: bool = False,
+) -> None:
+    """Draws a contact sheet: pictures in rows and columns, pixel by pixel, with numbered headings.
+
+    Labels that are too long for their place lose their middle. Rows are as high as their highest
+    picture and columns as wide as their widest, so that no picture changes its shape.
+
+    Args:
+        cells: `(H, W, 3)` of bytes, row by row; `None`: there is none.
+        path: its extension is one of `SHEET_FORMATS`.
+        rows: a heading for each row.
+        columns: a heading for each column.
+        fixed: what all cells have in common, for the corner.
+        overwrite: replace an existing file.
+
+    Raises:
+        OptionError: the extension is not one of these.
+        OutputError: the file exists or cannot be written.
+    """
+    if path.suffix.lower() not in SHEET_FORMATS:
+        raise OptionError(f"{path}: sheets end in {', '.join(SHEET_FORMATS)}; rename it")
+    side = max((max(c.shape[:2]) for row in cells for c in row if c is not None), default=96)
+    plan = _SheetPlan(cells, rows, columns, fixed, side)
+    while max(plan.width, plan.height) > _SHEET_SIDE or plan.width * plan.height > _SHEET_PIXELS:
+        side = side * 9 // 10
+        plan = _SheetPlan(cells, rows, columns, fixed, side)
+    canvas, texts = plan.compose()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(plan.width / _DOTS, plan.height / _DOTS), dpi=_DOTS)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.imshow(canvas, interpolation="none", aspect="auto")
+    for text in texts:
+        where = text.x / plan.width, 1 - text.y / plan.height
+        # A dollar sign begins no formula, and there may be no glyph for every letter.
+        figure.text(
+            *(*where, text.words),
+            fontsize=text.size * 72 / _DOTS,
+            color=text.color,
+            ha="center",
+            va="center",
+            parse_math=False,
+        )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        if path.suffix.lower() in FIGURE_FORMATS[1:]:
+            _save(figure, path, overwrite)
+            return
+        drawing = FigureCanvasAgg(figure)
+        drawing.draw()
+    seen = np.asarray(drawing.buffer_rgba())[..., :3]
+    pixels = np.ascontiguousarray(seen.transpose(2, 0, 1), np.float32)
+    np.divide(pixels, 255, out=pixels)
+    write_image(Bitmap(pixels), path, overwrite=overwrite)
+
+
+@dataclass(frozen=True)
+class _Text:
+    """Words with their middle at `x` and `y`, in px from the left and the top; `size` in px."""
+
+    words: str
+    x: float
+    y: float
+    size: float
+    color: str = _INK
+
+
+class _SheetPlan:
+    """Where everything of a sheet is, in px.
+
+    Args:
+        cells: as for `plot_sheet`.
+        rows: likewise.
+        columns: likewise.
+        fixed: likewise.
+        side: long side of the cells.
+    """
+
+    def __init__(
+        self,
+        cells: Sequence[Sequence[NDArray[np.uint8] | None]],
+        rows: Sequence[Heading],
+        columns: Sequence[Heading],
+        fixed: Sequence[Heading],
+        side: int,
+    ) -> None:
+        self._cells, self._rows, self._columns = cells, rows, columns
+        self._fixed, self._side = fixed, side
+        # The more there is, the smaller it is seen: larger letters then.
+        many = max(len(rows), len(columns))
+        self._font = max(11.0, side * min(0.11, max(0.065, 0.065 * math.sqrt(many / 5))))
+        self._line = round(1.45 * self._font)
+        self._gap = max(4, round(side / 32))
+        shapes = [
+            [self._shown(side, *c.shape[:2]) if c is not None else None for c in row]
+            for row in cells
+        ]
+        least = max(96, round(5 * self._font))
+        columns_of = zip(*shapes, strict=True)
+        self._widths = [max([least, *(s[1] for s in col if s)]) for col in columns_of]
+        self._heights = [max([2 * self._line, *(s[0] for s in row if s)]) for row in shapes]
+        self._left = max(least, round(0.6 * side), round(8 * self._font))
+        lines = 2 if any(heading.kind for heading in columns) else 1
+        above = [self._highest(h, w) for h, w in zip(columns, self._widths, strict=True)]
+        above += [self._highest(h, self._common_width) for h in fixed]
+        self._top = max(above) + lines * self._line + self._gap
+        self.width = 2 * self._gap + self._left + sum(w + self._gap for w in self._widths)
+        self.height = self._gap + self._top + sum(h + self._gap for h in self._heights)
+        self._canvas = np.zeros((0, 0, 3), np.uint8)
+        self._texts: list[_Text] = []
+
+    @property
+    def _common_width(self) -> int:
+        """Of one of the headings in the corner."""
+        count = len(self._fixed)
+        return (self._left - self._gap * (count - 1)) // max(1, count)
+
+    def _highest(self, heading: Heading, width: int) -> int:
+        """Height of a heading's pictures above a column: half a cell's at the most."""
+        count = len(heading.pictures)
+        each = (width - self._gap * (count - 1)) // max(1, count)
+        room = max(64, self._side // 2)
+        return max(
+            (self._fitted(p.shape[1], p.shape[0], each, room)[1] for p in heading.pictures),
+            default=0,
+        )
+
+    @staticmethod
+    def _shown(side: int, height: int, width: int) -> tuple[int, int]:
+        across, down = fit_within(width, height, side, enlarge=False)
+        return down, across
+
+    def compose(self) -> tuple[NDArray[np.uint8], list[_Text]]:
+        """The pictures on a white canvas `(H, W, 3)`, and the words to go on it."""
+        self._canvas = np.full((self.height, self.width, 3), 255, np.uint8)
+        self._texts = []
+        gap = self._gap
+        # What is common to all, beside each other in the corner.
+        width = self._common_width
+        for place, heading in enumerate(self._fixed):
+            self._head(heading, gap + place * (width + gap), gap, width, self._top - gap, "")
+        x = gap + self._left + gap
+        for number, (heading, width) in enumerate(zip(self._columns, self._widths, strict=True), 1):
+            self._head(heading, x, gap, width, self._top - gap, f"{number} · ")
+            x += width + gap
+        y = gap + self._top
+        for number, (heading, height) in enumerate(zip(self._rows, self._heights, strict=True), 1):
+            self._head(heading, gap, y, self._left, height, f"{number} · ", middle=True)
+            x = gap + self._left + gap
+            for picture, width in zip(self._cells[number - 1], self._widths, strict=True):
+                if picture is None:
+                    self._canvas[y : y + height, x : x + width] = 242
+                    self._texts.append(
+                        _Text("none", x + width / 2, y + height / 2, self._font, _FAINT)
+                    )
+                else:
+                    self._paste(picture, x, y, width, height)
+                x += width + gap
+            y += height + gap
+        return self._canvas, self._texts
+
+    def _head(
+        self,
+        heading: Heading,
+        left: int,
+        top: int,
+        width: int,
+        height: int,
+        number: str,
+        *,
+        middle: bool = False,
+    ) -> None:
+        """A heading in a box: its pictures side by side, and beneath them its words."""
+        lines = [("", number + heading.kind, 0.8 * self._font, _FAINT)] if heading.kind else []
+        lines.append(("" if heading.kind else number, heading.label, self._font, _INK))
+        below = len(lines) * self._line
+        room = height - below
+        count = len(heading.pictures)
+        if count and room >= 16:
+            each = (width - self._gap * (count - 1)) // count
+            shapes = [self._fitted(p.shape[1], p.shape[0], each, room) for p in heading.pictures]
+            highest = max(down for _, down in shapes)
+            above = (height - below - highest) // 2 if middle else room - highest
+            for place, picture in enumerate(heading.pictures):
+                x = left + place * (each + self._gap)
+                self._paste(picture, x, top + above, each, highest)
+            y = top + above + highest
+        else:
+            y = top + (room // 2 if middle else room)
+        for before, words, size, color in lines:
+
+            def fits(text: str, before: str = before, size: float = size) -> bool:
+                return text_width(before + text, size) <= width
+
+            shown = before + shorten(words, fits)
+            self._texts.append(_Text(shown, left + width / 2, y + self._line / 2, size, color))
+            y += self._line
+
+    @staticmethod
+    def _fitted(width: int, height: int, across: int, down: int) -> tuple[int, int]:
+        """The largest size of a picture in a box that is not larger than the picture."""
+        scale = min(across / width, down / height, 1.0)
+        return max(1, int(width * scale)), max(1, int(height * scale))
+
+    def _paste(
+        self, picture: NDArray[np.uint8], left: int, top: int, width: int, height: int
+    ) -> None:
+        """Puts a picture into the middle of a box; what is too large is made smaller."""
+        across, down = self._fitted(
+            picture.shape[1], picture.shape[0], min(width, self._side), min(height, self._side)
+        )
+        if (across, down) != (picture.shape[1], picture.shape[0]):
+            planes = picture.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+            small = resize_image(Bitmap(planes), across, down)
+            picture = np.round(255 * small.pixels.transpose(1, 2, 0)).astype(np.uint8)
+        y, x = top + (height - down) // 2, left + (width - across) // 2
+        self._canvas[y : y + down, x : x + across] = picture
+
+
+def shorten(text: str, fits: Callable[[str], bool]) -> str:
+    """A text that fits, without as much of its middle as it takes.
+
+    Args:
+        text: what is to be shown.
+        fits: whether a text is short enough; of what is left, a first letter at the least.
+    """
+    if fits(text):
+        return text
+    for kept in range(len(text) - 1, 1, -1):
+        shorter = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
+        if fits(shorter):
+            return shorter
+    return f"{text[:1]}…"
+
+
+def text_width(text: str, size: float) -> float:
+    """Width in px of a text in letters of `size` px."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        # A point of its 72 per inch stands for a pixel here.
+        font = FontProperties(size=size)
+        width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return width
 
 
 def tile_maps(maps: NDArray[np.float32], count: int) -> NDArray[np.float32]:

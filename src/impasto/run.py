@@ -68,12 +68,15 @@ from impasto.regions import (
     scales_of,
     shares_of,
 )
-from impasto.sources import describe_source, is_built_in, read_source, split_label
+from impasto.sources import Loaded, describe_source, is_built_in, read_source, split_label
 from impasto.starts import start_picture
 from impasto.targets import Kept, Painting, level_size
 
 SETTINGS_VERSION = 1
 """Version of the record that pictures carry."""
+
+KEPT_NETWORKS = 4
+"""Most networks that `Networks` keeps; each takes 50 MB and more."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -228,6 +231,11 @@ class Stylization:
     @property
     def _kept(self) -> Kept | None:
         return kept_part(self.options, self._photo, len(self._paintings), self._masks)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The record that the result will carry, but for how the run came out."""
+        return self._record()
 
     @property
     def weights_sha256(self) -> str:
@@ -395,18 +403,64 @@ class Stylization:
         return Bitmap(pixels, None if photo is None else photo.alpha, 8, self._dpi)
 
 
+class Networks:
+    """Networks that several runs share: each is loaded once, and the last few stay."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Any, ...], Features] = {}
+
+    def of(self, options: StyleOptions, more: Iterable[str] = ()) -> Features:
+        """The network of a run, down to its deepest layer.
+
+        Args:
+            options: of the run.
+            more: layers that it needs beside those that are matched.
+
+        Raises:
+            OptionError: a layer that the network has not, or a device that is not there.
+            WeightsError: the network's weights cannot be loaded.
+        """
+        layers = {*matched_layers(options, anchored=False), *more}
+        key = (*network_key(options), frozenset(layers))
+        features = self._kept.pop(key, None)
+        if features is None:
+            device = pick_device(options.device)
+            features = Features(
+                options.model,
+                pooling=options.pooling,
+                rescale=options.rescale,
+                padding=options.padding,
+                layers=layers,
+                device=device,
+                dtype=pick_precision(options.precision, device),
+                fast_convolution=options.fast_convolution,
+            )
+        self._kept[key] = features
+        if len(self._kept) > KEPT_NETWORKS:
+            del self._kept[next(iter(self._kept))]
+        return features
+
+
+def network_key(options: StyleOptions) -> tuple[Any, ...]:
+    """What tells the network of one run from that of another."""
+    layers = frozenset(matched_layers(options, anchored=False))
+    network = (options.model, options.pooling, options.rescale, options.padding, layers)
+    return (*network, options.device, options.precision, options.fast_convolution)
+
+
 def stylization(
-    content: ImageSource | None,
-    style: ImageSource | Sequence[ImageSource],
+    content: ImageSource | Loaded | None,
+    style: ImageSource | Loaded | Sequence[ImageSource | Loaded],
     options: StyleOptions | None = None,
     *,
-    start: ImageSource | None = None,
+    start: ImageSource | Loaded | None = None,
     masks: Sequence[ImageSource] = (),
     style_masks: Sequence[ImageSource | None] = (),
     fine: ImageSource | None = None,
     coarse: ImageSource | None = None,
     memory: int | None = None,
     limits: Iterable[Limit] = (),
+    networks: Networks | None = None,
 ) -> Stylization:
     """Prepares a run; iterate over it to make the picture form.
 
@@ -429,6 +483,7 @@ def stylization(
         memory: bytes that the process may hold where the options do not say; by default a share of
             what is free. It is recorded only where it has a say in the result.
         limits: what lack of memory forced on the run when it was made before.
+        networks: where to look for the network first; by default it is loaded for this run.
 
     Raises:
         ImageError: a picture cannot be read.
@@ -445,7 +500,7 @@ def stylization(
     several = isinstance(style, Sequence) and not isinstance(
         style, str | bytes | bytearray | memoryview
     )
-    sources: list[Any] = list(cast("Sequence[ImageSource]", style)) if several else [style]
+    sources: list[Any] = list(cast("Sequence[Any]", style)) if several else [style]
     if start is not None and options.start != "image":
         options = options.model_copy(update={"start": "image"})
     settings = _record(options, content, sources, start)
@@ -472,11 +527,9 @@ def stylization(
             "each, - for none"
         )
     photo = None if content is None else read_source(content, options.max_pixels, options.size)
+    large = painting_size(options, chosen)
     scale = largest_scale(options, chosen)
-    large = min(MAX_SIDE, math.ceil(scale * options.size))
-    drawn = [read_source(source, options.max_pixels, large) for source in sources]
-    # Twice the result's size is all that any level looks at.
-    styles = [_no_larger(bitmap, 2 * large) for bitmap in drawn]
+    styles = [read_painting(source, options.max_pixels, large) for source in sources]
     shown_in = photo or (styles[0] if styles else None)
     if shown_in is None:
         raise OptionError("give a photo or a painting to work from")
@@ -539,17 +592,7 @@ def stylization(
         image=third,
         seed=options.seed,
     )
-    device = pick_device(options.device)
-    features = Features(
-        options.model,
-        pooling=options.pooling,
-        rescale=options.rescale,
-        padding=options.padding,
-        layers={*matched_layers(options, anchored=False), *(grain.LAYERS if fine else ())},
-        device=device,
-        dtype=pick_precision(options.precision, device),
-        fast_convolution=options.fast_convolution,
-    )
+    features = (networks or Networks()).of(options, grain.LAYERS if fine else ())
     settings["weights_sha256"] = features.sha256
     settings["precision"] = _format_of(features)
     memory = options.memory or memory or memory_budget(features.device)
@@ -758,6 +801,25 @@ def _tensor(bitmap: Bitmap) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(bitmap.pixels))[None]
 
 
+def painting_size(options: StyleOptions, chosen: Sequence[RegionOptions]) -> int:
+    """Long side of the largest result whose paintings a run's are, by their scales: px.
+
+    Args:
+        options: of the run.
+        chosen: from `regions.resolve`.
+    """
+    return min(MAX_SIDE, math.ceil(largest_scale(options, chosen) * options.size))
+
+
+def read_painting(source: Any, max_pixels: int, size: int) -> Bitmap:
+    """A painting, no larger than a run looks at: twice that size.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    return _no_larger(read_source(source, max_pixels, size), 2 * size)
+
+
 def _no_larger(bitmap: Bitmap, side: int) -> Bitmap:
     if max(bitmap.width, bitmap.height) <= side:
         return bitmap
@@ -826,9 +888,7 @@ def _visible(bitmap: Bitmap) -> Bitmap:
     return replace(bitmap, pixels=pixels)
 
 
-def _check_photo(
-    options: StyleOptions, chosen: Sequence[RegionOptions], content: ImageSource | None
-) -> None:
+def _check_photo(options: StyleOptions, chosen: Sequence[RegionOptions], content: Any) -> None:
     """Refuses what only a photo can give.
 
     Raises:
@@ -902,6 +962,8 @@ def _covered(bitmap: Bitmap, mask: Bitmap | None) -> Bitmap:
 
 
 def _painting(bitmap: Bitmap, source: Any, mask: Bitmap | None) -> Painting:
+    if isinstance(source, Loaded):
+        source = source.record["path"] or None
     name = source if isinstance(source, str | os.PathLike) else "the painting"
     if bitmap.alpha is not None and float(bitmap.alpha.max()) < 1 / 255:
         raise ImageError(

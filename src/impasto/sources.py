@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,19 @@ def find_source(source: Any) -> Any:
     return source
 
 
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A picture that has been read already, so that several runs can share it.
+
+    Attributes:
+        bitmap: the picture as it was read, or already no larger than the runs look at.
+        record: what `describe_source` says of where it was read.
+    """
+
+    bitmap: Bitmap
+    record: dict[str, Any]
+
+
 def is_built_in(source: Any) -> bool:
     """Whether a source names a picture that comes with the package, as `find_source` reads it."""
     found = find_source(source)
@@ -44,13 +58,15 @@ def read_source(source: Any, max_pixels: int, size: int = BUILT_IN_SIDE) -> Bitm
     Args:
         source: a path, `sample:NAME` for a bundled photo, `style:NAME` for a built-in style
             picture, the plain NAME of either where no file is called so, the bytes of a file, a
-            PIL image, an array or a `Bitmap`.
+            PIL image, an array, a `Bitmap`, or what is `Loaded`.
         max_pixels: largest picture file to read, in pixels.
         size: long side of the run's result, px, which built-in styles are drawn for.
 
     Raises:
         ImageError: the picture cannot be read, or there is none of that name.
     """
+    if isinstance(source, Loaded):
+        return source.bitmap
     source = find_source(source)
     if not is_built_in(source):
         return read_image(source, max_pixels=max_pixels)
@@ -82,6 +98,8 @@ def describe_source(source: Any) -> dict[str, Any] | None:
     source = find_source(source)
     if source is None:
         return None
+    if isinstance(source, Loaded):
+        return source.record
     if is_built_in(source):
         return {"path": source, "sha256": ""}
     if isinstance(source, str | os.PathLike):

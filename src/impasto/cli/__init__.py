@@ -67,6 +67,13 @@ _COMMANDS = {
         "Make a texture in the style of paintings, with no photo.\n\n"
         "The picture may have any size and shape, and with --tileable its edges fit together.",
     ),
+    "sheet": (
+        "impasto.cli.sheet:app",
+        "Make a contact sheet: photos × styles, or options over ranges.\n\n"
+        "What there are several of makes the rows, then the columns: photos, styles, and each "
+        "option that is varied; two of these at the most. The same command again goes on with a "
+        "sheet that was interrupted, and makes only what is missing of one that has grown.",
+    ),
     "plan": (
         "impasto.cli.plan:plan",
         "Tell what a run would take: levels, tiles, memory and time.",
