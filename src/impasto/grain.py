@@ -44,7 +44,8 @@ def with_grain(
         The painting, no larger than the run needs it, with its own weights.
     """
     long = max(painting.picture.shape[-2:])
-    side = max(1, min(long, round(options.size * scale)))
+    # Enlarged at first where it will be: grain is finer than the painting's own pixels then.
+    side = max(1, min(2 * long, round(options.size * scale)))
     width, height = level_size(painting.picture.shape[-1], painting.picture.shape[-2], side)
     start = resize(painting.picture, height, width).clamp(0, 1)
     wanted = color_statistics(start[0].numpy())

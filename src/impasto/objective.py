@@ -34,7 +34,15 @@ from impasto.losses import (
 )
 from impasto.memory import hand_back
 from impasto.moments import Moments
-from impasto.targets import RegionTargets, Targets, resize, smaller_tiles, tiles_of
+from impasto.targets import (
+    RegionTargets,
+    Sample,
+    Targets,
+    resize,
+    resize_around,
+    smaller_tiles,
+    tiles_of,
+)
 from impasto.terms import LayerTerm, Part, PixelTerm
 from impasto.terms.content import ContentTerm
 from impasto.terms.moments import MomentTerm
@@ -279,7 +287,7 @@ class Objective:
     ) -> tuple[LayerTerm, float]:
         """The term of a layer in a region, and the loss of an empty layer to its paintings."""
         if loss == "nearest":
-            nearest = NearestTerm(region.samples[layer].features, weight=positions)
+            nearest = NearestTerm(_fair_choice(region.samples[layer]), weight=positions)
             return nearest, nearest.blank()
         if loss in ("sliced", "histogram"):
             samples, heavy = region.samples[layer]
@@ -551,7 +559,8 @@ class Objective:
         """The distance from the anchor; its slope is added to `gradient`."""
         with torch.set_grad_enabled(gradient is not None):
             x = picture.detach().requires_grad_(gradient is not None)
-            small = resize(x, anchor.shape[-2], anchor.shape[-1])
+            fit = resize_around if self._wraps else resize
+            small = fit(x, anchor.shape[-2], anchor.shape[-1])
             value = (small - anchor).square().mean() / self._anchor_unit
         if gradient is not None:
             (slope,) = torch.autograd.grad(value, x)
@@ -610,6 +619,20 @@ def _strips(layer: str, tile: Tile) -> Iterator[tuple[Part, Part]]:
         stop = min(rows.stop, start + step)
         shift = far.start - rows.start
         yield (slice(start, stop), columns), (slice(start + shift, stop + shift), across)
+
+
+def _fair_choice(sample: Sample) -> Tensor:
+    """Features that all count alike, chosen from some that count differently: `(m, C)`.
+
+    So many are left as count in effect, `(Σ w)² / Σ w²`, and the same ones for the same weights.
+    """
+    weight = sample.weight.double()
+    if bool((weight == weight[0]).all()):
+        return sample.features
+    count = int((weight.sum().square() / weight.square().sum()).clamp(1, MOST_SAMPLES))
+    generator = torch.Generator().manual_seed(0)
+    chosen = torch.multinomial(weight.cpu(), count, generator=generator).sort().values
+    return sample.features[chosen.to(sample.features.device)]
 
 
 def _mix(losses: str | Mapping[str, float]) -> dict[str, float]:

@@ -397,9 +397,13 @@ def parse_regions(value: Any) -> tuple[Any, ...]:
         ValueError: not of that form.
     """
     if isinstance(value, str):
-        value = [part for part in value.split(";") if part.strip()]
+        # One semicolon at the end is a slip of the pen.
+        value = value.strip().removesuffix(";").split(";") if value.strip() else []
     if not isinstance(value, Sequence):
         raise ValueError("regions are written 1; 2,strength=0.5; keep")
+    for number, one in enumerate(value, start=1):
+        if isinstance(one, str) and not one.strip():
+            raise ValueError(f"region {number} is empty; write its paintings' numbers, or keep")
     return tuple(_parse_region(one) if isinstance(one, str) else one for one in value)
 
 
@@ -839,8 +843,7 @@ def idle_color_options(values: Mapping[str, Any]) -> set[str]:
         values: options by name; those that are not there have their defaults.
     """
     colors = {values.get("color", "painting")}
-    regions = values.get("regions")
-    for one in regions if isinstance(regions, Sequence) and not isinstance(regions, str) else ():
+    for one in parse_regions(values.get("regions") or ()):
         colors.add(one.get("color") if isinstance(one, Mapping) else one.color)
     idle = set[str]()
     if not colors - {"painting", None}:

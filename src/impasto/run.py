@@ -503,6 +503,9 @@ def stylization(
     sources: list[Any] = list(cast("Sequence[Any]", style)) if several else [style]
     if start is not None and options.start != "image":
         options = options.model_copy(update={"start": "image"})
+    for name, given in ("masks", masks), ("style_masks", style_masks):
+        if not isinstance(given, list | tuple):
+            raise OptionError(f"{name}: give a list, not a {type(given).__name__}")
     settings = _record(options, content, sources, start)
     settings["coarse"] = describe_source(coarse)
     settings["masks"] = [describe_source(mask) for mask in masks]
@@ -517,9 +520,11 @@ def stylization(
         raise OptionError(
             "there is no painting: give one, or leave style out with --style-weight 0"
         )
-    if fine is not None and options.color == "only":
-        raise OptionError("--fine-style: --color only takes no texture; leave one of them out")
     chosen = resolve(options, len(sources), len(masks))
+    if all((one.color or options.color) == "only" or one.keep for one in chosen):
+        for flag, given in ("--fine-style", fine), ("--photoreal-weight", options.photoreal_weight):
+            if given:
+                raise OptionError(f"{flag}: --color only paints nothing; leave one of them out")
     _check_photo(options, chosen, content)
     if style_masks and len(style_masks) != len(sources):
         raise OptionError(
@@ -528,7 +533,6 @@ def stylization(
         )
     photo = None if content is None else read_source(content, options.max_pixels, options.size)
     large = painting_size(options, chosen)
-    scale = largest_scale(options, chosen)
     styles = [read_painting(source, options.max_pixels, large) for source in sources]
     shown_in = photo or (styles[0] if styles else None)
     if shown_in is None:
@@ -553,12 +557,9 @@ def stylization(
     ]
     left, top, right, bottom = shown
     box = (left / shape[0], top / shape[1], right / shape[0], bottom / shape[1])
-    covers = [
-        torch.from_numpy(fit_mask(read_mask(mask, options.max_pixels), width, height, box))
-        for mask in masks
-    ]
+    covers = [_cover(mask, options, width, height, box) for mask in masks]
     palettes = [_covered(one, mask) for one, mask in zip(styles, style_covers, strict=True)]
-    apart = any(one.color is not None for one in chosen)
+    apart = _colors_apart(options, chosen, bool(covers))
     if apart:
         parts = _parts(options, chosen, covers_of(chosen, covers))
         options = _recolored_apart(options, chosen)
@@ -598,9 +599,10 @@ def stylization(
     memory = options.memory or memory or memory_budget(features.device)
     if fine is not None:
         lender = _painting(read_source(fine, options.max_pixels, options.size), fine, None)
+        largest = _largest_scales(options, len(paintings), len(covers))
         paintings = [
-            grain.with_grain(features, one, lender, options, scale=scale, memory=memory)
-            for one in paintings
+            grain.with_grain(features, one, lender, options, scale=largest[i], memory=memory)
+            for i, one in enumerate(paintings)
         ]
     levels = plan_levels(options, width, height, 0 if lower is None else max(lower.shape[-2:]))
     budget = budget_for(memory, features, paintings, covers)
@@ -861,7 +863,9 @@ def _lower(coarse: Any, options: StyleOptions, width: int, height: int) -> Bitma
             "give a larger --size or --print"
         )
     expected = level_size(width, height, side)
-    if abs(expected[0] - bitmap.width) > 2 or abs(expected[1] - bitmap.height) > 2:
+    # The sides of tileable pictures are rounded at every level.
+    room = 16 if options.tileable else 2
+    if max(abs(expected[0] - bitmap.width), abs(expected[1] - bitmap.height)) > room:
         raise OptionError(
             f"the picture has {bitmap.width} x {bitmap.height} px, which is not the shape of the "
             f"result, {width} x {height} px; continue it on the same sheet (--print, --print-fit), "
@@ -908,6 +912,41 @@ def _check_photo(options: StyleOptions, chosen: Sequence[RegionOptions], content
         raise OptionError("--regions: there is no photo to keep; leave the region out")
 
 
+def _cover(
+    mask: ImageSource, options: StyleOptions, width: int, height: int, box: tuple[float, ...]
+) -> Tensor:
+    """A mask of the photo as it is cut and sized for the result, `(height, width)` in [0, 1].
+
+    Raises:
+        ImageError: it cannot be read, or nothing of its region is left.
+    """
+    cover = fit_mask(read_mask(mask, options.max_pixels), width, height, box)
+    if float(cover.max()) < 1 / 255:
+        name = split_label(mask)[0] if isinstance(mask, str | os.PathLike) else "the mask"
+        raise ImageError(
+            f"{name}: nothing of its region is left in the result; it is cut off by --print-fit "
+            "fill, or too small at this size"
+        )
+    return torch.from_numpy(cover)
+
+
+def _largest_scales(options: StyleOptions, paintings: int, masks: int) -> list[float]:
+    """For each painting the largest scale at which any region has it."""
+    found = [0.0] * paintings
+    for one in resolve(options, paintings, masks):
+        for number, scales in zip(one.styles, scales_of(options, one), strict=True):
+            found[number - 1] = max(found[number - 1], *scales)
+    return found
+
+
+def _colors_apart(options: StyleOptions, chosen: Sequence[RegionOptions], masked: bool) -> bool:
+    """Whether regions are coloured each for itself."""
+    if not masked:
+        return False
+    colors = {one.color or options.color for one in chosen if not one.keep}
+    return colors != {"painting"} and bool(colors)
+
+
 def _parts(
     options: StyleOptions, chosen: Sequence[RegionOptions], covers: Sequence[Tensor | None]
 ) -> list[Part]:
@@ -915,13 +954,21 @@ def _parts(
     return [
         Part(
             "painting" if one.keep else one.color or options.color,
-            options.color_strength if one.color_strength is None else one.color_strength,
+            _color_strength(options, one),
             tuple(number - 1 for number in one.styles),
             shares_of(options, one),
             None if cover is None else cover.numpy(),
         )
         for one, cover in zip(chosen, covers, strict=True)
     ]
+
+
+def _color_strength(options: StyleOptions, one: RegionOptions) -> float:
+    """How far a region's colours go; where only they change, its strength is theirs."""
+    given = options.color_strength if one.color_strength is None else one.color_strength
+    if (one.color or options.color) == "only":
+        given *= options.strength if one.strength is None else one.strength
+    return given
 
 
 def _recolored_apart(options: StyleOptions, chosen: Sequence[RegionOptions]) -> StyleOptions:
@@ -950,7 +997,8 @@ def _whole_part(options: StyleOptions, paintings: int, kept: Tensor | None) -> P
     """All that is painted, as one part of a `Coloring`."""
     shares = tuple(options.style_weights) or (1.0,) * paintings
     mask = None if kept is None else (1 - kept).cpu().numpy()
-    return Part(options.color, options.color_strength, tuple(range(paintings)), shares, mask)
+    strength = _color_strength(options, RegionOptions())
+    return Part(options.color, strength, tuple(range(paintings)), shares, mask)
 
 
 def _covered(bitmap: Bitmap, mask: Bitmap | None) -> Bitmap:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from impasto.cli.flags import flags, given
 from impasto.cli.running import Output, carry_out, check, check_together, name_beside
-from impasto.options import StyleOptions, make_options
+from impasto.options import PRESETS, StyleOptions, make_options
+from impasto.paper import parse_paper
 
 _PHOTO = (
     *("content_weight", "content_layers", "content_loss", "strength", "regions"),
@@ -48,7 +50,8 @@ def texture(
     """
     values = given(options)
     check_together(values, start_image)
-    chosen = make_options({**dict(_DEFAULTS), "content_weight": 0.0, **values})
+    defaults = {"content_weight": 0.0, **_defaults(values)}
+    chosen = make_options({**defaults, **values})
     names = [None if name == "-" else name for name in style_mask or ()]
     from impasto.sources import split_label
 
@@ -58,17 +61,28 @@ def texture(
     from impasto.run import stylization
 
     if "style_scale" not in values:
-        wanted = {"style_scale": natural_scales(paintings, chosen), **values}
-        chosen = make_options({**dict(_DEFAULTS), "content_weight": 0.0, **wanted})
+        scales = natural_scales(paintings, chosen)
+        chosen = make_options({**defaults, **values, "style_scale": scales})
     run = stylization(
         *(None, paintings, chosen), start=start_image, style_masks=names, fine=fine_style
     )
     return carry_out(run, path, output)
 
 
+def _defaults(values: dict[str, Any]) -> dict[str, Any]:
+    """What a texture has by default, where neither a preset nor a sheet of paper says otherwise."""
+    preset = values.get("preset")
+    chosen = PRESETS[preset].values if preset in PRESETS else {}
+    found = {name: value for name, value in _DEFAULTS if name not in chosen}
+    if "print" in values:
+        paper = parse_paper(values["print"])
+        found["aspect"] = f"{paper.long:g}:{paper.short:g}"
+    return found
+
+
 def natural_scales(paintings: list[str], options: StyleOptions) -> tuple[tuple[float], ...]:
     """Scales at which no painting is enlarged: a larger texture has more of its forms, not larger
-    ones. Built-in styles are drawn at the size that is wanted.
+    ones. Pipes, which can be read only once, count as large enough.
 
     Raises:
         ImageError: a painting cannot be read.
@@ -79,8 +93,8 @@ def natural_scales(paintings: list[str], options: StyleOptions) -> tuple[tuple[f
     scales = []
     for name in paintings:
         scale = 1.0
-        if not is_built_in(name):
-            bitmap = read_source(name, options.max_pixels)
+        if is_built_in(name) or Path(name).is_file():
+            bitmap = read_source(name, options.max_pixels, options.size)
             scale = min(1.0, max(bitmap.width, bitmap.height) / options.size)
         scales.append((max(MIN_SCALE, round(scale, 4)),))
     return tuple(scales)
