@@ -360,6 +360,8 @@ BAD: list[tuple[str, Any]] = [
     ("regions", "1,strength=0.5,strength=1"),
     ("regions", "1,scale=99"),
     ("regions", 4),
+    ("regions", "1;;keep"),
+    ("regions", ";1"),
     ("normalize", "maybe"),
     ("pooling", "mean"),
     ("rescale", 7),

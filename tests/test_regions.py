@@ -486,6 +486,69 @@ def test_luminance_of_a_region_keeps_its_colours(files: tuple[Path, Path], tmp_p
     assert float(way[:, 20:].mean()) > 0.02
 
 
+def test_colours_of_all_regions_are_their_own_paintings(masked: tuple[Path, ...]) -> None:
+    """`--color only` with masks gives each region the colours of its own painting, as if each had
+    been told so, and its own share and strength of them."""
+    photo, one, other, left, right = masked
+    styles, masks = [one, other], [left, right]
+    whole = stylization(photo, styles, options_of(color="only"), masks=masks).result
+    told = options_of(regions="1,color=only;2,color=only")
+    np.testing.assert_array_equal(
+        whole.pixels, stylization(photo, styles, told, masks=masks).result.pixels
+    )
+    plain = stylization(photo, styles, options_of(color="only")).result
+    assert float(np.abs(whole.pixels - plain.pixels).mean()) > 0.005
+    half = options_of(color="only", regions="1,color-strength=0.5;2,color-strength=0.5")
+    soft = stylization(photo, styles, half, masks=masks).result
+    before = stylization(photo, styles, options_of(evaluations=0), masks=masks).result
+    ways = [np.abs(p.pixels - before.pixels).mean() for p in (soft, whole)]
+    assert 0.3 * ways[1] < ways[0] < 0.7 * ways[1]
+
+
+def test_strength_of_colours_alone_is_a_strength(files: tuple[Path, Path]) -> None:
+    """Where only colours change, `--strength` 0 leaves the photo as it is."""
+    photo = stylization(*files, options_of(evaluations=0)).result
+    none = stylization(*files, options_of(color="only", strength=0.0)).result
+    np.testing.assert_allclose(none.pixels, photo.pixels, atol=1e-5)
+
+
+def test_a_mask_of_which_nothing_is_left_is_refused(
+    masked: tuple[Path, ...], tmp_path: Path
+) -> None:
+    """A region that the sheet cuts off, or that is lost in shrinking, is one line and no picture."""
+    photo, one, *_ = masked
+    strip = np.zeros((30, 40), np.uint8)
+    strip[:3] = 255
+    Image.fromarray(strip).save(tmp_path / "top.png")
+    options = make_options({"print": "40x10mm", "print_fit": "fill", "dpi": 25.4})
+    with pytest.raises(ImageError, match=r"top\.png: nothing of its region is left"):
+        stylization(photo, one, options, masks=[tmp_path / "top.png"])
+    dot = np.zeros((900, 900), np.uint8)
+    dot[450, 450] = 255
+    Image.fromarray(dot).save(tmp_path / "dot.png")
+    with pytest.raises(ImageError, match=r"dot\.png: nothing of its region is left"):
+        stylization(photo, one, options_of(), masks=[tmp_path / "dot.png"])
+
+
+def test_masks_are_a_list(files: tuple[Path, Path]) -> None:
+    """A single name or nothing in place of a list is refused, not taken letter by letter."""
+    for masks in ("mask.png", None):
+        with pytest.raises(OptionError, match="masks: give a list"):
+            stylization(*files, options_of(), masks=masks)  # pyright: ignore[reportArgumentType]
+
+
+def test_nearest_neighbours_come_from_paintings_by_their_shares() -> None:
+    """Of a blend, the painting with nearly all of the share is nearly the only one matched."""
+    features = Features(narrow_weights(), dtype=torch.float64)
+    paintings = [Painting(random_picture(40, 40, 2)), Painting(random_picture(40, 40, 3) * 0.2)]
+    picture = random_picture(40, 40, 4)
+    values = []
+    for styles, weights in (paintings, (1.0, 1000.0)), (paintings[1:], ()), (paintings, (1.0, 1.0)):
+        options = regional(style_loss="nearest", style_layers="relu3_1", style_weights=weights)
+        values.append(level_objective(features, None, styles, options, 40, 40).terms(picture).style)
+    assert abs(values[0] - values[1]) < 0.3 * abs(values[2] - values[1])
+
+
 def test_regions_that_only_change_colours_take_no_run(
     files: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -87,6 +87,21 @@ def test_a_torus_gradient_is_that_of_differences() -> None:
         assert slope == pytest.approx((ahead - behind) / 2e-6, rel=1e-4, abs=1e-9)
 
 
+def test_what_a_torus_is_held_to_moves_with_it() -> None:
+    """At anchored levels too, picture and anchor moved around the torus have the same loss."""
+    features = Features(narrow_weights(), dtype=torch.float64)
+    options = options_of(content_weight=0.0, start="noise", tileable=True, style_layers=LAYERS)
+    picture, anchor = random_picture(48, 64, 1), random_picture(24, 32, 2)
+    terms = []
+    for shift in (0, 16):
+        held = anchor.roll((shift // 2, 0), (-2, -1))
+        styles = [Painting(random_picture(60, 80, 2))]
+        objective = level_objective(features, None, styles, options, 64, 48, anchor=held)
+        terms.append(objective.terms(picture.roll((shift, 0), (-2, -1))))
+    assert terms[1].anchor == pytest.approx(terms[0].anchor, rel=1e-10)
+    assert terms[1].loss == pytest.approx(terms[0].loss, rel=1e-8)
+
+
 @pytest.mark.parametrize("tv", TV_LOSSES)
 def test_smoothness_around_is_that_of_the_middle(tv: str) -> None:
     """Without a border each pixel counts alike: as in the middle one of nine copies."""
@@ -151,6 +166,37 @@ def test_the_command_makes_a_tileable_texture(
     assert found.settings["options"]["tileable"] is True
     # The painting has 36 px, and is not enlarged.
     assert found.settings["options"]["style_scale"] == "0.6"
+
+
+@pytest.mark.parametrize("aspect", ["3:2", "16:9", "5:7"])
+def test_tileable_textures_are_taken_further(
+    files: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    aspect: str,
+) -> None:
+    """Whatever its shape, a tileable texture can be continued, though its sides were rounded."""
+    monkeypatch.chdir(tmp_path)
+    flags = ["--tileable", "--aspect", aspect, "--evaluations", "1", "--single-level", "-q"]
+    assert main(["texture", str(files[1]), *flags, "--size", "80", "-o", "a.png"]) == 0
+    assert main(["continue", "a.png", "--size", "176", "-o", "b.png", "-q"]) == 0, (
+        capsys.readouterr().err
+    )
+    assert read_image(tmp_path / "b.png").width % 16 == 0
+
+
+def test_a_printed_texture_fills_its_sheet(
+    files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With `--print` a texture has the sheet's shape, and a preset's losses stay the preset's."""
+    out = tmp_path / "print.png"
+    flags = ["--print", "40x20mm", "--dpi", "25.4", "--preset", "gatys", "--evaluations", "1", "-q"]
+    assert main(["texture", str(files[1]), *flags, "-o", str(out)]) == 0, capsys.readouterr().err
+    found = read_image(out)
+    assert (found.width, found.height) == (40, 20)
+    assert found.settings is not None
+    assert found.settings["options"]["style_loss"] == "gram"
 
 
 def test_only_textures_have_a_shape_of_their_own(files: tuple[Path, Path]) -> None:

@@ -73,7 +73,9 @@ def _defaults(values: dict[str, Any]) -> dict[str, Any]:
     """What a texture has by default, where neither a preset nor a sheet of paper says otherwise."""
     preset = values.get("preset")
     chosen = PRESETS[preset].values if preset in PRESETS else {}
-    found = {name: value for name, value in _DEFAULTS if name not in chosen}
+    found = dict(_DEFAULTS)
+    if "style_loss" in chosen:
+        del found["style_loss"]
     if "print" in values:
         paper = parse_paper(values["print"])
         found["aspect"] = f"{paper.long:g}:{paper.short:g}"
