@@ -515,7 +515,7 @@ def test_strength_of_colours_alone_is_a_strength(files: tuple[Path, Path]) -> No
 def test_a_mask_of_which_nothing_is_left_is_refused(
     masked: tuple[Path, ...], tmp_path: Path
 ) -> None:
-    """A region that the sheet cuts off, or that is lost in shrinking, is one line and no picture."""
+    """A region that is cut off by the sheet, or lost in shrinking, is refused in one line."""
     photo, one, *_ = masked
     strip = np.zeros((30, 40), np.uint8)
     strip[:3] = 255
