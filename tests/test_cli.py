@@ -256,9 +256,9 @@ def test_reproduce_at_another_size_lets_recorded_levels_go(
 
 
 def test_a_helpful_word_for_likely_slips(files: list[str], capsys: Capture) -> None:
-    """A style named without its prefix, a web address and a missing painting say what to do."""
-    assert main(["stylize", files[0], "night-sky"]) == 2
-    assert "style:night-sky" in capsys.readouterr().err
+    """A slip in a style's name, a web address and a missing painting say what to do."""
+    assert main(["stylize", files[0], "style:nigt-sky"]) == 2
+    assert "night-sky" in capsys.readouterr().err
     assert main(["stylize", "https://example.org/a.jpg", files[1]]) == 2
     assert "download the picture" in capsys.readouterr().err
     assert main(["stylize", files[0]]) == 2
