@@ -150,6 +150,12 @@ def test_only_web_addresses_are_taken(url: str, tmp_path: Path) -> None:
         ("https://xn--bcher-kva.example:443", "https://xn--bcher-kva.example/"),
         ("http://bücher.example/", "http://xn--bcher-kva.example/"),
         ("sub/page?q=ü", "http://base.example/dir/sub/page?q=%C3%BC"),
+        ("http://a.example//other.example/x", "http://a.example//other.example/x"),
+        ("http://a.example//x//../y", "http://a.example//x/y"),
+        ("/a/./b/.", "http://base.example/a/b/"),
+        ("/../../b/..", "http://base.example/"),
+        ("http://a.example/\ud83d", None),
+        ("http://a.example/?\ud83d", None),
         ("data:image/png;base64,AAAA", None),
         ("http://[::1", None),
         ("http://a.example/" + "x" * 3000, None),
@@ -159,6 +165,13 @@ def test_addresses_have_one_spelling(url: str, expected: str | None) -> None:
     """Different spellings of an address become one (RFC 3986, section 6), and what is none is
     none."""
     assert normalize(url, "http://base.example/dir/page") == expected
+
+
+def test_empty_folders_stay() -> None:
+    """A path with empty parts is another one than that without, in relative addresses too."""
+    assert normalize("c?d", "http://a.example//x//b") == "http://a.example//x//c?d"
+    assert normalize("../c", "http://a.example//x//b") == "http://a.example//x/c"
+    assert normalize("?d", "http://a.example//b") == "http://a.example//b?d"
 
 
 def test_sites_and_traps_are_told_apart() -> None:

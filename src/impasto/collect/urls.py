@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit, urlunsplit
 
 MAX_LENGTH = 2000
 """Characters; longer addresses are not followed."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_PATH, _QUERY = "/%:@!$&'()*+,;=~-._", "/?%:@!$&'()*+,;=~-._[]"
 _PICTURE_NAME = re.compile(r"\.(jpe?g|jfif|png|webp|gif|tiff?|avif|heic|heif|jxl)$", re.IGNORECASE)
 
 
@@ -22,7 +23,7 @@ def normalize(url: str, base: str = "") -> str | None:
     if not text or len(url) > 4 * MAX_LENGTH:
         return None
     try:
-        parts = urlsplit(urljoin(base, text))
+        parts, path = _joined(base, text)
         scheme, host, port = parts.scheme.lower(), parts.hostname, parts.port
         if scheme not in _DEFAULT_PORTS or not host or "@" in parts.netloc:
             return None
@@ -30,15 +31,38 @@ def normalize(url: str, base: str = "") -> str | None:
             host = host.encode("idna").decode()
         if re.search(r"[\s/\\%<>\"|^`{}]", host):
             return None
-    except (ValueError, UnicodeError):
+        path, query = _plain(quote(path or "/", safe=_PATH)), quote(parts.query, safe=_QUERY)
+    except ValueError:
+        # Encoding errors are among them: JSON may hold halves of characters.
         return None
     place = f"[{host}]" if ":" in host else host
     if port not in (None, _DEFAULT_PORTS[scheme]):
         place += f":{port}"
-    path = urlsplit(urljoin("http://x/", quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._"))).path
-    query = quote(parts.query, safe="/?%:@!$&'()*+,;=~-._[]")
-    made = urlunsplit((scheme, place, path or "/", query, ""))
+    made = urlunsplit((scheme, place, path, query, ""))
     return made if len(made) <= MAX_LENGTH else None
+
+
+def _joined(base: str, text: str) -> tuple[SplitResult, str]:
+    """An address and its path, from a reference and what it is relative to."""
+    parts, given = urlsplit(urljoin(base, text)), urlsplit(text)
+    if given.scheme or given.netloc or not given.path or given.path.startswith("/"):
+        return parts, parts.path
+    # `urljoin` would leave out the empty parts of a path such as //a/b (RFC 3986, section 5.2.3).
+    return parts, f"{urlsplit(base).path.rpartition('/')[0]}/{given.path}"
+
+
+def _plain(path: str) -> str:
+    """A path without `.` and `..` (RFC 3986, section 5.2.4)."""
+    kept: list[str] = []
+    segments = path.split("/")[1:]
+    for segment in segments:
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(segment)
+    if segments[-1] in (".", ".."):
+        kept.append("")
+    return "/" + "/".join(kept)
 
 
 def host_of(url: str) -> str:
