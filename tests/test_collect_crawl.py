@@ -293,8 +293,11 @@ def test_manifests_survive_their_own_reading(tmp_path: Path) -> None:
         format="jpeg",
         phash="0" * 16,
     )
-    write_manifest(tmp_path, [entry, entry])
-    assert read_manifest(tmp_path) == [entry, entry]
+    odd = entry.model_copy(update={"title": "a\u2028b\x85c\x0cd", "author": "\x1ce\r"})
+    write_manifest(tmp_path, [])
+    assert read_manifest(tmp_path) == []
+    write_manifest(tmp_path, [entry, odd])
+    assert read_manifest(tmp_path) == [entry, odd]
     path = tmp_path / "manifest.jsonl"
     path.write_text(path.read_text() + '{"file": "../evil"}\n')
     with pytest.raises(InputError, match="line 3 is damaged"):

@@ -80,13 +80,16 @@ def read_manifest(folder: Path) -> list[Entry]:
     path = folder / MANIFEST_NAME
     name = one_line(str(path))
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # JSON may hold line ends of other kinds, which `splitlines` would take for its own.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError as error:
         raise InputError(
             f"{name}: no such file; name a folder that impasto collect made"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{name}: cannot be read ({error}); check the file") from error
+    if not lines[-1]:
+        lines.pop()
     entries = []
     for number, line in enumerate(lines, 1):
         try:
