@@ -6,12 +6,16 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from impasto.collect.crawl import Crawl, Summary
+from impasto.collect.found import Found
 from impasto.collect.manifest import read_manifest
+from impasto.collect.reading import read_answer
+from impasto.errors import OutputError
 from web_site import Reply, encoded, painted, picture, quick, served
 
 Write = Callable[[bytes], None]
@@ -194,3 +198,96 @@ def test_what_servers_say_is_only_text(tmp_path: Path) -> None:
         (line,) = (tmp_path / "manifest.jsonl").read_bytes().splitlines()
         assert b"\x1b" not in line
         assert "two" in json.loads(line)["title"]
+
+
+ODD_ANSWERS: dict[str, Reply] = {
+    "idna": Reply(b"<p>" + b"x" * 200, headers={"Content-Type": "text/html; charset=idna"}),
+    "undefined": Reply(b"<p>x", headers={"Content-Type": "text/html; charset=undefined"}),
+    "half title": Reply(
+        b'<script type="application/ld+json">{"@type": "ImageObject", "contentUrl": "/half.jpg",'
+        b' "name": "cut \\ud83d", "creator": "a\\u2028b"}</script>'
+    ),
+    "half address": Reply(
+        b'{"@context": "http://iiif.io/api/image/2/", "@id": "http://h.example/\\ud83d",'
+        b' "width": 9, "height": 9}'
+    ),
+    "half address of a picture": Reply(
+        b'{"@context": "iiif.io", "@id": "\\udc00", "type": "Manifest"}'
+    ),
+    "sizes": Reply(
+        b'{"@context": "http://iiif.io/api/image/2/", "width": 90000, "height": 90000, "sizes": 7}'
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_ANSWERS)
+def test_one_odd_answer_ends_no_collection(kind: str, tmp_path: Path) -> None:
+    """An answer with impossible encodings, halves of characters or values of the wrong kind costs
+    at most itself: the rest of the site is collected, and the manifest can be read."""
+    with served() as site:
+        site.pages.update(
+            {
+                "/": '<a href="/odd">x</a><a href="/even">y</a>',
+                "/odd": ODD_ANSWERS[kind],
+                "/half.jpg": picture(1),
+                "/even": '<img src="/ok.jpg">',
+                "/ok.jpg": picture(2),
+            }
+        )
+        summary = collect(f"{site.url}/", tmp_path, depth=1)
+        kept = {entry.url.removeprefix(site.url): entry for entry in read_manifest(tmp_path)}
+        assert "/ok.jpg" in kept
+        assert summary.left == 0
+        if kind == "half title":
+            assert (kept["/half.jpg"].title, kept["/half.jpg"].author) == ("cut ?", "a b")
+
+
+def test_a_reader_that_breaks_costs_one_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of the program in one answer is a reason among others, and the crawl goes on."""
+
+    def breaking(data: bytes, *rest: Any, **options: Any) -> Found:
+        if data == b"<p>odd":
+            raise ZeroDivisionError
+        return read_answer(data, *rest, **options)
+
+    monkeypatch.setattr("impasto.collect.crawl.read_answer", breaking)
+    with served() as site:
+        site.pages["/"] = '<a href="/odd">x</a><a href="/even">y</a>'
+        site.pages.update({"/odd": "<p>odd", "/even": '<img src="/a.jpg">', "/a.jpg": picture(1)})
+        summary = collect(f"{site.url}/", tmp_path, depth=1)
+        assert summary.progress.kept == 1
+        assert ("page", "skipped", "cannot be read (ZeroDivisionError)", 1) in summary.reasons
+
+
+def test_odd_validators_are_not_repeated(tmp_path: Path) -> None:
+    """An ETag that no request can hold is left out when the page is asked for again."""
+    page = Reply(b"<p>text", headers={"ETag": '"\xe9\x80"'})
+    with served({"/": page}) as site:
+        collect(f"{site.url}/", tmp_path)
+        crawl = Crawl([f"{site.url}/"], tmp_path, quick(), refresh=True, backoff=0.01)
+        try:
+            list(crawl.run())
+        finally:
+            crawl.close()
+        asked = [line.headers for line in site.log if line.path == "/"]
+        assert len(asked) == 2
+        assert "If-None-Match" not in asked[1]
+
+
+def test_a_damaged_journal_is_said_in_a_line(tmp_path: Path) -> None:
+    """A journal whose pages have been overwritten ends the collection with one line, at whatever
+    point the damage shows."""
+    links = "".join(f'<a href="/{i}">x</a>' for i in range(400))
+    with served({"/": links}) as site:
+        collect(f"{site.url}/", tmp_path, depth=1, max_pages=2)
+        journal = tmp_path / ".impasto-collect" / "journal.sqlite"
+        whole = journal.read_bytes()
+        for first in (0, 1, 2, 5, 9):
+            # A page of the database has 4096 bytes.
+            kept = whole[: first * 4096 + 100]
+            journal.write_bytes(kept + b"\xa5" * (len(whole) - len(kept)))
+            with pytest.raises(OutputError, match="its journal") as caught:
+                collect(f"{site.url}/", tmp_path, depth=1, max_pages=4)
+            assert "\n" not in str(caught.value)

@@ -471,6 +471,14 @@ class Crawl:
         data = answer.body.read_bytes()
         if task.kind == "robots":
             return _Done(task, answer, fault=data.decode("utf-8", errors="replace"))
+        try:
+            return self._read(task, answer, data)
+        except Exception as error:
+            # Whatever a stranger sent, it is one address of many that is of no use.
+            fault = f"cannot be read ({type(error).__name__})"
+            return _Done(task, answer, found=Found(fault=fault), fault=fault)
+
+    def _read(self, task: Task, answer: Answer, data: bytes) -> _Done:
         if task.kind == "picture" or is_picture(data):
             try:
                 return _Done(task, answer, picture=look(data, _said(task), self._options))
@@ -518,7 +526,7 @@ class Crawl:
                 self._settle_without(task, answer)
             elif answer.status == 304:
                 self._finish(task, "unchanged")
-            elif done.found is not None:
+            elif done.found is not None and task.kind != "picture":
                 known = answer.headers.get("etag", ""), answer.headers.get("last-modified", "")
                 journal.remember(task, *known)
                 self._follow(task, done.found)

@@ -144,10 +144,10 @@ class Fetcher:
             OutputError: the answer cannot be kept.
         """
         headers = {**self._headers, "Accept": _ACCEPTED.get(kind, "text/html,*/*;q=0.8")}
-        if etag:
-            headers["If-None-Match"] = etag
-        if modified:
-            headers["If-Modified-Since"] = modified
+        # A server may say anything; a request can only repeat plain text.
+        for name, said in (("If-None-Match", etag), ("If-Modified-Since", modified)):
+            if said and said.isascii() and said.isprintable():
+                headers[name] = said
         self._watch.begin(seconds)
         timeout = {
             "connect": min(_CONNECT_SECONDS, seconds),
@@ -155,8 +155,8 @@ class Fetcher:
             "write": seconds,
             "pool": seconds,
         }
-        request = httpx2.Request("GET", url, headers=headers, extensions={"timeout": timeout})
         try:
+            request = httpx2.Request("GET", url, headers=headers, extensions={"timeout": timeout})
             response = self._transport.handle_request(request)
             try:
                 return self._receive(url, response, limit)

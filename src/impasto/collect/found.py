@@ -6,10 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")
+
+
+def clean(text: str) -> str:
+    """A text in one line that can be written anywhere: no control characters, no line ends of any
+    kind, and `?` in place of halves of characters, which JSON may hold (RFC 8259, section 8.2)."""
+    whole = text.encode("utf-8", "replace").decode()
+    return " ".join(whole.translate(_CONTROLS).split())
+
 
 @dataclass(frozen=True)
 class Credit:
-    """What is said about a picture; empty where nothing is.
+    """What is said about a picture, each by `clean`; empty where nothing is.
 
     Attributes:
         title: its name.
@@ -24,6 +33,10 @@ class Credit:
     license: str = ""
     license_url: str = ""
     attribution: str = ""
+
+    def __post_init__(self) -> None:
+        for name, text in vars(self).items():
+            object.__setattr__(self, name, clean(text))
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,9 @@ class Candidate:
     words: str = ""
     credit: Credit = field(default_factory=Credit)
     page: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "words", clean(self.words))
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def service_picture(value: dict[str, Any], url: str, max_pixels: int) -> str:
     if scale < 1 and width and height:
         sizes = [
             (w, h)
-            for entry in value.get("sizes") or ()
+            for entry in _list(value.get("sizes"))
             if isinstance(entry, dict)
             and (w := _number(entry.get("width")))
             and (h := _number(entry.get("height")))

@@ -6,12 +6,14 @@ transaction, so nothing is lost. The database is locked while a process works on
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -91,23 +93,50 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._name = one_line(str(path.parent.parent))
-        try:
+        with self._telling():
             self._base = sqlite3.connect(path, isolation_level=None, timeout=0.2)
+        try:
             for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL"):
-                self._base.execute(f"PRAGMA {pragma}")
-            self._base.executescript(_SCHEMA)
-            self._base.execute("BEGIN IMMEDIATE")
-            self._base.execute("COMMIT")
+                self._do(f"PRAGMA {pragma}")
+            with self._telling():
+                self._base.executescript(_SCHEMA)
+            self._do("BEGIN IMMEDIATE")
+            self._do("COMMIT")
+        except OutputError:
+            self._base.close()
+            raise
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Says in a line what is wrong with the database, whenever it shows."""
+        try:
+            yield
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 fault = "another impasto collect is at work in it; wait for its end"
+            elif "full" in str(error):
+                fault = f"its journal cannot be written ({error}); free some space"
             else:
-                fault = f"its journal cannot be opened ({error}); choose another folder"
+                fault = f"its journal cannot be used ({error}); choose another folder"
             raise OutputError(f"{self._name}: {fault}") from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.Error, ValueError, TypeError, KeyError) as error:
+            # The others come of reading what it holds.
+            reason = one_line(str(error))[:100]
             raise OutputError(
-                f"{self._name}: its journal is damaged ({error}); choose another folder"
+                f"{self._name}: its journal is damaged ({reason}); choose another folder"
             ) from error
+
+    def _do(self, command: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        with self._telling():
+            return self._base.execute(command, values)
+
+    def _rows(self, command: str, values: Sequence[Any] = ()) -> list[Any]:
+        with self._telling():
+            return self._base.execute(command, values).fetchall()
+
+    def _row(self, command: str, values: Sequence[Any] = ()) -> Any:
+        with self._telling():
+            return self._base.execute(command, values).fetchone()
 
     def close(self) -> None:
         """Ends the work on it; other processes may begin."""
@@ -115,25 +144,20 @@ class Journal:
 
     def __enter__(self) -> Journal:
         """One transaction: all that happens inside is written together, or nothing of it."""
-        self._base.execute("BEGIN IMMEDIATE")
+        self._do("BEGIN IMMEDIATE")
         return self
 
     def __exit__(self, fault: object, *_: object) -> None:
-        try:
-            self._base.execute("ROLLBACK" if fault else "COMMIT")
-        except sqlite3.OperationalError as error:
-            raise OutputError(
-                f"{self._name}: its journal cannot be written ({error}); free some space"
-            ) from error
+        self._do("ROLLBACK" if fault else "COMMIT")
 
     def fact(self, name: str) -> str:
         """A fact about the collection; empty where it is not known."""
-        row = self._base.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        row = self._row("SELECT value FROM facts WHERE name = ?", (name,))
         return row[0] if row else ""
 
     def state(self, name: str, value: str) -> None:
         """Writes a fact."""
-        self._base.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+        self._do("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
     def add(
         self,
@@ -154,7 +178,7 @@ class Journal:
         Returns:
             Whether it is new.
         """
-        done = self._base.execute(
+        done = self._do(
             "INSERT INTO tasks (url, host, kind, rank, depth, notes, outcome, reason)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (url) DO UPDATE SET"
             " notes = excluded.notes, outcome = '', reason = ''"
@@ -165,102 +189,97 @@ class Journal:
 
     def outcome(self, url: str) -> str | None:
         """What became of an address; empty while it waits, `None` where it is unknown."""
-        row = self._base.execute("SELECT outcome FROM tasks WHERE url = ?", (url,)).fetchone()
+        row = self._row("SELECT outcome FROM tasks WHERE url = ?", (url,))
         return row[0] if row else None
 
     def change_outcome(self, url: str, outcome: str, reason: str) -> None:
         """Puts down that something else became of an address."""
-        self._base.execute(
-            "UPDATE tasks SET outcome = ?, reason = ? WHERE url = ?", (outcome, reason, url)
-        )
+        self._do("UPDATE tasks SET outcome = ?, reason = ? WHERE url = ?", (outcome, reason, url))
 
     def change_kind(self, url: str, kind: str) -> None:
         """Puts down that an address is of another kind."""
-        self._base.execute(
-            "UPDATE tasks SET kind = ?, rank = ? WHERE url = ?", (kind, _RANKS[kind], url)
-        )
+        self._do("UPDATE tasks SET kind = ?, rank = ? WHERE url = ?", (kind, _RANKS[kind], url))
 
     def ask_robots(self, url: str, host: str, origins: set[str], hops: int = 0) -> None:
         """Has a robots.txt asked for, new or once more, for some origins besides those it has."""
-        row = self._base.execute(
+        row = self._row(
             "SELECT notes FROM tasks WHERE url = ? AND kind = 'robots' AND outcome = ''", (url,)
-        ).fetchone()
+        )
         if row:
             notes = json.loads(row[0])
             notes["for"] = " ".join(sorted({*notes["for"].split(), *origins}))
-            self._base.execute("UPDATE tasks SET notes = ? WHERE url = ?", (json.dumps(notes), url))
+            self._do("UPDATE tasks SET notes = ? WHERE url = ?", (json.dumps(notes), url))
             return
-        self._base.execute("DELETE FROM tasks WHERE url = ?", (url,))
+        self._do("DELETE FROM tasks WHERE url = ?", (url,))
         notes = {"for": " ".join(sorted(origins)), "hops": str(hops)}
         self.add(url, host, "robots", 0, notes)
 
     def begin_again(self) -> None:
         """Has everything read once more, each by a conditional request, and failed pictures too."""
-        self._base.execute(
+        self._do(
             "UPDATE tasks SET outcome = '', reason = '', tries = 0, due = 0 WHERE outcome <> ''"
             " AND (kind IN ('page', 'api', 'style') OR (kind = 'picture' AND outcome = 'failed'))"
         )
 
     def finish(self, task: Task, outcome: str, reason: str = "", detail: str = "") -> None:
         """Puts down what became of an address."""
-        self._base.execute(
+        self._do(
             "UPDATE tasks SET outcome = ?, reason = ?, detail = ? WHERE id = ?",
             (outcome, reason, detail[:500], task.id),
         )
 
     def remember(self, task: Task, etag: str, modified: str) -> None:
         """Puts down what a conditional request for an address needs."""
-        self._base.execute(
-            "UPDATE tasks SET etag = ?, modified = ? WHERE id = ?", (etag, modified, task.id)
-        )
+        self._do("UPDATE tasks SET etag = ?, modified = ? WHERE id = ?", (etag, modified, task.id))
 
     def postpone(self, task: Task, seconds: float) -> None:
         """Has an address asked for again, in so many seconds."""
-        self._base.execute(
+        self._do(
             "UPDATE tasks SET tries = tries + 1, due = ? WHERE id = ?",
             (time.time() + seconds, task.id),
         )
 
     def next(self, host: str, *, reading: bool) -> Task | None:
         """The next address of a host that is due; without `reading`, none that is to be read."""
-        row = self._base.execute(
+        row = self._row(
             "SELECT id, url, host, kind, depth, notes, tries, etag, modified FROM tasks"
             " WHERE outcome = '' AND host = ? AND rank < ? AND due <= ? ORDER BY rank, id LIMIT 1",
             (host, _READ_RANK + reading, time.time()),
-        ).fetchone()
+        )
         if row is None:
             return None
         id, url, name, kind, depth, notes, tries, etag, modified = row
-        return Task(id, url, name, kind, depth, json.loads(notes), tries, etag, modified)
+        with self._telling():
+            return Task(id, url, name, kind, depth, json.loads(notes), tries, etag, modified)
 
     def due(self, host: str, *, reading: bool) -> float | None:
         """Seconds until an address of a host is due; `None` where none is waiting."""
-        (due,) = self._base.execute(
+        (due,) = self._row(
             "SELECT MIN(due) FROM tasks WHERE outcome = '' AND host = ? AND rank < ?",
             (host, _READ_RANK + reading),
-        ).fetchone()
+        )
         return None if due is None else max(0.0, due - time.time())
 
     def waiting(self) -> list[tuple[str, str, int]]:
         """Host, kind and number of the addresses that are still to be asked for."""
-        return self._base.execute(
+        return self._rows(
             "SELECT host, kind, COUNT(*) FROM tasks WHERE outcome = '' GROUP BY host, kind"
             " ORDER BY MIN(id)"
-        ).fetchall()
+        )
 
     def outcomes(self) -> list[tuple[str, str, str, int]]:
         """Kind, outcome, reason and number of all addresses that are done with."""
-        return self._base.execute(
+        return self._rows(
             "SELECT kind, outcome, reason, COUNT(*) FROM tasks WHERE outcome <> ''"
             " GROUP BY kind, outcome, reason ORDER BY COUNT(*) DESC, reason"
-        ).fetchall()
+        )
 
     def first_fault(self) -> tuple[str, str]:
         """Address and reason of the first thing to read that could not be."""
-        row = self._base.execute(
+        row = self._row(
             "SELECT url, CASE detail WHEN '' THEN reason ELSE detail END FROM tasks"
             " WHERE outcome IN ('failed', 'skipped') AND kind <> 'robots' ORDER BY id LIMIT 1"
-        ).fetchone()
+        )
         return row or ("", "")
 
     def keep(self, entry: Entry, like: Likeness) -> int:
@@ -269,7 +288,7 @@ class Journal:
         Returns:
             Its number.
         """
-        done = self._base.execute(
+        done = self._do(
             "INSERT INTO pictures (sha256, entry, kept, aspect, thumbnail, hashes)"
             " VALUES (?, ?, 1, ?, ?, ?)",
             (
@@ -285,50 +304,52 @@ class Journal:
 
     def drop(self, number: int) -> None:
         """Puts down that a better version of a picture has taken its place."""
-        self._base.execute("UPDATE pictures SET kept = 0 WHERE id = ?", (number,))
+        self._do("UPDATE pictures SET kept = 0 WHERE id = ?", (number,))
 
     def has_file(self, sha256: str) -> bool:
         """Whether a picture of these contents is, or was, in the folder."""
-        row = self._base.execute("SELECT 1 FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
+        row = self._row("SELECT 1 FROM pictures WHERE sha256 = ?", (sha256,))
         return bool(row)
 
     def entries(self) -> Iterator[Entry]:
         """What is known of the pictures that are kept, in the order in which they came."""
-        for (text,) in self._base.execute("SELECT entry FROM pictures WHERE kept ORDER BY id"):
-            yield Entry.model_validate_json(text)
+        with self._telling():
+            for (text,) in self._base.execute("SELECT entry FROM pictures WHERE kept ORDER BY id"):
+                yield Entry.model_validate_json(text)
 
     def dropped_files(self) -> list[str]:
         """Names of the files whose place a better version has taken."""
-        rows = self._base.execute("SELECT entry FROM pictures WHERE NOT kept")
-        return [Entry.model_validate_json(text).file for (text,) in rows]
+        rows = self._rows("SELECT entry FROM pictures WHERE NOT kept")
+        with self._telling():
+            return [Entry.model_validate_json(text).file for (text,) in rows]
 
     def picture(self, number: int) -> tuple[Entry, Likeness]:
         """A picture by its number."""
-        text, aspect, thumbnail, hashes = self._base.execute(
+        text, aspect, thumbnail, hashes = self._row(
             "SELECT entry, aspect, thumbnail, hashes FROM pictures WHERE id = ?", (number,)
-        ).fetchone()
-        pixels = np.frombuffer(thumbnail, np.uint8).reshape(SIDE, SIDE, 3)
-        like = Likeness(pixels, aspect, np.frombuffer(hashes, np.uint64))
-        return Entry.model_validate_json(text), like
+        )
+        with self._telling():
+            pixels = np.frombuffer(thumbnail, np.uint8).reshape(SIDE, SIDE, 3)
+            like = Likeness(pixels, aspect, np.frombuffer(hashes, np.uint64))
+            return Entry.model_validate_json(text), like
 
     def all_hashes(self) -> tuple[list[int], list[np.ndarray]]:
         """Numbers and hashes of the pictures that are kept."""
-        rows = self._base.execute("SELECT id, hashes FROM pictures WHERE kept ORDER BY id")
+        rows = self._rows("SELECT id, hashes FROM pictures WHERE kept ORDER BY id")
         numbers, hashes = [], []
-        for number, blob in rows:
-            numbers.append(number)
-            hashes.append(np.frombuffer(blob, np.uint64))
+        with self._telling():
+            for number, blob in rows:
+                numbers.append(number)
+                hashes.append(np.frombuffer(blob, np.uint64))
         return numbers, hashes
 
     def robots(self, origin: str, newer_than: float) -> str | None:
         """The robots.txt of an origin; `None` where it is not known, or only an old one."""
-        row = self._base.execute(
+        row = self._row(
             "SELECT text FROM robots WHERE origin = ? AND fetched > ?", (origin, newer_than)
-        ).fetchone()
+        )
         return row[0] if row else None
 
     def keep_robots(self, origin: str, text: str) -> None:
         """Puts down the robots.txt of an origin."""
-        self._base.execute(
-            "INSERT OR REPLACE INTO robots VALUES (?, ?, ?)", (origin, text, time.time())
-        )
+        self._do("INSERT OR REPLACE INTO robots VALUES (?, ?, ?)", (origin, text, time.time()))

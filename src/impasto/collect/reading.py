@@ -94,4 +94,8 @@ def _decode(data: bytes, declared: str) -> str:
         name = codecs.lookup(name).name if codecs.lookup(name)._is_text_encoding else "utf-8"
     except (LookupError, ValueError):
         name = "utf-8"
-    return data.decode(name, errors="replace")
+    try:
+        return data.decode(name, errors="replace")
+    except (UnicodeError, LookupError):
+        # `idna` and `undefined` count as encodings of text, and fail all the same.
+        return data.decode("utf-8", errors="replace")
