@@ -1,6 +1,10 @@
 """What a page names: every picture once, its largest variant first, with what is said about it."""
 
+import linecache
 import random
+import sys
+from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -290,6 +294,12 @@ def test_kinds_are_told_by_contents() -> None:
         f'<a rel="license" href="pd{"-a" * 190}!">x</a>',
         f'<script type="application/ld+json">{"[" * 100_000}</script>',
         "<meta " * 100_000,
+        "<style>image-set(" + "'a' " * 50_000 + ")",
+        "<style>image-set(" + "'a'" + "1" * 200_000 + ")",
+        "<style>image-set('a.png' " + "1." * 100_000 + "x)",
+        "<picture>" + "<source srcset=a.jpg>" * 20_000 + "<img src=b.jpg>" * 20_000,
+        "<a href=x.jpg>" + "<img src=b.jpg>" * 20_000,
+        "<figure>" + "<img src=b.jpg>" * 20_000,
     ],
 )
 def test_pages_that_would_take_for_ever(markup: str) -> None:
@@ -320,6 +330,49 @@ def test_damage_breaks_no_reader(seed: int, kind: str) -> None:
             del data[place : place + chance.randint(1, 20)]
     found = read_answer(bytes(data), BASE, "page", {}, {}, sources=SOURCES, max_pixels=10**8)
     assert isinstance(found, Found)
+
+
+HOSTILE = {
+    "sources": ("<picture>", "<source srcset=a.jpg>", "<img src={0}.jpg>", "</picture>"),
+    "sources of nothing": ("<picture>", "<source srcset=a.jpg>", "<img src=a>", "</picture>"),
+    "thumbnails": ("<a href=x.jpg>", "<img src={0}.jpg>", "", "</a>"),
+    "figure": ("<figure>", "<img src={0}.jpg>", "<i>x</i>", "</figure>"),
+    "deep": ("", "<div>", "<img src={0}.jpg>", ""),
+    "same": ("<figure>", "<img src=a.jpg>", "", ""),
+    "links": ("<figure>", "<a rel=license href=x>", "<img src={0}.jpg>", ""),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_pages_cost_no_more_than_their_length(kind: str) -> None:
+    """Reading a page of about 60 kB in which many pictures share sources, a link, a figure or deep
+    folders takes a bounded number of steps for each of its elements, and of searches in all."""
+    before, one, other, after = HOSTILE[kind]
+    count = 60_000 // len(one + other)
+    parts = [part.format(n) for part in (one, other) for n in range(count)]
+    markup = before + "".join(parts) + after
+    lines = searches = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal lines, searches
+        if not frame.f_code.co_filename.endswith(("collect/pages.py", "collect/urls.py")):
+            return None
+        if event == "line":
+            lines += 1
+            # A selector goes through all that an element holds; a loop's line comes many times.
+            text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+            searches += not text.startswith("for ") and (".css(" in text or ".css_first(" in text)
+        return trace
+
+    former = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        found = read(markup)
+    finally:
+        sys.settrace(former)
+    assert len(found.pictures) <= 5000
+    assert lines < 400 * count
+    assert searches < 30
 
 
 def test_long_pages_are_no_hostile_ones() -> None:

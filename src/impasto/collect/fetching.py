@@ -145,9 +145,8 @@ class Fetcher:
         """
         headers = {**self._headers, "Accept": _ACCEPTED.get(kind, "text/html,*/*;q=0.8")}
         # A server may say anything; a request can only repeat plain text.
-        for name, said in (("If-None-Match", etag), ("If-Modified-Since", modified)):
-            if said and said.isascii() and said.isprintable():
-                headers[name] = said
+        known = {"If-None-Match": etag, "If-Modified-Since": modified}
+        headers |= {k: v for k, v in known.items() if v and v.isascii() and v.isprintable()}
         self._watch.begin(seconds)
         timeout = {
             "connect": min(_CONNECT_SECONDS, seconds),

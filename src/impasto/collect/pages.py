@@ -32,8 +32,11 @@ _CSS_URL = re.compile(
     r"url\(\s{0,9}(?:\"([^\"]{0,2000})\"|'([^']{0,2000})'|([^\"'()\s]{1,2000}))\s{0,9}\)", re.I
 )
 _CSS_SET = re.compile(r"image-set\(((?:[^()]|\([^()]*\))*)\)", re.I)
+# Every repetition has an end, so that no search is longer than one address.
 _SET_PART = re.compile(
-    r"(?:url\(\s*[\"']?([^\"')]+)[\"']?\s*\)|[\"']([^\"']+)[\"'])[^,]*?(?:([\d.]+)(?:x|dppx))?(?:,|$)",
+    r"(?:url\(\s{0,9}(?P<plain>[^\"'()\s]{1,2000})|\"(?P<double>[^\"]{1,2000})\""
+    r"|'(?P<single>[^']{1,2000})')\s{0,9}\)?(?:\s{0,9}type\([^()]{0,99}\))?"
+    r"(?:\s{0,9}(?P<density>\d{1,9}(?:\.\d{1,9})?)(?:x|dppx))?",
     re.I,
 )
 _NEXT_TEXT = re.compile(
@@ -158,23 +161,35 @@ class _Page:
         self._described: list[tuple[str, str]] = []
         for node in tree.css('script[type="application/ld+json"]'):
             self._read_json(node.text())
-        self._license = self._page_license(tree)
+        # What many pictures share is looked for once, so that no page takes longer than in
+        # proportion to its length.
+        self._figures: dict[int, int] = {}
+        self._captions = self._of_figures(tree, "figcaption")
+        self._makers = self._of_figures(
+            tree, '[rel~="author"], [itemprop="author"], [itemprop="creator"]'
+        )
+        self._licenses: dict[int, License] = {}
+        self._license = self._find_licenses(tree)
+        self._seen_sources: set[int] = set()
+        self._alone: dict[int, bool] = {}
 
     # Pictures
 
     def pictures(self, root: LexborNode) -> list[Candidate]:
         found: dict[str, Candidate] = {}
-        for candidate in self._all(root):
-            if len(found) >= _MOST_LINKS:
-                break
+        for candidate in itertools.islice(self._all(root), _MOST_LINKS):
             # The first mention has the best words; a link around a thumbnail comes with it.
             found.setdefault(candidate.urls[0], candidate)
         return list(found.values())
 
     def _all(self, root: LexborNode) -> Iterator[Candidate]:
+        images = 0
         for node in root.traverse(include_text=False):
             tag, attributes = node.tag, node.attributes
             if tag == "img":
+                images += 1
+                if images > _MOST_LINKS:
+                    break
                 yield from self._image(node)
             elif tag == "a":
                 target = self._address(attributes.get("href"))
@@ -214,7 +229,10 @@ class _Page:
     def _image(self, node: LexborNode) -> Iterator[Candidate]:
         variants = list(_variants(node.attributes))
         parent = node.parent
-        if parent is not None and parent.tag == "picture":
+        around = parent is not None and parent.tag == "picture"
+        # The sources are those of its one picture (WHATWG HTML, section 4.8.1).
+        if around and parent.mem_id not in self._seen_sources:
+            self._seen_sources.add(parent.mem_id)
             for source in parent.css("source"):
                 variants += _variants(source.attributes)
         ancestor = parent
@@ -224,7 +242,7 @@ class _Page:
             if ancestor.tag == "a":
                 target = self._address(ancestor.attributes.get("href"))
                 # One link around many thumbnails is not the larger version of each.
-                if target and names_picture(target) and len(ancestor.css("img")) == 1:
+                if target and names_picture(target) and self._is_alone(ancestor):
                     variants.append((4.0, 0.0, target))
                 break
             ancestor = ancestor.parent
@@ -237,6 +255,12 @@ class _Page:
             )
             yield self._candidate(urls, words, node)
 
+    def _is_alone(self, link: LexborNode) -> bool:
+        """Whether a link is around one picture."""
+        if link.mem_id not in self._alone:
+            self._alone[link.mem_id] = len(link.css("img")) == 1
+        return self._alone[link.mem_id]
+
     def _ordered(self, variants: list[Variant]) -> list[str]:
         """Addresses without repetition, the largest first."""
         ordered = sorted(variants, key=lambda v: (v[0], v[1]), reverse=True)
@@ -246,20 +270,15 @@ class _Page:
     def _candidate(self, urls: list[str], words: str, node: LexborNode | None) -> Candidate:
         credit = next((self._credits[url] for url in urls if url in self._credits), None)
         title = words
-        figure = _ancestor(node, "figure")
-        if figure is not None:
-            caption = figure.css_first("figcaption")
-            if caption is not None and caption.text().strip():
-                text = " ".join(caption.text(separator=" ").split())
-                title = title or text
-                words = f"{words} {text}".strip()
+        figure = 0 if node is None else self._figure(node)
+        if text := self._captions.get(figure):
+            title = title or text
+            words = f"{words} {text}".strip()
         if credit is None:
-            own = _first_license(figure) if figure is not None else None
-            maker = "" if figure is None else _author(figure)
-            stated = own or self._license
+            stated = self._licenses.get(figure) or self._license
             credit = Credit(
                 title=title[:300],
-                author=maker,
+                author=self._makers.get(figure, "")[:300],
                 license=stated.id if stated else "",
                 license_url=stated.url if stated else "",
             )
@@ -310,17 +329,43 @@ class _Page:
         )
         self._described.append((target, title))
 
-    def _page_license(self, tree: LexborHTMLParser) -> License | None:
+    def _figure(self, node: LexborNode) -> int:
+        """The number of the nearest figure around an element; 0 where there is none."""
+        way: list[int] = []
+        found, place = 0, node
+        while place is not None:
+            if place.mem_id in self._figures:
+                found = self._figures[place.mem_id]
+                break
+            if place.tag == "figure":
+                found = place.mem_id
+                break
+            way.append(place.mem_id)
+            place = place.parent
+        self._figures.update(dict.fromkeys(way, found))
+        return found
+
+    def _of_figures(self, tree: LexborHTMLParser, selector: str) -> dict[int, str]:
+        """The text, by the number of each figure, of the first such element that has one."""
+        texts: dict[int, str] = {}
+        for node in tree.css(selector):
+            figure = self._figure(node)
+            if figure and not texts.get(figure):
+                texts[figure] = " ".join(node.text(separator=" ").split())[:1000]
+        return texts
+
+    def _find_licenses(self, tree: LexborHTMLParser) -> License | None:
         """The one licence that a page states for all that is on it.
 
         A statement inside a figure is about that figure; two different ones say nothing.
         """
-        found = {
-            stated
-            for node in tree.css('[rel~="license"][href]')
-            if _ancestor(node, "figure") is None
-            and (stated := recognize(node.attributes.get("href") or ""))
-        }
+        found: set[License] = set()
+        for node in tree.css('[rel~="license"][href]'):
+            if stated := recognize(node.attributes.get("href") or ""):
+                if figure := self._figure(node):
+                    self._licenses.setdefault(figure, stated)
+                else:
+                    found.add(stated)
         for node in tree.css("meta[name][content]"):
             if (node.attributes.get("name") or "").lower() in (
                 "dc.rights",
@@ -392,7 +437,8 @@ def _css_candidates(text: str, base: str, license: License | None = None) -> Ite
     text = text[:_CSS_BYTES]
     for match in _CSS_SET.finditer(text):
         variants = [
-            (float(part[3] or 1), part[1] or part[2] or "") for part in _SET_PART.finditer(match[1])
+            (float(part["density"] or 1), part["plain"] or part["double"] or part["single"])
+            for part in _SET_PART.finditer(match[1])
         ]
         urls = [normalize(u, base) for _, u in sorted(variants, key=lambda v: -v[0])]
         if known := tuple(dict.fromkeys(u for u in urls if u and names_picture(u))):
@@ -416,24 +462,6 @@ def _leads_on(node: LexborNode) -> bool:
         or bool(_NEXT_TEXT.fullmatch(label))
         or bool(_NEXT_TEXT.fullmatch(" ".join(node.text().split())[:40]))
     )
-
-
-def _ancestor(node: LexborNode | None, tag: str) -> LexborNode | None:
-    while node is not None and node.tag != tag:
-        node = node.parent
-    return node
-
-
-def _first_license(node: LexborNode) -> License | None:
-    for link in node.css('[rel~="license"][href]'):
-        if stated := recognize(link.attributes.get("href") or ""):
-            return stated
-    return None
-
-
-def _author(node: LexborNode) -> str:
-    found = node.css_first('[rel~="author"], [itemprop="author"], [itemprop="creator"]')
-    return "" if found is None else " ".join(found.text(separator=" ").split())[:300]
 
 
 def _name(value: Any) -> str:
