@@ -74,6 +74,71 @@ def test_rules_move_with_redirects(tmp_path: Path) -> None:
         assert [line.path for line in site.log] == ["/robots.txt", "/rules/robots.txt", "/"]
 
 
+def visit(site: Site, names: Names, folder: Path, *urls: str, **values: object) -> Summary:
+    """Collects from named hosts to the end."""
+    guard = names.guard()
+    options = quick(allow_private=False, **values)
+    crawl = Crawl(urls, folder, options, guard=guard, connect=names.connect, backoff=0.01)
+    try:
+        for _ in crawl.run():
+            assert len(site.log) < 50
+        return crawl.summary()
+    finally:
+        crawl.close()
+
+
+MOVED_RULES = Reply(status=301, headers={"Location": "http://rules.example/shared.txt"})
+
+
+def test_rules_at_another_host_are_waited_for(tmp_path: Path) -> None:
+    """While the robots.txt of two hosts is on its way from a third, each is asked for it once."""
+
+    def slow(_: Request) -> bytes:
+        time.sleep(0.5)
+        return b"User-agent: *\nDisallow: /no/"
+
+    with served() as site:
+        hosts = ("a.example", "b.example")
+        for host in hosts:
+            site.pages[f"{host}/robots.txt"] = MOVED_RULES
+            site.pages[f"{host}/"] = "<img src=/no/a.jpg><img src=/yes.jpg>"
+            site.pages[f"{host}/yes.jpg"] = picture(len(site.pages))
+        site.pages["rules.example/shared.txt"] = slow
+        names = Names({host: [[PUBLIC]] for host in (*hosts, "rules.example")}, site)
+        summary = visit(site, names, tmp_path, "http://a.example/", "http://b.example/")
+        assert summary.progress.kept == 2
+        asked = [(line.host, line.path) for line in site.log]
+        assert [asked.count((host, "/robots.txt")) for host in hosts] == [1, 1]
+        assert not [path for _, path in asked if path.startswith("/no/")]
+
+
+def test_rules_that_lead_to_a_private_place_forbid(tmp_path: Path) -> None:
+    """A robots.txt that has moved to where nobody may ask forbids everything."""
+    with served({"a.example/robots.txt": MOVED_RULES, "a.example/": "<img src=a.jpg>"}) as site:
+        names = Names({"a.example": [[PUBLIC]], "rules.example": [["10.0.0.1"]]}, site)
+        with pytest.raises(RunError, match=r"robots\.txt forbids it"):
+            visit(site, names, tmp_path, "http://a.example/")
+        assert site.paths() == {"/robots.txt": 1}
+
+
+def test_rules_that_cannot_be_had_elsewhere_mean_no_visit(tmp_path: Path) -> None:
+    """Where the host that a robots.txt has moved to fails, the first is left for a later run."""
+    with served({"a.example/robots.txt": MOVED_RULES, "a.example/": "<img src=a.jpg>"}) as site:
+        site.pages["rules.example/shared.txt"] = Reply(status=503)
+        names = Names({"a.example": [[PUBLIC]], "rules.example": [[PUBLIC]]}, site)
+        with pytest.raises(RunError, match="try again later"):
+            visit(site, names, tmp_path, "http://a.example/", attempts=2)
+        assert site.paths() == {"/robots.txt": 1, "/shared.txt": 2}
+
+
+def test_a_host_that_asks_for_very_long_pauses_is_left_alone(tmp_path: Path) -> None:
+    """A Crawl-delay beyond all patience ends the visit with a reason instead of waiting."""
+    with served({"/robots.txt": b"User-agent: *\nCrawl-delay: 86400", "/": "<p>"}) as site:
+        with pytest.raises(RunError, match="asks for a pause of 1440 minutes"):
+            collect([f"{site.url}/"], tmp_path)
+        assert site.paths() == {"/robots.txt": 1}
+
+
 def gaps(lines: Sequence[Request]) -> list[float]:
     """Seconds from the end of each request to the beginning of the next one."""
     return [b.began - a.ended for a, b in itertools.pairwise(lines)]

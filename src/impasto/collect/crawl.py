@@ -376,7 +376,7 @@ class Crawl:
 
     def _leave_alone(self, host: Host, seconds: float) -> None:
         if seconds > self._patience:
-            minutes = max(1, round(seconds / 60))
+            minutes = max(1, round(min(seconds, 1e9) / 60))
             host.given_up = f"it asks for a pause of {minutes} minute{'s' * (minutes > 1)}"
         elif seconds > 0:
             host.hold(seconds)
@@ -390,8 +390,10 @@ class Crawl:
             if origin not in self._rules:
                 text = self._journal.robots(origin, time.time() - ROBOTS_SECONDS)
                 if text is None:
-                    return self._robots_task(origin)
+                    return None if self._awaits(origin) else self._robots_task(origin)
                 self._learn(origin, text)
+                if self._host(host).given_up:
+                    return None
             rules = self._rules[origin]
             # The documented interface of a collection is meant for programs: its rules for
             # wandering robots are not about it, but for the pause that they ask for.
@@ -401,6 +403,22 @@ class Crawl:
                 continue
             return task
         return None
+
+    def _awaits(self, origin: str) -> bool:
+        """Whether the rules of an origin are on their way, from another host that it named.
+
+        While they are it is not asked, and where they cannot be had it is left alone like one that
+        cannot say them itself (RFC 9309, section 2.3.1.4).
+        """
+        other = self._journal.robots_host(origin)
+        host = host_of(origin)
+        if other in ("", host):
+            return False
+        if reason := self._host(other).given_up:
+            self._host(host).given_up = f"robots.txt cannot be had: {other}: {reason}"
+        else:
+            self._host(host).hold(0.2)
+        return True
 
     def _robots_task(self, origin: str) -> Task | None:
         """The robots.txt of an origin, put down to be asked for; `None` while it is not due."""
@@ -421,6 +439,7 @@ class Crawl:
         self._rules[origin] = rules
         host = self._host(host_of(origin))
         host.delay = max(host.delay, rules.delay)
+        self._leave_alone(host, rules.delay if rules.delay > self._patience else 0.0)
 
     def _start(self, host: Host, task: Task) -> None:
         host.begin()
@@ -570,10 +589,12 @@ class Crawl:
         return True
 
     def _settle_robots(self, task: Task, done: _Done, answer: Answer) -> None:
-        origins = set(task.notes["for"].split())
+        # Others may have been sent there since it was asked.
+        origins = self._journal.robots_origins(task.url)
         target = self._target(task, answer)
         hops = int(task.notes.get("hops", "0"))
         if answer.refused:
+            self._rules.update(dict.fromkeys(origins))
             self._forbid(task.host, answer.fault)
             return
         # Without a robots.txt everything is allowed (RFC 9309, section 2.3.1.3).

@@ -214,6 +214,21 @@ class Journal:
         notes = {"for": " ".join(sorted(origins)), "hops": str(hops)}
         self.add(url, host, "robots", 0, notes)
 
+    def robots_origins(self, url: str) -> set[str]:
+        """The origins that wait for a robots.txt that is being asked for."""
+        row = self._row("SELECT notes FROM tasks WHERE url = ? AND kind = 'robots'", (url,))
+        with self._telling():
+            return set(json.loads(row[0])["for"].split()) if row else set()
+
+    def robots_host(self, origin: str) -> str:
+        """The host that is to be asked for the robots.txt of an origin; empty where none is."""
+        rows = self._rows(
+            "SELECT host, notes FROM tasks WHERE kind = 'robots' AND outcome = '' ORDER BY id"
+        )
+        with self._telling():
+            named = (host for host, notes in rows if origin in json.loads(notes)["for"].split())
+            return next(named, "")
+
     def begin_again(self) -> None:
         """Has everything read once more, each by a conditional request, and failed pictures too."""
         self._do(
