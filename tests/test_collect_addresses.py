@@ -38,6 +38,14 @@ PUBLIC = "93.184.215.14"
         "2002:7f00:1::",
         "64:ff9b::7f00:1",
         "2001:0:53aa:64c:0:0:80ff:fffe",
+        "::127.0.0.1",
+        "::93.184.215.14",
+        "::ffff:0:127.0.0.1",
+        "64:ff9b:1::7f00:1",
+        "64:ff9b:1:ffff::5db8:d70e",
+        "3fff::1",
+        "5f00::1",
+        "192.88.99.1",
         "localhost",
     ],
 )
@@ -47,7 +55,9 @@ def test_private_addresses_are_known(address: str) -> None:
     assert not is_public(address)
 
 
-@pytest.mark.parametrize("address", [PUBLIC, "2606:4700::1111", "::ffff:93.184.215.14"])
+@pytest.mark.parametrize(
+    "address", [PUBLIC, "2606:4700::1111", "::ffff:93.184.215.14", "64:ff9b::5db8:d70e"]
+)
 def test_public_addresses_are_known(address: str) -> None:
     """Addresses of the public internet are public."""
     assert is_public(address)

@@ -14,6 +14,18 @@ from dataclasses import dataclass
 
 # RFC 6052: the last 32 bits are an IPv4 address.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_SPECIAL = [
+    ipaddress.ip_network(text)
+    for text in (
+        # IPv4 inside IPv6 of all other kinds, local translation (RFC 8215) among them.
+        "::/8",
+        # Documentation (RFC 9637), segment routing (RFC 9602), relays of 6to4 (RFC 7526).
+        "3fff::/20",
+        "5f00::/16",
+        "192.88.99.0/24",
+    )
+]
+"""Networks that no public server has, and that not every Python knows."""
 
 Resolver = Callable[[str, int], Sequence[str]]
 
@@ -51,6 +63,8 @@ def is_public(address: str) -> bool:
         if ip.is_site_local:
             return False
     elif ip.is_reserved:
+        return False
+    if any(ip in network for network in _SPECIAL):
         return False
     return ip.is_global and not ip.is_multicast and not ip.is_unspecified
 
