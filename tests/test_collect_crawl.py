@@ -346,6 +346,10 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
     [
         ({"license": "gpl"}, "'gpl' is unknown; use cc0"),
         ({"formats": "bmp"}, "'bmp' is unknown"),
+        ({"license": ""}, "--license: it is empty"),
+        ({"words": " , "}, "--words: it is empty"),
+        ({"formats": ""}, "--formats: it is empty"),
+        ({"without_words": ""}, "--without-words: it is empty"),
         ({"max_bytes": "lots"}, "write it like 500MB"),
         ({"min_size": 500, "max_size": 100}, "leave nothing"),
         ({"contact": "a\r\nX: y"}, "plain ASCII"),

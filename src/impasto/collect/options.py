@@ -54,9 +54,13 @@ Bytes = Annotated[
 
 
 def _parse_list(value: Any) -> Any:
-    if isinstance(value, str):
-        return tuple(word for part in value.split(",") if (word := part.strip().lower()))
-    return value
+    if not isinstance(value, str):
+        return value
+    words = tuple(word for part in value.split(",") if (word := part.strip().lower()))
+    if not words:
+        # It would choose everything, which nobody asks for by naming the option.
+        raise ValueError("it is empty; name at least one, or leave the option out")
+    return words
 
 
 def _show_list(value: tuple[str, ...]) -> str:
