@@ -292,6 +292,26 @@ def test_budget_of_bytes(tmp_path: Path) -> None:
         assert len(twice) <= 1
 
 
+@pytest.mark.parametrize("kind", ["gone", "moved", "elsewhere", "style"])
+def test_pages_in_vain_are_bounded_too(kind: str, tmp_path: Path) -> None:
+    """Pages that are gone or lead elsewhere, and style sheets, end with --max-pages as well, in one
+    run or several."""
+    with served() as site:
+        link = (
+            '<link rel="stylesheet" href="/{}.css">' if kind == "style" else '<a href="/{}">x</a>'
+        )
+        site.pages["/"] = "".join(link.format(n) for n in range(100))
+        for n in range(100):
+            target = f"/{n}x" if kind == "moved" else "http://other.example/"
+            moved = Reply(status=302, headers={"Location": target})
+            site.pages[f"/{n}"] = Reply(status=404) if kind == "gone" else moved
+            site.pages[f"/{n}.css"] = b"p { color: red }"
+        for _ in range(2):
+            summary = collect([f"{site.url}/"], tmp_path, depth=1, max_pages=2)
+            assert len(site.log) == 2 + 20
+        assert (kind == "style") != ("--max-pages 2" in summary.unfinished)
+
+
 def test_budget_of_time(tmp_path: Path) -> None:
     """When the time is over nothing more is asked, even where an answer is under way."""
     with served() as site:

@@ -53,6 +53,11 @@ _REDIRECTS = 8
 _MOVED = {301, 302, 303, 307, 308}
 _BUSY = {429, 503}
 _TROUBLED = {408, 425, 500, 502, 504, 520, 521, 522, 523, 524}
+_FORBIDDEN = "robots.txt forbids it"
+_PRIVATE = "not on the public internet"
+_TOO_MANY = "too many style sheets"
+_FRUITLESS = 10
+"""Pages that lead elsewhere or cannot be read, and style sheets, for each page of --max-pages."""
 _BARREN = 3
 """Next pages in a row without a new picture, after which no more of them are asked for."""
 
@@ -177,8 +182,8 @@ class Crawl:
         for host, kind, number in self._journal.waiting():
             self._queue[host, kind in ("page", "api")] += number
         self._tally: Counter[str] = Counter()
-        for kind, outcome, _, number in self._journal.outcomes():
-            self._count(kind, outcome, number)
+        for kind, outcome, reason, number in self._journal.outcomes():
+            self._count(kind, outcome, reason, number)
         self._album = Album(self.folder, self._journal, self._options)
         self._results: queue.SimpleQueue[_Done] = queue.SimpleQueue()
         self._busy = 0
@@ -328,7 +333,11 @@ class Crawl:
 
     @property
     def _may_read(self) -> bool:
-        return self._tally["read"] < self._options.max_pages
+        return self._tally["read"] < self._options.max_pages and not self._fruitless
+
+    @property
+    def _fruitless(self) -> bool:
+        return self._tally["fruitless"] >= _FRUITLESS * self._options.max_pages
 
     def _reluctant(self) -> str:
         """Why something is left although no limit is reached."""
@@ -336,7 +345,10 @@ class Crawl:
         given_up = [f"{name}: {host.given_up}" for name, host in hosts if host.given_up]
         if given_up:
             return "; ".join(given_up[:3])
-        return f"--max-pages {self._options.max_pages} is reached"
+        most = self._options.max_pages
+        if self._fruitless:
+            return f"too many pages led elsewhere or could not be read for --max-pages {most}"
+        return f"--max-pages {most} is reached"
 
     def _dispatch(self) -> float | None:
         """Begins what may begin now.
@@ -399,7 +411,11 @@ class Crawl:
             # wandering robots are not about it, but for the pause that they ask for.
             if rules is None or (task.kind != "api" and not rules.allow(task.url)):
                 with self._journal:
-                    self._finish(task, "skipped", "robots.txt forbids it")
+                    self._finish(task, "skipped", _FORBIDDEN)
+                continue
+            if task.kind == "style" and self._fruitless:
+                with self._journal:
+                    self._finish(task, "skipped", _TOO_MANY)
                 continue
             return task
         return None
@@ -613,7 +629,7 @@ class Crawl:
     def _forbid(self, host: str, reason: str) -> None:
         """A host cannot be asked at all."""
         while task := self._journal.next(host, reading=True):
-            self._finish(task, "skipped", "not on the public internet", reason)
+            self._finish(task, "skipped", _PRIVATE, reason)
 
     def _target(self, task: Task, answer: Answer) -> str | None:
         if answer.status not in _MOVED:
@@ -637,7 +653,7 @@ class Crawl:
             self._add(target, task.kind, task.depth, notes)
             return
         if answer.refused:
-            self._fail(task, "skipped", "not on the public internet", answer.fault)
+            self._fail(task, "skipped", _PRIVATE, answer.fault)
         elif answer.fault:
             too_large = task.kind == "picture" and answer.fault.startswith("is larger than")
             reason = "larger than --max-file" if too_large else answer.fault
@@ -717,7 +733,7 @@ class Crawl:
         known = self._journal.outcome(url)
         new = self._journal.add(url, host, kind, depth, notes, outcome=outcome, reason=reason)
         if new and known == "unasked":
-            self._count("picture", "unasked", -1)
+            self._count("picture", "unasked", number=-1)
         if new and outcome:
             self._count(kind, outcome)
         elif new:
@@ -730,7 +746,7 @@ class Crawl:
         self._queue[key] -= 1
         if self._queue[key] <= 0:
             del self._queue[key]
-        self._count(task.kind, outcome)
+        self._count(task.kind, outcome, reason)
 
     def _settle_picture(self, task: Task, picture: Picture, answer: Answer, place: Place) -> None:
         if task.kind != "picture":
@@ -745,17 +761,19 @@ class Crawl:
         page = task.notes.get("page", "")
         for url in self._album.enter(picture, place, answer, task.url, page):
             self._journal.change_outcome(url, "replaced", "a near-duplicate of a better one")
-            self._count("picture", "kept", -1)
+            self._count("picture", "kept", number=-1)
             self._count("picture", "replaced")
         self._finish(task, "kept")
 
     # Telling
 
-    def _count(self, kind: str, outcome: str, number: int = 1) -> None:
+    def _count(self, kind: str, outcome: str, reason: str = "", number: int = 1) -> None:
         if kind == "picture":
             self._tally[outcome] += number
         elif kind in ("page", "api") and outcome in ("read", "unchanged"):
             self._tally["read"] += number
+        elif kind != "robots" and reason not in (_FORBIDDEN, _PRIVATE, _TOO_MANY):
+            self._tally["fruitless"] += number
 
     def _progress(self, pause: float) -> Progress:
         tally = self._tally
