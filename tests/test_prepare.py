@@ -707,3 +707,18 @@ def test_options_refuse_in_one_line(values: dict[str, Any], word: str) -> None:
     assert word in str(caught.value)
     assert str(caught.value).isprintable()
     assert "validation" not in str(caught.value)
+
+
+def test_what_a_killed_run_was_writing_goes_away(source: Path, output: Path) -> None:
+    """The next run removes half-written files of its own, and nothing from a folder that no run
+    has written into."""
+    draw(source / "a.png")
+    parts = [output / ".impasto-0123456789abcdef.part", output / "40" / ".impasto-ab.part"]
+    for part in parts:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(b"half")
+    prepared(source, output, size=(20, 40))
+    assert all(part.exists() for part in parts)
+    prepared(source, output, size=(20, 40))
+    assert not any(part.exists() for part in parts)
+    assert len(pictures(output)) == 2

@@ -41,6 +41,7 @@ from impasto.images import (
     output_error,
     read_image,
     recognise,
+    remove_parts,
     resize_image,
     write_whole,
 )
@@ -416,6 +417,10 @@ class Preparation:
         self.outcomes = []
         digests: dict[str, str] = {}
         self._make_folder(self.output)
+        if (self.output / JOURNAL_NAME).is_file():
+            outputs = {(self.output / n).parent for file in self.files for n in self._outputs(file)}
+            for folder in {self.output, *outputs}:
+                remove_parts(folder)
         with _Journal(self.output / JOURNAL_NAME, self._header, fresh=not self._known) as journal:
             for file in self.files:
                 outcome, again = self._see_to(file, digests, journal)

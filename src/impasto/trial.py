@@ -30,6 +30,7 @@ from impasto.images import (
     fit_within,
     output_error,
     read_image,
+    remove_parts,
     resize_image,
     write_image,
     write_whole,
@@ -343,6 +344,9 @@ class Trial:
         """
         self.tried = []
         _make_folder(self.output)
+        if self._is_mine() or any((self.output / pair.result).is_file() for pair in self.pairs):
+            for folder in (self.output, self.output / PICTURES_NAME):
+                remove_parts(folder)
         total = len(self.pairs)
         for number, pair in enumerate(self.pairs):
             began = time.monotonic()

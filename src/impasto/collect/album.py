@@ -20,7 +20,7 @@ from impasto.collect.licenses import attribution
 from impasto.collect.likeness import Likeness, likeness, near, same
 from impasto.collect.manifest import Entry, write_manifest
 from impasto.collect.options import CollectOptions
-from impasto.images import glance, write_whole
+from impasto.images import glance, remove_parts, write_whole
 
 _LOOK_SIDE = 256
 _MANIFEST_SECONDS = 10.0
@@ -104,8 +104,7 @@ class Album:
         """Brings the folder in line with the journal, after a kill."""
         for name in self._journal.dropped_files():
             (self._folder / name).unlink(missing_ok=True)
-        for part in self._folder.glob(".impasto-*.part"):
-            part.unlink(missing_ok=True)
+        remove_parts(self._folder)
         self.write_manifest()
 
     def place(self, picture: Picture, answer: Answer) -> Place:

@@ -171,6 +171,16 @@ def write_whole(
         raise output_error(name, error) from error
 
 
+def remove_parts(folder: Path) -> None:
+    """Removes what killed runs have left in a folder of the files that they were writing.
+
+    Only for folders that one program at a time writes into.
+    """
+    for part in folder.glob(".impasto-*.part"):
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
 def _open_part(temporary: Path) -> BufferedRandom:
     """A new file to write and read, with no name yet where the system can: nothing stays of it if
     the process is killed. Its permissions are those of the user's umask."""
