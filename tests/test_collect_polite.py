@@ -306,10 +306,20 @@ def test_pages_in_vain_are_bounded_too(kind: str, tmp_path: Path) -> None:
             moved = Reply(status=302, headers={"Location": target})
             site.pages[f"/{n}"] = Reply(status=404) if kind == "gone" else moved
             site.pages[f"/{n}.css"] = b"p { color: red }"
-        for _ in range(2):
-            summary = collect([f"{site.url}/"], tmp_path, depth=1, max_pages=2)
-            assert len(site.log) == 2 + 20
+        collect([f"{site.url}/"], tmp_path, depth=1, max_pages=2)
+        summary = collect([f"{site.url}/"], tmp_path, depth=1, max_pages=2)
+        assert len(site.log) == 2 + 20
         assert (kind == "style") != ("--max-pages 2" in summary.unfinished)
+
+
+@pytest.mark.parametrize("field", [("X-Robots-Tag", "noai"), ("TDM-Reservation", "1")])
+def test_pictures_reserve_themselves(field: tuple[str, str], tmp_path: Path) -> None:
+    """A picture whose own answer reserves it is not kept, whatever its page says."""
+    with served({"/": "<img src=a.jpg><img src=b.jpg>", "/b.jpg": picture(2)}) as site:
+        site.pages["/a.jpg"] = Reply(picture(1), headers=dict([field]))
+        summary = collect([f"{site.url}/"], tmp_path)
+        assert summary.progress.kept == 1
+        assert ("picture", "skipped", "its server reserves it", 1) in summary.reasons
 
 
 def test_budget_of_time(tmp_path: Path) -> None:

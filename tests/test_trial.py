@@ -158,7 +158,10 @@ def test_a_trial_goes_on(
     assert len(done) == 2
     assert {path.name for path in out.iterdir()} == set(done)
     times = [(out / name).stat().st_mtime_ns for name in done]
+    part = out / ".impasto-0123456789abcdef.part"
+    part.write_bytes(b"half")
     work = run(trial(photos, paintings, out, 5, threads=1))
+    assert not part.exists()
     assert [tried.again for tried in work.tried] == [True, True, False, False, False]
     assert [(out / name).stat().st_mtime_ns for name in done] == times
     for path in whole.rglob("*.*g"):

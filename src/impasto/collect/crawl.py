@@ -27,6 +27,7 @@ from impasto.collect.filters import refuse_unseen
 from impasto.collect.found import Candidate, Credit, Found, Link
 from impasto.collect.journal import Journal, Task
 from impasto.collect.options import BUDGETS, MANNERS, CollectOptions
+from impasto.collect.pages import reserves_picture
 from impasto.collect.politeness import (
     ROBOTS_BYTES,
     ROBOTS_SECONDS,
@@ -516,7 +517,10 @@ class Crawl:
     def _read(self, task: Task, answer: Answer, data: bytes) -> _Done:
         if task.kind == "picture" or is_picture(data):
             try:
-                return _Done(task, answer, picture=look(data, _said(task), self._options))
+                picture = look(data, _said(task), self._options)
+                if reserves_picture(answer.headers):
+                    picture = replace(picture, refused="its server reserves it")
+                return _Done(task, answer, picture=picture)
             except ImageError as error:
                 return _Done(task, answer, fault=str(error).partition(": ")[2] or str(error))
         if len(data) > PAGE_BYTES:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -93,6 +93,12 @@ def read_page(text: str, url: str, headers: dict[str, str]) -> Found:
     return Found(tuple(pictures), tuple(links), fault)
 
 
+def reserves_picture(headers: Mapping[str, str]) -> bool:
+    """Whether the fields of a picture's own answer reserve it, as those of a page would."""
+    said = _header_words(headers)
+    return bool(said & _RESERVED) or "none" in said
+
+
 def read_style_sheet(text: str, url: str) -> Found:
     """The pictures of a style sheet."""
     return Found(tuple(_css_candidates(text, url)))
@@ -118,8 +124,8 @@ def plain_text(markup: str) -> str:
 def _robots_words(tree: LexborHTMLParser, headers: dict[str, str]) -> set[str]:
     """What robots are told by the page and the answer: the words of the robots meta element and of
     X-Robots-Tag, and the reservation of the TDM Reservation Protocol (W3C, 2024)."""
-    texts = [headers.get("x-robots-tag", "")]
-    reserved = headers.get("tdm-reservation", "").strip() == "1"
+    texts = []
+    reserved = False
     for node in tree.css("meta[name][content]"):
         name = (node.attributes.get("name") or "").lower()
         content = node.attributes["content"] or ""
@@ -127,9 +133,17 @@ def _robots_words(tree: LexborHTMLParser, headers: dict[str, str]) -> set[str]:
             texts.append(content)
         elif name == "tdm-reservation" and content.strip() == "1":
             reserved = True
+    return _header_words(headers) | _words(texts) | ({"noai"} if reserved else set())
+
+
+def _header_words(headers: Mapping[str, str]) -> set[str]:
+    reserved = headers.get("tdm-reservation", "").strip() == "1"
+    return _words([headers.get("x-robots-tag", "")]) | ({"noai"} if reserved else set())
+
+
+def _words(texts: Iterable[str]) -> set[str]:
     # A field may begin with the name of the robot that it is meant for.
-    words = {word.rpartition(":")[2].strip() for t in texts for word in t.lower().split(",")}
-    return words | ({"noai"} if reserved else set())
+    return {word.rpartition(":")[2].strip() for text in texts for word in text.lower().split(",")}
 
 
 def _is_costly(markup: str) -> bool:
@@ -229,11 +243,8 @@ class _Page:
     def _image(self, node: LexborNode) -> Iterator[Candidate]:
         variants = list(_variants(node.attributes))
         parent = node.parent
-        around = parent is not None and parent.tag == "picture"
-        # The sources are those of its one picture (WHATWG HTML, section 4.8.1).
-        if around and parent.mem_id not in self._seen_sources:
-            self._seen_sources.add(parent.mem_id)
-            for source in parent.css("source"):
+        if parent is not None and parent.tag == "picture":
+            for source in self._sources(parent):
                 variants += _variants(source.attributes)
         ancestor = parent
         for _ in range(4):
@@ -254,6 +265,14 @@ class _Page:
                 if (text := (node.attributes.get(name) or "").strip())
             )
             yield self._candidate(urls, words, node)
+
+    def _sources(self, around: LexborNode) -> list[LexborNode]:
+        """The sources of a picture element, for its first picture: it should have no other (WHATWG
+        HTML, section 4.8.1)."""
+        if around.mem_id in self._seen_sources:
+            return []
+        self._seen_sources.add(around.mem_id)
+        return around.css("source")
 
     def _is_alone(self, link: LexborNode) -> bool:
         """Whether a link is around one picture."""
