@@ -74,6 +74,17 @@ def test_rules_move_with_redirects(tmp_path: Path) -> None:
         assert [line.path for line in site.log] == ["/robots.txt", "/rules/robots.txt", "/"]
 
 
+def test_moved_rules_that_fail_are_tried_where_they_are(tmp_path: Path) -> None:
+    """Where the new place of a robots.txt fails for a while, that place alone is asked again."""
+    turns = iter([Reply(status=500), Reply(status=500), b"User-agent: *\nDisallow: /no/"])
+    moved = Reply(status=301, headers={"Location": "/rules.txt"})
+    with served({"/": "<img src=/no/a.jpg>", "/robots.txt": moved}) as site:
+        site.pages["/rules.txt"] = lambda _: next(turns)
+        collect([f"{site.url}/"], tmp_path)
+        paths = [line.path for line in site.log]
+        assert paths == ["/robots.txt", "/rules.txt", "/rules.txt", "/rules.txt", "/"]
+
+
 def visit(site: Site, names: Names, folder: Path, *urls: str, **values: object) -> Summary:
     """Collects from named hosts to the end."""
     guard = names.guard()

@@ -422,18 +422,18 @@ class Crawl:
         return None
 
     def _awaits(self, origin: str) -> bool:
-        """Whether the rules of an origin are on their way, from another host that it named.
+        """Whether the rules of an origin are on their way, from another place that it named.
 
         While they are it is not asked, and where they cannot be had it is left alone like one that
         cannot say them itself (RFC 9309, section 2.3.1.4).
         """
         other = self._journal.robots_host(origin)
         host = host_of(origin)
-        if other in ("", host):
+        if not other:
             return False
         if reason := self._host(other).given_up:
             self._host(host).given_up = f"robots.txt cannot be had: {other}: {reason}"
-        else:
+        elif other != host:
             self._host(host).hold(0.2)
         return True
 
