@@ -305,12 +305,13 @@ def test_manifests_survive_their_own_reading(tmp_path: Path) -> None:
 
 
 def test_a_collection_that_was_stopped_goes_on(tmp_path: Path) -> None:
-    """Closed after any number of answers, a collection goes on to the same end; nothing that was
-    received is asked for again."""
+    """Closed after any number of answers, a collection goes on to the same end; but for the one
+    request that is under way at each stop, nothing is asked for again."""
     with served() as site:
         site.pages["/"] = "".join(f'<img src="/{i}.jpg">' for i in range(8))
         site.pages.update({f"/{i}.jpg": picture(i) for i in range(8)})
-        for stop in range(2, 9, 2):
+        stops = range(2, 9, 2)
+        for stop in stops:
             crawl = Crawl([f"{site.url}/"], tmp_path, quick())
             for _ in crawl.run():
                 if len(site.log) >= stop:
@@ -318,7 +319,8 @@ def test_a_collection_that_was_stopped_goes_on(tmp_path: Path) -> None:
             crawl.close()
         summary = collect([f"{site.url}/"], tmp_path)
         assert summary.progress.kept == 8
-        assert site.paths() == dict.fromkeys(site.paths(), 1)
+        again = {path: times for path, times in site.paths().items() if times > 1}
+        assert sum(times - 1 for times in again.values()) <= len(stops), again
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
