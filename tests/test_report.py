@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
@@ -357,6 +357,7 @@ def test_labels_of_sheets_are_not_clipped(
         assert not any(box.overlaps(other) for other in boxes[place + 1 :])
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40), st.integers(1, 40))
 def test_names_are_shortened_in_the_middle(text: str, most: int) -> None:
     """What is too long keeps as much of both ends as fits, with an ellipsis between them."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
@@ -109,6 +109,7 @@ def test_variations_are_lists_and_ranges(text: str, values: tuple[str, ...]) -> 
 numbers = st.floats(1e-3, 1e6).map(lambda x: float(f"{x:.6g}"))
 
 
+@settings(deadline=None)
 @given(numbers, numbers, st.integers(2, MAX_PER_AXIS), st.booleans())
 def test_ranges_are_even(first: float, last: float, count: int, log: bool) -> None:
     """A range begins and ends with the numbers given, and its steps are equal to six digits."""
@@ -127,6 +128,7 @@ def test_ranges_are_even(first: float, last: float, count: int, log: bool) -> No
     np.testing.assert_allclose(values, exact, rtol=1e-5)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_any_text_is_a_variation_or_refused(text: str) -> None:
     """Whatever follows --vary gives several values or one line that names it."""
@@ -213,6 +215,7 @@ def test_labels_and_files_tell_everything_apart() -> None:
         ("", "x", {}, [], "there is no photo"),
         ("a", "", {}, [], "there is no style"),
         ("aba", "x", {}, [], "--photo a: is given twice"),
+        (["cat", "sample:cat"], "x", {}, [], "--photo sample:cat: is given twice"),
         ("a", ["x", "./x"], {}, [], "--style ./x: is given twice"),
         ("a", "x", {}, ["colour=1,2"], "--vary colour=1,2: there is no option colour; "),
         ("a", "x", {}, ["style-wieght=1,2"], "did you mean style-weight?"),
@@ -252,8 +255,10 @@ def test_what_makes_no_sheet_is_refused(
         ["--size", "30", "--evaluations", "1", "--start", "noise", "--seed", "5"],
         ["--size", "14", "--evaluations", "1", "--style-scale", "2.5", "--strength", "0.5"],
         ["--size", "30", "--evaluations", "1", "--style-loss", "sliced=1,nearest=1"],
+        ["--size", "30", "--evaluations", "1", "--color", "luminance"],
+        ["--size", "30", "--evaluations", "1", "--preset", "photo-real"],
     ],
-    ids=["plain", "levels", "noise", "scaled", "sampled"],
+    ids=["plain", "levels", "noise", "scaled", "sampled", "coloured", "photo-real"],
 )
 def test_cells_are_the_files_of_single_runs(
     album: tuple[list[str], list[str]], folder: Path, flags: list[str], capsys: Capture
@@ -686,6 +691,7 @@ def test_sheets_come_in_many_formats(
         ("../s.png", "must be the name of a file, without a folder"),
         ("s.txt", "sheets end in .png, "),
         ("", "must be the name of a file|sheets end in"),
+        ("sheet.json", "sheets end in .png, "),
         ("Cat-Oil.png", "is the name of a cell"),
     ],
 )
@@ -696,6 +702,8 @@ def test_names_that_no_sheet_can_have(
     photos, styles = album
     with pytest.raises(OptionError, match=fault):
         make_cells(lay_out(photos, styles, QUICK), "out", image=name)
+    with pytest.raises(OptionError, match="--quality 0: must lie in 1 to 100"):
+        make_cells(lay_out(photos, styles, QUICK), "out", image="s.jpg", quality=0)
     assert not Path("out").exists()
 
 

@@ -473,6 +473,7 @@ def plot_sheet(
     rows: Sequence[Heading],
     columns: Sequence[Heading],
     fixed: Sequence[Heading] = (),
+    quality: int = 92,
     overwrite: bool = False,
 ) -> None:
     """Draws a contact sheet: pictures in rows and columns, pixel by pixel, with numbered headings.
@@ -486,6 +487,7 @@ def plot_sheet(
         rows: a heading for each row.
         columns: a heading for each column.
         fixed: what all cells have in common, for the corner.
+        quality: of JPEG and WebP, 1 to 100.
         overwrite: replace an existing file.
 
     Raises:
@@ -528,7 +530,7 @@ def plot_sheet(
     seen = np.asarray(drawing.buffer_rgba())[..., :3]
     pixels = np.ascontiguousarray(seen.transpose(2, 0, 1), np.float32)
     np.divide(pixels, 255, out=pixels)
-    write_image(Bitmap(pixels), path, overwrite=overwrite)
+    write_image(Bitmap(pixels), path, quality=quality, overwrite=overwrite)
 
 
 @dataclass(frozen=True)

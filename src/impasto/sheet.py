@@ -50,7 +50,7 @@ from impasto.run import (
     read_painting,
     stylization,
 )
-from impasto.sources import Loaded, describe_source, is_built_in, read_source
+from impasto.sources import Loaded, describe_source, find_source, is_built_in, read_source
 
 SHEET_SIZE = 256
 """Long side of a cell, px, where none is given."""
@@ -67,6 +67,8 @@ _NOT_VARIED = {
     "dpi": "acts on prints alone, and cells are previews",
     "preview": "cells are previews already",
     "regions": "acts on masks, and a sheet takes none",
+    "aspect": "acts on textures, and cells have the shape of their photo",
+    "tileable": "acts on textures, and cells are of a photo",
 }
 
 
@@ -304,8 +306,8 @@ def lay_out(
     variations = [parse_variation(text) for text in vary]
     if not photos or not styles:
         raise OptionError(f"there is no {'style' if photos else 'photo'}: give one or several")
-    named_photos = _labelled("photo", photos)
-    named_styles = _labelled("style", styles)
+    named_photos = _labelled("photo", [find_source(photo) for photo in photos])
+    named_styles = _labelled("style", [find_source(style) for style in styles])
     blends = {label: (source,) for label, source in named_styles.items()}
     if blend:
         blends = {" + ".join(named_styles): tuple(named_styles.values())}
@@ -430,6 +432,7 @@ def make_cells(
     folder: str | os.PathLike[str],
     *,
     image: str = "sheet.png",
+    quality: int = 92,
     overwrite: bool = False,
     on_progress: Callable[[Cell, Progress], None] | None = None,
 ) -> Iterator[Made]:
@@ -442,6 +445,7 @@ def make_cells(
         folder: where the cells go; made where it does not exist. One with files in it is used only
             if it holds a sheet already.
         image: name of the labelled picture in that folder: a picture's extension, .pdf or .svg.
+        quality: of that picture as JPEG or WebP, 1 to 100.
         overwrite: make cells anew that are there with other settings.
         on_progress: called after every evaluation of a cell.
 
@@ -456,7 +460,7 @@ def make_cells(
     """
     place = Path(folder)
     shared = _Shared(sheet)
-    before = _check_folder(place, image, sheet, overwrite)
+    before = _check_folder(place, image, quality, sheet, overwrite)
     known = {} if before is None else {cell.file: cell for cell in before.cells}
     there: list[Made] = []
     for cell in sheet.cells:
@@ -467,13 +471,13 @@ def make_cells(
                 there.append(Made(cell, True))
             else:
                 there.append(Made(cell, True, old.seconds, old.evaluations, old.loss))
-    return _make(sheet, place, image, shared, there, on_progress)
+    return _make(sheet, place, (image, quality), shared, there, on_progress)
 
 
 def _make(
     sheet: Sheet,
     folder: Path,
-    image: str,
+    drawn: tuple[str, int],
     shared: _Shared,
     there: list[Made],
     on_progress: Callable[[Cell, Progress], None] | None,
@@ -482,6 +486,7 @@ def _make(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(str(folder), error) from None
+    image, quality = drawn
     made = {one.cell.file: one for one in there}
     _write_record(sheet, folder, image, made)
     yield from there
@@ -503,7 +508,7 @@ def _make(
         made[cell.file] = one
         _write_record(sheet, folder, image, made)
         yield one
-    _draw(sheet, folder, image, shared, made)
+    _draw(sheet, folder / image, quality, shared, made)
 
 
 def _ordered(cells: Sequence[Cell]) -> list[Cell]:
@@ -568,11 +573,13 @@ class _Shared:
         return stylization(photo, paintings, cell.options, start=start, networks=self._networks)
 
 
-def _check_folder(folder: Path, image: str, sheet: Sheet, overwrite: bool) -> SheetRecord | None:
+def _check_folder(
+    folder: Path, image: str, quality: int, sheet: Sheet, overwrite: bool
+) -> SheetRecord | None:
     """The record of the sheet that a folder holds, if it holds one.
 
     Raises:
-        OptionError: the labelled picture's name cannot be used.
+        OptionError: the labelled picture's name or quality cannot be used.
         OutputError: the folder holds other files, or cannot be written.
     """
     if Path(image).name != image:
@@ -581,6 +588,8 @@ def _check_folder(folder: Path, image: str, sheet: Sheet, overwrite: bool) -> Sh
         raise OptionError(f"--sheet {image}: sheets end in {', '.join(SHEET_FORMATS)}; rename it")
     if image.casefold() in {cell.file.casefold() for cell in sheet.cells}:
         raise OptionError(f"--sheet {image}: is the name of a cell; choose another one")
+    if not 1 <= quality <= 100:
+        raise OptionError(f"--quality {quality}: must lie in 1 to 100")
     shown, before = one_line(str(folder)), None
     try:
         if folder.is_dir():
@@ -737,7 +746,7 @@ def _write_record(sheet: Sheet, folder: Path, image: str, made: Mapping[str, Mad
 
 
 def _draw(
-    sheet: Sheet, folder: Path, image: str, shared: _Shared, made: Mapping[str, Made]
+    sheet: Sheet, path: Path, quality: int, shared: _Shared, made: Mapping[str, Made]
 ) -> None:
     """The labelled picture of a sheet."""
     grid: list[list[NDArray[np.uint8] | None]] = [
@@ -745,7 +754,7 @@ def _draw(
     ]
     for cell in sheet.cells:
         if not made[cell.file].fault:
-            grid[cell.row][cell.column] = _on_white(read_image(folder / cell.file))
+            grid[cell.row][cell.column] = _on_white(read_image(path.parent / cell.file))
     (first, last) = (sheet.cells[0], sheet.cells[-1])
 
     def headings(axis: Axis, cells: Sequence[Cell]) -> list[Heading]:
@@ -765,11 +774,11 @@ def _draw(
     if "style" not in axes:
         fixed.append(Heading(next(iter(sheet.styles)), [_on_white(p.bitmap) for p in paintings]))
     plot_sheet(
-        grid,
-        folder / image,
+        *(grid, path),
         rows=headings(sheet.rows, [c for c in sheet.cells if c.column == last.column]),
         columns=headings(sheet.columns, [c for c in sheet.cells if c.row == 0]),
         fixed=fixed,
+        quality=quality,
         overwrite=True,
     )
 

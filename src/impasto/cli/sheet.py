@@ -26,10 +26,9 @@ if TYPE_CHECKING:
 app = App(name="sheet", help_format="plaintext")
 
 _INPUT, _OUTPUT = Group("Input", sort_key=0), Group("Output", sort_key=1)
-# Prints are what a cell is promoted to, previews what it is; regions need masks.
-_cell_flags = flags(
-    StyleOptions, ("print", "print_fit", "dpi", "preview", "regions"), (("size", 256),)
-)
+# Prints are what a cell is promoted to, and previews what it is; the others need masks or no photo.
+_NO_CELLS = ("print", "print_fit", "dpi", "preview", "regions", "aspect", "tileable")
+_cell_flags = flags(StyleOptions, _NO_CELLS, (("size", 256),))
 _larger = flags(StyleOptions, ("preset", "preview", "start"), None)
 if TYPE_CHECKING:
     Flags = Larger = Any
@@ -52,6 +51,7 @@ def sheet(
     start_image: Annotated[str | None, Parameter(group=_INPUT)] = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"], group=_OUTPUT)],
     sheet: Annotated[str, Parameter(group=_OUTPUT)] = "sheet.png",
+    quality: Annotated[int, Parameter(group=_OUTPUT)] = 92,
     overwrite: Annotated[bool, _Switch] = False,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", group=_OUTPUT)] = False,
     json: Annotated[bool, _Switch] = False,
@@ -68,6 +68,7 @@ def sheet(
         start_image: Start from this third image.
         output: The folder for the cells and the sheet.
         sheet: Name of the sheet's picture in that folder (PNG, JPEG, WebP, TIFF, PDF or SVG).
+        quality: Quality of that picture as JPEG or WebP, 1 to 100.
         overwrite: Make cells anew that are there with other settings.
         quiet: Show no progress and no summary.
         json: Print a machine-readable summary instead of words.
@@ -98,7 +99,11 @@ def sheet(
             with course or contextlib.nullcontext():
                 on_progress = None if course is None else course.show
                 for one in make_cells(
-                    planned, output, image=sheet, overwrite=overwrite, on_progress=on_progress
+                    *(planned, output),
+                    image=sheet,
+                    quality=quality,
+                    overwrite=overwrite,
+                    on_progress=on_progress,
                 ):
                     made.append(one)
                     if course is not None:
