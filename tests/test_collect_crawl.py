@@ -404,7 +404,12 @@ def test_ctrl_c_stops_and_says_how_to_go_on(tmp_path: Path) -> None:
         ]
         arguments += ["--delay", "0", "--allow-private", "--min-size", "32"]
         process = subprocess.Popen(
-            arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            arguments,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # Shells let what they run in the background ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         deadline = time.monotonic() + 120
         while len(site.log) < 6 and time.monotonic() < deadline:

@@ -300,8 +300,11 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     name = one_line(os.fspath(path))
     try:
         if not Path(path).is_file():
-            fault = "is no plain file" if os.path.lexists(path) else "no such file"
-            raise CheckpointError(f"{name}: {fault}; check the path")
+            if os.path.lexists(path):
+                raise CheckpointError(f"{name}: is no plain file; check the path")
+            raise CheckpointError(
+                f"{name}: no such file; check the path (a run that is finished deletes its own)"
+            )
         header, record = _read_header(Path(path), name)
         tensors = _read_tensors(Path(path), header, record["orders"])
         attached = tensors.pop(_ATTACHMENT, None)

@@ -678,6 +678,9 @@ def _once(features: Features, about: tuple[str, str, Moments], find: Callable[[]
     other paintings, levels or losses are told apart by them, and the last ones stay.
     """
     what, loss, target = about
+    if target.first.device.type == "meta":
+        # Shapes without numbers, which tests of devices run on.
+        return find()
     digest = hashlib.blake2b()
     for numbers in (target.count, target.first, target.second):
         digest.update(f"{numbers.dtype}{tuple(numbers.shape)}".encode())
