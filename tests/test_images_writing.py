@@ -26,6 +26,7 @@ from impasto.images import (
     check_output,
     encode_image,
     read_image,
+    takes_files,
     write_image,
     writing,
 )
@@ -459,3 +460,14 @@ def test_unwritable_pictures_are_refused(tmp_path: Path) -> None:
                 with pytest.raises(OutputError, match="NaN"):
                     write_image(bitmap_of(pixels), tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="needs files without a name")
+def test_asking_whether_a_folder_takes_files_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is killed while it asks, before it could tidy up, has left no file behind."""
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    assert takes_files(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert not takes_files(Path("/proc"))

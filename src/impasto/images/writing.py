@@ -206,7 +206,8 @@ def _give_name(file: BufferedRandom, temporary: Path) -> None:
 
 
 def takes_files(folder: Path) -> bool:
-    """Whether files can be made in a folder; one is, for a moment.
+    """Whether files can be made in a folder; one is, for a moment, without a name where the system
+    can, so that nothing stays of it if the process is killed.
 
     Raises:
         OSError: another reason than that they cannot, such as a full disk.
@@ -216,7 +217,7 @@ def takes_files(folder: Path) -> bool:
     # Some folders, such as /proc, only seem writable.
     trial = folder / f".impasto-{secrets.token_hex(8)}.part"
     try:
-        trial.open("xb").close()
+        _open_part(trial).close()
     except (FileNotFoundError, PermissionError):
         return False
     finally:
