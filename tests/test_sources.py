@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from impasto.cli import main
 from impasto.samples import sample_names
 from impasto.sources import describe_source, find_source, is_built_in, read_source
 from impasto.styles import style_names
@@ -51,3 +52,12 @@ def test_no_name_means_two_pictures():
     names = [*style_names(), *sample_names()]
     assert len(set(names)) == len(names)
     assert all(name.replace("-", "").isalpha() and name[0] != "-" for name in names)
+
+
+@pytest.mark.parametrize("flag", ["--mask", "--style-mask", "--fine-style", "--start-image"])
+def test_an_empty_name_is_said_to_be_empty(
+    files: tuple[Path, Path], flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A picture whose name is an empty text, such as an unset variable, is refused as that."""
+    assert main(["stylize", *map(str, files), flag, ""]) == 2
+    assert capsys.readouterr().err == "impasto: the name of a picture is empty; name a file\n"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from impasto.errors import ImageError
 from impasto.images import Bitmap, read_image
 from impasto.samples import sample_names, sample_path
 from impasto.styles import draw_style, style_names
@@ -67,6 +68,8 @@ def read_source(source: Any, max_pixels: int, size: int = BUILT_IN_SIDE) -> Bitm
     """
     if isinstance(source, Loaded):
         return source.bitmap
+    if source == "":
+        raise ImageError("the name of a picture is empty; name a file")
     source = find_source(source)
     if not is_built_in(source):
         return read_image(source, max_pixels=max_pixels)
