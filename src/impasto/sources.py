@@ -68,7 +68,7 @@ def read_source(source: Any, max_pixels: int, size: int = BUILT_IN_SIDE) -> Bitm
     """
     if isinstance(source, Loaded):
         return source.bitmap
-    if source == "":
+    if isinstance(source, str) and not source:
         raise ImageError("the name of a picture is empty; name a file")
     source = find_source(source)
     if not is_built_in(source):
