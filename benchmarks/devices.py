@@ -19,10 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from impasto.devices import pick_device, pick_precision
 from impasto.errors import ImpastoError, OptionError, is_out_of_memory
 from impasto.objective import Objective
 from impasto.options import make_options
-from impasto.run import pick_device, pick_precision
 from impasto.weights import load_weights
 from problem import Problem, engine_objective, load_problem
 from record import RESULTS, describe_run, write_json

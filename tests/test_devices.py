@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from impasto import objective as objective_module
+from impasto.devices import pick_device, pick_precision
 from impasto.errors import OptionError, is_out_of_memory
 from impasto.features import Features
 from impasto.images import read_image
@@ -23,7 +24,7 @@ from impasto.objective import Objective
 from impasto.optimize import level_objective, optimize
 from impasto.options import StyleOptions
 from impasto.reproduction import from_settings, resume
-from impasto.run import Picture, pick_precision, stylization, stylize
+from impasto.run import Picture, stylization, stylize
 from impasto.targets import Painting
 from impasto.weights import Weights, load_weights
 from stand_ins import finish, linear_weights, narrow_weights, options_of
@@ -384,6 +385,18 @@ def test_formats_that_a_device_lacks_are_one_line(
     assert "\n" not in str(caught.value)
     if device == "cuda":
         assert pick_precision("float16", torch.device(device)) == torch.float16
+
+
+def test_devices_that_are_not_there_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device this machine lacks is refused with the remedy; `auto` falls back to the CPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert pick_device("auto") == pick_device("cpu") == torch.device("cpu")
+    for name in ("cuda", "mps"):
+        with pytest.raises(OptionError, match=f"--device {name}: not available here"):
+            pick_device(name)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert pick_device("auto") == torch.device("mps")
 
 
 def test_compiled_kernels_are_for_float32_alone() -> None:

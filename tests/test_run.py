@@ -28,7 +28,6 @@ from impasto.run import (
     check_side,
     feature_maps,
     network_input,
-    pick_device,
     stylization,
     stylize,
 )
@@ -459,18 +458,6 @@ def test_threads_are_set(files: tuple[Path, Path]) -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-
-
-def test_devices_that_are_not_there_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A device this machine lacks is refused with the remedy; `auto` falls back to the CPU."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert pick_device("auto") == pick_device("cpu") == torch.device("cpu")
-    for name in ("cuda", "mps"):
-        with pytest.raises(OptionError, match=f"--device {name}: not available here"):
-            pick_device(name)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert pick_device("auto") == torch.device("mps")
 
 
 def test_unknown_weights_are_one_line(make_png: Maker) -> None:

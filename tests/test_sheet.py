@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 
-from impasto import losses, objective, run, sheet
+from impasto import devices, losses, objective, run, sheet
 from impasto.cli import main
 from impasto.errors import ImageError, OptionError, OutputError, RunError
 from impasto.features import Features
@@ -383,7 +383,7 @@ def test_more_networks_than_are_kept(
     photos, styles = album
     planned = lay_out(photos, styles[:1], QUICK, vary=["pooling=max,average,l2"])
     make(planned)
-    monkeypatch.setattr(run, "KEPT_NETWORKS", 1)
+    monkeypatch.setattr(devices, "KEPT_NETWORKS", 1)
     monkeypatch.setattr(objective, "KEPT_TERMS", 1)
     make(planned, "again")
     for cell in planned.cells:

@@ -26,6 +26,7 @@ import impasto
 from impasto import grain
 from impasto.checkpoint import Bookmark, Checkpoint, write_checkpoint
 from impasto.coloring import Coloring, Part
+from impasto.devices import Networks, format_of
 from impasto.errors import ImageError, OptionError
 from impasto.features import Features
 from impasto.images import (
@@ -40,7 +41,6 @@ from impasto.images import (
 from impasto.levels import (
     allotment,
     budget_for,
-    matched_layers,
     plan_levels,
     preview_options,
     whole_strides,
@@ -74,9 +74,6 @@ from impasto.targets import Kept, Painting, level_size
 
 SETTINGS_VERSION = 1
 """Version of the record that pictures carry."""
-
-KEPT_NETWORKS = 4
-"""Most networks that `Networks` keeps; each takes 50 MB and more."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -403,51 +400,6 @@ class Stylization:
         return Bitmap(pixels, None if photo is None else photo.alpha, 8, self._dpi)
 
 
-class Networks:
-    """Networks that several runs share: each is loaded once, and the last few stay."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[Any, ...], Features] = {}
-
-    def of(self, options: StyleOptions, more: Iterable[str] = ()) -> Features:
-        """The network of a run, down to its deepest layer.
-
-        Args:
-            options: of the run.
-            more: layers that it needs beside those that are matched.
-
-        Raises:
-            OptionError: a layer that the network has not, or a device that is not there.
-            WeightsError: the network's weights cannot be loaded.
-        """
-        layers = {*matched_layers(options, anchored=False), *more}
-        key = (*network_key(options), frozenset(layers))
-        features = self._kept.pop(key, None)
-        if features is None:
-            device = pick_device(options.device)
-            features = Features(
-                options.model,
-                pooling=options.pooling,
-                rescale=options.rescale,
-                padding=options.padding,
-                layers=layers,
-                device=device,
-                dtype=pick_precision(options.precision, device),
-                fast_convolution=options.fast_convolution,
-            )
-        self._kept[key] = features
-        if len(self._kept) > KEPT_NETWORKS:
-            del self._kept[next(iter(self._kept))]
-        return features
-
-
-def network_key(options: StyleOptions) -> tuple[Any, ...]:
-    """What tells the network of one run from that of another."""
-    layers = frozenset(matched_layers(options, anchored=False))
-    network = (options.model, options.pooling, options.rescale, options.padding, layers)
-    return (*network, options.device, options.precision, options.fast_convolution)
-
-
 def stylization(
     content: ImageSource | Loaded | None,
     style: ImageSource | Loaded | Sequence[ImageSource | Loaded],
@@ -595,7 +547,7 @@ def stylization(
     )
     features = (networks or Networks()).of(options, grain.LAYERS if fine else ())
     settings["weights_sha256"] = features.sha256
-    settings["precision"] = _format_of(features)
+    settings["precision"] = format_of(features)
     memory = options.memory or memory or memory_budget(features.device)
     if fine is not None:
         lender = _painting(read_source(fine, options.max_pixels, options.size), fine, None)
@@ -755,48 +707,6 @@ def check_side(size: int) -> int:
     if not 1 <= size <= MAX_SIDE:
         raise OptionError(f"--size {size}: must lie in 1 to {MAX_SIDE}")
     return size
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of an option value; `auto` prefers CUDA, then Apple's MPS, then the CPU.
-
-    Raises:
-        OptionError: this machine or this build of torch has no such device.
-    """
-    available = {
-        "cuda": torch.cuda.is_available,
-        "mps": torch.backends.mps.is_available,
-        "cpu": lambda: True,
-    }
-    if name == "auto":
-        name = next(device for device, there in available.items() if there())
-    if not available[name]():
-        raise OptionError(f"--device {name}: not available here; use --device auto or cpu")
-    return torch.device(name)
-
-
-def pick_precision(name: str, device: torch.device) -> torch.dtype:
-    """The network's number format of an option value; `auto` is bfloat16 on NVIDIA GPUs of compute
-    capability 8.0 or more, where its products are as quick as any, and float32 elsewhere.
-
-    Raises:
-        OptionError: the device does not compute in that format.
-    """
-    modern = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-    if name == "auto":
-        name = "bfloat16" if modern else "float32"
-    if name != "float32" and device.type == "mps":
-        raise OptionError(
-            f"--precision {name}: Apple's GPUs run in float32 only here; use --precision float32, "
-            "or --device cpu"
-        )
-    if name == "bfloat16" and device.type == "cuda" and not modern:
-        raise OptionError(
-            "--precision bfloat16: this GPU is too old for it (compute capability below 8.0); use "
-            "float16 or float32"
-        )
-    formats = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    return formats[name]
 
 
 def _tensor(bitmap: Bitmap) -> Tensor:
@@ -1025,16 +935,12 @@ def _painting(bitmap: Bitmap, source: Any, mask: Bitmap | None) -> Painting:
     return Painting(_tensor(_visible(bitmap)), torch.from_numpy(weight.copy()))
 
 
-def _format_of(features: Features) -> str:
-    return str(features.dtype).removeprefix("torch.")
-
-
 def _machine(features: Features) -> dict[str, Any]:
     """What else the last bits of a result depend on."""
     processor = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
     return {
         "device": features.device.type,
-        "precision": _format_of(features),
+        "precision": format_of(features),
         "processor": processor,
         "kernels": features.kernels,
         "threads": torch.get_num_threads(),

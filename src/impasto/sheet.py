@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import impasto
+from impasto.devices import Networks, network_key
 from impasto.errors import ImageError, OptionError, OutputError, RunError, one_line
 from impasto.images import (
     Bitmap,
@@ -43,9 +44,7 @@ from impasto.options import StyleOptions, make_options
 from impasto.regions import resolve
 from impasto.report import SHEET_FORMATS, Heading, plot_sheet
 from impasto.run import (
-    Networks,
     Stylization,
-    network_key,
     painting_size,
     read_painting,
     stylization,

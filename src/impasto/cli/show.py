@@ -24,7 +24,7 @@ def info(*, json: _Json = False) -> None:
     import pyvips
     import torch
 
-    from impasto.run import pick_device
+    from impasto.devices import pick_device
     from impasto.weights import list_weights
 
     facts: dict[str, Any] = {
