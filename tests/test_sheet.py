@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 
-from impasto import devices, losses, objective, run, sheet
+from impasto import devices, inputs, losses, objective, run, sheet
 from impasto.cli import main
 from impasto.errors import ImageError, OptionError, OutputError, RunError
 from impasto.features import Features
@@ -338,7 +338,7 @@ def test_what_cells_have_in_common_is_done_once(
     read: list[Any] = []
     loaded: list[None] = []
     terms: list[None] = []
-    before, wasserstein2 = run.read_source, losses.STYLE_LOSSES["wasserstein2"]
+    before, wasserstein2 = inputs.read_source, losses.STYLE_LOSSES["wasserstein2"]
     load = Features.__init__
 
     def reading(source: Any, *rest: Any) -> Any:
@@ -355,7 +355,7 @@ def test_what_cells_have_in_common_is_done_once(
         return wasserstein2(target)
 
     monkeypatch.setattr(sheet, "read_source", reading)
-    monkeypatch.setattr(run, "read_source", reading)
+    monkeypatch.setattr(inputs, "read_source", reading)
     monkeypatch.setattr(Features, "__init__", loading)
     monkeypatch.setitem(objective.STYLE_LOSSES, "wasserstein2", counted)
     photos, styles = album

@@ -39,10 +39,10 @@ from impasto.devices import pick_device
 from impasto.errors import ImageError, InputError, OptionError, RunError, is_out_of_memory, one_line
 from impasto.features import Features, canonical_layer
 from impasto.images import DEFAULT_MAX_PIXELS, Bitmap, ImageSource, fit_within, resize_image
+from impasto.inputs import check_side
 from impasto.losses import wasserstein2_loss
 from impasto.moments import Moments
 from impasto.options import parse_layers, parse_scales
-from impasto.run import check_side
 from impasto.sources import describe_source, is_built_in, read_source
 from impasto.targets import Painting, Region, make_targets
 from impasto.weights import CONVOLUTIONS_PER_BLOCK

@@ -9,12 +9,11 @@ the settings that made it. A run that is not finished can be put into a file wit
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -25,9 +24,9 @@ from torch import Tensor
 import impasto
 from impasto import grain
 from impasto.checkpoint import Bookmark, Checkpoint, write_checkpoint
-from impasto.coloring import Coloring, Part
+from impasto.coloring import Coloring
 from impasto.devices import Networks, format_of
-from impasto.errors import ImageError, OptionError
+from impasto.errors import OptionError
 from impasto.features import Features
 from impasto.images import (
     DEFAULT_MAX_PIXELS,
@@ -38,39 +37,18 @@ from impasto.images import (
     resize_image,
     write_image,
 )
-from impasto.levels import (
-    allotment,
-    budget_for,
-    plan_levels,
-    preview_options,
-    whole_strides,
-)
-from impasto.masks import fit_mask, read_mask
+from impasto.inputs import as_tensor, check_side, read_inputs, visible
+from impasto.levels import allotment, budget_for, plan_levels
 from impasto.matting import as_photograph
 from impasto.memory import Budget, Limit, memory_budget
-from impasto.optimize import (
-    Progress,
-    climb,
-    optimize,
-    progress_at,
-)
-from impasto.options import MAX_SIDE, RegionOptions, StyleOptions, parse_aspect
-from impasto.paper import parse_paper, print_size
+from impasto.optimize import Progress, climb, optimize, progress_at
+from impasto.options import StyleOptions
 from impasto.places import check_place, levels_left
 from impasto.planning import Plan, make_plan
-from impasto.regions import (
-    covers_of,
-    kept_mask,
-    kept_part,
-    largest_scale,
-    regions_of,
-    resolve,
-    scales_of,
-    shares_of,
-)
+from impasto.regions import kept_part, regions_of, resolve, scales_of
 from impasto.sources import Loaded, describe_source, is_built_in, read_source, split_label
 from impasto.starts import start_picture
-from impasto.targets import Kept, Painting, level_size
+from impasto.targets import Kept, Painting
 
 SETTINGS_VERSION = 1
 """Version of the record that pictures carry."""
@@ -178,7 +156,7 @@ class Stylization:
         self.notes: dict[str, Any] = {}
         self.attachment = b""
         self._coloring, self._start, self._settings = coloring, start, settings
-        self._photo = None if coloring.seen is None else _tensor(coloring.seen)
+        self._photo = None if coloring.seen is None else as_tensor(coloring.seen)
         content = coloring.photo
         self._dpi = None if content is None else content.dpi
         if options.print is not None or options.dpi is not None:
@@ -354,7 +332,7 @@ class Stylization:
             photo = self._coloring.photo
             if photo is not None and photo is not self._coloring.seen:
                 # Its colours come back in the end.
-                pictures.append(_tensor(photo))
+                pictures.append(as_tensor(photo))
             for tensor in [self._photo, self._start, self._coarse, *pictures, *masks]:
                 if tensor is not None:
                     digest.update(f"{tuple(tensor.shape)}".encode())
@@ -463,107 +441,47 @@ def stylization(
     settings["masks"] = [describe_source(mask) for mask in masks]
     settings["style_masks"] = [describe_source(mask) for mask in style_masks]
     settings["fine"] = describe_source(fine)
-    if content is None and options.photoreal_weight > 0:
-        raise OptionError(
-            "--photoreal-weight: there is no photo whose edges could be kept; leave it and "
-            "--preset photo-real out"
-        )
-    if not sources and options.style_weight > 0:
-        raise OptionError(
-            "there is no painting: give one, or leave style out with --style-weight 0"
-        )
-    chosen = resolve(options, len(sources), len(masks))
-    if all((one.color or options.color) == "only" or one.keep for one in chosen):
-        for flag, given in ("--fine-style", fine), ("--photoreal-weight", options.photoreal_weight):
-            if given:
-                raise OptionError(f"{flag}: --color only paints nothing; leave one of them out")
-    _check_photo(options, chosen, content)
-    if style_masks and len(style_masks) != len(sources):
-        raise OptionError(
-            f"--style-mask: {len(style_masks)} masks for {len(sources)} paintings; give one for "
-            "each, - for none"
-        )
-    photo = None if content is None else read_source(content, options.max_pixels, options.size)
-    large = painting_size(options, chosen)
-    styles = [read_painting(source, options.max_pixels, large) for source in sources]
-    shown_in = photo or (styles[0] if styles else None)
-    if shown_in is None:
-        raise OptionError("give a photo or a painting to work from")
-    shape = (shown_in.width, shown_in.height)
-    if options.aspect is not None:
-        # As many pixels as make rounding nothing; only the proportion counts.
-        across, down = parse_aspect(options.aspect)
-        shape = fit_within(round(across / down * 1e6), 10**6, 10**6)
-    width, height, shown = _shape(shape, options)
-    if options.preview:
-        if coarse is not None:
-            raise OptionError("--preview: the run goes on from a preview already; leave it out")
-        options = preview_options(options, width, height)
-        width, height, shown = _shape(shape, options)
-    small = None if coarse is None else _lower(coarse, options, width, height)
-    if photo is not None:
-        photo = _visible(resize_image(_cut(photo, shown), width, height))
-    style_covers = [
-        None if mask is None else read_mask(mask, options.max_pixels)
-        for mask in style_masks or [None] * len(sources)
-    ]
-    left, top, right, bottom = shown
-    box = (left / shape[0], top / shape[1], right / shape[0], bottom / shape[1])
-    covers = [_cover(mask, options, width, height, box) for mask in masks]
-    palettes = [_covered(one, mask) for one, mask in zip(styles, style_covers, strict=True)]
-    apart = _colors_apart(options, chosen, bool(covers))
-    if apart:
-        parts = _parts(options, chosen, covers_of(chosen, covers))
-        options = _recolored_apart(options, chosen)
-    else:
-        parts = [_whole_part(options, len(sources), kept_mask(options, len(sources), covers))]
-    coloring = Coloring(photo, palettes, parts, options.color_method, options.color_space)
-    painted = [part for part in parts if not apart or part.color != "only"]
-    paintings = [
-        _painting(replace(styles[i], pixels=colored.pixels), sources[i], style_covers[i])
-        for part in painted
-        for i, colored in zip(part.paintings, coloring.painted_with(part), strict=True)
-    ]
-    lower = None
-    if small is not None:
-        lower = _tensor(replace(small, pixels=coloring.taken_up(small.pixels)))
-    third = None
-    if start is not None:
-        image = read_source(start, options.max_pixels, options.size)
-        if (image.width, image.height) == shape:
-            image = _cut(image, shown)
-        image = _visible(resize_image(image, width, height))
-        third = _tensor(replace(image, pixels=coloring.faded(image.pixels)))
+    inputs = read_inputs(
+        *(content, sources, options),
+        start=start,
+        masks=masks,
+        style_masks=style_masks,
+        fine=fine,
+        coarse=coarse,
+    )
+    options, paintings, covers = inputs.options, inputs.paintings, inputs.masks
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     first = start_picture(
-        options.start,
-        width,
-        height,
-        content=None if coloring.seen is None else _tensor(coloring.seen),
+        *(options.start, inputs.width, inputs.height),
+        content=inputs.photo,
         regions=regions_of(options, paintings, covers),
-        image=third,
+        image=inputs.start,
         seed=options.seed,
     )
     features = (networks or Networks()).of(options, grain.LAYERS if fine else ())
     settings["weights_sha256"] = features.sha256
     settings["precision"] = format_of(features)
     memory = options.memory or memory or memory_budget(features.device)
-    if fine is not None:
-        lender = _painting(read_source(fine, options.max_pixels, options.size), fine, None)
+    if inputs.fine is not None:
         largest = _largest_scales(options, len(paintings), len(covers))
         paintings = [
-            grain.with_grain(features, one, lender, options, scale=largest[i], memory=memory)
+            grain.with_grain(features, one, inputs.fine, options, scale=largest[i], memory=memory)
             for i, one in enumerate(paintings)
         ]
-    levels = plan_levels(options, width, height, 0 if lower is None else max(lower.shape[-2:]))
+    lower = inputs.coarse
+    above = 0 if lower is None else max(lower.shape[-2:])
+    levels = plan_levels(options, inputs.width, inputs.height, above)
     budget = budget_for(memory, features, paintings, covers)
     shares = [allotment(level, options, budget) for level in levels]
     if any(share.bounded for share in shares):
         # Tiles and histories depend on it, and rounding on them.
         settings["options"]["memory"] = memory
     run = Stylization(
-        *(features, coloring, paintings, first, options, settings, memory, lower, limits, covers)
+        *(features, inputs.coloring, paintings, first, options, settings, memory),
+        coarse=lower,
+        limits=limits,
+        masks=covers,
     )
     run.count_from(began)
     least = max((share.expected for share in shares), default=0)
@@ -649,12 +567,12 @@ def feature_maps(
         The resized picture `(H, W, 3)`, and layer → feature maps `(C, h, w)`, ≥ 0.
     """
     bitmap = read_source(picture, max_pixels)
-    bitmap = _visible(
+    bitmap = visible(
         resize_image(bitmap, *fit_within(bitmap.width, bitmap.height, check_side(size)))
     )
     features = Features(model, layers=layers)
     with torch.no_grad():
-        found = features.extract(_tensor(bitmap), layers)
+        found = features.extract(as_tensor(bitmap), layers)
     maps = {name: found[name][0].contiguous().numpy() for name in found}
     return np.ascontiguousarray(bitmap.pixels.transpose(1, 2, 0)), maps
 
@@ -679,11 +597,11 @@ def network_input(
         by channel in its order: formula → `(H, W)`.
     """
     bitmap = read_source(picture, max_pixels)
-    bitmap = _visible(
+    bitmap = visible(
         resize_image(bitmap, *fit_within(bitmap.width, bitmap.height, check_side(size)))
     )
     features = Features(model, layers=())
-    planes = features.preprocess(_tensor(bitmap))[0].numpy()
+    planes = features.preprocess(as_tensor(bitmap))[0].numpy()
     kind = features.preprocessing
     names = [
         f"{_CHANNELS[channel]}{'' if kind.scale == 1 else f' · {kind.scale:g}'} − {mean:g}"
@@ -698,148 +616,6 @@ def network_input(
 _CHANNELS = {"r": "red", "g": "green", "b": "blue"}
 
 
-def check_side(size: int) -> int:
-    """A long side in px.
-
-    Raises:
-        OptionError: it is out of range.
-    """
-    if not 1 <= size <= MAX_SIDE:
-        raise OptionError(f"--size {size}: must lie in 1 to {MAX_SIDE}")
-    return size
-
-
-def _tensor(bitmap: Bitmap) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(bitmap.pixels))[None]
-
-
-def painting_size(options: StyleOptions, chosen: Sequence[RegionOptions]) -> int:
-    """Long side of the largest result whose paintings a run's are, by their scales: px.
-
-    Args:
-        options: of the run.
-        chosen: from `regions.resolve`.
-    """
-    return min(MAX_SIDE, math.ceil(largest_scale(options, chosen) * options.size))
-
-
-def read_painting(source: Any, max_pixels: int, size: int) -> Bitmap:
-    """A painting, no larger than a run looks at: twice that size.
-
-    Raises:
-        ImageError: it cannot be read.
-    """
-    return _no_larger(read_source(source, max_pixels, size), 2 * size)
-
-
-def _no_larger(bitmap: Bitmap, side: int) -> Bitmap:
-    if max(bitmap.width, bitmap.height) <= side:
-        return bitmap
-    return resize_image(bitmap, *fit_within(bitmap.width, bitmap.height, side))
-
-
-_Box = tuple[int, int, int, int]
-
-
-def _shape(shape: tuple[int, int], options: StyleOptions) -> tuple[int, int, _Box]:
-    """Width and height of the result in px, and what part of a picture of some shape it shows."""
-    if options.print is None:
-        width, height = fit_within(*shape, options.size)
-        shown = (0, 0, *shape)
-    else:
-        width, height, shown = print_size(
-            parse_paper(options.print),
-            options.print_dpi,
-            *shape,
-            fill=options.print_fit == "fill",
-        )
-    if options.tileable:
-        width, height = whole_strides(width, height)
-    return width, height, shown
-
-
-def _lower(coarse: Any, options: StyleOptions, width: int, height: int) -> Bitmap:
-    """The picture to go on from, without the colours of invisible pixels.
-
-    Raises:
-        ImageError: it cannot be read.
-        OptionError: it is as large as the result, or of another shape.
-    """
-    bitmap = _visible(read_source(coarse, options.max_pixels))
-    side = max(bitmap.width, bitmap.height)
-    if side >= max(width, height):
-        raise OptionError(
-            f"the picture has {side} px already, and the result would have {max(width, height)}; "
-            "give a larger --size or --print"
-        )
-    expected = level_size(width, height, side)
-    # The sides of tileable pictures are rounded at every level.
-    room = 16 if options.tileable else 2
-    if max(abs(expected[0] - bitmap.width), abs(expected[1] - bitmap.height)) > room:
-        raise OptionError(
-            f"the picture has {bitmap.width} x {bitmap.height} px, which is not the shape of the "
-            f"result, {width} x {height} px; continue it on the same sheet (--print, --print-fit), "
-            "or run stylize anew"
-        )
-    return bitmap
-
-
-def _cut(bitmap: Bitmap, shown: _Box) -> Bitmap:
-    left, top, right, bottom = shown
-    if (right - left, bottom - top) == (bitmap.width, bitmap.height):
-        return bitmap
-    alpha = None if bitmap.alpha is None else bitmap.alpha[top:bottom, left:right]
-    return replace(bitmap, pixels=bitmap.pixels[:, top:bottom, left:right], alpha=alpha)
-
-
-def _visible(bitmap: Bitmap) -> Bitmap:
-    """Invisible pixels hold arbitrary colours (often black): the mean visible colour instead."""
-    if bitmap.alpha is None or float(bitmap.alpha.min()) >= 1 / 255:
-        return bitmap
-    seen = bitmap.alpha >= 1 / 255
-    mean = bitmap.pixels[:, seen].mean(axis=1) if seen.any() else np.full(3, 0.5, np.float32)
-    pixels = np.where(seen, bitmap.pixels, mean[:, None, None]).astype(np.float32)
-    return replace(bitmap, pixels=pixels)
-
-
-def _check_photo(options: StyleOptions, chosen: Sequence[RegionOptions], content: Any) -> None:
-    """Refuses what only a photo can give.
-
-    Raises:
-        OptionError: there is none.
-    """
-    if content is not None:
-        for name in ("aspect", "tileable"):
-            if getattr(options, name):
-                raise OptionError(
-                    f"--{name}: only for textures, and here is a photo; use impasto texture, or "
-                    "leave it out"
-                )
-        return
-    if options.strength < 1 or any(one.strength is not None and one.strength < 1 for one in chosen):
-        raise OptionError("--strength: there is no photo to stay close to; leave it out")
-    if any(one.keep for one in chosen):
-        raise OptionError("--regions: there is no photo to keep; leave the region out")
-
-
-def _cover(
-    mask: ImageSource, options: StyleOptions, width: int, height: int, box: tuple[float, ...]
-) -> Tensor:
-    """A mask of the photo as it is cut and sized for the result, `(height, width)` in [0, 1].
-
-    Raises:
-        ImageError: it cannot be read, or nothing of its region is left.
-    """
-    cover = fit_mask(read_mask(mask, options.max_pixels), width, height, box)
-    if float(cover.max()) < 1 / 255:
-        name = split_label(mask)[0] if isinstance(mask, str | os.PathLike) else "the mask"
-        raise ImageError(
-            f"{name}: nothing of its region is left in the result; it is cut off by --print-fit "
-            "fill, or too small at this size"
-        )
-    return torch.from_numpy(cover)
-
-
 def _largest_scales(options: StyleOptions, paintings: int, masks: int) -> list[float]:
     """For each painting the largest scale at which any region has it."""
     found = [0.0] * paintings
@@ -847,92 +623,6 @@ def _largest_scales(options: StyleOptions, paintings: int, masks: int) -> list[f
         for number, scales in zip(one.styles, scales_of(options, one), strict=True):
             found[number - 1] = max(found[number - 1], *scales)
     return found
-
-
-def _colors_apart(options: StyleOptions, chosen: Sequence[RegionOptions], masked: bool) -> bool:
-    """Whether regions are coloured each for itself."""
-    if not masked:
-        return False
-    colors = {one.color or options.color for one in chosen if not one.keep}
-    return colors != {"painting"} and bool(colors)
-
-
-def _parts(
-    options: StyleOptions, chosen: Sequence[RegionOptions], covers: Sequence[Tensor | None]
-) -> list[Part]:
-    """The regions as parts of a `Coloring`."""
-    return [
-        Part(
-            "painting" if one.keep else one.color or options.color,
-            _color_strength(options, one),
-            tuple(number - 1 for number in one.styles),
-            shares_of(options, one),
-            None if cover is None else cover.numpy(),
-        )
-        for one, cover in zip(chosen, covers, strict=True)
-    ]
-
-
-def _color_strength(options: StyleOptions, one: RegionOptions) -> float:
-    """How far a region's colours go; where only they change, its strength is theirs."""
-    given = options.color_strength if one.color_strength is None else one.color_strength
-    if (one.color or options.color) == "only":
-        given *= options.strength if one.strength is None else one.strength
-    return given
-
-
-def _recolored_apart(options: StyleOptions, chosen: Sequence[RegionOptions]) -> StyleOptions:
-    """The options of a run whose regions have paintings of their own, each in its own colours, one
-    region's after the other's. Where only colours change, nothing is painted."""
-    regions: list[RegionOptions] = []
-    first = 1
-    for one in chosen:
-        if one.keep or (one.color or options.color) == "only":
-            regions.append(RegionOptions(keep=True))
-            continue
-        apart = {
-            "styles": tuple(range(first, first + len(one.styles))),
-            "shares": shares_of(options, one),
-            "scale": scales_of(options, one),
-        }
-        first += len(one.styles)
-        regions.append(one.model_copy(update=apart))
-    changes: dict[str, Any] = {"style_weights": (), "style_scale": ((1.0,),), "color": "painting"}
-    if first == 1:
-        changes |= {"color": "only", "start": "content"}
-    return options.model_copy(update={**changes, "regions": tuple(regions)})
-
-
-def _whole_part(options: StyleOptions, paintings: int, kept: Tensor | None) -> Part:
-    """All that is painted, as one part of a `Coloring`."""
-    shares = tuple(options.style_weights) or (1.0,) * paintings
-    mask = None if kept is None else (1 - kept).cpu().numpy()
-    strength = _color_strength(options, RegionOptions())
-    return Part(options.color, strength, tuple(range(paintings)), shares, mask)
-
-
-def _covered(bitmap: Bitmap, mask: Bitmap | None) -> Bitmap:
-    """A painting of which what its mask leaves out cannot be seen."""
-    if mask is None:
-        return bitmap
-    cover = fit_mask(mask, bitmap.width, bitmap.height, (0, 0, 1, 1))
-    return replace(bitmap, alpha=cover if bitmap.alpha is None else bitmap.alpha * cover)
-
-
-def _painting(bitmap: Bitmap, source: Any, mask: Bitmap | None) -> Painting:
-    if isinstance(source, Loaded):
-        source = source.record["path"] or None
-    name = source if isinstance(source, str | os.PathLike) else "the painting"
-    if bitmap.alpha is not None and float(bitmap.alpha.max()) < 1 / 255:
-        raise ImageError(
-            f"{name}: is fully transparent, so there is no style in it; choose another"
-        )
-    weight = _covered(bitmap, mask).alpha
-    if weight is not None and float(weight.max()) < 1 / 255:
-        raise ImageError(f"{name}: nothing of it is visible in its --style-mask; check both")
-    if weight is None:
-        return Painting(_tensor(bitmap))
-    return Painting(_tensor(_visible(bitmap)), torch.from_numpy(weight.copy()))
 
 
 def _machine(features: Features) -> dict[str, Any]:

@@ -39,16 +39,12 @@ from impasto.images import (
     takes_files,
     write_whole,
 )
+from impasto.inputs import painting_size, read_painting
 from impasto.optimize import Progress
 from impasto.options import StyleOptions, make_options
 from impasto.regions import resolve
 from impasto.report import SHEET_FORMATS, Heading, plot_sheet
-from impasto.run import (
-    Stylization,
-    painting_size,
-    read_painting,
-    stylization,
-)
+from impasto.run import Stylization, stylization
 from impasto.sources import Loaded, describe_source, find_source, is_built_in, read_source
 
 SHEET_SIZE = 256
