@@ -2,16 +2,21 @@
 
     python benchmarks/controls.py [regions] [preview] [strength] [--size 256]
 
-`regions`: two regions with a painting each, against runs with one painting each; the style
-distance inside each mask must not be much larger. `preview`: the same settings at 256 and at 1024
-px, which must be the same style. `strength`: how much of the way from the photo to the painting the
-dial goes. Style distances are relative errors of Gram matrices, `|G − A| / |A|` as Frobenius norms,
-as a mean over the first layers of VGG19's five blocks, within a mask where there is one.
+`regions`: two regions with a painting each, against runs with one painting each; the style distance
+inside each mask must not be much larger. `preview`: a picture of 256 px, what `impasto continue`
+makes of it at 1024 px, with its defaults (`continue`) and held to the small one (`held`:
+`--anchor-above 256`), and the same settings begun anew at 1024 px (`anew`). Shrunk, each must be
+the same style as the small one; at its own size it must not lose the painting's. `strength`: how
+much of the way from the photo to the painting the dial goes. Style distances are relative errors of
+Gram matrices, `|G − A| / |A|` as Frobenius norms, as a mean over the first layers of VGG19's five
+blocks, within a mask where there is one.
 """
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +29,8 @@ from impasto.features import Features
 from impasto.images import Bitmap
 from impasto.moments import moments_of
 from impasto.options import make_options
-from impasto.run import stylization
+from impasto.reproduction import from_settings
+from impasto.run import Picture, Stylization, stylization
 from impasto.sources import read_source
 from impasto.targets import level_size, resize, spread
 from record import RESULTS, describe_run, write_json
@@ -43,14 +49,19 @@ def tensor(source: Any, width: int = 0, height: int = 0) -> Tensor:
     return resize(picture, height, width).clamp(0, 1) if width else picture
 
 
+def finish(run: Stylization, name: str) -> Picture:
+    """The result of a run, whose evaluations are counted on standard error."""
+    for progress in run:
+        print(f"\r{name} {progress.done}", end="", file=sys.stderr)
+    return run.result
+
+
 def painted(
     photo: str, styles: Sequence[str], masks: Sequence[Bitmap] = (), **values: Any
 ) -> Tensor:
     """The result of a run, `(1, 3, H, W)`."""
     run = stylization(photo, list(styles), make_options(values), masks=list(masks))
-    for progress in run:
-        print(f"\r{styles} {progress.done}", end="", file=sys.stderr)
-    return torch.from_numpy(run.result.bitmap.pixels)[None]
+    return torch.from_numpy(finish(run, " ".join(styles)).bitmap.pixels)[None]
 
 
 def grams(features: Features, picture: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
@@ -102,23 +113,43 @@ def measure_regions(features: Features, size: int) -> list[dict[str, Any]]:
     return rows
 
 
+def taken_on(preview: Picture, **changes: Any) -> Tensor:
+    """What `impasto continue` makes of a picture in a file, `(1, 3, H, W)`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "preview.png"
+        preview.save(path)
+        run, _ = from_settings(preview.settings, changes, coarse=str(path))
+    return torch.from_numpy(finish(run, "continue").bitmap.pixels)[None]
+
+
 def measure_preview(features: Features, size: int) -> list[dict[str, Any]]:
     rows = []
     for photo, one, other in PAIRS:
-        small, second = (painted(photo, [style], size=size) for style in (one, other))
-        large = painted(photo, [one], size=4 * size)
-        shrunk = resize(large, small.shape[-2], small.shape[-1]).clamp(0, 1)
-        seen = [grams(features, picture) for picture in (small, shrunk, second)]
-        rows.append(
-            {
-                "photo": photo,
-                "style": one,
-                "other": other,
-                "preview": distance(seen[1], seen[0]),
-                "styles": distance(seen[2], seen[0]),
-            }
-        )
-        rows[-1]["ratio"] = rows[-1]["preview"] / rows[-1]["styles"]
+        preview = finish(stylization(photo, [one], make_options({"size": size})), one)
+        small = torch.from_numpy(preview.bitmap.pixels)[None]
+        seen = grams(features, small)
+        styles = distance(grams(features, painted(photo, [other], size=size)), seen)
+        painting = grams(features, at_side(one, 4 * size))
+        ways = {
+            "continue": taken_on(preview, size=4 * size),
+            "held": taken_on(preview, size=4 * size, anchor_above=size),
+            "anew": painted(photo, [one], size=4 * size),
+        }
+        for way, large in ways.items():
+            shrunk = resize(large, small.shape[-2], small.shape[-1]).clamp(0, 1)
+            rows.append(
+                {
+                    "photo": photo,
+                    "style": one,
+                    "other": other,
+                    "way": way,
+                    "preview": distance(grams(features, shrunk), seen),
+                    "styles": styles,
+                    "pixels": float((shrunk - small).abs().mean()),
+                    "painting": distance(grams(features, large), painting),
+                }
+            )
+            rows[-1]["ratio"] = rows[-1]["preview"] / styles
     return rows
 
 
