@@ -6,8 +6,9 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,18 @@ from impasto.collect.manifest import Entry, read_manifest, write_manifest
 from impasto.collect.options import CollectOptions
 from impasto.errors import InputError, OptionError, OutputError
 from impasto.images import read_image
-from web_site import Names, Reply, Request, encoded, free_port, painted, picture, quick, served
+from web_site import (
+    Names,
+    Reply,
+    Request,
+    Site,
+    encoded,
+    free_port,
+    painted,
+    picture,
+    quick,
+    served,
+)
 
 
 def collect(urls: Sequence[str], folder: Path, **values: object) -> Summary:
@@ -305,13 +317,15 @@ def test_manifests_survive_their_own_reading(tmp_path: Path) -> None:
 
 
 def test_a_collection_that_was_stopped_goes_on(tmp_path: Path) -> None:
-    """Closed after any number of answers, a collection goes on to the same end; but for the one
-    request that is under way at each stop, nothing is asked for again."""
+    """Closed after any number of requests, a collection takes the answer that is under way and goes
+    on to the same end: nothing is asked for twice, robots.txt and redirects among it."""
     with served() as site:
+        site.delay = 0.1
         site.pages["/"] = "".join(f'<img src="/{i}.jpg">' for i in range(8))
         site.pages.update({f"/{i}.jpg": picture(i) for i in range(8)})
-        stops = range(2, 9, 2)
-        for stop in stops:
+        site.pages["/5.jpg"] = Reply(status=302, headers={"Location": "/moved.jpg"})
+        site.pages["/moved.jpg"] = picture(5)
+        for stop in range(1, 11):
             crawl = Crawl([f"{site.url}/"], tmp_path, quick())
             for _ in crawl.run():
                 if len(site.log) >= stop:
@@ -319,8 +333,33 @@ def test_a_collection_that_was_stopped_goes_on(tmp_path: Path) -> None:
             crawl.close()
         summary = collect([f"{site.url}/"], tmp_path)
         assert summary.progress.kept == 8
-        again = {path: times for path, times in site.paths().items() if times > 1}
-        assert sum(times - 1 for times in again.values()) <= len(stops), again
+        assert set(site.paths().values()) == {1}
+
+
+def test_what_takes_long_is_broken_off_and_gone_on_with(tmp_path: Path) -> None:
+    """A stop waits a few seconds for what is under way, not for ever; later the rest of it is asked
+    for."""
+    body = encoded(painted(1), "PNG")
+
+    def endless(write: Callable[[bytes], None]) -> None:
+        write(body[:5000])
+        time.sleep(30)
+
+    with served() as site:
+        tag = {"ETag": '"v1"'}
+        site.pages["/a.png"] = Reply(endless, headers={"Content-Length": str(len(body)), **tag})
+        crawl = Crawl([f"{site.url}/a.png"], tmp_path, quick())
+        try:
+            for _ in crawl.run():
+                if len(site.log) == 2 and site.log[1].sent:
+                    crawl.stop("enough")
+            assert crawl.summary().unfinished == "enough"
+        finally:
+            crawl.close()
+        site.ranges = True
+        site.pages["/a.png"] = Reply(body, headers=tag)
+        assert collect([f"{site.url}/a.png"], tmp_path).progress.kept == 1
+        assert (site.log[-1].headers["Range"], site.log[-1].status) == ("bytes=5000-", 206)
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
@@ -386,34 +425,41 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "write it in full" in capsys.readouterr().err
 
 
+def command(url: str, folder: Path) -> list[str]:
+    """The command that collects from a site on this machine."""
+    arguments = [sys.executable, "-m", "impasto", "collect", url, "-o", str(folder)]
+    return [*arguments, "--delay", "0", "--allow-private", "--min-size", "32"]
+
+
+def begun(arguments: list[str]) -> "subprocess.Popen[str]":
+    """A process that can be interrupted as from a terminal."""
+    return subprocess.Popen(
+        arguments,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Shells let what they run in the background ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def wait_for(site: Site, requests: int) -> None:
+    """Until the site has had so many."""
+    deadline = time.monotonic() + 120
+    while len(site.log) < requests and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 def test_ctrl_c_stops_and_says_how_to_go_on(tmp_path: Path) -> None:
-    """Ctrl-C ends the command with code 130, what has been collected stays, and the same command
-    brings the rest."""
+    """Ctrl-C takes the answer that is under way and ends the command with code 130, what has been
+    collected stays, and the same command brings the rest without asking for anything twice."""
     with served() as site:
         site.delay = 0.2
         site.pages["/"] = "".join(f'<img src="/{i}.jpg">' for i in range(12))
         site.pages.update({f"/{i}.jpg": picture(i) for i in range(12)})
-        arguments = [
-            sys.executable,
-            "-m",
-            "impasto",
-            "collect",
-            f"{site.url}/",
-            "-o",
-            str(tmp_path),
-        ]
-        arguments += ["--delay", "0", "--allow-private", "--min-size", "32"]
-        process = subprocess.Popen(
-            arguments,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            # Shells let what they run in the background ignore Ctrl-C.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        deadline = time.monotonic() + 120
-        while len(site.log) < 6 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        arguments = command(f"{site.url}/", tmp_path)
+        process = begun(arguments)
+        wait_for(site, 6)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         assert process.returncode == 130
@@ -423,8 +469,33 @@ def test_ctrl_c_stops_and_says_how_to_go_on(tmp_path: Path) -> None:
         site.delay = 0
         again = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=120)
         assert "12 pictures kept of 12 found" in again.stdout
-        # Only what was under way may have been asked for twice.
-        assert sum(site.paths().values()) <= 12 + 2 + 1
+        assert set(site.paths().values()) == {1}
+
+
+def test_a_second_ctrl_c_waits_for_nothing(tmp_path: Path) -> None:
+    """A second Ctrl-C ends the command though an answer is under way."""
+    with served() as site:
+        over = threading.Event()
+
+        def slow(_: Request) -> bytes:
+            over.wait(60)
+            return picture(1)
+
+        site.pages.update({"/": '<img src="/0.jpg"><img src="/1.jpg">', "/0.jpg": picture(0)})
+        site.pages["/1.jpg"] = slow
+        process = begun(command(f"{site.url}/", tmp_path))
+        wait_for(site, 4)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert "Ctrl-C again stops at once" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert not over.is_set()
+        over.set()
+        assert process.returncode == 130
+        assert "1  not asked for yet: interrupted" in out
+        assert "go on with the same command" in err
+        assert kept(tmp_path) == {"0.jpg"}
 
 
 def test_names_are_looked_up_where_they_are_needed(tmp_path: Path) -> None:

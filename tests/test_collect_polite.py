@@ -334,22 +334,23 @@ def test_pictures_reserve_themselves(field: tuple[str, str], tmp_path: Path) -> 
 
 
 def test_budget_of_time(tmp_path: Path) -> None:
-    """When the time is over nothing more is asked, even where an answer is under way."""
+    """When the time is over nothing more is asked for, and what is under way is taken: a later run
+    asks for nothing twice."""
     with served() as site:
         url = gallery(site, 4)
 
         def slow(_: Request) -> Reply:
             time.sleep(3)
-            return Reply(picture(2))
+            return Reply(picture(2, 120, 90))
 
         site.pages["/2.jpg"] = slow
         began = time.monotonic()
         summary = collect([url], tmp_path, max_time=1.5)
-        assert "--max-time" in summary.unfinished
+        assert summary.unfinished == "--max-time 1.5 is over"
         assert all(line.began - began < 2.5 for line in site.log)
-        assert summary.left >= 1
-        site.pages["/2.jpg"] = picture(2, 120, 90)
+        assert (summary.progress.kept, summary.left) == (3, 1)
         assert collect([url], tmp_path).progress.kept == 4
+        assert set(site.paths().values()) == {1}
 
 
 def test_pages_that_have_not_changed_are_not_sent_again(tmp_path: Path) -> None:
@@ -399,9 +400,15 @@ def test_retry_after_is_understood() -> None:
 
 
 def test_the_budget_counts_exactly() -> None:
-    """What fits is taken to the last byte, and not one more."""
+    """What fits is taken to the last byte, and not one more; what did not come can be given back,
+    but once something did not fit nothing more does."""
     budget = Budget(10)
-    budget.take(10)
+    budget.take(8)
+    budget.give_back(3)
+    assert (budget.used, budget.left) == (5, 5)
+    budget.take(5)
     with pytest.raises(BudgetSpentError):
         budget.take(1)
     assert (budget.used, budget.left) == (10, 0)
+    budget.give_back(4)
+    assert (budget.used, budget.left) == (6, 0)

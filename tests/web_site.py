@@ -7,9 +7,10 @@ import io
 import socket
 import threading
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -48,13 +49,24 @@ Page = bytes | str | Reply | Callable[[Request], "bytes | str | Reply"]
 
 
 class Site:
-    """A server on a free port of this machine."""
+    """A server on a free port of this machine.
+
+    Attributes:
+        pages: by path, or by host and path.
+        any_query: by path, whatever the query.
+        log: a line for each request.
+        delay: seconds before each answer.
+        ranges: give what has a body an ETag, and send only its rest to who has the beginning.
+        pieces: parts in which bodies are sent.
+        pause: seconds between these.
+    """
 
     def __init__(self) -> None:
         self.pages: dict[str, Page] = {}
         self.any_query: dict[str, Page] = {}
         self.log: list[Request] = []
-        self.delay = 0.0
+        self.delay = self.pause = 0.0
+        self.ranges, self.pieces = False, 1
         self._lock = threading.Lock()
         site = self
 
@@ -103,6 +115,8 @@ class Site:
             page = Reply(page.encode(), headers={"Content-Type": "text/html; charset=utf-8"})
         elif isinstance(page, bytes):
             page = Reply(page)
+        if self.ranges and page.status == 200 and isinstance(page.body, bytes):
+            page = _ranged(page, page.body, line)
         line.status = page.status
 
         def write(data: bytes) -> None:
@@ -121,14 +135,35 @@ class Site:
             else:
                 handler.send_header("Content-Length", str(len(page.body)))
                 handler.end_headers()
-                write(page.body)
+                step = max(1, -(-len(page.body) // self.pieces))
+                for start in range(0, len(page.body), step):
+                    time.sleep(self.pause if start else 0)
+                    write(page.body[start : start + step])
         except OSError:
             handler.close_connection = True
         line.ended = time.monotonic()
 
+    def size(self, path: str) -> int:
+        """Bytes of the body at a path that is served as it is."""
+        body = self.pages[path]
+        assert isinstance(body, str | bytes)
+        return len(body)
+
     def paths(self) -> Counter[str]:
         """How often each path was asked for."""
         return Counter(line.path for line in self.log)
+
+
+def _ranged(page: Reply, body: bytes, line: Request) -> Reply:
+    """The answer with an ETag; only its rest where the request has the beginning of the same."""
+    tag = f'"{zlib.crc32(body):08x}"'
+    headers = {"ETag": tag, **page.headers}
+    first, asked = line.headers.get("Range", ""), line.headers.get("If-Range")
+    if not first or asked not in (headers["ETag"], headers.get("Last-Modified")):
+        return replace(page, headers=headers)
+    start = int(first.removeprefix("bytes=").removesuffix("-"))
+    headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+    return Reply(body[start:], 206, headers)
 
 
 @contextlib.contextmanager

@@ -47,20 +47,29 @@ def collect(
         quiet: Say nothing but the summary.
     """
     chosen = CollectOptions(**given(options))
+    from impasto.cli.running import gentle_interrupt
     from impasto.collect.crawl import Crawl
 
     crawl = Crawl(urls, output, chosen, refresh=refresh)
+    interrupted = False
+
+    def stop() -> None:
+        nonlocal interrupted
+        interrupted = True
+        crawl.stop("interrupted")
+
     try:
-        with contextlib.closing(crawl.run()) as course:
-            _follow(course, quiet)
-    except KeyboardInterrupt:
-        _report(crawl, "interrupted")
-        say(f"impasto: go on with the same command, into {shlex.quote(str(output))}")
-        return EXIT_INTERRUPTED
-    else:
-        _report(crawl, "")
+        try:
+            with gentle_interrupt(stop), contextlib.closing(crawl.run()) as course:
+                _follow(course, quiet)
+        except KeyboardInterrupt:
+            interrupted = True
+        _report(crawl, "interrupted" if interrupted else "")
     finally:
         crawl.close()
+    if interrupted:
+        say(f"impasto: go on with the same command, into {shlex.quote(str(output))}")
+        return EXIT_INTERRUPTED
     return 0
 
 
@@ -80,10 +89,10 @@ def _follow(course: Iterator[Progress], quiet: bool) -> None:
             for progress in course:
                 live.update(Text(_line(progress)))
     else:
-        told = 0.0
+        told, stopping = 0.0, ""
         for progress in course:
-            if progress.seconds - told >= _LINE_SECONDS:
-                told = progress.seconds
+            if progress.seconds - told >= _LINE_SECONDS or progress.stopping != stopping:
+                told, stopping = progress.seconds, progress.stopping
                 say(_line(progress))
 
 
@@ -95,6 +104,8 @@ def _line(progress: Progress) -> str:
         f"{progress.skipped} skipped, {progress.failed} failed, {progress.waiting} to ask for; "
         f"{_amount(progress.bytes)}, {duration(progress.seconds)}"
     )
+    if progress.stopping:
+        return f"{text}; stopping once what is under way has come; Ctrl-C again stops at once"
     return f"{text}; the next in {duration(progress.pause)}" if progress.pause >= 2 else text
 
 

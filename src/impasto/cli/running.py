@@ -540,15 +540,43 @@ def one_interrupt() -> Iterator[Callable[[], None]]:
         if last - before > 1:
             raise KeyboardInterrupt
 
-    def ignore() -> None:
-        for number in stopping:
-            signal.signal(number, signal.SIG_IGN)
+    with _handled(interrupt) as stopping:
 
+        def ignore() -> None:
+            for number in stopping:
+                signal.signal(number, signal.SIG_IGN)
+
+        yield ignore
+
+
+@contextlib.contextmanager
+def gentle_interrupt(stop: Callable[[], None]) -> Iterator[None]:
+    """The first Ctrl-C, polite kill or closed terminal calls a function that has the run come to
+    its end; the next one interrupts it. With `nohup`, the closing of the terminal is ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed = False
+
+    def interrupt(_signal: int, _frame: Any) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+        stop()
+
+    with _handled(interrupt):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(interrupt: Callable[[int, Any], None]) -> Iterator[list[signal.Signals]]:
+    """Has the signals that stop a run handled so, and gives them."""
     kept = getattr(signal, "SIGHUP", None), signal.SIG_IGN
     stopping = [n for n in _STOPPING if (n, signal.getsignal(n)) != kept]
     before = {number: signal.signal(number, interrupt) for number in stopping}
     try:
-        yield ignore
+        yield stopping
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

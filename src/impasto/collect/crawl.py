@@ -3,7 +3,8 @@
 One thread per host that is being asked; everything else, the decisions and all writing, happens in
 the thread that draws `Crawl.run`. An address is done with in one transaction: its outcome, what it
 led to, and the picture that is then in the folder. Whatever is killed in between is found as it was
-before, or with an answer that waits on disk, and goes on from there.
+before, or with an answer that waits on disk, whole or in part, and goes on from there. A collection
+that is told to stop asks for nothing more and waits a moment for what is under way.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from pathlib import Path
 
 from impasto.collect.addresses import Guard
 from impasto.collect.album import Album, Picture, Place, look
+from impasto.collect.answers import Answer
 from impasto.collect.connections import Connect, Stopped, Watch
-from impasto.collect.fetching import PAGE_BYTES, Answer, Fetcher
+from impasto.collect.fetching import PAGE_BYTES, Fetcher
 from impasto.collect.filters import refuse_unseen
 from impasto.collect.found import Candidate, Credit, Found, Link
 from impasto.collect.journal import Journal, Task
@@ -59,6 +61,10 @@ _PRIVATE = "not on the public internet"
 _TOO_MANY = "too many style sheets"
 _FRUITLESS = 10
 """Pages that lead elsewhere or cannot be read, and style sheets, for each page of --max-pages."""
+_GRACE = 5.0
+"""Seconds that what is under way is waited for when a collection ends before its time."""
+_RELEASE = 2.0
+"""Seconds more until a request that is broken off must have noticed."""
 _BARREN = 3
 """Next pages in a row without a new picture, after which no more of them are asked for."""
 
@@ -77,6 +83,8 @@ class Progress:
         bytes: received.
         seconds: of this run.
         pause: seconds until the next request, where all hosts want to be left alone.
+        stopping: why nothing more is asked for and only what is under way awaited; empty while
+            that is not so.
     """
 
     pages: int
@@ -88,6 +96,7 @@ class Progress:
     bytes: int
     seconds: float
     pause: float = 0.0
+    stopping: str = ""
 
 
 @dataclass(frozen=True)
@@ -165,8 +174,6 @@ class Crawl:
             self._check_same()
             self._waiting_folder = work / "answers"
             self._waiting_folder.mkdir(exist_ok=True)
-            for part in self._waiting_folder.glob("*.part"):
-                part.unlink()
             self._begin(refresh)
         except BaseException:
             self._journal.close()
@@ -190,6 +197,7 @@ class Crawl:
         self._busy = 0
         self._began = time.monotonic()
         self._stop = ""
+        self._ending = float("inf")
 
     # Beginning
 
@@ -253,8 +261,8 @@ class Crawl:
     def run(self) -> Generator[Progress, None, None]:
         """Collects until nothing is left or a limit is reached, telling how far it is.
 
-        Closing the generator stops at once; what has been collected stays, and a later run with
-        the same arguments goes on.
+        Closing the generator is like `stop` and the rest of the course; what has been collected
+        stays, and a later run with the same arguments goes on.
 
         Raises:
             OutputError: the folder cannot be written.
@@ -262,13 +270,20 @@ class Crawl:
         """
         try:
             self._album.tidy()
-            while True:
-                self._find_limits()
-                pause = self._dispatch()
-                if not self._busy and pause is None:
-                    break
-                yield self._progress(0.0 if self._busy or pause is None else pause)
-                self._wait(pause)
+            try:
+                while True:
+                    self._find_limits()
+                    pause = self._dispatch()
+                    if not self._is_under_way() and pause is None:
+                        break
+                    yield self._progress(0.0 if self._busy or pause is None else pause)
+                    self._wait(pause)
+            except GeneratorExit:
+                self.stop("interrupted")
+                while self._is_under_way():
+                    self._find_limits()
+                    self._wait(None)
+                raise
         except BaseException:
             # What went wrong matters more than what then cannot be written either.
             with contextlib.suppress(OutputError):
@@ -276,6 +291,20 @@ class Crawl:
             raise
         self._end()
         self._check_fruitless()
+
+    def stop(self, why: str) -> None:
+        """Has nothing more asked for; what is under way is awaited a few seconds, then broken off.
+
+        May be called from a signal's handler.
+
+        Args:
+            why: in words, for the summary.
+        """
+        self._stop = self._stop or why
+
+    def _is_under_way(self) -> bool:
+        """Whether there is something to wait for."""
+        return self._busy > 0 and time.monotonic() < self._ending + _RELEASE
 
     def summary(self) -> Summary:
         """What came of it; to be asked before `close`."""
@@ -303,7 +332,7 @@ class Crawl:
     def _end(self) -> None:
         self._watch.stopping.set()
         self._fetcher.close()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + _RELEASE
         while self._busy and time.monotonic() < deadline:
             with contextlib.suppress(queue.Empty):
                 # Answers that came whole wait on disk for the next run.
@@ -318,14 +347,17 @@ class Crawl:
     def _find_limits(self) -> None:
         options = self._options
         if self._stop:
-            return
-        if options.max_time is not None and time.monotonic() - self._began >= options.max_time:
-            self._stop = f"--max-time {options.max_time:g} is over"
-            self._watch.stopping.set()
+            pass
+        elif options.max_time is not None and time.monotonic() - self._began >= options.max_time:
+            self.stop(f"--max-time {options.max_time:g} is over")
         elif self._budget.left <= 0:
-            self._stop = "--max-bytes is reached"
+            self.stop("--max-bytes is reached")
         elif self._full:
-            self._stop = f"--max-pictures {options.max_pictures} is reached"
+            self.stop(f"--max-pictures {options.max_pictures} is reached")
+        if self._stop:
+            self._ending = min(self._ending, time.monotonic() + _GRACE)
+            if time.monotonic() >= self._ending:
+                self._watch.stopping.set()
 
     @property
     def _full(self) -> bool:
@@ -490,15 +522,11 @@ class Crawl:
         limit = {"picture": self._options.max_file, "robots": ROBOTS_BYTES}.get(
             task.kind, max(PAGE_BYTES, self._options.max_file if task.notes.get("seed") else 0)
         )
-        seconds = self._options.timeout
-        if self._options.max_time is not None:
-            left = self._began + self._options.max_time - time.monotonic()
-            seconds = max(0.01, min(seconds, left))
-        answer = self._fetcher.recall(task.url) or self._fetcher.fetch(
+        answer = self._fetcher.fetch(
             task.url,
             task.kind,
             limit=limit,
-            seconds=seconds,
+            seconds=self._options.timeout,
             etag=task.etag,
             modified=task.modified,
         )
@@ -555,7 +583,8 @@ class Crawl:
             return
         place = Place() if picture is None else self._album.place(picture, answer)
         with self._journal as journal:
-            if self._retry(task, answer, host):
+            again = self._retry(task, answer, host)
+            if again:
                 pass
             elif task.kind == "robots":
                 self._settle_robots(task, done, answer)
@@ -572,7 +601,8 @@ class Crawl:
             else:
                 self._fail(task, "failed", "no picture that can be read", done.fault)
             journal.state("bytes", str(self._budget.used))
-        self._fetcher.forget(task.url)
+        if not again:
+            self._fetcher.forget(task.url)
         self._album.settle()
 
     def _retry(self, task: Task, answer: Answer, host: Host) -> bool:
@@ -794,6 +824,7 @@ class Crawl:
             bytes=self._budget.used,
             seconds=time.monotonic() - self._began,
             pause=pause,
+            stopping=self._stop,
         )
 
     def _check_fruitless(self) -> None:

@@ -1,21 +1,23 @@
 """Asks for one address and keeps the answer on disk until it has been dealt with.
 
-An answer that has come whole is remembered under its address, so that a process that is killed
-before it has looked at it need not ask again. Redirects are not followed here: where they lead is
-an address like any other, with its own host, rules and checks.
+An answer that is there is not asked for again, whichever process received it. Of one that was cut
+off, only the rest is asked for where the server can tell whether it is still the same (RFC 9110,
+sections 13.1.5 and 14.2). Redirects are not followed here: where they lead is an address like any
+other, with its own host, rules and checks.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, field
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import httpcore2
 import httpx2
 
 from impasto.collect.addresses import Guard, PrivateAddressError
+from impasto.collect.answers import Answer, Beginning, Shelf
 from impasto.collect.connections import Connect, GuardedTransport, Watch
 from impasto.collect.options import CollectOptions
 from impasto.collect.politeness import Budget
@@ -26,6 +28,9 @@ PAGE_BYTES = 10 * 10**6
 _DRAIN = 1 << 16
 """Bytes of an answer without use that are read so that its connection can serve again."""
 _CONNECT_SECONDS = 15.0
+_SETTLED_SECONDS = 60.0
+"""Age at which a date of change tells two versions apart, whatever the clocks (RFC 9110, section
+8.8.2.2)."""
 _KEPT_HEADERS = (
     "content-type",
     "etag",
@@ -39,31 +44,6 @@ _ACCEPTED = {
     "picture": "image/avif,image/webp,image/*;q=0.9,*/*;q=0.5",
     "api": "application/json,application/ld+json;q=0.9,*/*;q=0.5",
 }
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came of a request.
-
-    Attributes:
-        status: of HTTP; 0 where there was no answer.
-        headers: the fields that matter here, by their names in lower case.
-        body: the file that holds the contents, unpacked; `None` but for status 200.
-        sha256: of the contents.
-        size: of the contents, bytes.
-        fault: why there are no contents; empty where there are, and for other statuses.
-        again: another try may help.
-        refused: the request was not made, because of where it would have gone.
-    """
-
-    status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    body: Path | None = None
-    sha256: str = ""
-    size: int = 0
-    fault: str = ""
-    again: bool = False
-    refused: bool = False
 
 
 class Fetcher:
@@ -87,7 +67,8 @@ class Fetcher:
         watch: Watch,
         connect: Connect | None = None,
     ) -> None:
-        self._folder, self._options, self._budget, self._watch = folder, options, budget, watch
+        self._shelf = Shelf(folder)
+        self._budget, self._watch = budget, watch
         self._transport = GuardedTransport(guard, watch, connect)
         self._headers = {
             "User-Agent": options.user_agent,
@@ -101,22 +82,9 @@ class Fetcher:
         """Closes the connections."""
         self._transport.close()
 
-    def recall(self, url: str) -> Answer | None:
-        """The answer that an earlier, interrupted run received whole; `None` for none."""
-        record, body = self._files(url)
-        try:
-            values = json.loads(record.read_bytes())
-            with body.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != values["sha256"]:
-                    return None
-            return Answer(**{**values, "body": body})
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
     def forget(self, url: str) -> None:
         """Removes the answer of an address that has been dealt with."""
-        for path in self._files(url):
-            path.unlink(missing_ok=True)
+        self._shelf.forget(url)
 
     def fetch(
         self,
@@ -128,7 +96,7 @@ class Fetcher:
         etag: str = "",
         modified: str = "",
     ) -> Answer:
-        """Sends one GET request and receives the answer.
+        """Sends one GET request and receives the answer, or what is still missing of it.
 
         Args:
             url: what to ask for.
@@ -143,9 +111,15 @@ class Fetcher:
             Stopped: the watch's signal came.
             OutputError: the answer cannot be kept.
         """
+        there = self._shelf.recall(url)
+        if isinstance(there, Answer):
+            return there
         headers = {**self._headers, "Accept": _ACCEPTED.get(kind, "text/html,*/*;q=0.8")}
         # A server may say anything; a request can only repeat plain text.
         known = {"If-None-Match": etag, "If-Modified-Since": modified}
+        if there is not None:
+            known = {"Range": f"bytes={there.size}-", "If-Range": there.validator}
+            headers["Accept-Encoding"] = "identity"
         headers |= {k: v for k, v in known.items() if v and v.isascii() and v.isprintable()}
         self._watch.begin(seconds)
         timeout = {
@@ -158,7 +132,7 @@ class Fetcher:
             request = httpx2.Request("GET", url, headers=headers, extensions={"timeout": timeout})
             response = self._transport.handle_request(request)
             try:
-                return self._receive(url, response, limit)
+                return self._receive(url, response, limit, there)
             finally:
                 response.close()
         except PrivateAddressError as error:
@@ -171,44 +145,55 @@ class Fetcher:
         except (httpx2.DecodingError, httpx2.InvalidURL) as error:
             return Answer(fault=f"the answer is broken ({one_line(str(error))})")
 
-    def _receive(self, url: str, response: httpx2.Response, limit: int) -> Answer:
+    def _receive(
+        self, url: str, response: httpx2.Response, limit: int, there: Beginning | None
+    ) -> Answer:
         headers = {
             name: value[:2000] for name in _KEPT_HEADERS if (value := response.headers.get(name))
         }
         status = response.status_code
         declared = response.headers.get("content-length", "")
         length = int(declared) if declared.isascii() and declared.isdecimal() else 0
-        if status != 200:
+        partial = there is not None and status == 206
+        total = _total(response, there) if partial else length
+        if there is not None and (status == 416 or total is None):
+            self._shelf.forget(url)
+            return Answer(fault="the rest that came does not fit the beginning", again=True)
+        if status != 200 and not partial:
             if length <= _DRAIN:
                 self._drain(response)
             return Answer(status, headers)
-        too_large = f"is larger than {limit / 1e6:g} MB"
-        if length > limit:
-            return Answer(status, headers, fault=too_large)
+        too_large = Answer(200, headers, fault=f"is larger than {limit / 1e6:g} MB")
+        if max(length, total or 0) > limit:
+            return too_large
         if response.headers.get("content-encoding", "").count(","):
             return Answer(status, headers, fault="is packed more than once")
-        record, body = self._files(url)
-        part = body.with_suffix(".part")
-        digest, size, counted = hashlib.sha256(), 0, 0
+        if there is not None and partial:
+            place = self._shelf.append(url, there, headers)
+        else:
+            # A packed length says nothing of the contents.
+            total = 0 if _is_packed(response.headers) else length
+            place = self._shelf.write(url, headers, _validator(response.headers), total)
+        # What states its length is counted before it comes: either it fits the budget, and then no
+        # other answer can take its share, or nothing of it is taken.
+        self._budget.take(length)
+        counted = length
         try:
-            with part.open("wb") as file:
+            with place as writing:
                 for chunk in response.iter_bytes():
                     self._watch.left()
-                    self._budget.take(response.num_bytes_downloaded - counted)
-                    counted = response.num_bytes_downloaded
-                    size += len(chunk)
-                    if size > limit:
-                        return Answer(status, headers, fault=too_large)
-                    digest.update(chunk)
-                    file.write(chunk)
-            answer = Answer(status, headers, body, digest.hexdigest(), size)
-            part.replace(body)
-            # The record comes last: it says that the contents are whole.
-            part.write_text(json.dumps({**asdict(answer), "body": ""}))
-            part.replace(record)
+                    received = response.num_bytes_downloaded
+                    if received > counted:
+                        self._budget.take(received - counted)
+                        counted = received
+                    if writing.size + len(chunk) > limit:
+                        return too_large
+                    writing.add(chunk)
+                if partial and writing.size < (total or 0):
+                    return Answer(fault="the answer ended too early", again=True)
+                return writing.finish()
         finally:
-            part.unlink(missing_ok=True)
-        return answer
+            self._budget.give_back(counted - min(counted, response.num_bytes_downloaded))
 
     def _drain(self, response: httpx2.Response) -> None:
         for chunk in response.iter_raw():
@@ -216,6 +201,38 @@ class Fetcher:
             if response.num_bytes_downloaded > _DRAIN:
                 return
 
-    def _files(self, url: str) -> tuple[Path, Path]:
-        name = hashlib.sha256(url.encode()).hexdigest()[:40]
-        return self._folder / f"{name}.json", self._folder / f"{name}.body"
+
+def _validator(headers: Mapping[str, str]) -> str:
+    """What tells whether the rest of an answer, asked for later, belongs to it; empty where nothing
+    does, or where a rest cannot be had (RFC 9110, section 13.1.5)."""
+    if _is_packed(headers) or headers.get("accept-ranges", "").lower() == "none":
+        return ""
+    etag, modified = headers.get("etag", ""), headers.get("last-modified", "")
+    if etag:
+        usable = etag.startswith('"') and etag.isascii() and etag.isprintable()
+        return etag if usable and len(etag) <= 2000 else ""
+    try:
+        changed, now = (parsedate_to_datetime(t) for t in (modified, headers.get("date", "")))
+        return modified if (now - changed).total_seconds() >= _SETTLED_SECONDS else ""
+    except (ValueError, TypeError, OverflowError):
+        return ""
+
+
+def _is_packed(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-encoding", "identity").lower() != "identity"
+
+
+def _total(response: httpx2.Response, there: Beginning | None) -> int | None:
+    """Length of the whole of which a partial answer is the rest, 0 where nobody says it; `None`
+    where it is not the rest of what is there."""
+    told = response.headers.get("content-range", "")
+    match = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", told.strip())
+    if there is None or match is None or int(match[1]) != there.size:
+        return None
+    etag = response.headers.get("etag", "")
+    if _is_packed(response.headers) or (
+        etag and etag != there.validator and there.validator[0] == '"'
+    ):
+        return None
+    total = 0 if match[2] == "*" else int(match[2])
+    return None if there.length and total not in (0, there.length) else total or there.length

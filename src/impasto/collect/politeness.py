@@ -25,7 +25,7 @@ class Budget:
     """Counts what is received, over all threads; no more than `limit` bytes are taken."""
 
     def __init__(self, limit: int, used: int = 0) -> None:
-        self._limit, self._used = limit, used
+        self._limit, self._used, self._spent = limit, used, False
         self._lock = threading.Lock()
 
     @property
@@ -35,8 +35,8 @@ class Budget:
 
     @property
     def left(self) -> int:
-        """Bytes that may still come."""
-        return max(0, self._limit - self._used)
+        """Bytes that may still come; none once something did not fit."""
+        return 0 if self._spent else max(0, self._limit - self._used)
 
     def take(self, size: int) -> None:
         """Counts so many bytes.
@@ -47,8 +47,13 @@ class Budget:
         with self._lock:
             self._used += size
             if self._used > self._limit:
-                self._used = self._limit
+                self._used, self._spent = self._limit, True
                 raise BudgetSpentError
+
+    def give_back(self, size: int) -> None:
+        """So many bytes that were taken have not come after all."""
+        with self._lock:
+            self._used -= size
 
 
 class Rules:
