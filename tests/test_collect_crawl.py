@@ -362,6 +362,62 @@ def test_what_takes_long_is_broken_off_and_gone_on_with(tmp_path: Path) -> None:
         assert (site.log[-1].headers["Range"], site.log[-1].status) == ("bytes=5000-", 206)
 
 
+def test_the_manifest_grows_with_the_folder(tmp_path: Path) -> None:
+    """At every point of a collection the manifest has just the pictures that are kept."""
+    with served() as site:
+        site.pages["/"] = "".join(f'<img src="/{i}.jpg">' for i in range(6))
+        site.pages.update({f"/{i}.jpg": picture(i) for i in range(6)})
+        crawl = Crawl([f"{site.url}/"], tmp_path, quick())
+        seen = set()
+        for progress in crawl.run():
+            entries = read_manifest(tmp_path)
+            assert len(entries) == progress.kept
+            assert {e.file for e in entries} == {p.name for p in tmp_path.glob("*.jpg")}
+            seen.add(progress.kept)
+        crawl.close()
+        assert len(seen) > 3
+
+
+def test_what_was_deleted_is_not_wanted(tmp_path: Path) -> None:
+    """A picture whose file somebody removed from the folder is not fetched again, and neither it
+    nor a larger one that shows the same is kept; the manifest is without it until it is back."""
+    with served() as site:
+        site.pages["/"] = '<img src="/a.jpg"><img src="/b.jpg">'
+        site.pages.update({"/a.jpg": picture(1, 160, 120), "/b.jpg": picture(2)})
+        collect([f"{site.url}/"], tmp_path)
+        first = next(e for e in read_manifest(tmp_path) if e.url.endswith("a.jpg"))
+        (tmp_path / first.file).rename(tmp_path.parent / "aside.jpg")
+        large = Image.fromarray(painted(1, 160, 120)).resize((640, 480), Image.Resampling.LANCZOS)
+        site.pages["/"] = '<img src="/a.jpg"><img src="/b.jpg"><img src="/c.png">'
+        site.pages["/c.png"] = encoded(np.array(large), "PNG")
+        crawl = Crawl([f"{site.url}/"], tmp_path, quick(), refresh=True)
+        for _ in crawl.run():
+            pass
+        summary = crawl.summary()
+        crawl.close()
+        assert site.paths()["/a.jpg"] == site.paths()["/c.png"] == 1
+        assert kept(tmp_path) == {"b.jpg"}
+        assert (summary.progress.kept, summary.progress.skipped, summary.progress.found) == (
+            1,
+            2,
+            3,
+        )
+        assert ("picture", "skipped", "deleted from the folder", 1) in summary.reasons
+        assert (
+            "picture",
+            "skipped",
+            "shows what was deleted from the folder",
+            1,
+        ) in summary.reasons
+        again = collect([f"{site.url}/"], tmp_path)
+        assert (again.progress.kept, again.progress.found) == (1, 3)
+        (tmp_path.parent / "aside.jpg").rename(tmp_path / first.file)
+        back = collect([f"{site.url}/"], tmp_path)
+        assert (back.progress.kept, back.progress.found) == (2, 3)
+        assert kept(tmp_path) == {"a.jpg", "b.jpg"}
+        assert site.paths()["/a.jpg"] == 1
+
+
 def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
     """While one collection works in a folder, another one is refused, and mixing collections is."""
     with served({"/": "<p>"}) as site:

@@ -1,4 +1,8 @@
-"""The folder of kept pictures: each once, of near-duplicates the best, with their manifest."""
+"""The folder of kept pictures: each once, of near-duplicates the best, with their manifest.
+
+Whoever removes a picture from the folder does not want it: neither it nor what shows the same comes
+again, and the manifest is without it, until the file is put back.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +22,14 @@ from impasto.collect.found import Credit
 from impasto.collect.journal import Journal
 from impasto.collect.licenses import attribution
 from impasto.collect.likeness import Likeness, likeness, near, same
-from impasto.collect.manifest import Entry, write_manifest
+from impasto.collect.manifest import Entry, append_manifest, write_manifest
 from impasto.collect.options import CollectOptions
 from impasto.images import glance, remove_parts, write_whole
 
 _LOOK_SIDE = 256
 _MANIFEST_SECONDS = 10.0
+"""Least time between two removals of lines from the manifest."""
+_DELETED = "deleted from the folder"
 _EXTENSIONS = {"jpeg": "jpg", "tiff": "tif"}
 
 
@@ -94,18 +100,37 @@ class Album:
         self._folder, self._journal, self._options = folder, journal, options
         self._numbers, hashes = journal.all_hashes()
         self._hashes = np.stack(hashes) if hashes else np.empty((0, 0), np.uint64)
+        self._deleted: set[int] = set()
+        self._added: list[Entry] = []
         self._superseded: list[str] = []
-        self._manifest_due = 0.0
+        self._outdated, self._manifest_due = False, 0.0
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return len(self._numbers) - len(self._deleted)
 
-    def tidy(self) -> None:
-        """Brings the folder in line with the journal, after a kill."""
+    def tidy(self) -> int:
+        """Brings folder, journal and manifest in line, after a kill or somebody's choice.
+
+        Returns:
+            How many pictures are in the folder that were not there, by the journal, before: fewer
+            than none where files have been removed from it.
+        """
         for name in self._journal.dropped_files():
             (self._folder / name).unlink(missing_ok=True)
         remove_parts(self._folder)
+        more = 0
+        with self._journal as journal:
+            for number, file, url, was_gone in journal.standing():
+                gone = not (self._folder / file).is_file()
+                if gone:
+                    self._deleted.add(number)
+                if gone != was_gone:
+                    more += -1 if gone else 1
+                    journal.delete(number, gone=gone)
+                    outcome = ("deleted", _DELETED) if gone else ("kept", "")
+                    journal.change_outcome(url, *outcome)
         self.write_manifest()
+        return more
 
     def place(self, picture: Picture, answer: Answer) -> Place:
         """Puts a picture into the folder, if it is to be there, before the journal says so.
@@ -122,6 +147,8 @@ class Album:
         path = self._folder / f"{answer.sha256[:20]}.{extension}"
         rivals = self._rivals(picture)
         worth = picture.width * picture.height, bool(picture.credit.license), answer.size
+        if not self._deleted.isdisjoint(rivals):
+            return Place(reason=f"shows what was {_DELETED}")
         for number in rivals:
             entry, _ = self._journal.picture(number)
             if (entry.width * entry.height, bool(entry.license), entry.bytes) >= worth:
@@ -175,14 +202,23 @@ class Album:
             phash=picture.like.phash,
         )
         self._insert(self._journal.keep(entry, picture.like), picture.like)
+        self._added.append(entry)
         return replaced
 
     def settle(self) -> None:
-        """To be called after each transaction: removes files whose place better ones took."""
+        """To be called after each transaction: tells the manifest of new pictures, and removes
+        files whose place better ones took.
+
+        Raises:
+            OutputError: the manifest cannot be written.
+        """
+        append_manifest(self._folder, self._added)
+        self._added.clear()
         for name in self._superseded:
             (self._folder / name).unlink(missing_ok=True)
+            self._outdated = True
         self._superseded.clear()
-        if time.monotonic() >= self._manifest_due:
+        if self._outdated and time.monotonic() >= self._manifest_due:
             self.write_manifest()
 
     def write_manifest(self) -> None:
@@ -192,13 +228,13 @@ class Album:
             OutputError: it cannot be written.
         """
         write_manifest(self._folder, self._journal.entries())
-        self._manifest_due = time.monotonic() + _MANIFEST_SECONDS
+        self._outdated, self._manifest_due = False, time.monotonic() + _MANIFEST_SECONDS
 
     def _rivals(self, picture: Picture) -> tuple[int, ...]:
         """Numbers of the kept pictures that show the same."""
         if self._options.duplicates == "all" or not self._numbers:
             return ()
-        places = near(picture.like.hashes, self._hashes[: len(self)])
+        places = near(picture.like.hashes, self._hashes[: len(self._numbers)])
         numbers = (self._numbers[place] for place in places)
         return tuple(n for n in numbers if same(picture.like, self._journal.picture(n)[1]))
 

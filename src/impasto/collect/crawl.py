@@ -61,6 +61,7 @@ _PRIVATE = "not on the public internet"
 _TOO_MANY = "too many style sheets"
 _FRUITLESS = 10
 """Pages that lead elsewhere or cannot be read, and style sheets, for each page of --max-pages."""
+_LEFT_OUT = ("skipped", "unasked", "duplicate", "replaced", "deleted")
 _GRACE = 5.0
 """Seconds that what is under way is waited for when a collection ends before its time."""
 _RELEASE = 2.0
@@ -269,7 +270,9 @@ class Crawl:
             RunError: not one of the first addresses could be read.
         """
         try:
-            self._album.tidy()
+            more = self._album.tidy()
+            self._count("picture", "kept", number=more)
+            self._count("picture", "deleted", number=-more)
             try:
                 while True:
                     self._find_limits()
@@ -811,7 +814,7 @@ class Crawl:
 
     def _progress(self, pause: float) -> Progress:
         tally = self._tally
-        skipped = sum(tally[key] for key in ("skipped", "unasked", "duplicate", "replaced"))
+        skipped = sum(tally[key] for key in _LEFT_OUT)
         waiting = sum(self._queue.values())
         pictures = sum(number for (_, reading), number in self._queue.items() if not reading)
         return Progress(

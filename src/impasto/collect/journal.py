@@ -23,6 +23,8 @@ from impasto.errors import OutputError, one_line
 
 _RANKS = {"robots": 0, "picture": 1, "style": 1, "api": 2, "page": 2}
 _READ_RANK = 2
+_DROPPED, _KEPT, _DELETED = 0, 1, 2
+"""A better version took a picture's place; it is in the folder; someone removed its file."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS tasks (
@@ -305,10 +307,11 @@ class Journal:
         """
         done = self._do(
             "INSERT INTO pictures (sha256, entry, kept, aspect, thumbnail, hashes)"
-            " VALUES (?, ?, 1, ?, ?, ?)",
+            " VALUES (?, ?, ?, ?, ?, ?)",
             (
                 entry.sha256,
                 entry.model_dump_json(),
+                _KEPT,
                 like.aspect,
                 like.thumbnail.tobytes(),
                 like.hashes.tobytes(),
@@ -319,7 +322,12 @@ class Journal:
 
     def drop(self, number: int) -> None:
         """Puts down that a better version of a picture has taken its place."""
-        self._do("UPDATE pictures SET kept = 0 WHERE id = ?", (number,))
+        self._do("UPDATE pictures SET kept = ? WHERE id = ?", (_DROPPED, number))
+
+    def delete(self, number: int, *, gone: bool) -> None:
+        """Puts down that someone removed a picture's file, or has put it back."""
+        state = _DELETED if gone else _KEPT
+        self._do("UPDATE pictures SET kept = ? WHERE id = ?", (state, number))
 
     def has_file(self, sha256: str) -> bool:
         """Whether a picture of these contents is, or was, in the folder."""
@@ -329,14 +337,24 @@ class Journal:
     def entries(self) -> Iterator[Entry]:
         """What is known of the pictures that are kept, in the order in which they came."""
         with self._telling():
-            for (text,) in self._base.execute("SELECT entry FROM pictures WHERE kept ORDER BY id"):
+            for (text,) in self._base.execute(
+                "SELECT entry FROM pictures WHERE kept = ? ORDER BY id", (_KEPT,)
+            ):
                 yield Entry.model_validate_json(text)
 
     def dropped_files(self) -> list[str]:
         """Names of the files whose place a better version has taken."""
-        rows = self._rows("SELECT entry FROM pictures WHERE NOT kept")
+        rows = self._rows("SELECT entry FROM pictures WHERE kept = ?", (_DROPPED,))
         with self._telling():
             return [Entry.model_validate_json(text).file for (text,) in rows]
+
+    def standing(self) -> list[tuple[int, str, str, bool]]:
+        """Number, file, address, and whether someone removed the file, of all pictures whose place
+        no better version took."""
+        rows = self._rows("SELECT id, entry, kept FROM pictures WHERE kept <> ?", (_DROPPED,))
+        with self._telling():
+            known = ((n, Entry.model_validate_json(text), state) for n, text, state in rows)
+            return [(n, entry.file, entry.url, state == _DELETED) for n, entry, state in known]
 
     def picture(self, number: int) -> tuple[Entry, Likeness]:
         """A picture by its number."""
@@ -349,8 +367,10 @@ class Journal:
             return Entry.model_validate_json(text), like
 
     def all_hashes(self) -> tuple[list[int], list[np.ndarray]]:
-        """Numbers and hashes of the pictures that are kept."""
-        rows = self._rows("SELECT id, hashes FROM pictures WHERE kept ORDER BY id")
+        """Numbers and hashes of the pictures whose place no better version took."""
+        rows = self._rows(
+            "SELECT id, hashes FROM pictures WHERE kept <> ? ORDER BY id", (_DROPPED,)
+        )
         numbers, hashes = [], []
         with self._telling():
             for number, blob in rows:

@@ -1,7 +1,8 @@
 """What is known of each kept picture: `manifest.jsonl` in the folder, one line of JSON a picture.
 
 The file is the record that reuse depends on: who made a picture, under which licence, where it was
-found. It is always whole: it is written to a temporary name and takes the place of the former one.
+found. It grows by a line as each picture comes; where lines must go, it is written to a temporary
+name and takes the place of the former one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from impasto.errors import InputError, one_line
-from impasto.images import write_whole
+from impasto.images import output_error, write_whole
 
 MANIFEST_NAME = "manifest.jsonl"
 
@@ -69,6 +70,21 @@ def write_manifest(folder: Path, entries: Iterable[Entry]) -> None:
     """
     lines = "".join(entry.model_dump_json() + "\n" for entry in entries)
     write_whole(folder / MANIFEST_NAME, lines.encode(), overwrite=True)
+
+
+def append_manifest(folder: Path, entries: Iterable[Entry]) -> None:
+    """Adds entries to a folder's manifest, in one piece, so that a kill leaves no half line.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    path = folder / MANIFEST_NAME
+    lines = "".join(entry.model_dump_json() + "\n" for entry in entries)
+    try:
+        with path.open("ab") as file:
+            file.write(lines.encode())
+    except OSError as error:
+        raise output_error(one_line(str(path)), error) from error
 
 
 def read_manifest(folder: Path) -> list[Entry]:
