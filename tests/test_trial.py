@@ -20,6 +20,7 @@ from PIL import Image
 from impasto.cli import main
 from impasto.collect.manifest import Entry, write_manifest
 from impasto.errors import InputError, OptionError, OutputError, RunError
+from impasto.features import Features
 from impasto.images import read_image
 from impasto.page import Page, Shown, render_page
 from impasto.run import stylize
@@ -96,6 +97,25 @@ def test_seeds_draw_different_pairs() -> None:
     first = Counter(draw_pairs(photos, paintings, 1, seed)[0] for seed in range(1200))
     assert set(first) == set(product(photos, paintings))
     assert all(140 <= times <= 260 for times in first.values())
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 40), st.data())
+@settings(max_examples=60, deadline=None)
+def test_what_cannot_be_read_makes_no_pair(
+    contents: int, styles: int, count: int, data: st.DataObject
+) -> None:
+    """In place of a picture that cannot be read, and of a pair of one picture with itself, another
+    pair is drawn, as long as there are any."""
+    photos = [f"p{n}" for n in range(contents)]
+    paintings = [f"a{n}" for n in range(styles)] + photos[:2]
+    bad = data.draw(st.sets(st.sampled_from([*photos, *paintings])))
+    seed = data.draw(st.integers(0, 99))
+    pairs = draw_pairs(photos, paintings, count, seed, is_usable=lambda name: name not in bad)
+    possible = {(p, a) for p, a in product(photos, paintings) if p != a and not {p, a} & bad}
+    assert set(pairs) <= possible
+    assert len(set(pairs)) == len(pairs) == min(count, len(possible))
+    fewer = draw_pairs(photos, paintings, count // 2, seed, is_usable=lambda name: name not in bad)
+    assert pairs[: count // 2] == fewer
 
 
 def test_names_stand_for_pictures(photos: list[str], tmp_path: Path) -> None:
@@ -214,8 +234,7 @@ def test_one_bad_pair_costs_itself_alone(
     narrow: Weights,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A damaged picture and a run that fails are told with their reason; the others are made."""
-    Path(photos[1]).write_bytes(Path(photos[1]).read_bytes()[:100])
+    """A run that fails is told with its reason; the others are made."""
     original = Trial._run
 
     def sometimes(self: Trial, pair: Any) -> Any:
@@ -227,11 +246,82 @@ def test_one_bad_pair_costs_itself_alone(
     work = run(trial(photos, paintings[:1], tmp_path / "out", 4))
     faults = {tried.pair.content: tried.fault for tried in work.tried}
     assert faults[photos[2]] == "no finite loss"
-    assert "damaged" in faults[photos[1]]
-    assert faults[photos[0]] == faults[photos[3]] == ""
+    assert faults[photos[0]] == faults[photos[1]] == faults[photos[3]] == ""
     record = json.loads((tmp_path / "out" / RECORD_NAME).read_text("utf-8"))
     assert [bool(p["result"]) for p in record["pairs"]] == [not t.fault for t in work.tried]
-    assert len(list(work.rows())) == 2
+    assert len(list(work.rows())) == 3
+
+
+def test_broken_pictures_do_not_count(
+    photos: list[str],
+    paintings: list[str],
+    tmp_path: Path,
+    narrow: Weights,
+    capsys: Capture,
+) -> None:
+    """As many pairs are made as were asked for, though some of the pictures are damaged; those that
+    were drawn in vain are told with their reason."""
+    for broken in (photos[0], photos[2], paintings[1]):
+        Path(broken).write_bytes(Path(broken).read_bytes()[:100])
+    command = [
+        "try",
+        str(tmp_path / "photos"),
+        "--styles",
+        str(tmp_path / "art"),
+        "-n",
+        "4",
+        *QUICK,
+    ]
+    assert main([*command, "-o", str(tmp_path / "out")]) == 0
+    out = capsys.readouterr().out
+    assert "drew 4 pairs, made 4" in out
+    record = json.loads((tmp_path / "out" / RECORD_NAME).read_text("utf-8"))
+    assert {pair["content"] for pair in record["pairs"]} == {photos[1], photos[3]}
+    assert {pair["style"] for pair in record["pairs"]} == {paintings[0], paintings[2]}
+    assert not any(pair["fault"] for pair in record["pairs"])
+    assert [fault.split(": ")[0] for fault in sorted(record["left_out"])] == sorted(
+        [photos[0], photos[2], paintings[1]]
+    )
+    reader = read((tmp_path / "out" / PAGE_NAME).read_text("utf-8"))
+    for fault in record["left_out"]:
+        assert f"left out {fault}" in out
+        assert fault in reader.text
+
+
+def test_no_picture_meets_itself(tmp_path: Path) -> None:
+    """Where photos and paintings overlap, by name, by a link or by their contents, no picture is
+    paired with itself."""
+    folder = tmp_path / "both"
+    both = [draw(folder / f"{n}.png", n) for n in range(3)]
+    copy = tmp_path / "art" / "copy.png"
+    copy.parent.mkdir()
+    copy.write_bytes(Path(both[0]).read_bytes())
+    (tmp_path / "art" / "link.png").symlink_to(both[1])
+    work = trial(both, [*both, str(copy), str(copy.with_name("link.png"))], tmp_path / "out", 99)
+    assert len(work.pairs) == 3 * 5 - 3 - 2
+    for pair in work.pairs:
+        assert Path(pair.content).read_bytes() != Path(pair.style).read_bytes()
+    with pytest.raises(InputError, match="each would be a picture with itself"):
+        trial(both[:1], [both[0], str(copy)], tmp_path / "out")
+
+
+def test_the_network_is_loaded_once(
+    photos: list[str],
+    paintings: list[str],
+    tmp_path: Path,
+    narrow: Weights,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All pairs of a trial share one network."""
+    load, loaded = Features.__init__, list[None]()
+
+    def loading(self: Features, *args: Any, **options: Any) -> None:
+        loaded.append(None)
+        load(self, *args, **options)
+
+    monkeypatch.setattr(Features, "__init__", loading)
+    run(trial(photos, paintings, tmp_path / "out", 4))
+    assert len(loaded) == 1
 
 
 def test_names_that_would_meet_are_told_apart(tmp_path: Path, narrow: Weights) -> None:
@@ -458,16 +548,27 @@ def test_ctrl_c_shows_what_is_done(
 def test_when_nothing_could_be_made(
     tmp_path: Path, narrow: Weights, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where every pair is skipped, the page says why, there is no table, and the exit code is 1."""
+    """Where every pair is skipped, the page says why, there is no table, and the exit code is 1;
+    where none can be drawn, one line says why, and the exit code is 2."""
     monkeypatch.chdir(tmp_path)
     path, style = Path(draw(tmp_path / "photos" / "a.png", 1)), draw(tmp_path / "art.png", 2)
-    path.write_bytes(path.read_bytes()[:60])
+
+    def fail(*_: Any) -> Any:
+        raise RunError("no finite loss")
+
+    monkeypatch.setattr(Trial, "_run", fail)
     assert main(["try", "photos", "--styles", style, *QUICK]) == 1
-    assert f"skipped photos/a.png with {style}: photos/a.png: PNG" in capsys.readouterr().out
+    assert f"skipped photos/a.png with {style}: no finite loss" in capsys.readouterr().out
     reader = read((tmp_path / "photos-tried" / PAGE_NAME).read_text("utf-8"))
     assert reader.all("table") == []
-    assert any("damaged" in text for text in reader.text)
+    assert any("no finite loss" in text for text in reader.text)
     assert not (tmp_path / "photos-tried" / "table.png").exists()
+    path.write_bytes(path.read_bytes()[:60])
+    assert main(["try", "photos", "--styles", style, "-o", "new", *QUICK]) == 2
+    err = capsys.readouterr().err
+    assert "no pair can be drawn: photos/a.png: PNG" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "new").exists()
 
 
 @LINUX

@@ -7,13 +7,14 @@ interrupted: a result says itself, in its metadata, what made it.
 from __future__ import annotations
 
 import json
+import operator
 import os
 import random
 import time
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from impasto.images import (
     Bitmap,
     check_place,
     fit_within,
+    glance,
     output_error,
     read_image,
     remove_parts,
@@ -37,7 +39,7 @@ from impasto.images import (
 )
 from impasto.options import StyleOptions
 from impasto.prepare import find_pictures
-from impasto.run import Stylization, stylization
+from impasto.run import Networks, Stylization, stylization
 from impasto.samples import describe_sample, sample_names
 from impasto.sources import describe_source, is_built_in, read_source
 from impasto.styles import describe, style_names
@@ -53,6 +55,7 @@ MAX_PAIRS = 200
 """Most pairs of one trial: what one figure can show."""
 
 _VERSION = 1
+_LOOK_SIDE = 64
 
 # They decide how a result is computed, not what it shows.
 _INCIDENTAL = ("memory", "threads", "device")
@@ -158,7 +161,13 @@ def list_sources(text: str, *, recursive: bool = False) -> list[str]:
 
 
 def draw_pairs(
-    contents: Sequence[str], styles: Sequence[str], count: int, seed: int
+    contents: Sequence[str],
+    styles: Sequence[str],
+    count: int,
+    seed: int,
+    *,
+    is_usable: Callable[[str], bool] = lambda _: True,
+    are_same: Callable[[str, str], bool] = operator.eq,
 ) -> list[tuple[str, str]]:
     """Draws pairs at random, none twice, so that each picture gets its turn as often as any other.
 
@@ -169,18 +178,32 @@ def draw_pairs(
         styles: paintings, none twice.
         count: how many pairs; fewer come where there are no more.
         seed: another one draws other pairs.
+        is_usable: whether one of them can be read at all; asked of those only that are drawn, and
+            the others are drawn in place of what cannot.
+        are_same: whether a photo and a painting are one picture, which makes no pair.
     """
     chance = random.Random(seed)
+    contents, styles = list(contents), list(styles)
     seen = dict.fromkeys(contents, 0), dict.fromkeys(styles, 0)
     partners: dict[str, set[str]] = {content: set() for content in contents}
-    pairs = []
-    for _ in range(min(count, len(contents) * len(styles))):
-        content = _least(chance, [c for c in contents if len(partners[c]) < len(styles)], seen[0])
+    pairs: list[tuple[str, str]] = []
+    while len(pairs) < count:
+        choices = [c for c in contents if len(partners[c]) < len(styles)]
+        if not choices:
+            break
+        content = _least(chance, choices, seen[0])
+        if not is_usable(content):
+            contents.remove(content)
+            continue
         style = _least(chance, [s for s in styles if s not in partners[content]], seen[1])
-        seen[0][content] += 1
-        seen[1][style] += 1
+        if not is_usable(style):
+            styles.remove(style)
+            continue
         partners[content].add(style)
-        pairs.append((content, style))
+        if not are_same(content, style):
+            seen[0][content] += 1
+            seen[1][style] += 1
+            pairs.append((content, style))
     return pairs
 
 
@@ -198,6 +221,7 @@ class Trial:
 
     Attributes:
         pairs: what was drawn.
+        left_out: why pictures that were drawn cannot be read; others were drawn in their place.
         tried: what came of those that have been seen to.
         output: the folder of results.
         options: how they are made.
@@ -212,7 +236,7 @@ class Trial:
         overwrite: replace files of the same names.
 
     Raises:
-        InputError: there are no pictures, or a manifest beside them is damaged.
+        InputError: there are no pictures that make a pair, or a manifest beside them is damaged.
         OptionError: the count is out of range.
         OutputError: the folder holds other files of these names.
     """
@@ -238,10 +262,19 @@ class Trial:
         self.seed, self.tried = seed, list[Tried]()
         self._overwrite = overwrite
         self._labels = _labels([*contents, *styles])
-        self.pairs = self._named(draw_pairs(contents, styles, count, seed))
+        self._networks = Networks()
+        self._records: dict[str, dict[str, Any] | None] = {}
+        self._usable: dict[str, bool] = {}
+        self.left_out: list[str] = []
+        drawn = draw_pairs(
+            *(contents, styles, count, seed), is_usable=self._is_usable, are_same=self._are_same
+        )
+        if not drawn:
+            why = self.left_out[0] if self.left_out else "each would be a picture with itself"
+            raise InputError(f"no pair can be drawn: {why}")
+        self.pairs = self._named(drawn)
         self._manifests: dict[Path, dict[str, Entry]] = {}
         self._credits = {name: self._credit(name) for name in self.sources}
-        self._records = {name: describe_source(name) for name in self.sources}
         self._check_free()
 
     @property
@@ -256,6 +289,26 @@ class Trial:
     def thumbnail(self, source: str) -> str:
         """Name, inside the output folder, of the small copy of a source, with `/` between."""
         return f"{PICTURES_NAME}/{self._labels[source]}.jpg"
+
+    def _is_usable(self, source: str) -> bool:
+        if source not in self._usable:
+            try:
+                if not is_built_in(source):
+                    data, name = _contents(source), one_line(source)
+                    glance(data, _LOOK_SIDE, max_pixels=self.options.max_pixels, name=name)
+                self._usable[source] = True
+            except ImageError as error:
+                self.left_out.append(str(error))
+                self._usable[source] = False
+        return self._usable[source]
+
+    def _are_same(self, content: str, style: str) -> bool:
+        return _identity(self._record(content)) == _identity(self._record(style))
+
+    def _record(self, source: str) -> dict[str, Any] | None:
+        if source not in self._records:
+            self._records[source] = describe_source(source)
+        return self._records[source]
 
     def _named(self, drawn: Sequence[tuple[str, str]]) -> list[Pair]:
         pairs: list[Pair] = []
@@ -330,7 +383,7 @@ class Trial:
             recorded = {**recorded, name: wanted[name]}
         sources = [settings.get("content"), *_as_list(settings.get("styles"))]
         made_of = [_identity(entry) for entry in sources]
-        expected = [_identity(self._records[name]) for name in (pair.content, pair.style)]
+        expected = [_identity(self._record(name)) for name in (pair.content, pair.style)]
         return recorded == wanted and made_of == expected
 
     def __iter__(self) -> Iterator[Step]:
@@ -368,7 +421,7 @@ class Trial:
             yield Step(number + 1, total, pair, tried)
 
     def _run(self, pair: Pair) -> Stylization:
-        return stylization(pair.content, pair.style, self.options)
+        return stylization(pair.content, pair.style, self.options, networks=self._networks)
 
     def finish(self) -> dict[str, Any]:
         """Writes the record and the small copies of photos and paintings; gives the record.
@@ -382,6 +435,7 @@ class Trial:
             "seed": self.seed,
             "options": self.options.model_dump(mode="json"),
             "drawn": len(self.pairs),
+            "left_out": self.left_out,
             "pairs": [
                 {
                     **asdict(tried.pair),
@@ -464,6 +518,14 @@ def _identity(entry: Any) -> Any:
     if not isinstance(entry, Mapping):
         return None
     return entry.get("sha256") or entry.get("path")
+
+
+def _contents(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        fault = getattr(error, "strerror", None) or error
+        raise ImageError(f"{one_line(path)}: cannot be read ({fault}); check the file") from None
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -157,6 +157,7 @@ def _lay_out(work: Trial, table: str) -> None:
             overwrite=True,
         )
     faults = [f"{t.pair.content} with {t.pair.style}: {t.fault}" for t in work.tried if t.fault]
+    faults += work.left_out
     page = Page(
         title=f"{count} of photo and painting",
         lead="Drawn at random and repainted by impasto. Each result carries all its settings: "
@@ -199,5 +200,6 @@ def _summary(work: Trial, found: tuple[int, int], count: int, interrupted: bool)
         for t in work.tried
         if t.fault
     ]
+    lines += [f"left out {one_line(fault)}" for fault in work.left_out]
     lines.append(f"{work.output}: the results, the table and index.html with all of them")
     return "\n".join(lines)
