@@ -469,7 +469,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         arguments = ["collect", f"{site.url}/", "-o", str(folder), "--delay", "0"]
         assert main([*arguments, "--allow-private", "--max-bytes", "5MB", "--min-size", "64"]) == 0
         text = capsys.readouterr().out
-        assert "1 pictures kept of 2 found on 1 pages" in text
+        assert "1 picture kept of 2 found on 1 page;" in text
         assert "skipped: too small" in text
         assert main(["collect", f"{site.url}/", "-o", str(tmp_path / "x")]) == 1
         assert "not on the public internet" in capsys.readouterr().err

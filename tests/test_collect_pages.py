@@ -51,6 +51,12 @@ def names(found: Found) -> list[list[str]]:
         ('<a href="big.png">the picture</a>', [["big.png"]]),
         ("<div style=\"background: url('bg.webp')\"></div>", [["bg.webp"]]),
         ('<div data-bg="bg.jpg"></div>', [["bg.jpg"]]),
+        ("<div data-background-image=\"url('bg.jpg')\"></div>", [["bg.jpg"]]),
+        ('<div data-bgset="a.jpg 400w, b.jpg 1200w"></div>', [["b.jpg", "a.jpg"]]),
+        ('<div style="background-image: url(/show?id=3)"></div>', [["http://h.example/show?id=3"]]),
+        ('<p style="filter: url(#blur)"><p style="background: red; mask: url(#m)">', []),
+        ('<video poster="p.jpg"></video><table background="t.gif">', [["p.jpg"], ["t.gif"]]),
+        ('<amp-img src="a.jpg" srcset="b.jpg 1200w" alt="x"></amp-img>', [["b.jpg", "a.jpg"]]),
         ('<noscript><img src="n.jpg"></noscript>', [["n.jpg"]]),
         ('<img src="data:image/png;base64,AA"><img src="">', []),
         ('<img src="a.jpg"><img src="a.jpg">', [["a.jpg"]]),
@@ -79,6 +85,40 @@ def test_pictures_of_a_head() -> None:
     assert (oak.credit.license, oak.credit.attribution) == ("by", "A. Bee")
     sheet = read_style_sheet("@import url(z.css); p { background: url(../z.png) }", BASE + "a.css")
     assert [c.urls for c in sheet.pictures] == [("http://h.example/z.png",)]
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ('<meta name="twitter:image:src" content="t.jpg">', [["t.jpg"]]),
+        ('<meta itemprop="image" content="m">', [["m"]]),
+        (
+            '<script type="application/ld+json">{"@type": "Article", "image": "a", "b": {"image":'
+            ' ["c", {"@type": "ImageObject", "url": "d"}, 7]}}</script>',
+            [["a"], ["c"], ["d"]],
+        ),
+    ],
+)
+def test_a_page_says_what_it_shows(head: str, expected: list[list[str]]) -> None:
+    """Metadata in their various forms name pictures, whatever the names end in."""
+    assert names(read("", head)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "leads"),
+    [
+        ("next", True),
+        ("pagination__next", True),
+        ("page-numbers next-page", True),
+        ("nextpostslink", True),
+        ("slick-next", False),
+        ("next-article", False),
+    ],
+)
+def test_classes_of_next_pages(name: str, leads: bool) -> None:
+    """A link to the next page is known by its class, and one to the next of other things is not."""
+    (link,) = read(f'<a class="{name}" href="b.html">more</a>').links
+    assert link.pagination == leads
 
 
 def test_links_and_next_pages_of_a_page() -> None:

@@ -353,18 +353,28 @@ def test_budget_of_time(tmp_path: Path) -> None:
         assert set(site.paths().values()) == {1}
 
 
-def test_pages_that_have_not_changed_are_not_sent_again(tmp_path: Path) -> None:
-    """A refresh asks for the pages of a finished collection by ETag; an unchanged one costs no
-    contents, a changed one brings its new pictures, and no known picture is asked for again."""
+@pytest.mark.parametrize(
+    ("field", "condition", "value"),
+    [
+        ("ETag", "If-None-Match", '"v1"'),
+        ("ETag", "If-None-Match", 'W/"v1"'),
+        ("Last-Modified", "If-Modified-Since", "Tue, 06 Jan 2026 08:00:00 GMT"),
+    ],
+)
+def test_pages_that_have_not_changed_are_not_sent_again(
+    field: str, condition: str, value: str, tmp_path: Path
+) -> None:
+    """A refresh asks for the pages of a finished collection by ETag or date; an unchanged one costs
+    no contents, a changed one brings its new pictures, and no known picture is asked for again."""
     with served() as site:
         url = gallery(site, 3)
         body = site.pages["/"]
         assert isinstance(body, str)
 
         def page(line: Request) -> Reply:
-            if line.headers.get("If-None-Match") == '"v1"':
+            if line.headers.get(condition) == value:
                 return Reply(status=304)
-            return Reply(body.encode(), headers={"ETag": '"v1"', "Content-Type": "text/html"})
+            return Reply(body.encode(), headers={field: value, "Content-Type": "text/html"})
 
         site.pages["/"] = page
 

@@ -100,7 +100,8 @@ def _line(progress: Progress) -> str:
     from impasto.cli.running import duration
 
     text = (
-        f"{progress.pages} pages read, {progress.found} pictures found, {progress.kept} kept, "
+        f"{_counted(progress.pages, 'page')} read, {_counted(progress.found, 'picture')} found, "
+        f"{progress.kept} kept, "
         f"{progress.skipped} skipped, {progress.failed} failed, {progress.waiting} to ask for; "
         f"{_amount(progress.bytes)}, {duration(progress.seconds)}"
     )
@@ -121,8 +122,9 @@ def _lines(summary: Summary, folder: Path, why: str) -> Iterator[str]:
 
     progress = summary.progress
     yield (
-        f"{one_line(str(folder))}: {progress.kept} pictures kept of {progress.found} found on "
-        f"{progress.pages} pages; {_amount(progress.bytes)} in {duration(progress.seconds)}"
+        f"{one_line(str(folder))}: {_counted(progress.kept, 'picture')} kept of {progress.found:,} "
+        f"found on {_counted(progress.pages, 'page')}; {_amount(progress.bytes)} in "
+        f"{duration(progress.seconds)}"
     )
     for kind, outcome, reason, number in summary.reasons:
         shown = "" if kind == "picture" else " (to read)"
@@ -131,6 +133,10 @@ def _lines(summary: Summary, folder: Path, why: str) -> Iterator[str]:
     if summary.left:
         yield f"  {summary.left:>6}  not asked for yet: {one_line(unfinished)}"
         yield "  the same command goes on"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _amount(size: int) -> str:

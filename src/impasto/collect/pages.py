@@ -62,7 +62,12 @@ _FORMATTING = {"a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small",
 _FORMATTING |= {"tt", "u"}
 _MOST_COST = 400_000_000
 """A usual page of 10 MB stays below; at this cost reading takes about a second."""
-_CARDS = {"og:image", "og:image:url", "og:image:secure_url", "twitter:image"}
+_CARDS = {"og:image", "og:image:url", "og:image:secure_url", "twitter:image", "twitter:image:src"}
+_PLACES = {"video": "poster", "body": "background", "table": "background", "td": "background"}
+"""Elements that show a picture by an attribute of their own."""
+_NEXT_CLASS = re.compile(
+    r"next|nextpostslink|pag\w{0,9}[-_]{1,2}next|next[-_]{1,2}pag\w{0,9}", re.I
+)
 _RESERVED = {"noimageindex", "noimageai", "noai"}
 
 Variant = tuple[float, float, str]
@@ -200,7 +205,7 @@ class _Page:
         images = 0
         for node in root.traverse(include_text=False):
             tag, attributes = node.tag, node.attributes
-            if tag == "img":
+            if tag in ("img", "amp-img"):
                 images += 1
                 if images > _MOST_LINKS:
                     break
@@ -212,7 +217,8 @@ class _Page:
                     yield self._candidate([target], words or "", node)
             elif tag == "meta":
                 kind = (attributes.get("property") or attributes.get("name") or "").lower()
-                target = self._address(attributes.get("content")) if kind in _CARDS else None
+                shown = kind in _CARDS or attributes.get("itemprop") == "image"
+                target = self._address(attributes.get("content")) if shown else None
                 if target:
                     yield self._candidate([target], "", None)
             elif tag == "link":
@@ -220,14 +226,29 @@ class _Page:
             elif tag == "style":
                 yield from _css_candidates(node.text(), self._base, self._license)
             if style := attributes.get("style"):
-                yield from _css_candidates(style, self._base, self._license)
-            if tag not in ("img", "source"):
-                lazy = [v for k, v in attributes.items() if v and _is_background(k)]
-                for value in lazy:
-                    if (target := self._address(value)) and names_picture(target):
-                        yield self._candidate([target], attributes.get("aria-label") or "", node)
+                sure = "background" in style.lower()
+                yield from _css_candidates(style, self._base, self._license, sure=sure)
+            if target := self._address(attributes.get(_PLACES.get(tag or "", ""))):
+                yield self._candidate([target], attributes.get("aria-label") or "", node)
+            if tag not in ("img", "amp-img", "source"):
+                yield from self._lazy_backgrounds(node)
         for target, words in self._described:
             yield self._candidate([target], words, None)
+
+    def _lazy_backgrounds(self, node: LexborNode) -> Iterator[Candidate]:
+        """What scripts would put behind an element once it is seen."""
+        words = node.attributes.get("aria-label") or ""
+        for name, value in node.attributes.items():
+            if not value or not _is_background(name):
+                continue
+            if "url(" in value.lower():
+                yield from _css_candidates(value, self._base, self._license, sure=True)
+            elif name.endswith("set"):
+                urls = self._ordered(list(itertools.islice(_srcset(value), _MOST_VARIANTS)))
+                if any(names_picture(url) for url in urls):
+                    yield self._candidate(urls, words, node)
+            elif (target := self._address(value)) and names_picture(target):
+                yield self._candidate([target], words, node)
 
     def _linked(self, attributes: dict[str, str | None]) -> Iterator[Candidate]:
         rel = (attributes.get("rel") or "").lower().split()
@@ -327,6 +348,11 @@ class _Page:
             kinds = kinds if isinstance(kinds, list) else [kinds]
             if "ImageObject" in kinds:
                 self._image_object(value)
+            shown = value.get("image")
+            for item in (shown if isinstance(shown, list) else [shown])[:_MOST_VARIANTS]:
+                # An object has a turn of its own.
+                if isinstance(item, str) and (target := self._address(item)):
+                    self._described.append((target, _name(value.get("name"))))
             for item in value.values():
                 if isinstance(item, dict | list):
                     self._walk(item, level + 1)
@@ -451,7 +477,10 @@ def _srcset(value: str) -> Iterator[Variant]:
             yield rank, float(size[1]) if size else 1.0, address
 
 
-def _css_candidates(text: str, base: str, license: License | None = None) -> Iterator[Candidate]:
+def _css_candidates(
+    text: str, base: str, license: License | None = None, *, sure: bool = False
+) -> Iterator[Candidate]:
+    """What a style names; where it is sure to be about pictures, whatever the names end in."""
     credit = Credit(license=license.id, license_url=license.url) if license else Credit()
     text = text[:_CSS_BYTES]
     for match in _CSS_SET.finditer(text):
@@ -463,9 +492,10 @@ def _css_candidates(text: str, base: str, license: License | None = None) -> Ite
         if known := tuple(dict.fromkeys(u for u in urls if u and names_picture(u))):
             yield Candidate(known, "", credit)
     for match in _CSS_URL.finditer(_CSS_SET.sub("", text)):
-        target = normalize(match[1] or match[2] or match[3] or "", base)
-        # Style sheets name fonts and other sheets too.
-        if target and names_picture(target):
+        named = match[1] or match[2] or match[3] or ""
+        target = normalize(named, base)
+        # Style sheets name fonts and other sheets too, and parts of the page itself.
+        if target and (names_picture(target) or (sure and not named.startswith("#"))):
             yield Candidate((target,), "", credit)
 
 
@@ -477,7 +507,7 @@ def _leads_on(node: LexborNode) -> bool:
     classes = (node.attributes.get("class") or "").lower().split()
     label = (node.attributes.get("aria-label") or "").strip()
     return (
-        "next" in classes
+        any(_NEXT_CLASS.fullmatch(name) for name in classes)
         or bool(_NEXT_TEXT.fullmatch(label))
         or bool(_NEXT_TEXT.fullmatch(" ".join(node.text().split())[:40]))
     )
