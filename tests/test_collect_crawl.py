@@ -328,6 +328,8 @@ def test_a_collection_that_was_stopped_goes_on(tmp_path: Path) -> None:
         for stop in range(1, 11):
             crawl = Crawl([f"{site.url}/"], tmp_path, quick())
             for _ in crawl.run():
+                # Long enough for the next request to be on its way, too short for its answer.
+                time.sleep(0.05)
                 if len(site.log) >= stop:
                     break
             crawl.close()

@@ -164,6 +164,8 @@ def test_killed_at_ten_points_it_goes_on(seed: int, tmp_path: Path) -> None:
         # But for what the process died without having read anything of.
         assert set(twice) <= {path for _, path, size in cut if not size}
         rests = sum(line.status == 206 for line in log)
+        # Answers take most of the time, so that most kills come in the middle of one.
+        assert rests > 0
         print(
             f"{len(last)} addresses, {len(points)} kills: bodies sent twice {len(twice)}, rests "
             f"asked for {rests}, asked again without anything of the answer "
