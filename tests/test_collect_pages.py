@@ -49,6 +49,15 @@ def names(found: Found) -> list[list[str]]:
         ('<img src="t.jpg" data-full-src="big.jpg">', [["big.jpg", "t.jpg"]]),
         ('<a href="big.jpg"><img src="t.jpg"></a>', [["big.jpg", "t.jpg"]]),
         ('<a href="big.png">the picture</a>', [["big.png"]]),
+        (
+            '<a href="big.jpg"><img src="t.jpg"><img src="zoom.png"></a>',
+            [["big.jpg"], ["t.jpg"], ["zoom.png"]],
+        ),
+        (
+            '<a href="big.jpg"><figure><div><b><picture><img src="t.jpg"></picture></b></div>'
+            "</figure></a>",
+            [["big.jpg", "t.jpg"]],
+        ),
         ("<div style=\"background: url('bg.webp')\"></div>", [["bg.webp"]]),
         ('<div data-bg="bg.jpg"></div>', [["bg.jpg"]]),
         ("<div data-background-image=\"url('bg.jpg')\"></div>", [["bg.jpg"]]),
@@ -117,8 +126,28 @@ def test_a_page_says_what_it_shows(head: str, expected: list[list[str]]) -> None
 )
 def test_classes_of_next_pages(name: str, leads: bool) -> None:
     """A link to the next page is known by its class, and one to the next of other things is not."""
-    (link,) = read(f'<a class="{name}" href="b.html">more</a>').links
-    assert link.pagination == leads
+    for body in (
+        f'<a class="{name}" href="b.html">more</a>',
+        f'<ul><li class="{name}"><a href="b.html">more</a></li></ul>',
+    ):
+        (link,) = read(body).links
+        assert link.pagination == leads
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        '<a href="b.html">Older posts »</a>',
+        '<a href="b.html">Page suivante</a>',
+        '<a href="b.html">Nächste Seite →</a>',
+        '<a href="b.html" title="Next page"><img src="arrow.gif"></a>',
+        '<a href="b.html" aria-label="Next">2</a>',
+    ],
+)
+def test_words_of_next_pages(link: str) -> None:
+    """A link to the next page is known by its words, or by those for who cannot see it."""
+    (found,) = read(link).links
+    assert found.pagination
 
 
 def test_links_and_next_pages_of_a_page() -> None:

@@ -23,6 +23,8 @@ from impasto.collect.urls import file_name, names_picture, normalize
 _MOST_LINKS = 5000
 """Links and pictures of one page that are looked at; a page with more is no page for people."""
 _MOST_VARIANTS = 64
+_WRAPPED = 8
+"""Elements between a picture and the link around it, at most."""
 _FULL = re.compile(r"data-(?:full|orig|original|large|zoom|hi-?res|highres|image-large|big)", re.I)
 _LAZY = re.compile(r"data-.*(?:src|image|img|bg|background)|data-lazy|data-echo", re.I)
 _CSS_BYTES = 1_000_000
@@ -40,7 +42,9 @@ _SET_PART = re.compile(
     re.I,
 )
 _NEXT_TEXT = re.compile(
-    r"(?:next(?: page)?|older(?: posts)?|weiter|suivante?|siguiente)\W*|[›»→]+", re.I
+    r"(?:next(?: page)?|older(?: posts)?|weiter|nächste(?: seite)?|(?:page )?suivante?"
+    r"|(?:página )?siguiente|próxima(?: página)?|avanti|volgende)\W*|[›»→]+",
+    re.I,
 )
 _TAG = re.compile(r"<(/?)([a-zA-Z]+)")
 _VOID = {
@@ -212,7 +216,8 @@ class _Page:
                 yield from self._image(node)
             elif tag == "a":
                 target = self._address(attributes.get("href"))
-                if target and names_picture(target) and not node.css_matches("img"):
+                own = not node.css_matches("img") or not self._is_alone(node)
+                if target and names_picture(target) and own:
                     words = " ".join(node.text(separator=" ").split()) or attributes.get("title")
                     yield self._candidate([target], words or "", node)
             elif tag == "meta":
@@ -268,7 +273,7 @@ class _Page:
             for source in self._sources(parent):
                 variants += _variants(source.attributes)
         ancestor = parent
-        for _ in range(4):
+        for _ in range(_WRAPPED):
             if ancestor is None:
                 break
             if ancestor.tag == "a":
@@ -504,8 +509,9 @@ def _is_background(name: str) -> bool:
 
 
 def _leads_on(node: LexborNode) -> bool:
-    classes = (node.attributes.get("class") or "").lower().split()
-    label = (node.attributes.get("aria-label") or "").strip()
+    around = node.parent if node.parent is not None and node.parent.tag in ("li", "span") else node
+    classes = [c for n in (node, around) for c in (n.attributes.get("class") or "").split()]
+    label = (node.attributes.get("aria-label") or node.attributes.get("title") or "").strip()
     return (
         any(_NEXT_CLASS.fullmatch(name) for name in classes)
         or bool(_NEXT_TEXT.fullmatch(label))
