@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from pathlib import Path
 
@@ -63,6 +63,42 @@ def test_no_robots_for_now_means_no_visit(status: int, tmp_path: Path) -> None:
         assert site.paths() == {"/robots.txt": 2}
         site.pages["/robots.txt"] = Reply(status=404)
         assert collect([f"{site.url}/"], tmp_path).progress.kept == 1
+
+
+FORBIDDING = b"User-agent: *\nDisallow: /no/\n"
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        b"\xef\xbb\xbf" + FORBIDDING,
+        b"\xff\r\n" + FORBIDDING,
+        FORBIDDING + b"# a comment\n" * 100_000,
+        lambda write: write(FORBIDDING + b"# a comment\n" * 100_000),
+        FORBIDDING + b"Allow: /no/" + b"x" * 600_000,
+    ],
+)
+def test_odd_rules_hold_too(
+    rules: bytes | Callable[[Callable[[bytes], None]], None], tmp_path: Path
+) -> None:
+    """A robots.txt with a byte order mark, damaged bytes or no end in sight is obeyed as far as it
+    is read."""
+    with served({"/": "<img src=/no/a.jpg><img src=/b.jpg>", "/b.jpg": picture(1)}) as site:
+        site.pages["/robots.txt"] = Reply(rules)
+        summary = collect([f"{site.url}/"], tmp_path, max_bytes="1MB")
+        assert site.paths() == {"/robots.txt": 1, "/": 1, "/b.jpg": 1}
+        assert summary.progress.kept == 1
+        assert summary.progress.bytes < 800_000
+
+
+@pytest.mark.parametrize("packing", ["gzip", "gzip, gzip"])
+def test_rules_that_cannot_be_read_mean_no_visit(packing: str, tmp_path: Path) -> None:
+    """A robots.txt that is damaged in its packing is not taken for permission."""
+    with served({"/": "<img src=a.jpg>", "/a.jpg": picture(1)}) as site:
+        site.pages["/robots.txt"] = Reply(FORBIDDING, headers={"Content-Encoding": packing})
+        with pytest.raises(RunError, match=r"robots\.txt cannot be had"):
+            collect([f"{site.url}/"], tmp_path, attempts=2)
+        assert site.paths() == {"/robots.txt": 2}
 
 
 def test_rules_move_with_redirects(tmp_path: Path) -> None:

@@ -530,6 +530,7 @@ class Crawl:
             task.kind,
             limit=limit,
             seconds=self._options.timeout,
+            cut=task.kind == "robots",
             etag=task.etag,
             modified=task.modified,
         )
@@ -537,7 +538,10 @@ class Crawl:
             return _Done(task, answer)
         data = answer.body.read_bytes()
         if task.kind == "robots":
-            return _Done(task, answer, fault=data.decode("utf-8", errors="replace"))
+            if len(data) >= ROBOTS_BYTES:
+                # Half a rule is none, or worse, another one.
+                data = data[: data.rfind(b"\n") + 1]
+            return _Done(task, answer, fault=data.decode("utf-8-sig", errors="replace"))
         try:
             return self._read(task, answer, data)
         except Exception as error:
@@ -611,6 +615,9 @@ class Crawl:
     def _retry(self, task: Task, answer: Answer, host: Host) -> bool:
         """Whether an address will be asked for again, and its host left alone until then."""
         busy, troubled = answer.status in _BUSY, answer.status in _TROUBLED
+        if task.kind == "robots" and answer.fault and not answer.refused:
+            # Rules that cannot be read are not to be taken for none.
+            troubled = True
         if not (answer.again or busy or troubled):
             host.faults = 0
             return False

@@ -93,6 +93,7 @@ class Fetcher:
         *,
         limit: int,
         seconds: float,
+        cut: bool = False,
         etag: str = "",
         modified: str = "",
     ) -> Answer:
@@ -103,6 +104,7 @@ class Fetcher:
             kind: what is expected: `picture`, `api` or anything else.
             limit: most bytes of contents.
             seconds: most time for all of it.
+            cut: of longer contents, take the first `limit` bytes; otherwise they are a fault.
             etag: of contents that are known already; the server may answer 304.
             modified: when they last changed, in the server's words.
 
@@ -132,7 +134,7 @@ class Fetcher:
             request = httpx2.Request("GET", url, headers=headers, extensions={"timeout": timeout})
             response = self._transport.handle_request(request)
             try:
-                return self._receive(url, response, limit, there)
+                return self._receive(url, response, limit, there, cut=cut)
             finally:
                 response.close()
         except PrivateAddressError as error:
@@ -146,7 +148,13 @@ class Fetcher:
             return Answer(fault=f"the answer is broken ({one_line(str(error))})")
 
     def _receive(
-        self, url: str, response: httpx2.Response, limit: int, there: Beginning | None
+        self,
+        url: str,
+        response: httpx2.Response,
+        limit: int,
+        there: Beginning | None,
+        *,
+        cut: bool,
     ) -> Answer:
         headers = {
             name: value[:2000] for name in _KEPT_HEADERS if (value := response.headers.get(name))
@@ -164,7 +172,10 @@ class Fetcher:
                 self._drain(response)
             return Answer(status, headers)
         too_large = Answer(200, headers, fault=f"is larger than {limit / 1e6:g} MB")
-        if max(length, total or 0) > limit:
+        if cut:
+            # More than that is not asked of the budget, nor waited for.
+            length = min(length, limit)
+        elif max(length, total or 0) > limit:
             return too_large
         if response.headers.get("content-encoding", "").count(","):
             return Answer(status, headers, fault="is packed more than once")
@@ -187,7 +198,10 @@ class Fetcher:
                         self._budget.take(received - counted)
                         counted = received
                     if writing.size + len(chunk) > limit:
-                        return too_large
+                        if not cut:
+                            return too_large
+                        writing.add(chunk[: limit - writing.size])
+                        return writing.finish()
                     writing.add(chunk)
                 if partial and writing.size < (total or 0):
                     return Answer(fault="the answer ended too early", again=True)
