@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 import impasto
 from impasto.collect.manifest import MANIFEST_NAME, Entry, read_manifest
+from impasto.devices import Networks
 from impasto.errors import ImageError, InputError, OptionError, OutputError, RunError, one_line
 from impasto.images import (
     Bitmap,
@@ -39,7 +40,7 @@ from impasto.images import (
 )
 from impasto.options import StyleOptions
 from impasto.prepare import find_pictures
-from impasto.run import Networks, Stylization, stylization
+from impasto.run import Stylization, stylization
 from impasto.samples import describe_sample, sample_names
 from impasto.sources import describe_source, is_built_in, read_source
 from impasto.styles import describe, style_names
