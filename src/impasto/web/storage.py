@@ -1,0 +1,288 @@
+"""Where the studio keeps its files: one data folder.
+
+    studio.sqlite3          the records, unless a database server has them
+    secret.key              signs the cookies
+    locks/NAME              held by the process of that name as long as it lives
+    pictures/ab/ID.source   an upload's bytes, as they came
+    pictures/ab/ID.png      a result, 16 bits per channel, with its settings inside
+    pictures/ab/ID.view.webp, ID.thumb.webp
+    jobs/ID.ckpt            an unfinished run
+    jobs/ID.damaged         a checkpoint that could not be read, set aside
+    live/ID                 the newest picture of a run that someone watches
+    incoming/ID             an upload under way
+
+Names are made from ids alone, which the studio draws itself; what a user calls a picture is kept in
+the records and never reaches the file system.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impasto.errors import OutputError, one_line
+from impasto.images import output_error, remove_parts, sync_folder
+
+THUMB_SIDE = 320
+"""Longest side of a thumbnail, px."""
+
+VIEW_SIDE = 2048
+"""Longest side of a view, px."""
+
+STRAY_AGE = 3600.0
+"""Seconds after which a file without a record is no longer taken for one that is being made."""
+
+_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+_PICTURE_ENDINGS = ("source", "png", "view.webp", "thumb.webp")
+_JOB_ENDINGS = ("ckpt", "damaged")
+# What the file is, the version, the width and the height.
+_LIVE_HEADER = struct.Struct("<4sIII")
+_LIVE_MARK = b"live"
+
+
+def new_id() -> str:
+    """A name that nobody can guess: 22 characters of the alphabet of URLs, 128 random bits."""
+    return secrets.token_urlsafe(16)
+
+
+def is_id(text: str) -> bool:
+    """Whether a text has the form of `new_id`; nothing else becomes part of a path."""
+    return _ID.fullmatch(text) is not None
+
+
+@dataclass(frozen=True)
+class Live:
+    """The newest picture of a run.
+
+    Attributes:
+        version: counts up with each picture of the job.
+        pixels: `(H, W, 3)`, sRGB, 0 to 255.
+    """
+
+    version: int
+    pixels: NDArray[np.uint8] = field(repr=False)
+
+
+class Storage:
+    """The data folder of a studio.
+
+    Args:
+        root: the folder; it and those inside it are made where they are missing, for this user
+            alone.
+
+    Raises:
+        OutputError: it cannot be made or written.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+        try:
+            for name in ("", "locks", "pictures", "jobs", "live", "incoming"):
+                (self.root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:
+            raise output_error(one_line(str(self.root)), error) from error
+
+    # --- places ----------------------------------------------------------------------------------
+
+    @property
+    def database(self) -> Path:
+        """The file of the records, where no database server has them."""
+        return self.root / "studio.sqlite3"
+
+    @property
+    def secret_key(self) -> Path:
+        """The file of the key that signs cookies."""
+        return self.root / "secret.key"
+
+    def lock(self, name: str) -> Path:
+        """The file that the process `name` locks, such as `reader` or `painter-cuda:0`."""
+        if not re.fullmatch(r"[a-z0-9:-]{1,40}", name):
+            raise ValueError(f"{name!r} names no process")
+        return self.root / "locks" / name
+
+    def incoming(self, picture: str) -> Path:
+        """An upload under way."""
+        return self._named("incoming", picture)
+
+    def source(self, picture: str) -> Path:
+        """An upload's bytes, as they came."""
+        return self._picture(picture, "source")
+
+    def master(self, picture: str) -> Path:
+        """A result in full: PNG, 16 bits per channel."""
+        return self._picture(picture, "png")
+
+    def view(self, picture: str) -> Path:
+        """A picture for the screen: WebP, at most `VIEW_SIDE` px."""
+        return self._picture(picture, "view.webp")
+
+    def thumb(self, picture: str) -> Path:
+        """A small picture: WebP, at most `THUMB_SIDE` px."""
+        return self._picture(picture, "thumb.webp")
+
+    def checkpoint(self, job: str) -> Path:
+        """An unfinished run."""
+        return self._named("jobs", f"{job}.ckpt")
+
+    def damaged(self, job: str) -> Path:
+        """A checkpoint that could not be read; the job began anew."""
+        return self._named("jobs", f"{job}.damaged")
+
+    def live(self, job: str) -> Path:
+        """The newest picture of a run; `read_live` reads it."""
+        return self._named("live", job)
+
+    def _picture(self, picture: str, ending: str) -> Path:
+        folder = self.root / "pictures" / _checked(picture)[:2].lower()
+        return folder / f"{picture}.{ending}"
+
+    def _named(self, folder: str, name: str) -> Path:
+        _checked(name.partition(".")[0])
+        return self.root / folder / name
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    def make_room(self, picture: str) -> None:
+        """Makes the folder that a picture's files lie in.
+
+        Raises:
+            OutputError: it cannot be made.
+        """
+        folder = self.source(picture).parent
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise output_error(str(folder), error) from error
+
+    def keep_incoming(self, picture: str) -> None:
+        """Makes an upload that has come in whole the picture's source.
+
+        Raises:
+            OutputError: it cannot be kept.
+        """
+        self.make_room(picture)
+        arrived, source = self.incoming(picture), self.source(picture)
+        try:
+            with arrived.open("rb+") as file:
+                os.fsync(file.fileno())
+            arrived.replace(source)
+        except OSError as error:
+            raise output_error(str(source), error) from error
+        sync_folder(source.parent)
+
+    def write_live(self, job: str, live: Live) -> None:
+        """Replaces the newest picture of a run. It is not forced to the disk: after a power cut
+        it is worth nothing.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        place = self.live(job)
+        part = place.with_name(f"{job}.part")
+        height, width = live.pixels.shape[:2]
+        try:
+            with part.open("wb") as file:
+                file.write(_LIVE_HEADER.pack(_LIVE_MARK, live.version, width, height))
+                file.write(np.ascontiguousarray(live.pixels).data)
+            part.replace(place)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise output_error(str(place), error) from error
+
+    def read_live(self, job: str) -> Live | None:
+        """The newest picture of a run; `None` where there is none yet."""
+        try:
+            data = self.live(job).read_bytes()
+            mark, version, width, height = _LIVE_HEADER.unpack_from(data)
+        except (OSError, struct.error):
+            return None
+        if mark != _LIVE_MARK or len(data) != _LIVE_HEADER.size + 3 * width * height:
+            return None
+        pixels = np.frombuffer(data, np.uint8, offset=_LIVE_HEADER.size)
+        return Live(version, pixels.reshape(height, width, 3))
+
+    # --- room ------------------------------------------------------------------------------------
+
+    def free_bytes(self) -> int:
+        """What is free on the disk of the data folder.
+
+        Raises:
+            OutputError: the folder is gone.
+        """
+        try:
+            return shutil.disk_usage(self.root).free
+        except OSError as error:
+            raise OutputError(f"{self.root}: {error.strerror}; check the disk") from error
+
+    # --- removing --------------------------------------------------------------------------------
+
+    def remove_picture(self, picture: str) -> None:
+        """Deletes all files of a picture; those that are gone already are no fault."""
+        places = [self._picture(picture, ending) for ending in _PICTURE_ENDINGS]
+        for place in (*places, self.incoming(picture)):
+            with contextlib.suppress(OSError):
+                place.unlink()
+
+    def remove_job(self, job: str) -> None:
+        """Deletes all files of a job, but not its result."""
+        for place in (self.checkpoint(job), self.damaged(job), self.live(job)):
+            with contextlib.suppress(OSError):
+                place.unlink()
+
+    def clear_incoming(self) -> None:
+        """Deletes uploads that an earlier server was receiving. Only where no server runs."""
+        for place in (self.root / "incoming").iterdir():
+            with contextlib.suppress(OSError):
+                place.unlink()
+
+    def remove_halves(self) -> None:
+        """Deletes what killed processes were writing. Only where none runs."""
+        for folder in (self.root, self.root / "jobs", *(self.root / "pictures").iterdir()):
+            remove_parts(folder)
+        for place in (self.root / "live").glob("*.part"):
+            with contextlib.suppress(OSError):
+                place.unlink()
+
+    def old_pictures(self, age: float = STRAY_AGE) -> Iterator[str]:
+        """Ids of pictures that have a file older than `age` seconds, each once."""
+        for folder in (self.root / "pictures").iterdir():
+            yield from _old_ids(folder, _PICTURE_ENDINGS, age)
+
+    def old_jobs(self, age: float = STRAY_AGE) -> Iterator[str]:
+        """Ids of jobs that have a file older than `age` seconds, each once."""
+        yield from _old_ids(self.root / "jobs", _JOB_ENDINGS, age)
+        yield from _old_ids(self.root / "live", ("",), age)
+
+
+def _checked(name: str) -> str:
+    if not is_id(name):
+        raise ValueError(f"{name!r} is no id")
+    return name
+
+
+def _old_ids(folder: Path, endings: tuple[str, ...], age: float) -> Iterator[str]:
+    before, found = time.time() - age, set[str]()
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return
+    for entry in entries:
+        name, _, ending = entry.name.partition(".")
+        if not is_id(name) or ending not in endings or name in found:
+            continue
+        with contextlib.suppress(OSError):
+            if entry.stat().st_mtime < before:
+                found.add(name)
+    yield from found
