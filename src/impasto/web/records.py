@@ -1,0 +1,1136 @@
+"""What the studio knows: owners, pictures and jobs, in SQLite or PostgreSQL.
+
+The records are the truth. Every change is one transaction that also checks whether it may happen,
+so that no job is lost, taken twice or finished twice, whoever is killed when. Plain frozen
+dataclasses come out; times are seconds since 1970.
+
+States of a job, and what leads from one to the next:
+
+    queued     → running (take_job), paused (pause), cancelled (cancel, nothing painted yet)
+    running    → done, cancelled, failed (finish, cancelled, fail), paused (put_aside),
+                 queued (put_back, crash), set_aside (the third crash)
+    paused     → queued (resume, or cancel where something is painted), cancelled (cancel)
+    failed, set_aside → queued (again)
+
+A running job cannot be changed from outside: `wanted` asks its painter. A job that is paused or
+queued with something painted is cancelled by its painter too, which makes its best picture the
+result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import sqlalchemy as sql
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from impasto.errors import ImpastoError, one_line
+from impasto.web.storage import new_id
+
+SCHEMA_VERSION = 1
+"""Version of the tables; others are refused."""
+
+CRASHES = 3
+"""After so many a job is set aside."""
+
+NAME_LENGTH = 120
+"""Longest name or label; the rest is cut off."""
+
+SEEN_STEP = 3600.0
+"""Seconds that an owner's `seen` may lag, so that looking is not writing."""
+
+PictureKind = Literal["photo", "style", "mask", "result"]
+PictureState = Literal["reading", "ready", "refused"]
+JobState = Literal["queued", "running", "paused", "done", "cancelled", "failed", "set_aside"]
+Wanted = Literal["pause", "cancel"]
+
+PICTURE_KINDS: tuple[str, ...] = get_args(PictureKind)
+JOB_STATES: tuple[str, ...] = get_args(JobState)
+ACTIVE: tuple[str, ...] = ("queued", "running", "paused")
+"""States of a job that is not over."""
+
+
+class RecordsError(ImpastoError):
+    """What was asked of the records cannot be done; `code` is a key for translations."""
+
+    code = "records"
+
+
+class MissingError(RecordsError):
+    """There is no such owner, picture or job."""
+
+    code = "missing"
+
+
+class StateError(RecordsError):
+    """The picture or job is in a state that does not allow it."""
+
+    code = "state"
+
+
+class QueueFullError(RecordsError):
+    """The owner has as many jobs that are not over as one may have."""
+
+    code = "queue_full"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why something did not come about: a key for translations, and one plain line."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Owner:
+    """One browser, or one program's token."""
+
+    id: str
+    created: float
+    seen: float
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An upload or a result.
+
+    Attributes:
+        id: unguessable.
+        owner: whose it is.
+        kind: `photo`, `style`, `mask` or `result`.
+        name: what its owner calls it; a label only.
+        state: `reading` until the reader has looked at it, then `ready` or `refused`.
+        fault: why it was refused.
+        width: px, upright; `None` while unknown, as are the next.
+        height: px.
+        bytes: size of the source or the master.
+        sha256: of the source, as hexadecimal digits.
+        has_alpha: whether anything in it is transparent.
+        job: which made it, for a result.
+        created: when it was added.
+        deleted: when its owner deleted it; it can be restored until it is purged.
+    """
+
+    id: str
+    owner: str
+    kind: PictureKind
+    name: str
+    state: PictureState
+    fault: Fault | None
+    width: int | None
+    height: int | None
+    bytes: int | None
+    sha256: str | None
+    has_alpha: bool | None
+    job: str | None
+    created: float
+    deleted: float | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run, asked for, under way or over.
+
+    Attributes:
+        id: unguessable.
+        owner: whose it is.
+        label: what its owner calls it.
+        state: see the module.
+        request: `photo`, `styles`, `masks`, `style_masks`, `fine`, `start`, `coarse`, `options`.
+        strength: that was asked for since; `None`: that of the options.
+        wanted: what its painter is asked to do with it next.
+        device: that it runs on, or ran on last.
+        crashes: how often its painter died while it ran.
+        fault: why it failed or was set aside.
+        note: what its owner should know, such as that it began anew.
+        progress: how far it is, as last written down: plain data of the painter's.
+        losses: `[evaluation, loss, content, style]` of its evaluations so far.
+        result: id of the picture it made.
+        shared: whether its owner shows it in the shared gallery.
+        created: when it was asked for.
+        started: when it was taken first.
+        finished: when it was over.
+        deleted: when its owner deleted it; it can be restored until it is purged.
+    """
+
+    id: str
+    owner: str
+    label: str
+    state: JobState
+    request: dict[str, Any]
+    strength: float | None
+    wanted: Wanted | None
+    device: str | None
+    crashes: int
+    fault: Fault | None
+    note: str
+    progress: dict[str, Any] | None
+    losses: list[list[float | None]]
+    result: str | None
+    shared: bool
+    created: float
+    started: float | None
+    finished: float | None
+    deleted: float | None
+
+    @property
+    def over(self) -> bool:
+        """Whether it will not go on by itself: it is neither queued, running nor paused."""
+        return self.state not in ACTIVE
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of the jobs, newest first.
+
+    Attributes:
+        jobs: at most as many as were asked for.
+        next: what to give as `before` for those after them; `None`: there are none.
+    """
+
+    jobs: list[Job]
+    next: str | None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much there is, for measuring."""
+
+    jobs: dict[str, int]
+    pictures: dict[str, int]
+    owners: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Purged:
+    """Ids of what has no record any more, whose files may go."""
+
+    pictures: list[str]
+    jobs: list[str]
+
+
+_meta = sql.MetaData()
+_facts = sql.Table(
+    "facts",
+    _meta,
+    sql.Column("name", sql.String(40), primary_key=True),
+    sql.Column("value", sql.Text, nullable=False),
+)
+_owners = sql.Table(
+    "owners",
+    _meta,
+    sql.Column("id", sql.String(64), primary_key=True),
+    sql.Column("created", sql.Double, nullable=False),
+    sql.Column("seen", sql.Double, nullable=False),
+    # When a job of theirs was taken last: who waits longest is next.
+    sql.Column("served", sql.Double, nullable=False, default=0.0),
+)
+_pictures = sql.Table(
+    "pictures",
+    _meta,
+    sql.Column("id", sql.String(22), primary_key=True),
+    sql.Column("owner", sql.ForeignKey("owners.id"), nullable=False),
+    sql.Column("kind", sql.String(10), nullable=False),
+    sql.Column("name", sql.String(NAME_LENGTH), nullable=False),
+    sql.Column("state", sql.String(10), nullable=False, index=True),
+    sql.Column("fault", sql.JSON(none_as_null=True)),
+    sql.Column("width", sql.Integer),
+    sql.Column("height", sql.Integer),
+    sql.Column("bytes", sql.BigInteger),
+    sql.Column("sha256", sql.String(64)),
+    sql.Column("has_alpha", sql.Boolean),
+    sql.Column("job", sql.String(22)),
+    sql.Column("created", sql.Double, nullable=False, index=True),
+    sql.Column("deleted", sql.Double, index=True),
+    sql.Index("pictures_of", "owner", "created"),
+)
+_jobs = sql.Table(
+    "jobs",
+    _meta,
+    sql.Column("id", sql.String(22), primary_key=True),
+    sql.Column("owner", sql.ForeignKey("owners.id"), nullable=False),
+    sql.Column("label", sql.String(NAME_LENGTH), nullable=False),
+    sql.Column("state", sql.String(10), nullable=False, index=True),
+    sql.Column("request", sql.JSON, nullable=False),
+    sql.Column("strength", sql.Double),
+    sql.Column("wanted", sql.String(10)),
+    sql.Column("device", sql.String(40)),
+    sql.Column("crashes", sql.Integer, nullable=False, default=0),
+    sql.Column("fault", sql.JSON(none_as_null=True)),
+    sql.Column("note", sql.Text, nullable=False, default=""),
+    sql.Column("progress", sql.JSON(none_as_null=True)),
+    sql.Column("losses", sql.JSON, nullable=False, default=list),
+    sql.Column("result", sql.String(22)),
+    sql.Column("shared", sql.Boolean, nullable=False, default=False),
+    sql.Column("created", sql.Double, nullable=False, index=True),
+    sql.Column("started", sql.Double),
+    sql.Column("finished", sql.Double),
+    sql.Column("deleted", sql.Double, index=True),
+    # Whether it was stopped in the middle by no wish of its owner's, and so goes first.
+    sql.Column("interrupted", sql.Boolean, nullable=False, default=False),
+    # The boot of the machine that it was taken in.
+    sql.Column("boot", sql.String(64)),
+    # What a search looks in, in lower case.
+    sql.Column("words", sql.Text, nullable=False),
+    sql.Index("jobs_of", "owner", "created"),
+)
+
+
+class Records:
+    """The records of a studio; may be used from several threads and processes at once.
+
+    Args:
+        url: of the database, such as `sqlite:////var/lib/impasto/studio.sqlite3` or
+            `postgresql+psycopg://user@host/name`; `records_in` makes that of a file.
+        clock: tells the time, seconds since 1970.
+        wait: seconds that a change waits while another process is writing.
+
+    Raises:
+        RecordsError: the database cannot be opened, or is of another version.
+    """
+
+    def __init__(self, url: str, *, clock: Any = time.time, wait: float = 30.0) -> None:
+        self._clock = clock
+        try:
+            parsed = make_url(url)
+            self._sqlite = parsed.get_backend_name() == "sqlite"
+            if self._sqlite:
+                self._engine = sql.create_engine(parsed, connect_args={"timeout": wait})
+                _prepare_sqlite(self._engine)
+            else:
+                self._engine = sql.create_engine(parsed, pool_pre_ping=True)
+            self._make_tables()
+        except (SQLAlchemyError, ImportError, ValueError) as error:
+            raise RecordsError(
+                f"the database cannot be opened ({_reason(error)}); check --database"
+            ) from None
+
+    def _make_tables(self) -> None:
+        with self._change() as change:
+            _meta.create_all(change)
+            found = change.scalar(sql.select(_facts.c.value).where(_facts.c.name == "schema"))
+            if found is None:
+                change.execute(_facts.insert().values(name="schema", value=str(SCHEMA_VERSION)))
+            elif found != str(SCHEMA_VERSION):
+                raise RecordsError(
+                    f"the database is of version {one_line(found)}, this impasto works with "
+                    f"{SCHEMA_VERSION}; use the impasto that made it, or another --data folder"
+                )
+
+    def close(self) -> None:
+        """Lets go of the database."""
+        self._engine.dispose()
+
+    @contextlib.contextmanager
+    def _look(self) -> Iterator[Connection]:
+        with self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[Connection]:
+        """A transaction that no other one runs beside, so that what it reads stays true."""
+        with self._engine.connect() as connection:
+            connection.execution_options(impasto_change=True)
+            with connection.begin():
+                if not self._sqlite:
+                    # SQLite has one writer at a time anyway.
+                    connection.execute(sql.text("SELECT pg_advisory_xact_lock(1768846451)"))
+                yield connection
+
+    # --- owners ----------------------------------------------------------------------------------
+
+    def add_owner(self, owner: str | None = None) -> Owner:
+        """A new owner, or the one of that id, which is made where it is missing."""
+        now = self._clock()
+        with self._change() as change:
+            if owner is not None:
+                row = change.execute(_owners.select().where(_owners.c.id == owner)).first()
+                if row is not None:
+                    return Owner(row.id, row.created, row.seen)
+            made = Owner(owner or new_id(), now, now)
+            change.execute(
+                _owners.insert().values(
+                    id=made.id, created=made.created, seen=made.seen, served=0.0
+                )
+            )
+            return made
+
+    def owner(self, owner: str) -> Owner | None:
+        """The owner of an id, who is noted as seen now; `None` where there is none."""
+        now = self._clock()
+        with self._look() as look:
+            row = look.execute(_owners.select().where(_owners.c.id == owner)).first()
+        if row is None:
+            return None
+        if now - row.seen > SEEN_STEP:
+            with self._change() as change:
+                change.execute(_owners.update().where(_owners.c.id == owner).values(seen=now))
+            return Owner(row.id, row.created, now)
+        return Owner(row.id, row.created, row.seen)
+
+    # --- pictures --------------------------------------------------------------------------------
+
+    def add_picture(
+        self,
+        owner: str,
+        kind: PictureKind,
+        name: str = "",
+        *,
+        picture: str | None = None,
+        bytes: int | None = None,
+        sha256: str | None = None,
+    ) -> Picture:
+        """An upload, whose source lies in its place; the reader looks at it next.
+
+        Args:
+            owner: whose it is.
+            kind: what it is for.
+            name: what its owner calls it; cleaned and cut to `NAME_LENGTH`.
+            picture: its id, where its files have it already.
+            bytes: size of the source.
+            sha256: of the source.
+        """
+        values = {
+            "id": picture or new_id(),
+            "owner": owner,
+            "kind": kind,
+            "name": clean_name(name),
+            "state": "reading",
+            "bytes": bytes,
+            "sha256": sha256,
+            "created": self._clock(),
+        }
+        with self._change() as change:
+            change.execute(_pictures.insert().values(**values))
+            return _picture(_one(change, _pictures, values["id"]))
+
+    def picture(self, picture: str) -> Picture:
+        """A picture, deleted or not.
+
+        Raises:
+            MissingError: there is none.
+        """
+        with self._look() as look:
+            return _picture(_one(look, _pictures, picture))
+
+    def pictures(
+        self, owner: str, kind: PictureKind | None = None, *, limit: int = 500
+    ) -> list[Picture]:
+        """An owner's pictures that are not deleted, newest first."""
+        query = _pictures.select().where(_pictures.c.owner == owner, _pictures.c.deleted.is_(None))
+        if kind is not None:
+            query = query.where(_pictures.c.kind == kind)
+        query = query.order_by(_pictures.c.created.desc(), _pictures.c.id).limit(limit)
+        with self._look() as look:
+            return [_picture(row) for row in look.execute(query)]
+
+    def unread_pictures(self) -> list[Picture]:
+        """Pictures that the reader has still to look at, oldest first."""
+        query = _pictures.select().where(_pictures.c.state == "reading")
+        with self._look() as look:
+            return [_picture(row) for row in look.execute(query.order_by(_pictures.c.created))]
+
+    def bytes_of(self, owner: str) -> tuple[int, int]:
+        """How many pictures an owner has that are not purged, and their bytes together."""
+        query = sql.select(sql.func.count(), sql.func.coalesce(sql.func.sum(_pictures.c.bytes), 0))
+        with self._look() as look:
+            count, size = look.execute(query.where(_pictures.c.owner == owner)).one()
+            return int(count), int(size)
+
+    def picture_ready(self, picture: str, width: int, height: int, *, has_alpha: bool) -> Picture:
+        """Notes that the reader has read a picture; one that is not `reading` stays as it is.
+
+        Raises:
+            MissingError: there is none.
+        """
+        found = {"state": "ready", "width": width, "height": height, "has_alpha": has_alpha}
+        return self._read(picture, found)
+
+    def picture_refused(self, picture: str, fault: Fault) -> Picture:
+        """Notes that the reader has refused a picture; one that is not `reading` stays as it is.
+
+        Raises:
+            MissingError: there is none.
+        """
+        return self._read(picture, {"state": "refused", "fault": _fault_values(fault)})
+
+    def _read(self, picture: str, values: dict[str, Any]) -> Picture:
+        with self._change() as change:
+            mine = (_pictures.c.id == picture) & (_pictures.c.state == "reading")
+            change.execute(_pictures.update().where(mine).values(**values))
+            return _picture(_one(change, _pictures, picture))
+
+    def rename_picture(self, picture: str, name: str) -> Picture:
+        """Calls a picture otherwise.
+
+        Raises:
+            MissingError: there is none.
+        """
+        return self._set_picture(picture, name=clean_name(name))
+
+    def delete_picture(self, picture: str) -> Picture:
+        """Deletes a picture; `restore_picture` takes it back until it is purged.
+
+        Raises:
+            MissingError: there is none.
+        """
+        return self._set_picture(picture, deleted=self._clock())
+
+    def restore_picture(self, picture: str) -> Picture:
+        """Takes the deletion of a picture back.
+
+        Raises:
+            MissingError: there is none (any more).
+        """
+        return self._set_picture(picture, deleted=None)
+
+    def _set_picture(self, picture: str, **values: Any) -> Picture:
+        with self._change() as change:
+            _one(change, _pictures, picture)
+            change.execute(_pictures.update().where(_pictures.c.id == picture).values(**values))
+            return _picture(_one(change, _pictures, picture))
+
+    # --- jobs, for those who ask for them --------------------------------------------------------
+
+    def add_job(
+        self,
+        owner: str,
+        request: Mapping[str, Any],
+        *,
+        label: str = "",
+        words: Iterable[str] = (),
+        limit: int | None = None,
+    ) -> Job:
+        """A new job, at its owner's end of the queue.
+
+        Args:
+            owner: whose it is.
+            request: see `Job`; pictures are checked by the caller.
+            label: what its owner calls it; cleaned and cut to `NAME_LENGTH`.
+            words: more that a search finds it by, such as its pictures' names.
+            limit: most jobs that are not over that its owner may have, this one included.
+
+        Raises:
+            QueueFullError: the owner has as many already.
+        """
+        with self._change() as change:
+            return self._add_job(change, owner, request, clean_name(label), words, limit)
+
+    def _add_job(
+        self,
+        change: Connection,
+        owner: str,
+        request: Mapping[str, Any],
+        label: str,
+        words: Iterable[str],
+        limit: int | None,
+    ) -> Job:
+        _check_room(change, owner, limit)
+        job = new_id()
+        change.execute(
+            _jobs.insert().values(
+                id=job,
+                owner=owner,
+                label=label,
+                state="queued",
+                request=dict(request),
+                created=self._clock(),
+                words=" ".join([label, *words]).casefold(),
+            )
+        )
+        return _job(_one(change, _jobs, job))
+
+    def job(self, job: str) -> Job:
+        """A job, deleted or not.
+
+        Raises:
+            MissingError: there is none.
+        """
+        with self._look() as look:
+            return _job(_one(look, _jobs, job))
+
+    def jobs(
+        self,
+        owner: str,
+        *,
+        search: str = "",
+        states: Sequence[JobState] = (),
+        before: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """An owner's jobs that are not deleted, newest first.
+
+        Args:
+            owner: whose.
+            search: words that must all be in the label or the job's words.
+            states: only these; all where none is named.
+            before: `next` of the page before.
+            limit: most jobs to give.
+
+        Raises:
+            StateError: `before` is no page's.
+        """
+        query = _jobs.select().where(_jobs.c.owner == owner)
+        for word in search.casefold().split():
+            query = query.where(_jobs.c.words.contains(word, autoescape=True))
+        if states:
+            query = query.where(_jobs.c.state.in_(states))
+        return self._page(query, before, limit)
+
+    def shared_jobs(self, *, before: str | None = None, limit: int = 50) -> Page:
+        """Jobs of everybody that are shared and have a result, newest first.
+
+        Raises:
+            StateError: `before` is no page's.
+        """
+        query = _jobs.select().where(_jobs.c.shared.is_(True), _jobs.c.result.is_not(None))
+        return self._page(query, before, limit)
+
+    def _page(self, query: Any, before: str | None, limit: int) -> Page:
+        if before is not None:
+            created, _, job = before.partition("~")
+            try:
+                when = float.fromhex(created)
+            except ValueError:
+                raise StateError("before: no such page; leave it out to begin again") from None
+            same = (_jobs.c.created == when) & (_jobs.c.id > job)
+            query = query.where((_jobs.c.created < when) | same)
+        query = query.where(_jobs.c.deleted.is_(None))
+        query = query.order_by(_jobs.c.created.desc(), _jobs.c.id).limit(limit + 1)
+        with self._look() as look:
+            found = [_job(row) for row in look.execute(query)]
+        jobs, more = found[:limit], len(found) > limit
+        last = f"{jobs[-1].created.hex()}~{jobs[-1].id}" if more else None
+        return Page(jobs, last)
+
+    def places(self) -> dict[str, int]:
+        """Where the queued jobs stand: id → 1 for the one that is taken next, and so on."""
+        with self._look() as look:
+            return {job: place for place, job in enumerate(_queue(look), 1)}
+
+    def pause(self, job: str) -> Job:
+        """Has a job put aside: at once where it waits, by its painter where it runs.
+
+        Raises:
+            MissingError: there is none.
+            StateError: it is over, or being cancelled.
+        """
+        with self._change() as change:
+            row = _one(change, _jobs, job)
+            if row.wanted == "cancel" or row.state not in ("queued", "running", "paused"):
+                raise StateError(f"the job is {_STATED[row.state]}, so it cannot be paused")
+            if row.state == "queued":
+                return self._set(change, job, state="paused", interrupted=False)
+            if row.state == "running":
+                return self._set(change, job, wanted="pause")
+            return _job(row)
+
+    def resume(self, job: str) -> Job:
+        """Lets a paused job go on, or takes the wish to pause it back.
+
+        Raises:
+            MissingError: there is none.
+            StateError: it is over, or being cancelled.
+        """
+        with self._change() as change:
+            row = _one(change, _jobs, job)
+            if row.wanted == "cancel" or row.state not in ("queued", "running", "paused"):
+                raise StateError(f"the job is {_STATED[row.state]}, so it cannot go on")
+            if row.state == "paused":
+                return self._set(change, job, state="queued", wanted=None, note="")
+            return self._set(change, job, wanted=None)
+
+    def cancel(self, job: str) -> Job:
+        """Ends a job: at once where nothing of it is painted, else by its painter, which keeps the
+        best picture so far. One that is over stays as it is.
+
+        Raises:
+            MissingError: there is none.
+        """
+        with self._change() as change:
+            return self._cancel(change, _one(change, _jobs, job))
+
+    def _cancel(self, change: Connection, row: Any) -> Job:
+        if row.state not in ACTIVE:
+            return _job(row)
+        if row.state == "running":
+            return self._set(change, row.id, wanted="cancel")
+        if row.progress is not None:
+            return self._set(change, row.id, state="queued", wanted="cancel")
+        return self._over(change, row.id, "cancelled")
+
+    def again(self, job: str, *, limit: int | None = None) -> Job:
+        """Runs a job again. One that failed or was set aside is queued anew and goes on where it
+        stood, if anything of it is left; of one that is done or cancelled a copy is made.
+
+        Raises:
+            MissingError: there is none.
+            StateError: it is not over.
+            QueueFullError: its owner has `limit` jobs already that are not over.
+        """
+        with self._change() as change:
+            row = _one(change, _jobs, job)
+            if row.state in ACTIVE:
+                raise StateError(f"the job is {_STATED[row.state]}, so it cannot be run again")
+            if row.state in ("done", "cancelled"):
+                return self._add_job(change, row.owner, row.request, row.label, [row.words], limit)
+            _check_room(change, row.owner, limit)
+            fresh = {"crashes": 0, "fault": None, "wanted": None, "note": "", "finished": None}
+            return self._set(change, job, state="queued", interrupted=False, **fresh)
+
+    def set_strength(self, job: str, strength: float) -> Job:
+        """Asks for another strength, which a running job takes on at its next evaluation.
+
+        Args:
+            job: which.
+            strength: 0 to 1; the caller has checked it.
+
+        Raises:
+            MissingError: there is none.
+            StateError: it is over.
+        """
+        with self._change() as change:
+            row = _one(change, _jobs, job)
+            if row.state not in ACTIVE:
+                raise StateError(
+                    f"the job is {_STATED[row.state]}, so its strength cannot be changed; run it "
+                    "again with another one"
+                )
+            return self._set(change, job, strength=strength)
+
+    def set_label(self, job: str, label: str, words: Iterable[str] = ()) -> Job:
+        """Calls a job otherwise; `words` as for `add_job`.
+
+        Raises:
+            MissingError: there is none.
+        """
+        label = clean_name(label)
+        with self._change() as change:
+            _one(change, _jobs, job)
+            found = " ".join([label, *words]).casefold()
+            return self._set(change, job, label=label, words=found)
+
+    def set_shared(self, job: str, *, shared: bool) -> Job:
+        """Shows a job in the shared gallery, or no longer.
+
+        Raises:
+            MissingError: there is none.
+        """
+        with self._change() as change:
+            _one(change, _jobs, job)
+            return self._set(change, job, shared=shared)
+
+    def delete_job(self, job: str) -> Job:
+        """Deletes a job and its result; one that is not over is cancelled. `restore_job` takes it
+        back until it is purged.
+
+        Raises:
+            MissingError: there is none.
+        """
+        now = self._clock()
+        with self._change() as change:
+            row = _one(change, _jobs, job)
+            self._cancel(change, row)
+            change.execute(_pictures.update().where(_pictures.c.job == job).values(deleted=now))
+            return self._set(change, job, deleted=now)
+
+    def restore_job(self, job: str) -> Job:
+        """Takes the deletion of a job and of its result back; a job that it cancelled stays so.
+
+        Raises:
+            MissingError: there is none (any more).
+        """
+        with self._change() as change:
+            _one(change, _jobs, job)
+            change.execute(_pictures.update().where(_pictures.c.job == job).values(deleted=None))
+            return self._set(change, job, deleted=None)
+
+    # --- jobs, for those who paint them ----------------------------------------------------------
+
+    def take_job(self, device: str) -> Job | None:
+        """The next job, which runs from now on; `None` where none waits.
+
+        Jobs that were interrupted go first, then those that are to be cancelled; then owners take
+        turns, whoever waits longest first, each with the oldest job.
+        """
+        now = self._clock()
+        with self._look() as look:
+            # Most looks find nothing, and need not keep others from writing.
+            if (
+                look.scalar(sql.select(_jobs.c.id).where(_jobs.c.state == "queued").limit(1))
+                is None
+            ):
+                return None
+        with self._change() as change:
+            queue = _queue(change)
+            if not queue:
+                return None
+            row = _one(change, _jobs, queue[0])
+            change.execute(_owners.update().where(_owners.c.id == row.owner).values(served=now))
+            started = now if row.started is None else row.started
+            taken = {"state": "running", "device": device, "boot": boot(), "interrupted": False}
+            return self._set(change, row.id, started=started, **taken)
+
+    def note_progress(
+        self,
+        job: str,
+        progress: Mapping[str, Any],
+        losses: Sequence[Sequence[float | None]] | None = None,
+        *,
+        note: str | None = None,
+    ) -> None:
+        """Notes how far a running job is; nothing where it runs no more.
+
+        Args:
+            job: which.
+            progress: plain data.
+            losses: all of them; `None`: as they were noted last.
+            note: what its owner should know; `None`: as it was.
+        """
+        values: dict[str, Any] = {"progress": dict(progress)}
+        if losses is not None:
+            values["losses"] = [list(row) for row in losses]
+        if note is not None:
+            values["note"] = note
+        with self._change() as change:
+            mine = (_jobs.c.id == job) & (_jobs.c.state == "running")
+            change.execute(_jobs.update().where(mine).values(**values))
+
+    def put_back(self, job: str) -> Job:
+        """Queues a running job again, to go on where it stands as soon as may be: its painter was
+        told to stop. Where it was to be paused, it is.
+
+        Raises:
+            MissingError: there is none.
+            StateError: it is not running.
+        """
+        with self._change() as change:
+            row = _running(change, job)
+            return self._stop(change, row, row.crashes)
+
+    def put_aside(self, job: str, note: str = "") -> Job:
+        """Pauses a running job, whose checkpoint is written.
+
+        Args:
+            job: which.
+            note: why, where its owner did not ask for it.
+
+        Raises:
+            MissingError: there is none.
+            StateError: it is not running.
+        """
+        with self._change() as change:
+            _running(change, job)
+            return self._set(change, job, state="paused", wanted=None, note=note)
+
+    def finish(self, job: str, result: str, size: tuple[int, int], bytes: int) -> Job:
+        """Notes that a running job is done and adds its result, whose files are written.
+
+        Args:
+            job: which.
+            result: id of the picture.
+            size: its width and height, px.
+            bytes: of its master.
+
+        Raises:
+            MissingError: there is none.
+            StateError: it is not running.
+        """
+        with self._change() as change:
+            row = _running(change, job)
+            self._add_result(change, row, result, size, bytes)
+            return self._over(change, job, "done", result=result)
+
+    def cancelled(
+        self, job: str, result: str | None = None, size: tuple[int, int] = (0, 0), bytes: int = 0
+    ) -> Job:
+        """Notes that a running job has been cancelled, with the best picture so far, if any.
+
+        Raises:
+            MissingError: there is none.
+            StateError: it is not running.
+        """
+        with self._change() as change:
+            row = _running(change, job)
+            if result is not None:
+                self._add_result(change, row, result, size, bytes)
+            return self._over(change, job, "cancelled", result=result)
+
+    def fail(self, job: str, fault: Fault) -> Job:
+        """Notes that a running job cannot be done, and why.
+
+        Raises:
+            MissingError: there is none.
+            StateError: it is not running.
+        """
+        with self._change() as change:
+            _running(change, job)
+            return self._over(change, job, "failed", fault=_fault_values(fault))
+
+    def crash(self, device: str, reason: str) -> list[Job]:
+        """Takes care of the jobs that ran on a device whose painter is gone without a word.
+
+        Each goes on by itself; after `CRASHES` times it is set aside. Where the machine was
+        restarted since, that counts for nothing: it was no fault of the job's.
+
+        Args:
+            device: whose painter is gone for certain.
+            reason: one line, such as `the painter was killed (signal 9)`.
+        """
+        with self._change() as change:
+            mine = (_jobs.c.device == device) & (_jobs.c.state == "running")
+            rows = change.execute(_jobs.select().where(mine)).all()
+            return [self._crashed(change, row, reason) for row in rows]
+
+    def _crashed(self, change: Connection, row: Any, reason: str) -> Job:
+        if row.boot != boot():
+            return self._stop(change, row, row.crashes)
+        crashes = row.crashes + 1
+        if crashes < CRASHES:
+            return self._stop(change, row, crashes)
+        message = f"the painter stopped {crashes} times at this job; the last time: {reason}"
+        fault = _fault_values(Fault("crashes", message))
+        return self._over(change, row.id, "set_aside", fault=fault, crashes=crashes)
+
+    def _stop(self, change: Connection, row: Any, crashes: int) -> Job:
+        if row.wanted == "pause":
+            return self._set(change, row.id, state="paused", wanted=None, crashes=crashes)
+        return self._set(change, row.id, state="queued", interrupted=True, crashes=crashes)
+
+    def running_elsewhere(self, devices: Iterable[str]) -> list[str]:
+        """Devices that jobs run on by the records, other than these."""
+        query = sql.select(_jobs.c.device).where(_jobs.c.state == "running").distinct()
+        with self._look() as look:
+            return sorted(set(look.scalars(query)) - set(devices))
+
+    def _add_result(
+        self, change: Connection, row: Any, picture: str, size: tuple[int, int], bytes: int
+    ) -> None:
+        change.execute(
+            _pictures.insert().values(
+                id=picture,
+                owner=row.owner,
+                kind="result",
+                name=row.label,
+                state="ready",
+                width=size[0],
+                height=size[1],
+                bytes=bytes,
+                has_alpha=False,
+                job=row.id,
+                created=self._clock(),
+                deleted=row.deleted,
+            )
+        )
+
+    def _over(self, change: Connection, job: str, state: JobState, **values: Any) -> Job:
+        now = self._clock()
+        return self._set(change, job, state=state, wanted=None, finished=now, **values)
+
+    def _set(self, change: Connection, job: str, **values: Any) -> Job:
+        change.execute(_jobs.update().where(_jobs.c.id == job).values(**values))
+        return _job(_one(change, _jobs, job))
+
+    # --- all of it -------------------------------------------------------------------------------
+
+    def counts(self) -> Counts:
+        """How much there is, deleted but not yet purged things included."""
+        with self._look() as look:
+            jobs = look.execute(sql.select(_jobs.c.state, sql.func.count()).group_by(_jobs.c.state))
+            of_jobs = dict.fromkeys(JOB_STATES, 0) | {state: int(n) for state, n in jobs}
+            kinds = sql.select(_pictures.c.kind, sql.func.count()).group_by(_pictures.c.kind)
+            pictures = {kind: int(n) for kind, n in look.execute(kinds)}
+            of_pictures = dict.fromkeys(PICTURE_KINDS, 0) | pictures
+            owners = look.scalar(sql.select(sql.func.count()).select_from(_owners)) or 0
+            size = sql.select(sql.func.coalesce(sql.func.sum(_pictures.c.bytes), 0))
+            return Counts(of_jobs, of_pictures, int(owners), int(look.scalar(size) or 0))
+
+    def purge(self, *, created_before: float, deleted_before: float) -> Purged:
+        """Forgets what was deleted before a moment, and pictures and jobs from before another.
+
+        A job that is queued or running stays, with every picture that it names; a paused one goes
+        when it is old.
+
+        Args:
+            created_before: the time of retention ends here; of a job that is over, since then.
+            deleted_before: deletions after it may still be taken back.
+        """
+        with self._change() as change:
+            since = sql.func.coalesce(_jobs.c.finished, _jobs.c.created)
+            old = (_jobs.c.deleted < deleted_before) | (since < created_before)
+            idle = _jobs.c.state.not_in(("queued", "running"))
+            jobs = list(change.scalars(sql.select(_jobs.c.id).where(old, idle)))
+            change.execute(_jobs.delete().where(_jobs.c.id.in_(jobs)))
+            needed = set[str]()
+            active = sql.select(_jobs.c.request).where(_jobs.c.state.in_(ACTIVE))
+            for request in change.scalars(active):
+                needed.update(named_pictures(request))
+            kept_results = sql.select(_jobs.c.result).where(_jobs.c.result.is_not(None))
+            rows = change.execute(
+                sql.select(_pictures.c.id).where(
+                    (_pictures.c.deleted < deleted_before)
+                    | ((_pictures.c.created < created_before) & _pictures.c.id.not_in(kept_results))
+                    | (_pictures.c.job.is_not(None) & _pictures.c.id.not_in(kept_results))
+                )
+            )
+            pictures = [row.id for row in rows if row.id not in needed]
+            change.execute(_pictures.delete().where(_pictures.c.id.in_(pictures)))
+            # A result that is gone is no job's any more.
+            gone = _jobs.c.result.is_not(None) & _jobs.c.result.not_in(sql.select(_pictures.c.id))
+            change.execute(_jobs.update().where(gone).values(result=None))
+            empty = _owners.c.id.not_in(sql.select(_jobs.c.owner)) & _owners.c.id.not_in(
+                sql.select(_pictures.c.owner)
+            )
+            change.execute(_owners.delete().where(empty, _owners.c.seen < created_before))
+            return Purged(pictures, jobs)
+
+    def without_record(
+        self, pictures: Iterable[str], jobs: Iterable[str]
+    ) -> tuple[list[str], list[str]]:
+        """Which of these ids of pictures and of jobs have no record."""
+        with self._look() as look:
+            known = set(look.scalars(sql.select(_pictures.c.id)))
+            alive = set(look.scalars(sql.select(_jobs.c.id)))
+        return [p for p in pictures if p not in known], [j for j in jobs if j not in alive]
+
+
+def records_in(path: Path, **options: Any) -> Records:
+    """The records in an SQLite file; see `Records`."""
+    return Records(sql.URL.create("sqlite", database=str(path)).render_as_string(), **options)
+
+
+def named_pictures(request: Mapping[str, Any]) -> list[str]:
+    """Ids of the pictures that a job's request names; not `style:…` and `sample:…`."""
+    names: list[Any] = [request.get(key) for key in ("photo", "fine", "start", "coarse")]
+    for key in ("styles", "masks", "style_masks"):
+        names.extend(request.get(key) or ())
+    # A label picture's mask is `ID#rrggbb`.
+    return [name.partition("#")[0] for name in names if name and ":" not in name]
+
+
+def clean_name(text: str) -> str:
+    """A name as it may be shown: one line without invisible characters, at most `NAME_LENGTH`."""
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(text.split())[:NAME_LENGTH].rstrip()
+
+
+def boot() -> str:
+    """What tells this start of the machine from others; empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+_STATED = {
+    "queued": "queued",
+    "running": "running",
+    "paused": "paused",
+    "done": "done",
+    "cancelled": "cancelled",
+    "failed": "over",
+    "set_aside": "set aside",
+}
+
+
+def _prepare_sqlite(engine: sql.Engine) -> None:
+    """Several processes read while one writes; who wants to write waits instead of failing."""
+
+    @event.listens_for(engine, "connect")
+    def _(connection: Any, _record: Any) -> None:
+        # Transactions are begun below, not by the driver.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _(connection: Connection) -> None:
+        # A reader that turns writer in the middle could not wait: what it read would be old.
+        changes = connection.get_execution_options().get("impasto_change")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if changes else "BEGIN")
+
+
+def _queue(look: Connection) -> list[str]:
+    """Ids of the queued jobs in the order in which they are taken, if nothing else happens."""
+    rows = look.execute(
+        sql.select(
+            *(_jobs.c.id, _jobs.c.owner, _jobs.c.interrupted, _jobs.c.wanted),
+            _owners.c.served,
+        )
+        .join(_owners, _owners.c.id == _jobs.c.owner)
+        .where(_jobs.c.state == "queued")
+        .order_by(_jobs.c.created, _jobs.c.id)
+    ).all()
+    running = sql.select(_jobs.c.owner).where(_jobs.c.state == "running")
+    # In each round every owner has one turn; a job that runs already was one.
+    turns: Counter[str] = Counter(look.scalars(running))
+    ranked: list[tuple[Any, ...]] = []
+    for number, row in enumerate(rows):
+        urgent = 0 if row.interrupted else 1 if row.wanted == "cancel" else 2
+        ranked.append((urgent, turns[row.owner], row.served, number, row.id))
+        if urgent == 2:
+            turns[row.owner] += 1
+    return [entry[-1] for entry in sorted(ranked)]
+
+
+def _check_room(look: Connection, owner: str, limit: int | None) -> None:
+    count = sql.select(sql.func.count()).where(_jobs.c.owner == owner, _jobs.c.state.in_(ACTIVE))
+    found = look.scalar(count) or 0
+    if limit is not None and found >= limit:
+        raise QueueFullError(
+            f"you have {found} jobs that are queued, running or paused, and may have {limit}; wait "
+            "for one, or cancel it"
+        )
+
+
+def _one(look: Connection, table: sql.Table, key: str) -> Any:
+    row = look.execute(table.select().where(table.c.id == key)).first()
+    if row is None:
+        raise MissingError(f"there is no such {'job' if table is _jobs else 'picture'}")
+    return row
+
+
+def _running(change: Connection, job: str) -> Any:
+    row = _one(change, _jobs, job)
+    if row.state != "running":
+        raise StateError(f"the job is {_STATED[row.state]}, not running")
+    return row
+
+
+def _fault_values(fault: Fault) -> dict[str, str]:
+    return {"code": fault.code, "message": one_line(fault.message)}
+
+
+def _fault(values: Mapping[str, str] | None) -> Fault | None:
+    return None if values is None else Fault(values["code"], values["message"])
+
+
+def _picture(row: Any) -> Picture:
+    return Picture(**{**row._mapping, "fault": _fault(row.fault)})
+
+
+_INNER = {"interrupted", "boot", "words"}
+
+
+def _job(row: Any) -> Job:
+    values = {name: value for name, value in row._mapping.items() if name not in _INNER}
+    return Job(**{**values, "fault": _fault(row.fault)})
+
+
+def _reason(error: Exception) -> str:
+    """What a database says, without the address, in which a password may stand."""
+    inner = getattr(error, "orig", None) or error
+    return one_line(str(inner).strip().splitlines()[0] if str(inner).strip() else repr(inner))
