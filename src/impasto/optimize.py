@@ -220,6 +220,7 @@ def optimize(
     memory: int | None = None,
     coarse: Tensor | None = None,
     bookmark: Bookmark | None = None,
+    afresh: bool = False,
 ) -> Iterator[Progress]:
     """Minimises the objective level by level.
 
@@ -236,6 +237,8 @@ def optimize(
         bookmark: holds the run's place from each evaluation to the next; if it holds one already,
             which `check_place` has passed, the run goes on from there. Where memory runs out, the
             run goes on with smaller tiles or a shorter history and notes it there.
+        afresh: the objective is another than when the bookmark's place was reached: of that place
+            the picture and the count of evaluations are taken up, and no loss nor history.
 
     Yields:
         One `Progress` per evaluation. The last one's `picture` is the result.
@@ -265,7 +268,7 @@ def optimize(
     picture: Tensor | None = start if coarse is None else coarse.to(start)
     if place is not None:
         picture, done = place.tensors["best"].to(start), place.standing.done
-        carried = carried_by(place, start)
+        carried = None if afresh else carried_by(place, start)
         first = place.standing.level + (place.standing.optimizer is None)
     for index, level in enumerate(levels):
         if index < first:
@@ -311,7 +314,7 @@ def optimize(
                 bookmark=bookmark,
             )
             if resumed is not None:
-                descent.restore(resumed)
+                descent.restore(resumed, afresh=afresh)
         # Nothing may hold on to a history that the minimiser has dropped, nor to a large picture
         # that is needed no more.
         place = resumed = small = picture = below = objective = anchor = None
@@ -627,15 +630,17 @@ class _Descent:
             tensors["anchor"] = self._anchor
         return with_minimizer(Place(standing, tensors), self._minimizer.state())
 
-    def restore(self, place: Place) -> None:
-        """Goes on from a place of the same level, whose best picture is here already."""
+    def restore(self, place: Place, *, afresh: bool) -> None:
+        """Goes on from a place of the same level, whose best picture is here already; `afresh`
+        without what only holds of the objective that it was reached with."""
         standing = place.standing
-        self.best_terms = terms_of(standing.best_terms)
         self._evaluation, self._faults = standing.evaluation, standing.faults
-        self._recent.extend(standing.recent)
         self._optimizer = standing.optimizer or self._options.optimizer
         self._minimizer = self._make(self.best)
-        self._minimizer.restore(minimizer_state(place))
+        if not afresh:
+            self.best_terms = terms_of(standing.best_terms)
+            self._recent.extend(standing.recent)
+            self._minimizer.restore(minimizer_state(place))
 
     def _settled(self) -> bool:
         tolerance, recent = self._options.tolerance, self._recent

@@ -18,10 +18,11 @@ from impasto.errors import CheckpointError, ImageError, InputError, OptionError,
 from impasto.images import ImageSource
 from impasto.memory import Limit
 from impasto.options import idle_color_options, make_options
-from impasto.run import SETTINGS_VERSION, Stylization, stylization
+from impasto.run import CHANGES, SETTINGS_VERSION, Change, Stylization, stylization
 from impasto.sources import describe_source, is_built_in, split_label
 
 _LIMITS = TypeAdapter(list[Limit])
+_DAMAGED_SETTINGS = "the picture's settings are damaged; use a copy, or stylize with the originals"
 
 
 def from_settings(
@@ -68,8 +69,18 @@ def from_settings(
         kept.pop("print", None)
     if coarse is not None:
         kept["preview"] = False
-    options = make_options(_effective({**kept, **changes}, changes))
     warnings = []
+    strengths = _strengths_of(settings)
+    if strengths and (changes or coarse is not None):
+        # They belong to the evaluations of the run as it was; what it had in the end goes on.
+        kept["strength"] = strengths[-1].strength
+        if coarse is None and "strength" not in changes:
+            warnings.append(
+                "the strength was changed while the picture was made; with other options all of it "
+                f"has the last one, {strengths[-1].strength:g}"
+            )
+        strengths = []
+    options = make_options(_effective({**kept, **changes}, changes))
     if settings.get("impasto") != impasto.__version__:
         warnings.append(
             f"the picture was made by impasto {settings.get('impasto')}, this is "
@@ -120,9 +131,7 @@ def from_settings(
     try:
         limits = _LIMITS.validate_python(settings.get("limits", []))
     except ValidationError:
-        raise OptionError(
-            "the picture's settings are damaged; use a copy, or stylize with the originals"
-        ) from None
+        raise OptionError(_DAMAGED_SETTINGS) from None
     if changes or coarse is not None:
         # They belong to the levels, and to the memory, of the run as it was.
         limits = []
@@ -144,6 +153,7 @@ def from_settings(
             raise
         # Such as for a photo of another shape: what is wrong is the file, not the options.
         raise type(error)(f"{changed[0]}; put the old one back ({error})") from None
+    run.follow(strengths)
     if run.weights_sha256 != settings.get("weights_sha256"):
         warnings.append(f"the weights of {options.model} are others than the picture's")
     # Records of earlier versions do not say it.
@@ -313,6 +323,14 @@ def from_checkpoint(
     except (ValueError, KeyError):
         raise CheckpointError(_damaged(name)) from None
     return run
+
+
+def _strengths_of(settings: Mapping[str, Any]) -> list[Change]:
+    """The strengths that a run took on while it went on."""
+    try:
+        return CHANGES.validate_python(settings.get("strengths", []))
+    except ValidationError:
+        raise OptionError(_DAMAGED_SETTINGS) from None
 
 
 def _masks_of(settings: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:

@@ -13,12 +13,13 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from torch import Tensor
 
 import impasto
@@ -48,10 +49,28 @@ from impasto.planning import Plan, make_plan
 from impasto.regions import kept_part, regions_of, resolve, scales_of
 from impasto.sources import Loaded, describe_source, is_built_in, read_source, split_label
 from impasto.starts import start_picture
-from impasto.targets import Kept, Painting
+from impasto.targets import Kept, Painting, level_size, resize
 
 SETTINGS_VERSION = 1
 """Version of the record that pictures carry."""
+
+
+class Change(BaseModel):
+    """A strength that a run took on while it went on.
+
+    Attributes:
+        after: evaluations that had been made before it.
+        strength: as the option.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    after: int = Field(ge=0)
+    strength: float = Field(ge=0, le=1)
+
+
+CHANGES = TypeAdapter(list[Change])
+"""Reads the `strengths` of a record."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -165,12 +184,20 @@ class Stylization:
         self._coarse, self._masks = coarse, masks
         self._bookmark = Bookmark(limits=list(limits))
         self._digest, self._checkpoints = "", set[str]()
-        self._progress = optimize(
-            *(features, self._photo, paintings, start, options),
-            masks=masks,
-            memory=memory,
-            coarse=coarse,
+        self._changes: list[Change] = []
+        self._ahead: list[Change] = []
+        self._closed = False
+        self._small: Coloring | None = None
+        self._progress = self._optimize()
+
+    def _optimize(self, *, afresh: bool = False) -> Iterator[Progress]:
+        return optimize(
+            *(self._features, self._photo, self._paintings, self._start, self.options),
+            masks=self._masks,
+            memory=self._memory,
+            coarse=self._coarse,
             bookmark=self._bookmark,
+            afresh=afresh,
         )
 
     @property
@@ -205,7 +232,7 @@ class Stylization:
 
     @property
     def _kept(self) -> Kept | None:
-        return kept_part(self.options, self._photo, len(self._paintings), self._masks)
+        return self._kept_of(self._coloring)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -243,8 +270,50 @@ class Stylization:
             OptionError: a layer that the network has not.
             RunError: the loss is not finite even at the start, or memory ran out.
         """
+        if self._ahead and self._ahead[0].after <= self._done and not self._closed:
+            self._take_on(self._ahead.pop(0))
         self.last = next(self._progress)
         return self.last
+
+    @property
+    def _done(self) -> int:
+        return 0 if self.last is None else self.last.done
+
+    def change(self, *, strength: float) -> None:
+        """Gives the run another strength from its next evaluation on.
+
+        The pictures and the best picture so far stay; what the picture has to match, and so the
+        loss, becomes another, and the minimiser begins anew with it. Regions with a strength of
+        their own keep it. The settings of the result say what changed when, and a checkpoint keeps
+        it.
+
+        Args:
+            strength: as the option.
+
+        Raises:
+            OptionError: it is out of range, or there is no photo to stay close to or nothing to
+                paint.
+        """
+        if not 0 <= strength <= 1:
+            raise OptionError(f"--strength {strength:g}: must lie in 0 to 1")
+        options = self.options.model_copy(update={"strength": strength})
+        chosen = resolve(options, len(self._paintings), len(self._masks))
+        if self._photo is None and strength < 1:
+            raise OptionError("--strength: there is no photo to stay close to; leave it out")
+        if all((one.color or options.color) == "only" or one.keep for one in chosen):
+            raise OptionError("--strength: --color only paints nothing; run it again instead")
+        self.follow([Change(after=self._done, strength=strength)])
+
+    def follow(self, changes: Iterable[Change]) -> None:
+        """Has the run take on strengths when so many evaluations are made, such as those of a run
+        that it repeats; in place of all that it was to take on."""
+        self._ahead = sorted(changes, key=lambda change: change.after)
+
+    def _take_on(self, change: Change) -> None:
+        self._progress.close()  # pyright: ignore[reportAttributeAccessIssue]
+        self._changes = [c for c in self._changes if c.after < change.after] + [change]
+        self.options = self.options.model_copy(update={"strength": change.strength})
+        self._progress = self._optimize(afresh=True)
 
     def count_from(self, began: float) -> None:
         """Lets the run's time, and its limit, begin at a moment of `time.monotonic` before its
@@ -253,6 +322,7 @@ class Stylization:
 
     def close(self) -> None:
         """Cancels the run; `result` still answers."""
+        self._closed = True
         self._progress.close()  # pyright: ignore[reportAttributeAccessIssue]
 
     def checkpoint(
@@ -308,6 +378,11 @@ class Stylization:
                 self._kept,
             )
             self._bookmark.place = checkpoint.place
+        self._ahead = CHANGES.validate_python(checkpoint.settings.get("strengths", []))
+        while self._ahead and self._ahead[0].after < self._done:
+            # Those after the last evaluation are still to be taken on.
+            self._take_on(self._ahead.pop(0))
+        self._progress = self._optimize()
         self.notes, self.attachment = checkpoint.notes, checkpoint.attachment
         self._checkpoints.add(os.path.realpath(path))
         for name, now in _machine(self._features).items():
@@ -318,9 +393,12 @@ class Stylization:
                 )
 
     def _record(self) -> dict[str, Any]:
-        """The settings, with what lack of memory has forced on the run so far, if anything."""
+        """The settings, with what lack of memory has forced on the run so far, and the strengths
+        that it has taken on or is to take on, if any."""
         limits = [limit.model_dump(exclude_none=True) for limit in self._bookmark.limits]
-        return {**self._settings, **({"limits": limits} if limits else {})}
+        changes = [change.model_dump() for change in (*self._changes, *self._ahead)]
+        found = {"limits": limits, "strengths": changes}
+        return {**self._settings, **{name: value for name, value in found.items() if value}}
 
     @property
     def pictures_sha256(self) -> str:
@@ -350,6 +428,11 @@ class Stylization:
         else:
             picture = self._start.clamp(0, 1)
         settings = self._record()
+        # What no evaluation followed has made nothing.
+        changes = [c.model_dump() for c in self._changes if c.after < self._done]
+        settings.pop("strengths", None)
+        if changes:
+            settings["strengths"] = changes
         if self.last is not None:
             terms = self.last.best_terms
             settings["result"] = {
@@ -366,15 +449,57 @@ class Stylization:
         be kept, in its final colours and with transparency."""
         return self._finished(progress.picture)
 
-    def _finished(self, picture: Tensor) -> Bitmap:
+    def glimpse(self, side: int) -> Bitmap:
+        """The best picture so far in its final colours, small: never larger than the level that
+        it comes from, and so without the photo's detail that a coarse level lacks.
+
+        It costs as much as its size, not the result's. Where colours or edges are the photo's,
+        they come from the photo at this size.
+
+        Args:
+            side: longest side, px.
+        """
+        if self.last is not None:
+            picture = self.last.best
+        else:
+            picture = self._start if self._coarse is None else self._coarse
+        side = min(side, max(picture.shape[-2:]))
+        width, height = level_size(self.width, self.height, side)
+        picture = resize(picture.detach().float(), height, width).clamp(0, 1).cpu()
+        coloring = self._coloring_at(width, height)
+        kept = self._kept_of(coloring)
+        if kept is not None:
+            picture = kept.put_into(picture)
+        return self._finished(picture, coloring)
+
+    def _coloring_at(self, width: int, height: int) -> Coloring:
+        """The coloring with the photo at a size; the last one is kept."""
+        found, photo = self._small or self._coloring, self._coloring.photo
+        if photo is None or (width, height) == (self.width, self.height):
+            return self._coloring
+        if found.photo is None or (found.photo.width, found.photo.height) != (width, height):
+            found = replace(self._coloring, photo=resize_image(photo, width, height))
+            self._small = found
+        return found
+
+    def _kept_of(self, coloring: Coloring) -> Kept | None:
+        """What stays as it is in the photo, at the size that a coloring has it."""
+        photo = None if coloring.seen is None else as_tensor(coloring.seen)
+        return kept_part(self.options, photo, len(self._paintings), self._masks)
+
+    def _finished(self, picture: Tensor, coloring: Coloring | None = None) -> Bitmap:
+        """The picture of a run, at the size of the coloring's photo, as it is shown."""
+        coloring = coloring or self._coloring
         picture = picture.detach().float().cpu()
-        if self._photo is not None and self.options.photoreal_weight > 0:
-            picture = as_photograph(picture, self._photo)
-            if self._kept is not None:
+        if coloring.seen is not None and self.options.photoreal_weight > 0:
+            photo = as_tensor(coloring.seen)
+            picture = as_photograph(picture, photo)
+            kept = self._kept_of(coloring)
+            if kept is not None:
                 # Its edges are those of its mask.
-                picture = self._kept.put_into(picture)
-        photo = self._coloring.photo
-        pixels = self._coloring.finished(picture[0].numpy())
+                picture = kept.put_into(picture)
+        photo = coloring.photo
+        pixels = coloring.finished(picture[0].numpy())
         return Bitmap(pixels, None if photo is None else photo.alpha, 8, self._dpi)
 
 
