@@ -18,7 +18,14 @@ from impasto.errors import CheckpointError, ImageError, InputError, OptionError,
 from impasto.images import ImageSource
 from impasto.memory import Limit
 from impasto.options import idle_color_options, make_options
-from impasto.run import CHANGES, SETTINGS_VERSION, Change, Stylization, stylization
+from impasto.run import (
+    CHANGES,
+    SETTINGS_VERSION,
+    Change,
+    Networks,
+    Stylization,
+    stylization,
+)
 from impasto.sources import describe_source, is_built_in, split_label
 
 _LIMITS = TypeAdapter(list[Limit])
@@ -179,6 +186,7 @@ def resume(
     device: str | None = None,
     threads: int | None = None,
     memory: int | None = None,
+    networks: Networks | None = None,
 ) -> Stylization:
     """Takes up a run where `Stylization.checkpoint`, or `--checkpoint`, left it.
 
@@ -200,6 +208,7 @@ def resume(
         threads: CPU threads; as recorded by default.
         memory: bytes that the process may hold; as recorded by default. With another amount the
             bytes of the result may differ.
+        networks: where to look for the network first; by default it is loaded for this run.
 
     Raises:
         CheckpointError: the checkpoint is missing, damaged or of a later version, or a picture or
@@ -221,6 +230,7 @@ def resume(
         device=device,
         threads=threads,
         memory=memory,
+        networks=networks,
     )
 
 
@@ -238,6 +248,7 @@ def from_checkpoint(
     device: str | None = None,
     threads: int | None = None,
     memory: int | None = None,
+    networks: Networks | None = None,
 ) -> Stylization:
     """Like `resume`, from a checkpoint that has been read already from `path`."""
     name, settings = one_line(os.fspath(path)), checkpoint.settings
@@ -294,6 +305,7 @@ def from_checkpoint(
             coarse=lower,
             memory=kept,
             limits=_LIMITS.validate_python(settings.get("limits", [])) if same else (),
+            networks=networks,
         )
     except ValidationError:
         raise CheckpointError(_damaged(name)) from None

@@ -304,6 +304,12 @@ class Stylization:
             raise OptionError("--strength: --color only paints nothing; run it again instead")
         self.follow([Change(after=self._done, strength=strength)])
 
+    @property
+    def strength(self) -> float:
+        """The strength that the next evaluation has."""
+        due = [change for change in self._ahead if change.after <= self._done]
+        return due[0].strength if due else self.options.strength
+
     def follow(self, changes: Iterable[Change]) -> None:
         """Has the run take on strengths when so many evaluations are made, such as those of a run
         that it repeats; in place of all that it was to take on."""

@@ -833,7 +833,15 @@ class Records:
             _running(change, job)
             return self._set(change, job, state="paused", wanted=None, note=note)
 
-    def finish(self, job: str, result: str, size: tuple[int, int], bytes: int) -> Job:
+    def finish(
+        self,
+        job: str,
+        result: str,
+        size: tuple[int, int],
+        bytes: int,
+        *,
+        has_alpha: bool = False,
+    ) -> Job:
         """Notes that a running job is done and adds its result, whose files are written.
 
         Args:
@@ -841,6 +849,7 @@ class Records:
             result: id of the picture.
             size: its width and height, px.
             bytes: of its master.
+            has_alpha: whether anything in it is transparent.
 
         Raises:
             MissingError: there is none.
@@ -848,11 +857,17 @@ class Records:
         """
         with self._change() as change:
             row = _running(change, job)
-            self._add_result(change, row, result, size, bytes)
+            self._add_result(change, row, result, size, bytes, has_alpha)
             return self._over(change, job, "done", result=result)
 
     def cancelled(
-        self, job: str, result: str | None = None, size: tuple[int, int] = (0, 0), bytes: int = 0
+        self,
+        job: str,
+        result: str | None = None,
+        size: tuple[int, int] = (0, 0),
+        bytes: int = 0,
+        *,
+        has_alpha: bool = False,
     ) -> Job:
         """Notes that a running job has been cancelled, with the best picture so far, if any.
 
@@ -863,7 +878,7 @@ class Records:
         with self._change() as change:
             row = _running(change, job)
             if result is not None:
-                self._add_result(change, row, result, size, bytes)
+                self._add_result(change, row, result, size, bytes, has_alpha)
             return self._over(change, job, "cancelled", result=result)
 
     def fail(self, job: str, fault: Fault) -> Job:
@@ -877,7 +892,7 @@ class Records:
             _running(change, job)
             return self._over(change, job, "failed", fault=_fault_values(fault))
 
-    def crash(self, device: str, reason: str) -> list[Job]:
+    def crash(self, device: str, reason: str, *, counts: bool = True) -> list[Job]:
         """Takes care of the jobs that ran on a device whose painter is gone without a word.
 
         Each goes on by itself; after `CRASHES` times it is set aside. Where the machine was
@@ -886,14 +901,15 @@ class Records:
         Args:
             device: whose painter is gone for certain.
             reason: one line, such as `the painter was killed (signal 9)`.
+            counts: whether it may have been the job's fault.
         """
         with self._change() as change:
             mine = (_jobs.c.device == device) & (_jobs.c.state == "running")
             rows = change.execute(_jobs.select().where(mine)).all()
-            return [self._crashed(change, row, reason) for row in rows]
+            return [self._crashed(change, row, reason, counts) for row in rows]
 
-    def _crashed(self, change: Connection, row: Any, reason: str) -> Job:
-        if row.boot != boot():
+    def _crashed(self, change: Connection, row: Any, reason: str, counts: bool) -> Job:
+        if not counts or row.boot != boot():
             return self._stop(change, row, row.crashes)
         crashes = row.crashes + 1
         if crashes < CRASHES:
@@ -914,7 +930,13 @@ class Records:
             return sorted(set(look.scalars(query)) - set(devices))
 
     def _add_result(
-        self, change: Connection, row: Any, picture: str, size: tuple[int, int], bytes: int
+        self,
+        change: Connection,
+        row: Any,
+        picture: str,
+        size: tuple[int, int],
+        bytes: int,
+        has_alpha: bool,
     ) -> None:
         change.execute(
             _pictures.insert().values(
@@ -926,7 +948,7 @@ class Records:
                 width=size[0],
                 height=size[1],
                 bytes=bytes,
-                has_alpha=False,
+                has_alpha=has_alpha,
                 job=row.id,
                 created=self._clock(),
                 deleted=row.deleted,

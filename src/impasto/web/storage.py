@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impasto.errors import OutputError, one_line
-from impasto.images import output_error, remove_parts, sync_folder
+from impasto.images import output_error, sync_folder
 
 THUMB_SIDE = 320
 """Longest side of a thumbnail, px."""
@@ -247,13 +247,14 @@ class Storage:
             with contextlib.suppress(OSError):
                 place.unlink()
 
-    def remove_halves(self) -> None:
-        """Deletes what killed processes were writing. Only where none runs."""
-        for folder in (self.root, self.root / "jobs", *(self.root / "pictures").iterdir()):
-            remove_parts(folder)
-        for place in (self.root / "live").glob("*.part"):
-            with contextlib.suppress(OSError):
-                place.unlink()
+    def remove_halves(self, age: float = STRAY_AGE) -> None:
+        """Deletes what killed processes were writing more than `age` seconds ago."""
+        before = time.time() - age
+        for pattern in ("pictures/*/.impasto-*.part", "jobs/.impasto-*.part", "live/*.part"):
+            for place in self.root.glob(pattern):
+                with contextlib.suppress(OSError):
+                    if place.stat().st_mtime < before:
+                        place.unlink()
 
     def old_pictures(self, age: float = STRAY_AGE) -> Iterator[str]:
         """Ids of pictures that have a file older than `age` seconds, each once."""

@@ -1,0 +1,609 @@
+"""The process that paints: one for each device, one job at a time.
+
+It takes jobs from the records, and writes a checkpoint where a level begins and every
+`CHECKPOINT_EVERY` seconds, so that whatever ends it costs no more than the time since then. A
+checkpoint that cannot be read is set aside, and the job begins anew. Results are written whole
+before the record says that the job is done.
+
+Results are kept as PNG with 16 bits per channel: it loses nothing, browsers show it, and every
+download is made from it, among them the TIFF that printers ask for.
+
+Orders: `{"order": "paint"}` (a job was queued), `{"order": "tell", "job": id}` (something else is
+wanted of it), `{"order": "watch", "job": id, "on": true}`. Messages: `{"ready": true}`,
+`{"job": id, "progress": {…}}` and `{"job": id}` where its record has changed.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import errno
+import functools
+import json
+import math
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sqlalchemy.exc import DBAPIError
+
+from impasto.checkpoint import read_checkpoint
+from impasto.errors import ImpastoError, InputError, OptionError, OutputError, one_line
+from impasto.images import Bitmap, encode_image, fit_within, resize_image, write_whole
+from impasto.optimize import Progress
+from impasto.options import StyleOptions, make_options
+from impasto.reproduction import from_checkpoint
+from impasto.run import Networks, Picture, Stylization, stylization
+from impasto.samples import sample_names
+from impasto.styles import style_names
+from impasto.web import child
+from impasto.web.records import Fault, Job, MissingError, Records, StateError
+from impasto.web.storage import THUMB_SIDE, VIEW_SIDE, Live, Storage, is_id, new_id
+
+CHECKPOINT_EVERY = 10.0
+"""Seconds between two checkpoints."""
+
+CHECKPOINT_SHARE = 0.02
+"""Most of a run's time that they may take; where writing is slow they become rarer."""
+
+LIVE_SIDE = 1024
+"""Longest side of a live picture, px."""
+
+LIVE_SHARE = 0.03
+"""Most of a run's time that live pictures may take."""
+
+LIVE_EVERY = 0.25
+"""Least seconds between two of them."""
+
+TELL_EVERY = 0.25
+"""Least seconds between two messages about a job's progress."""
+
+NOTE_EVERY = 2.0
+"""Seconds between two notes of it in the records."""
+
+LOOK_EVERY = 5.0
+"""Seconds after which a painter without a job looks for one although nobody called."""
+
+RETRY_EVERY = 1.0
+"""Seconds between two tries to write into records that cannot be written."""
+
+_QUALITY = 88
+_HOSTS = ("device", "threads", "memory")
+_INTERRUPT = getattr(signal, "SIGUSR1", signal.SIGINT)
+_T = TypeVar("_T")
+
+
+class StoppedError(Exception):
+    """An evaluation was broken off: the job is to end, or the painter."""
+
+
+class SourceError(InputError):
+    """A picture that a job names is not there."""
+
+
+def main() -> None:
+    """Paints until the server is gone."""
+    line, settings = child.begin()
+    storage = Storage(settings["data"])
+    with child.only_one(storage.lock(f"painter-{settings['device']}")):
+        records = Records(settings["database"])
+        painter = Painter(records, storage, line, settings["device"], settings["threads"])
+        sys.exit(painter.run())
+
+
+class Painter:
+    """Paints the jobs of one device.
+
+    Attributes:
+        device: as given.
+        networks: that are loaded.
+        stopping: whether it is to end.
+        told: whether the record of the job may have changed since it was looked at.
+        watched: ids of jobs whose live pictures somebody looks at.
+
+    Args:
+        records: of the studio.
+        storage: its files.
+        line: to the supervisor.
+        device: `cpu`, `mps`, or `cuda:0` and the like, of which only that one is visible.
+        threads: of PyTorch; `None`: its default.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        storage: Storage,
+        line: child.Line,
+        device: str,
+        threads: int | None = None,
+    ) -> None:
+        self.device = device
+        self._records, self._storage, self._line = records, storage, line
+        self.networks = Networks()
+        self.stopping, self.told = False, False
+        self.watched = set[str]()
+        self._wake, self._evaluating = threading.Event(), False
+        self._job: str | None = None
+        if threads is not None:
+            torch.set_num_threads(threads)
+
+    def run(self) -> int:
+        """Paints job after job.
+
+        Returns:
+            0 where the server is gone, 1 where another process had better go on.
+        """
+        signal.signal(signal.SIGTERM, self._terminated)
+        signal.signal(_INTERRUPT, self._interrupted)
+        threading.Thread(target=self._listen, daemon=True).start()
+        try:
+            # Its predecessor is gone for certain, since the lock was free.
+            reason = "it was gone when the studio began again"
+            self.insist(lambda: self._records.crash(self.device, reason))
+            self._warm_up()
+            self._line.tell({"ready": True})
+            while not self.stopping:
+                self._wake.clear()
+                job = self.insist(lambda: self._records.take_job(self.device))
+                if job is None:
+                    self._wake.wait(LOOK_EVERY)
+                elif not self.paint(job):
+                    return 1
+        except StoppedError:
+            pass
+        return 0
+
+    def _listen(self) -> None:
+        for order in self._line.orders():
+            if order["order"] == "watch":
+                (self.watched.add if order["on"] else self.watched.discard)(order["job"])
+            elif order["order"] == "tell" and order["job"] == self._job:
+                self.told = True
+                with contextlib.suppress(MissingError, DBAPIError):
+                    if self._records.job(order["job"]).wanted is not None:
+                        # At large sizes an evaluation takes a minute.
+                        _thread.interrupt_main(_INTERRUPT)
+            self._wake.set()
+        self.stopping = True
+        self._wake.set()
+        _thread.interrupt_main(_INTERRUPT)
+
+    def _terminated(self, number: int, frame: object) -> None:
+        self.stopping = True
+        self._wake.set()
+        self._interrupted(number, frame)
+
+    def _interrupted(self, _number: int, _frame: object) -> None:
+        # In the main thread, which may be in the middle of anything else as well.
+        if self._evaluating:
+            self._evaluating = False
+            raise StoppedError
+
+    def evaluate(self, run: Stylization) -> Progress | None:
+        """Evaluates once more; `None` where the run is over.
+
+        Raises:
+            StoppedError: the painter is to stop, or its job was asked to.
+        """
+        self._evaluating = True
+        try:
+            # Whoever came before that could not interrupt.
+            if self.stopping:
+                raise StoppedError
+            return next(run, None)
+        finally:
+            self._evaluating = False
+
+    def insist(self, change: Callable[[], _T]) -> _T:
+        """Does something with the records, again and again while they cannot be used: the disk may
+        be full, or their server away.
+
+        Raises:
+            StoppedError: the painter is to stop, and it could not be done before.
+        """
+        while True:
+            try:
+                return change()
+            except DBAPIError as error:
+                _log(f"the records cannot be used ({one_line(str(error.orig))}); trying again")
+            if self.stopping:
+                raise StoppedError
+            time.sleep(RETRY_EVERY)
+
+    def _warm_up(self) -> None:
+        """Loads the network and compiles what is compiled, so that the first job need not wait."""
+        options = self.options_of({"size": 64, "evaluations": 2, "single_level": True})
+        try:
+            for _ in stylization("sample:cat", "sample:coffee", options, networks=self.networks):
+                pass
+        except ImpastoError as error:
+            _log(f"cannot paint: {error}")
+
+    def options_of(self, values: Mapping[str, Any]) -> StyleOptions:
+        """The options of a run here.
+
+        Args:
+            values: what was asked for; where it runs is the host's business.
+
+        Raises:
+            OptionError: a value cannot be used.
+        """
+        mine = {name: value for name, value in values.items() if name not in _HOSTS}
+        return make_options({**mine, "device": self.device.partition(":")[0]})
+
+    def tell(self, message: Mapping[str, Any]) -> None:
+        """Says something to the supervisor."""
+        self._line.tell(message)
+
+    def paint(self, job: Job) -> bool:
+        """Paints a job, or goes on with it; whether this process may take another one."""
+        self._job = job.id
+        # What was wanted before it knew whom it is told about.
+        self.told = True
+        self.tell({"job": job.id})
+        try:
+            _Painting(self, self._records, self._storage, job).go()
+        except ImpastoError as error:
+            self._fail(job.id, Fault(_code(error), str(error)))
+        except StoppedError:
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            line = str(error).strip().partition("\n")[0]
+            self._fail(
+                job.id, Fault("internal", f"an unexpected fault, {type(error).__name__}: {line}")
+            )
+            return False
+        finally:
+            self._job = None
+            self.tell({"job": job.id})
+        return True
+
+    def _fail(self, job: str, fault: Fault) -> None:
+        with contextlib.suppress(StateError, MissingError):
+            self.insist(lambda: self._records.fail(job, fault))
+        self._storage.remove_job(job)
+
+
+class _Painting:
+    """One job while it is painted."""
+
+    _run: Stylization
+
+    def __init__(self, painter: Painter, records: Records, storage: Storage, job: Job) -> None:
+        self._painter, self._records, self._storage, self._job = painter, records, storage, job
+        self._names: dict[str, str] = {}
+        self._wanted: str | None = job.wanted
+        self._note = ""
+        self._losses: list[list[float | None]] = []
+        self._version: int | None = (job.progress or {}).get("version")
+        self._level: int | None = None
+        now = time.monotonic()
+        self._told, self._shown, self._noted, self._kept = -math.inf, -math.inf, now, now
+        self._keep_every, self._show_every = CHECKPOINT_EVERY, LIVE_EVERY
+
+    def go(self) -> None:
+        """Paints until the job is over or wanted otherwise, or the painter is to stop.
+
+        Raises:
+            ImpastoError: it cannot be done.
+            StoppedError: the painter is to stop, and the records cannot be written.
+        """
+        try:
+            self._run = self._resumed() or self._begun()
+            self._go()
+        except ImpastoError as error:
+            raise type(error)(self._named(str(error))) from error
+
+    def _go(self) -> None:
+        run, job = self._run, self._job
+        try:
+            if run.last is None and self._wanted is None and not self._keep():
+                # Before any work, so that none is for nothing.
+                self._aside(self._note)
+                return
+            while not self._asked_to_end():
+                progress = self._painter.evaluate(run)
+                if progress is None:
+                    self._end(self._records.finish)
+                    return
+                self._after(progress)
+        except StoppedError:
+            self._painter.told = True
+            self._asked_to_end()
+        if self._wanted == "cancel":
+            if run.last is None:
+                self._painter.insist(lambda: self._records.cancelled(job.id))
+                self._storage.remove_job(job.id)
+            else:
+                self._end(self._records.cancelled)
+            return
+        self._keep()
+        self._note_down()
+        if self._wanted == "pause":
+            self._aside(self._note)
+        else:
+            self._painter.insist(lambda: self._records.put_back(job.id))
+
+    def _asked_to_end(self) -> bool:
+        """Whether the job is wanted otherwise, or the painter; takes on another strength."""
+        painter = self._painter
+        if painter.told:
+            painter.told = False
+            job = painter.insist(lambda: self._records.job(self._job.id))
+            self._wanted = job.wanted
+            if job.strength is not None and job.strength != self._run.strength:
+                self._run.change(strength=job.strength)
+        return painter.stopping or self._wanted is not None
+
+    # --- beginning -------------------------------------------------------------------------------
+
+    def _begun(self) -> Stylization:
+        job, roles = self._job, self._roles
+        values = dict(job.request.get("options") or {})
+        if job.strength is not None:
+            values["strength"] = job.strength
+        photo, styles = roles.pop("content"), roles.pop("style")
+        options = self._painter.options_of(values)
+        return stylization(photo, styles, options, **roles, networks=self._painter.networks)
+
+    def _resumed(self) -> Stylization | None:
+        """The run as its checkpoint has it; `None` where there is none that can be used."""
+        path, painter = self._storage.checkpoint(self._job.id), self._painter
+        if not path.exists():
+            return None
+        roles = self._roles
+        try:
+            checkpoint = read_checkpoint(path)
+            device = painter.options_of({}).device
+            if checkpoint.settings["options"]["device"] == device:
+                device = None
+            run = from_checkpoint(
+                *(checkpoint, path), **roles, device=device, networks=painter.networks
+            )
+            done = 0 if run.last is None else run.last.done
+            losses = json.loads(run.attachment or b"[]")
+            self._losses = [list(row) for row in losses if row[0] <= done]
+        except Exception as error:
+            # Whatever is in it, it may not end the painter each time anew.
+            _log(f"{path}: set aside ({type(error).__name__}: {one_line(str(error))})")
+            with contextlib.suppress(OSError):
+                path.replace(self._storage.damaged(self._job.id))
+            self._losses = []
+            self._note = "what had been saved of it could not be read, so it began anew"
+            return None
+        return run
+
+    @functools.cached_property
+    def _found(self) -> dict[str, Any]:
+        request = self._job.request
+        photo = request.get("photo")
+        return {
+            "content": photo and self._source(photo),
+            "style": [self._source(name) for name in request.get("styles") or ()],
+            "start": self._optional("start"),
+            "masks": [self._source(name) for name in request.get("masks") or ()],
+            "style_masks": [
+                name and self._source(name) for name in request.get("style_masks") or ()
+            ],
+            "fine": self._optional("fine"),
+            "coarse": self._optional("coarse"),
+        }
+
+    @property
+    def _roles(self) -> dict[str, Any]:
+        """The pictures of the job by the names that runs have for them."""
+        return dict(self._found)
+
+    def _optional(self, role: str) -> str | None:
+        name = self._job.request.get(role)
+        return name and self._source(name)
+
+    def _source(self, name: str) -> str:
+        """The path of a picture, or the name of a built-in one.
+
+        Raises:
+            SourceError: its owner has no such picture any more.
+        """
+        if name.startswith(("style:", "sample:")):
+            kind, _, plain = name.partition(":")
+            if plain not in (style_names() if kind == "style" else sample_names()):
+                raise SourceError(f"{name}: there is no such picture; choose another")
+            return name
+        picture, mark, label = name.partition("#")
+        gone = SourceError("a picture that it needs has been deleted; choose it again")
+        if not is_id(picture):
+            raise gone
+        try:
+            found = self._painter.insist(lambda: self._records.picture(picture))
+        except MissingError:
+            raise gone from None
+        place = self._storage.master(picture)
+        if found.kind != "result":
+            place = self._storage.source(picture)
+        if found.owner != self._job.owner or found.state != "ready" or not place.is_file():
+            raise gone
+        self._names[str(place.absolute())] = PurePath(found.name).name or found.kind
+        return f"{place.absolute()}{mark}{label}"
+
+    def _named(self, text: str) -> str:
+        """A text with pictures as their owner calls them; paths here are nobody's business."""
+        for path, name in self._names.items():
+            text = text.replace(path, name)
+        return text
+
+    def _renamed(self, settings: Any) -> Any:
+        """Settings, whose texts are `_named`."""
+        if isinstance(settings, dict):
+            return {name: self._renamed(value) for name, value in settings.items()}
+        if isinstance(settings, list):
+            return [self._renamed(value) for value in settings]
+        return self._named(settings) if isinstance(settings, str) else settings
+
+    # --- going on --------------------------------------------------------------------------------
+
+    def _after(self, progress: Progress) -> None:
+        now, terms = time.monotonic(), progress.terms
+        row = (float(progress.done), terms.loss, terms.content, terms.style)
+        self._losses.append([_finite(number) for number in row])
+        if self._job.id in self._painter.watched and now - self._shown >= self._show_every:
+            self._show()
+        begins = self._level is not None and progress.level != self._level
+        self._level = progress.level
+        if begins or now - self._kept >= self._keep_every:
+            self._keep()
+            self._note_down()
+        elif now - self._noted >= NOTE_EVERY:
+            # Whoever changed something may not have been able to tell.
+            self._painter.told = True
+            self._note_down()
+        if now - self._told >= TELL_EVERY or progress.done == 1:
+            self._told = now
+            self._painter.tell({"job": self._job.id, "progress": self._progress(progress)})
+
+    def _show(self) -> None:
+        """Writes the live picture."""
+        began = time.monotonic()
+        version = (self._version or 0) + 1
+        pixels = _eight_bits(self._run.glimpse(LIVE_SIDE))
+        with contextlib.suppress(OutputError):
+            self._storage.write_live(self._job.id, Live(version, pixels))
+            self._version = version
+        self._shown = time.monotonic()
+        self._show_every = max(LIVE_EVERY, (self._shown - began) / LIVE_SHARE)
+
+    def _keep(self) -> bool:
+        """Writes a checkpoint; where that fails, the former one stays and the note says so."""
+        began = time.monotonic()
+        try:
+            self._run.checkpoint(
+                self._storage.checkpoint(self._job.id),
+                overwrite=True,
+                attachment=json.dumps(self._losses).encode(),
+            )
+            self._note = self._note if self._note not in _UNSAVED.values() else ""
+            return True
+        except OutputError as error:
+            _log(str(error))
+            self._note = _UNSAVED[_is_full(error)]
+            return False
+        finally:
+            self._kept = time.monotonic()
+            self._keep_every = max(CHECKPOINT_EVERY, (self._kept - began) / CHECKPOINT_SHARE)
+
+    def _note_down(self) -> None:
+        """Writes into the records how far the job is; it can wait where they cannot be used."""
+        self._noted = time.monotonic()
+        last = self._run.last
+        if last is not None:
+            with contextlib.suppress(DBAPIError):
+                self._records.note_progress(
+                    self._job.id, self._progress(last), self._losses, note=self._note
+                )
+
+    def _progress(self, progress: Progress) -> dict[str, Any]:
+        terms = progress.terms
+        return {
+            "share": progress.share,
+            "elapsed": progress.elapsed,
+            "remaining": progress.remaining,
+            "level": progress.level,
+            "levels": [
+                {"width": one.width, "height": one.height, "evaluations": one.evaluations}
+                for one in progress.levels
+            ],
+            "evaluation": progress.evaluation,
+            "evaluations_done": progress.done,
+            "width": progress.width,
+            "height": progress.height,
+            "loss": _finite(terms.loss),
+            "content": _finite(terms.content),
+            "style": _finite(terms.style),
+            "version": self._version,
+        }
+
+    # --- ending ----------------------------------------------------------------------------------
+
+    def _aside(self, note: str) -> None:
+        self._painter.insist(lambda: self._records.put_aside(self._job.id, note))
+
+    def _end(self, over: Callable[..., Job]) -> None:
+        """Makes the best picture so far the result; `over` notes in the records that it is."""
+        job, picture = self._job.id, self._run.result
+        self._note_down()
+        result = new_id()
+        try:
+            size = self._write(result, picture)
+        except OutputError as error:
+            # Nothing is lost: it can go on, or be ended again, when there is room.
+            _log(str(error))
+            self._storage.remove_picture(result)
+            self._keep()
+            self._aside(_UNWRITTEN[_is_full(error)])
+            return
+        bitmap = picture.bitmap
+        shape, alpha = (bitmap.width, bitmap.height), bitmap.alpha is not None
+        self._painter.insist(lambda: over(job, result, shape, size, has_alpha=alpha))
+        self._storage.remove_job(job)
+
+    def _write(self, result: str, picture: Picture) -> int:
+        """Writes a result's files; how many bytes its master has."""
+        storage, bitmap = self._storage, picture.bitmap
+        storage.make_room(result)
+        master = storage.master(result)
+        replace(picture, settings=self._renamed(picture.settings)).save(master, bits=16)
+        for side, place in (VIEW_SIDE, storage.view(result)), (THUMB_SIDE, storage.thumb(result)):
+            size = fit_within(bitmap.width, bitmap.height, side, enlarge=False)
+            bitmap = resize_image(bitmap, *size)
+            write_whole(place, encode_image(bitmap, "webp", quality=_QUALITY))
+        return master.stat().st_size
+
+
+_UNSAVED = {
+    True: "the disk is full, so its state could not be saved",
+    False: "its state could not be saved",
+}
+_UNWRITTEN = {
+    True: "the disk is full, so the picture could not be written; make room and let it go on",
+    False: "the picture could not be written; let it go on when the disk is in order",
+}
+
+
+def _is_full(error: OutputError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _code(error: ImpastoError) -> str:
+    """The key that a fault is translated by."""
+    kinds = {OptionError: "option", SourceError: "source", InputError: "input"}
+    return next((code for kind, code in kinds.items() if isinstance(error, kind)), "run")
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
+def _eight_bits(bitmap: Bitmap) -> NDArray[np.uint8]:
+    """A picture on white, `(H, W, 3)`."""
+    pixels = bitmap.pixels
+    if bitmap.alpha is not None:
+        pixels = pixels * bitmap.alpha + (1 - bitmap.alpha)
+    return np.rint(pixels.transpose(1, 2, 0) * 255).clip(0, 255).astype(np.uint8)
+
+
+def _log(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,483 @@
+"""The painter: every job ends as its owner wishes, with what was reached, whatever happens."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from impasto.errors import OutputError
+from impasto.images import read_image
+from impasto.options import make_options
+from impasto.run import Stylization, stylize
+from impasto.web import painter as module
+from impasto.web.painter import Painter, StoppedError
+from impasto.web.records import Job, Picture, Records, records_in
+from impasto.web.storage import Storage, new_id
+
+TINY = {"size": 24, "single_level": True, "content_layers": "relu2_1", "start": "content"}
+
+
+@dataclass
+class Wire:
+    """Takes what the painter says, and does something at a progress."""
+
+    said: list[dict[str, Any]] = field(default_factory=list)
+    at: dict[int, Callable[[], None]] = field(default_factory=dict)
+
+    def tell(self, message: Mapping[str, Any]) -> None:
+        """Notes a message."""
+        self.said.append(dict(message))
+        progress = message.get("progress")
+        if progress is not None:
+            self.at.pop(progress["evaluations_done"], lambda: None)()
+
+    def done(self) -> list[int]:
+        """The evaluations that were told."""
+        return [m["progress"]["evaluations_done"] for m in self.said if "progress" in m]
+
+
+@dataclass
+class Studio:
+    """A painter and what it works with."""
+
+    records: Records
+    storage: Storage
+    wire: Wire
+    painter: Painter
+    owner: str
+    files: tuple[Path, Path]
+
+    def picture(self, path: Path, kind: Any = "photo", name: str = "") -> str:
+        """An upload that the reader has read."""
+        picture = new_id()
+        self.storage.make_room(picture)
+        self.storage.source(picture).write_bytes(path.read_bytes())
+        self.records.add_picture(self.owner, kind, name, picture=picture)
+        self.records.picture_ready(picture, 40, 30, has_alpha=False)
+        return picture
+
+    def ask(self, evaluations: int = 6, **values: Any) -> str:
+        """Queues a tiny job of two uploads."""
+        request = {
+            "photo": self.picture(self.files[0], "photo", "Große Katze.png"),
+            "styles": [self.picture(self.files[1], "style", '../../"Maler\\.png')],
+            "options": {**TINY, "evaluations": evaluations, **values.pop("options", {})},
+            **values,
+        }
+        return self.records.add_job(self.owner, request).id
+
+    def paint(self) -> Job:
+        """Has the next job painted."""
+        job = self.records.take_job("cpu")
+        assert job is not None
+        self.painter.stopping = False
+        self.painter.paint(job)
+        return self.records.job(job.id)
+
+    def wish(self, name: str, job: str, *more: Any) -> Callable[[], None]:
+        """Something that is done to the records, and told to the painter."""
+
+        def do() -> None:
+            getattr(self.records, name)(job, *more)
+            self.painter.told = True
+
+        return do
+
+    def stop(self) -> None:
+        """The server is gone."""
+        self.painter.stopping = True
+
+    def result(self, job: Job) -> Picture:
+        """The result of a job."""
+        assert job.result is not None
+        return self.records.picture(job.result)
+
+    def pixels(self, job: Job) -> Any:
+        """The result's pixels, 16 bits."""
+        return read_image(self.storage.master(self.result(job).id)).pixels
+
+
+@pytest.fixture
+def studio(files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """A studio with a narrow network, whose painter tells every evaluation."""
+    monkeypatch.setattr(module, "TELL_EVERY", 0.0)
+    storage, wire = Storage(tmp_path / "data"), Wire()
+    records = records_in(storage.database)
+    painter = Painter(records, storage, wire, "cpu")  # pyright: ignore[reportArgumentType]
+    return Studio(records, storage, wire, painter, records.add_owner().id, files)
+
+
+def test_the_result_is_the_command_lines(studio: Studio) -> None:
+    """A job ends with the picture that the same options make elsewhere, in 16 bits, with a view, a
+    thumbnail and the settings inside, which name pictures as their owner does."""
+    job = studio.ask()
+    done = studio.paint()
+    assert (done.state, done.fault, done.id) == ("done", None, job)
+    picture = studio.result(done)
+    expected = stylize(*studio.files, make_options({**TINY, "evaluations": 6}))
+    found = read_image(studio.storage.master(picture.id))
+    assert found.bits == 16
+    assert np.abs(found.pixels - expected.bitmap.pixels).max() <= 0.5 / 65535 + 1e-7
+    assert (picture.width, picture.height) == (24, 18)
+    assert picture.bytes == studio.storage.master(picture.id).stat().st_size
+    assert Image.open(studio.storage.view(picture.id)).size == (24, 18)
+    assert Image.open(studio.storage.thumb(picture.id)).size == (24, 18)
+    assert found.settings is not None
+    assert found.settings["content"]["path"] == "Große Katze.png"
+    assert found.settings["styles"][0]["path"] == '"Maler\\.png'
+    assert str(studio.storage.root) not in json.dumps(found.settings)
+    assert [row[0] for row in done.losses] == [1, 2, 3, 4, 5, 6]
+    best = min(loss for _, loss, *_ in done.losses if loss is not None)
+    assert best == pytest.approx(expected.settings["result"]["loss"])
+    assert studio.wire.done() == [1, 2, 3, 4, 5, 6]
+    assert not studio.storage.checkpoint(job).exists()
+
+
+@pytest.mark.parametrize("end", ["pause", "stop"])
+def test_interrupted_is_uninterrupted(studio: Studio, end: str) -> None:
+    """A job that was paused, or stopped with the server, ends in the same bytes and losses."""
+    studio.ask()
+    whole = studio.paint()
+    job = studio.ask()
+    studio.wire.at[3] = studio.wish("pause", job) if end == "pause" else studio.stop
+    aside = studio.paint()
+    assert aside.state == ("paused" if end == "pause" else "queued")
+    assert aside.progress is not None
+    assert aside.progress["evaluations_done"] == 3
+    assert studio.storage.checkpoint(job).exists()
+    if end == "pause":
+        studio.records.resume(job)
+    done = studio.paint()
+    assert done.state == "done"
+    assert done.losses == whole.losses
+    assert np.array_equal(studio.pixels(done), studio.pixels(whole))
+    assert studio.wire.done()[-3:] == [4, 5, 6]
+
+
+def test_a_broken_off_evaluation_costs_only_itself(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the server is gone in the middle of an evaluation, the job goes on before that one."""
+    job = studio.ask()
+    evaluate = Painter.evaluate
+
+    def broken(self: Painter, run: Stylization) -> Any:
+        if run.last is not None and run.last.done == 3 and not self.stopping:
+            self.stopping = True
+            run.close()
+            raise StoppedError
+        return evaluate(self, run)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Painter, "evaluate", broken)
+        assert studio.paint().state == "queued"
+    done = studio.paint()
+    assert (done.id, done.state) == (job, "done")
+    assert [row[0] for row in done.losses] == [1, 2, 3, 4, 5, 6]
+
+
+def test_cancelling_keeps_the_best_picture(studio: Studio) -> None:
+    """A job that is cancelled while it runs or while it is paused has the picture so far."""
+    job = studio.ask()
+    studio.wire.at[3] = studio.wish("cancel", job)
+    running = studio.paint()
+    assert running.state == "cancelled"
+    settings = read_image(studio.storage.master(studio.result(running).id)).settings
+    assert settings is not None
+    assert settings["result"]["evaluations"] == 3
+    job = studio.ask()
+    studio.wire.at[3] = studio.wish("pause", job)
+    studio.paint()
+    studio.records.cancel(job)
+    paused = studio.paint()
+    assert (paused.id, paused.state) == (job, "cancelled")
+    assert np.array_equal(studio.pixels(paused), studio.pixels(running))
+    assert not studio.storage.checkpoint(job).exists()
+
+
+def test_cancelling_before_any_evaluation(studio: Studio) -> None:
+    """A job that is cancelled before anything is painted ends without a result."""
+    job = studio.ask()
+    taken = studio.records.take_job("cpu")
+    assert taken is not None
+    studio.records.cancel(job)
+    studio.painter.paint(taken)
+    found = studio.records.job(job)
+    assert (found.state, found.result) == ("cancelled", None)
+
+
+def test_another_strength_while_it_runs(studio: Studio) -> None:
+    """A strength that is asked for takes effect at the next evaluation, also after a pause, and
+    the result says so."""
+    job = studio.ask(evaluations=8)
+    studio.wire.at[2] = studio.wish("set_strength", job, 0.25)
+    studio.wire.at[5] = studio.wish("pause", job)
+    studio.paint()
+    studio.records.set_strength(job, 0.75)
+    studio.records.resume(job)
+    done = studio.paint()
+    settings = read_image(studio.storage.master(studio.result(done).id)).settings
+    assert settings is not None
+    assert settings["strengths"] == [
+        {"after": 2, "strength": 0.25},
+        {"after": 5, "strength": 0.75},
+    ]
+
+
+def test_a_strength_before_the_start_is_the_options(studio: Studio) -> None:
+    """A strength that was asked for while the job waited is simply that of its options."""
+    job = studio.ask()
+    studio.records.set_strength(job, 0.5)
+    done = studio.paint()
+    settings = read_image(studio.storage.master(studio.result(done).id)).settings
+    assert settings is not None
+    assert settings["options"]["strength"] == 0.5
+    assert "strengths" not in settings
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "foreign"])
+def test_a_damaged_checkpoint_begins_anew(studio: Studio, damage: str) -> None:
+    """A checkpoint that cannot be read is set aside, the job says so and ends all the same."""
+    job = studio.ask()
+    studio.wire.at[3] = studio.stop
+    studio.paint()
+    path = studio.storage.checkpoint(job)
+    data = bytearray(path.read_bytes())
+    if damage == "flipped":
+        data[len(data) // 2] ^= 1
+    path.write_bytes({"cut": data[:-9], "empty": b"", "foreign": b"x" * 99}.get(damage, data))
+    seen: list[str] = []
+    studio.wire.at[5] = lambda: seen.append("painted anew")
+    done = studio.paint()
+    assert done.state == "done"
+    assert "began anew" in done.note
+    assert [row[0] for row in done.losses] == [1, 2, 3, 4, 5, 6]
+    assert studio.wire.done()[-6:] == [1, 2, 3, 4, 5, 6]
+    assert seen
+
+
+def full(*_: Any, **__: Any) -> None:
+    """Fails as a full disk makes it fail."""
+    raise OutputError("x: the disk is full; free some space") from OSError(errno.ENOSPC, "full")
+
+
+def test_a_full_disk_at_the_end_loses_nothing(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the result cannot be written the job is put aside with the reason, and ends when it is
+    let go on; no half of a result is left."""
+    job = studio.ask()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_whole", full)
+        aside = studio.paint()
+    assert (aside.state, aside.result) == ("paused", None)
+    assert "disk is full" in aside.note
+    assert list((studio.storage.root / "pictures").rglob("*.png")) == []
+    studio.records.resume(job)
+    done = studio.paint()
+    assert (done.state, done.note) == ("done", "")
+    assert studio.wire.done() == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_full_disk_at_the_start_spends_nothing(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where not even the first checkpoint can be written, nothing is painted for nothing."""
+    job = studio.ask()
+    with monkeypatch.context() as patch:
+        patch.setattr(Stylization, "checkpoint", full)
+        aside = studio.paint()
+    assert aside.state == "paused"
+    assert "disk is full" in aside.note
+    assert studio.wire.done() == []
+    studio.records.resume(job)
+    assert studio.paint().state == "done"
+
+
+def test_a_full_disk_midway_is_told_and_the_run_goes_on(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint that cannot be written costs no run; the job says that it is not saved."""
+    job = studio.ask()
+    monkeypatch.setattr(module, "CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr(module, "CHECKPOINT_SHARE", 1e9)
+    checkpoint, notes = Stylization.checkpoint, list[str]()
+    studio.wire.at[2] = lambda: monkeypatch.setattr(Stylization, "checkpoint", full)
+    studio.wire.at[4] = lambda: notes.append(studio.records.job(job).note)
+    studio.wire.at[5] = lambda: monkeypatch.setattr(Stylization, "checkpoint", checkpoint)
+    done = studio.paint()
+    assert "disk is full" in notes[0]
+    assert (done.state, done.note) == ("done", "")
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ({"options": {"size": 0}}, "option", "--size"),
+        ({"options": {"nonsense": 1}}, "option", "nonsense"),
+        ({"photo": None, "options": {"strength": 0.5}}, "option", "strength"),
+        ({"styles": ["style:no-such"]}, "source", "no-such"),
+        ({"styles": ["../../etc/passwd"]}, "source", "deleted"),
+        ({"photo": "x" * 22}, "source", "deleted"),
+    ],
+)
+def test_what_cannot_be_done_fails_in_one_line(
+    studio: Studio, change: dict[str, Any], code: str, words: str
+) -> None:
+    """A job that asks for the impossible fails with its reason, and the painter goes on."""
+    studio.ask(**change)
+    failed = studio.paint()
+    assert failed.state == "failed"
+    assert failed.fault is not None
+    assert failed.fault.code == code
+    assert words in failed.fault.message
+    assert str(studio.storage.root) not in failed.fault.message
+    studio.ask()
+    assert studio.paint().state == "done"
+
+
+def test_pictures_of_others_are_nobodys(studio: Studio) -> None:
+    """A job cannot use another owner's picture, though it knows its id."""
+    foreign = studio.picture(studio.files[0])
+    studio.owner = studio.records.add_owner().id
+    studio.ask(photo=foreign)
+    failed = studio.paint()
+    assert failed.fault is not None
+    assert failed.fault.code == "source"
+
+
+def test_damaged_pictures_are_named_as_their_owner_does(studio: Studio) -> None:
+    """A picture that turns out to be damaged is told by its owner's name for it."""
+    studio.files[0].write_bytes(studio.files[0].read_bytes()[:200])
+    studio.ask()
+    failed = studio.paint()
+    assert failed.fault is not None
+    assert failed.fault.message.startswith("Große Katze.png: ")
+
+
+def test_memory_that_runs_out_fails_in_one_line(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the engine can do with no less memory, the job fails with the engine's line."""
+    from impasto.objective import Objective
+
+    def hungry(*_: Any) -> None:
+        raise MemoryError
+
+    studio.ask()
+    with monkeypatch.context() as patch:
+        patch.setattr(Objective, "evaluate", hungry)
+        failed = studio.paint()
+    assert failed.fault is not None
+    assert failed.fault.code == "run"
+    assert "out of memory" in failed.fault.message
+
+
+def test_an_unexpected_fault_ends_the_job_and_the_process(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug fails its job with its name, and a fresh process takes the next one."""
+    from impasto.objective import Objective
+
+    def buggy(*_: Any) -> None:
+        raise ZeroDivisionError("by\nzero")
+
+    job = studio.ask()
+    taken = studio.records.take_job("cpu")
+    assert taken is not None
+    monkeypatch.setattr(Objective, "evaluate", buggy)
+    assert studio.painter.paint(taken) is False
+    found = studio.records.job(job)
+    assert found.fault is not None
+    assert found.fault.message == "an unexpected fault, ZeroDivisionError: by"
+
+
+def test_live_pictures_only_for_those_who_watch(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Live pictures are written while somebody watches, count up, and are gone in the end."""
+    monkeypatch.setattr(module, "LIVE_EVERY", 0.0)
+    monkeypatch.setattr(module, "LIVE_SHARE", 1e9)
+    job = studio.ask()
+    seen: list[Any] = []
+
+    def look() -> None:
+        seen.append(studio.storage.read_live(job))
+
+    studio.wire.at = {
+        1: look,
+        2: lambda: studio.painter.watched.add(job),
+        4: look,
+        5: lambda: studio.painter.watched.discard(job),
+        6: look,
+    }
+    studio.paint()
+    assert seen[0] is None
+    assert [live.version for live in seen[1:]] == [2, 3]
+    assert seen[1].pixels.shape == (18, 24, 3)
+    assert studio.storage.read_live(job) is None
+
+
+def test_all_roles_of_pictures(studio: Studio, make_png: Callable[..., Path]) -> None:
+    """Masks, label colours, a start picture, a fine style and no photo come from uploads too, and
+    a result can be continued to a larger size."""
+    mask = np.zeros((30, 40, 3), np.uint8)
+    mask[:, :20] = (255, 0, 0)
+    path = studio.files[0].with_name("mask.png")
+    Image.fromarray(mask).save(path)
+    labels = studio.picture(path, "mask", "mask.png")
+    cover = studio.files[0].with_name("cover.png")
+    Image.fromarray(mask[:, :, 0]).save(cover)
+    style = studio.picture(studio.files[1], "style", "s.png")
+    studio.ask(
+        masks=[f"{labels}#ff0000"],
+        styles=[style, "style:mosaic"],
+        start=studio.picture(make_png("start.png", 24, 18, 5)),
+        style_masks=[None, studio.picture(cover, "mask")],
+        options={"start": "image"},
+    )
+    first = studio.paint()
+    assert (first.state, first.fault) == ("done", None)
+    studio.ask(photo=None, styles=[style], options={"start": "noise", "content_weight": 0})
+    assert studio.paint().state == "done"
+    first = studio.ask()
+    small = studio.paint()
+    assert small.id == first
+    studio.ask(coarse=small.result, options={"size": 48, "single_level": False})
+    large = studio.paint()
+    assert (large.state, large.fault) == ("done", None)
+    assert studio.result(large).width == 48
+    settings = read_image(studio.storage.master(studio.result(large).id)).settings
+    assert settings is not None
+    assert settings["coarse"]["path"] == "result"
+
+
+def test_jobs_wait_while_records_cannot_be_used(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the end of a job cannot be noted, the painter tries until it can."""
+    import sqlite3
+
+    from sqlalchemy.exc import OperationalError
+
+    monkeypatch.setattr(module, "RETRY_EVERY", 0.0)
+    finish, tries = Records.finish, [0]
+
+    def failing(self: Records, *given: Any, **named: Any) -> Job:
+        tries[0] += 1
+        if tries[0] < 3:
+            raise OperationalError("x", {}, sqlite3.OperationalError("database or disk is full"))
+        return finish(self, *given, **named)
+
+    monkeypatch.setattr(Records, "finish", failing)
+    studio.ask()
+    assert studio.paint().state == "done"
+    assert tries[0] == 3
