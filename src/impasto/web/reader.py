@@ -1,0 +1,86 @@
+"""The process that decodes uploads, so that a hostile picture takes nothing else down.
+
+It knows the formats of `impasto.images`, by their contents; each picture may take so much memory
+and time. Of a sound one it makes a view and a thumbnail. It writes no records: it answers
+`{"picture": id, "width": …, "height": …, "has_alpha": …}` or `{"picture": id, "fault": {…}}`; where
+it dies over a picture, the supervisor refuses that one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from impasto.errors import ImageError, OutputError, TooLargeError, is_out_of_memory
+from impasto.images import encode_image, fit_within, glance, resize_image, write_whole
+from impasto.web import child
+from impasto.web.storage import THUMB_SIDE, VIEW_SIDE, Storage
+
+SECONDS = 30
+"""Seconds of computing that one picture may take."""
+
+MEMORY = 512 * 2**20
+"""Bytes that reading may take whatever the size of the picture is."""
+
+MEMORY_PER_PIXEL = 16
+"""Bytes more for each pixel of the largest picture: formats that are decoded as a whole hold two
+bytes for each of four channels, and libvips copies some."""
+
+_QUALITY = 88
+
+
+def main() -> None:
+    """Reads pictures until the server is gone."""
+    line, settings = child.begin()
+    storage = Storage(settings["data"])
+    with child.only_one(storage.lock("reader")):
+        child.limit_memory(MEMORY + MEMORY_PER_PIXEL * settings["max_pixels"])
+        line.tell({"ready": True})
+        for order in line.orders():
+            picture = order["picture"]
+            child.limit_time(SECONDS)
+            line.tell({"picture": picture, **read(storage, picture, settings["max_pixels"])})
+
+
+def read(storage: Storage, picture: str, max_pixels: int) -> dict[str, Any]:
+    """Looks at an upload and makes its view and thumbnail.
+
+    Args:
+        storage: where it lies.
+        picture: its id.
+        max_pixels: most pixels to accept.
+
+    Returns:
+        `width`, `height` and `has_alpha`, or a `fault` with its `code` and `message`: `too_large`,
+        `unreadable`, `disk_full`, or `missing` where its file is gone.
+    """
+    try:
+        data = storage.source(picture).read_bytes()
+    except OSError:
+        return _fault("missing", "the picture is gone; upload it again")
+    try:
+        found = glance(data, VIEW_SIDE, max_pixels=max_pixels)
+        view = found.small
+        size = fit_within(view.width, view.height, THUMB_SIDE, enlarge=False)
+        thumb = resize_image(view, *size)
+        for place, bitmap in (storage.view(picture), view), (storage.thumb(picture), thumb):
+            write_whole(place, encode_image(bitmap, "webp", quality=_QUALITY), overwrite=True)
+    except TooLargeError as error:
+        return _fault("too_large", str(error).partition("; ")[0])
+    except ImageError as error:
+        return _fault("unreadable", str(error))
+    except OutputError:
+        return _fault("disk_full", "the studio's disk is full; try again later")
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return _fault("too_large", "the picture: takes too much memory to read; shrink it")
+    has_alpha = view.alpha is not None
+    return {"width": found.width, "height": found.height, "has_alpha": has_alpha}
+
+
+def _fault(code: str, message: str) -> dict[str, Any]:
+    return {"fault": {"code": code, "message": message}}
+
+
+if __name__ == "__main__":
+    main()
