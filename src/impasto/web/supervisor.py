@@ -14,7 +14,6 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -40,15 +39,13 @@ PURGE_EVERY = 600.0
 """Seconds between two looks for what may be deleted."""
 
 FIRST_PAUSE = 0.25
-"""Seconds before an ended child is started again; twice as many each time that it ends soon."""
+"""Seconds before an ended child is started again; twice as many each time that it did not even
+become ready."""
 
 LONGEST_PAUSE = 30.0
 
-SOON = 10.0
-"""Seconds within which a child ends soon."""
-
 Listener = Callable[[Literal["job", "picture"], str, dict[str, Any] | None], None]
-Programs = Mapping[Literal["painter", "reader"], Sequence[str]]
+Programs = Mapping[str, Sequence[str]]
 
 PROGRAMS: Programs = {
     "painter": ("-m", "impasto.web.painter"),
@@ -329,12 +326,10 @@ class _Child:
         pause = FIRST_PAUSE
         try:
             while not self._stopping:
-                began = time.monotonic()
-                await self._live()
+                worked = await self._live()
                 if self._stopping:
                     break
-                soon = time.monotonic() - began < SOON
-                pause = min(LONGEST_PAUSE, 2 * pause) if soon else FIRST_PAUSE
+                pause = FIRST_PAUSE if worked else min(LONGEST_PAUSE, 2 * pause)
                 await asyncio.sleep(pause)
         finally:
             self._over.set()
@@ -355,8 +350,8 @@ class _Child:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), 1)
 
-    async def _live(self) -> None:
-        """One life of it."""
+    async def _live(self) -> bool:
+        """One life of it; whether it became ready."""
         self.state = "starting"
         try:
             process = await asyncio.create_subprocess_exec(
@@ -372,13 +367,14 @@ class _Child:
         except OSError as error:
             self.state = "down"
             _log.error("%s: cannot be started (%s)", self.name, error.strerror)
-            return
+            return False
         self._process = process
         self.tell(self._settings)
         if self._stopping and process.stdin is not None:
             process.stdin.close()
         await asyncio.gather(self._listen(process), self._forward(process))
         status = await process.wait()
+        worked = self.ready.is_set()
         self._process, self.state = None, "down"
         self.ready.clear()
         reason = _how(status)
@@ -387,11 +383,11 @@ class _Child:
         while True:
             try:
                 await self._ended(reason, not self._stopping and status != 0)
-                return
+                return worked
             except DBAPIError as error:
                 _log.error("%s: %s", self.name, one_line(str(error.orig)))
                 if self._stopping:
-                    return
+                    return worked
                 await asyncio.sleep(1)
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:

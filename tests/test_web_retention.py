@@ -1,0 +1,57 @@
+"""What time deletes: records first, then files, and what nobody knows."""
+
+import os
+from pathlib import Path
+
+from impasto.web.records import records_in
+from impasto.web.retention import DAY, UNDO, purge
+from impasto.web.storage import Storage, new_id
+
+
+def test_files_go_with_their_records(tmp_path: Path) -> None:
+    """What is too old or was deleted goes with its files; files without a record go when they are
+    old; all else stays."""
+    now = [1e9]
+    storage = Storage(tmp_path)
+    records = records_in(storage.database, clock=lambda: now[0])
+    owner = records.add_owner().id
+
+    def upload() -> str:
+        picture = new_id()
+        storage.make_room(picture)
+        for place in (storage.source(picture), storage.view(picture)):
+            place.write_bytes(b"x")
+        records.add_picture(owner, "photo", picture=picture)
+        return picture
+
+    old, needed = upload(), upload()
+    finished = records.add_job(owner, {"photo": old}).id
+    records.take_job("cpu")
+    result = new_id()
+    storage.make_room(result)
+    storage.master(result).write_bytes(b"x")
+    records.finish(finished, result, (8, 8), 1)
+    waiting = records.add_job(owner, {"photo": needed}).id
+    for job in (finished, waiting):
+        storage.checkpoint(job).write_bytes(b"x")
+    now[0] += 40 * DAY
+    deleted, undoable, fresh = upload(), upload(), upload()
+    records.delete_picture(deleted)
+    now[0] += 2 * UNDO
+    records.delete_picture(undoable)
+    stray, recent, orphan = new_id(), new_id(), new_id()
+    for picture in (stray, recent):
+        storage.make_room(picture)
+        storage.source(picture).write_bytes(b"x")
+    storage.checkpoint(orphan).write_bytes(b"x")
+    for place in (storage.source(stray), storage.checkpoint(orphan)):
+        os.utime(place, (0, 0))
+    purged = purge(records, storage, 30, clock=lambda: now[0])
+    assert set(purged.pictures) == {old, result, deleted}
+    assert purged.jobs == [finished]
+    left = {path.name.partition(".")[0] for path in (tmp_path / "pictures").rglob("*.*")}
+    assert left == {needed, undoable, fresh, recent}
+    assert [path.stem for path in (tmp_path / "jobs").iterdir()] == [waiting]
+    # Without a time of retention nothing is too old.
+    now[0] += 9999 * DAY
+    assert purge(records, storage, None, clock=lambda: now[0]).pictures == [undoable]

@@ -1,0 +1,355 @@
+"""The studio's processes: started, told, started again, and stopped in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from impasto.samples import sample_path
+from impasto.web.config import StudioOptions
+from impasto.web.records import Job, Picture, Records
+from impasto.web.storage import Storage, new_id
+from impasto.web.supervisor import PROGRAMS, Programs, Supervisor
+
+NARROW: Programs = {
+    **PROGRAMS,
+    "painter": (str(Path(__file__).with_name("narrow_painter.py")),),
+}
+TINY = {"size": 24, "single_level": True, "content_layers": "relu2_1", "start": "content"}
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+
+
+class Studio:
+    """A supervisor of real processes with a narrow network, and what it was heard to say."""
+
+    def __init__(self, folder: Path, programs: Programs = NARROW) -> None:
+        self.options = StudioOptions(data=folder, devices=("cpu",), keep=30)
+        self.storage = Storage(folder)
+        self.records = Records(self.options.database_url)
+        self.programs = programs
+        self.heard: list[tuple[str, str, dict[str, Any] | None]] = []
+        self.owner = self.records.add_owner().id
+        self.new()
+
+    def new(self) -> None:
+        """A supervisor, as a newly started server has one."""
+        self.supervisor = Supervisor(
+            self.options, self.records, self.storage, programs=self.programs
+        )
+        self.supervisor.listener = lambda *news: self.heard.append(news)
+
+    def ask(self, evaluations: int = 5, **options: Any) -> str:
+        """Queues a tiny job."""
+        values = {**TINY, "evaluations": evaluations, **options}
+        request = {"photo": "sample:cat", "styles": ["sample:coffee"], "options": values}
+        job = self.records.add_job(self.owner, request).id
+        self.supervisor.paint()
+        return job
+
+    def upload(self, data: bytes) -> str:
+        """Puts an upload into its place and the records."""
+        picture = new_id()
+        self.storage.incoming(picture).write_bytes(data)
+        self.storage.keep_incoming(picture)
+        self.records.add_picture(self.owner, "photo", "x", picture=picture)
+        self.supervisor.read(picture)
+        return picture
+
+    async def until(self, true: Callable[[], Any], seconds: float = 60) -> None:
+        """Waits until something is so."""
+        end = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < end, (self.heard[-5:], self.supervisor.health())
+            await asyncio.sleep(0.02)
+
+    async def ready(self) -> None:
+        """Waits for the processes."""
+        good = {"reader": True, "painters": {"cpu": "ready"}}
+        await self.until(lambda: self.supervisor.health() == good)
+
+    async def over(self, job: str) -> Job:
+        """Waits for the end of a job."""
+        await self.until(lambda: self.records.job(job).over)
+        return self.records.job(job)
+
+    async def looked_at(self, picture: str) -> Picture:
+        """Waits for the reader's word on a picture."""
+        await self.until(lambda: self.records.picture(picture).state != "reading")
+        return self.records.picture(picture)
+
+    async def evaluated(self, job: str, count: int) -> None:
+        """Waits until so many evaluations of a job are told."""
+        await self.until(
+            lambda: any(
+                id == job and news is not None and news["evaluations_done"] >= count
+                for _, id, news in self.heard
+            )
+        )
+
+    def pid(self, child: str) -> int:
+        """The number of a process."""
+        supervisor = self.supervisor
+        found = supervisor._reader if child == "reader" else supervisor._painters["cpu"]
+        assert found is not None
+        assert found._process is not None
+        return found._process.pid
+
+
+def live(studio: Studio, story: Callable[[], Awaitable[None]]) -> None:
+    """Lets a story happen to a started studio, and stops it."""
+
+    async def all_of_it() -> None:
+        await studio.supervisor.start()
+        try:
+            await studio.ready()
+            await story()
+        finally:
+            await studio.supervisor.stop()
+
+    asyncio.run(all_of_it())
+
+
+@pytest.fixture
+def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """A studio, not started yet."""
+    return Studio(tmp_path / "data")
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_from_upload_to_result(studio: Studio) -> None:
+    """Uploads are read, jobs painted, and all of it is told to the listener."""
+
+    async def story() -> None:
+        picture = studio.upload(sample_path("cat").read_bytes())
+        assert (await studio.looked_at(picture)).state == "ready"
+        assert studio.storage.thumb(picture).exists()
+        job = studio.ask()
+        done = await studio.over(job)
+        assert done.state == "done"
+        assert done.result is not None
+        assert studio.storage.master(done.result).exists()
+        await studio.until(lambda: studio.heard[-1] == ("job", job, None))
+        assert ("picture", picture, None) in studio.heard
+        assert any(news is not None for _, id, news in studio.heard if id == job)
+
+    live(studio, story)
+
+
+def test_what_waited_before_the_start_is_done(studio: Studio) -> None:
+    """Jobs and uploads of before the studio was started need no further call."""
+    job = studio.ask()
+    picture = studio.upload(b"no picture")
+
+    async def story() -> None:
+        assert (await studio.over(job)).state == "done"
+        refused = await studio.looked_at(picture)
+        assert refused.fault is not None
+        assert not studio.storage.source(picture).exists()
+
+    live(studio, story)
+
+
+def test_a_killed_painter_goes_on(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job whose painter is killed goes on by itself from its checkpoint, and counts the crash."""
+    monkeypatch.setenv("NARROW_PAUSE", "0.05")
+    monkeypatch.setenv("NARROW_EVERY", "0")
+
+    async def story() -> None:
+        job = studio.ask(30)
+        await studio.evaluated(job, 5)
+        studio.heard.clear()
+        os.kill(studio.pid("painter"), signal.SIGKILL)
+        done = await studio.over(job)
+        assert (done.state, done.crashes) == ("done", 1)
+        assert [row[0] for row in done.losses] == list(range(1, 31))
+        told = [news["evaluations_done"] for _, id, news in studio.heard if id == job and news]
+        assert min(told) > 4
+
+    live(studio, story)
+
+
+def test_three_deaths_set_a_job_aside(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job at which its painter dies three times is set aside, and the next one is painted."""
+    monkeypatch.setenv("NARROW_PAUSE", "0.2")
+
+    async def story() -> None:
+        job = studio.ask(200)
+        for _ in range(3):
+            await studio.until(lambda: studio.records.job(job).state == "running")
+            studio.heard.clear()
+            await studio.evaluated(job, 1)
+            os.kill(studio.pid("painter"), signal.SIGKILL)
+            await studio.until(lambda: studio.records.job(job).state != "running")
+        aside = studio.records.job(job)
+        assert aside.state == "set_aside"
+        assert aside.fault is not None
+        assert "SIGKILL" in aside.fault.message
+        assert (await studio.over(studio.ask(2))).state == "done"
+
+    live(studio, story)
+
+
+def test_stopping_keeps_what_was_painted(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A studio that is stopped ends within five seconds, even in the middle of an evaluation, and
+    the next one goes on with the job where it stood; that is no crash."""
+    monkeypatch.setenv("NARROW_PAUSE", "0.3")
+    job, began, pids = "", 0.0, list[int]()
+
+    async def story() -> None:
+        nonlocal job, began
+        job = studio.ask(12)
+        await studio.evaluated(job, 3)
+        pids.extend(studio.pid(child) for child in ("reader", "painter"))
+        began = time.monotonic()
+
+    live(studio, story)
+    assert time.monotonic() - began < 5
+    assert not any(map(alive, pids))
+    stopped = studio.records.job(job)
+    assert (stopped.state, stopped.crashes) == ("queued", 0)
+    studio.heard.clear()
+    studio.new()
+
+    async def rest() -> None:
+        done = await studio.over(job)
+        assert (done.state, done.crashes) == ("done", 0)
+        assert [row[0] for row in done.losses] == list(range(1, 13))
+        told = [news["evaluations_done"] for _, id, news in studio.heard if id == job and news]
+        assert min(told) >= 4
+
+    live(studio, rest)
+
+
+def test_wishes_reach_a_running_job(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pausing, another strength, going on and cancelling take effect while the job runs, and
+    another job is painted while the first is put aside."""
+    monkeypatch.setenv("NARROW_PAUSE", "0.1")
+
+    async def story() -> None:
+        records, supervisor = studio.records, studio.supervisor
+        job = studio.ask(500)
+        await studio.evaluated(job, 2)
+        records.set_strength(job, 0.5)
+        supervisor.tell(job)
+        records.pause(job)
+        supervisor.tell(job)
+        await studio.until(lambda: records.job(job).state == "paused")
+        assert (await studio.over(studio.ask(2))).state == "done"
+        records.resume(job)
+        supervisor.paint()
+        await studio.evaluated(job, 6)
+        records.cancel(job)
+        supervisor.tell(job)
+        done = await studio.over(job)
+        assert done.state == "cancelled"
+        assert done.result is not None
+
+    live(studio, story)
+
+
+def test_live_pictures_while_somebody_watches(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Watching makes live pictures, also where it began before the job or before a crash."""
+    monkeypatch.setenv("NARROW_PAUSE", "0.1")
+
+    async def story() -> None:
+        job = studio.ask(300)
+        studio.supervisor.watch(job, True)
+        await studio.until(lambda: studio.storage.read_live(job))
+        os.kill(studio.pid("painter"), signal.SIGKILL)
+        first = studio.storage.read_live(job)
+        assert first is not None
+
+        def newer() -> bool:
+            now = studio.storage.read_live(job)
+            return now is not None and now.version > first.version
+
+        await studio.until(newer)
+        studio.records.cancel(job)
+        studio.supervisor.tell(job)
+        await studio.over(job)
+
+    live(studio, story)
+
+
+def test_a_reader_that_dies_is_started_again(studio: Studio, tmp_path: Path) -> None:
+    """A picture at which the reader dies is refused in words, and the next one is read."""
+    program = tmp_path / "reader.py"
+    program.write_text(
+        "import os\n"
+        "from impasto.web import reader\n"
+        "read = reader.read\n"
+        "def deadly(storage, picture, max_pixels):\n"
+        "    if storage.source(picture).read_bytes() == b'deadly':\n"
+        "        os.abort()\n"
+        "    return read(storage, picture, max_pixels)\n"
+        "reader.read = deadly\n"
+        "reader.main()\n"
+    )
+    studio.programs = {**NARROW, "reader": (str(program),)}
+    studio.new()
+
+    async def story() -> None:
+        deadly = studio.upload(b"deadly")
+        good = studio.upload(sample_path("cat").read_bytes())
+        refused = await studio.looked_at(deadly)
+        assert refused.fault is not None
+        assert "cannot be read safely" in refused.fault.message
+        assert (await studio.looked_at(good)).state == "ready"
+        # One that another process ends is not the picture's fault.
+        os.kill(studio.pid("reader"), signal.SIGKILL)
+        assert (await studio.looked_at(studio.upload(b"no picture"))).state == "refused"
+        assert (
+            await studio.looked_at(studio.upload(sample_path("coffee").read_bytes()))
+        ).state == "ready"
+
+    live(studio, story)
+
+
+def test_a_process_that_cannot_start_is_told_by_health(studio: Studio, tmp_path: Path) -> None:
+    """A painter that ends at once is tried again and again, ever more rarely, and said to be
+    down; the studio can still be stopped."""
+    program = tmp_path / "broken.py"
+    counts = tmp_path / "counts"
+    program.write_text(f"open({str(counts)!r}, 'a').write('x')\nraise SystemExit(3)\n")
+    studio.programs = {**NARROW, "painter": (str(program),)}
+    studio.new()
+
+    async def story() -> None:
+        await studio.supervisor.start()
+        await studio.until(lambda: counts.exists() and len(counts.read_text()) >= 3)
+        await studio.until(lambda: studio.supervisor.health()["painters"] == {"cpu": "down"})
+        await studio.supervisor.stop()
+
+    asyncio.run(story())
+    assert len(counts.read_text()) < 6
+
+
+def test_jobs_of_a_device_that_is_no_more_go_on(studio: Studio) -> None:
+    """A job that ran on a device which the studio no longer has is painted by another."""
+    job = studio.ask(3)
+    studio.records.take_job("cuda:3")
+
+    async def story() -> None:
+        done = await studio.over(job)
+        assert (done.state, done.crashes, done.device) == ("done", 0, "cpu")
+
+    live(studio, story)
