@@ -41,11 +41,14 @@ from impasto.errors import ImpastoError, InputError, OptionError, OutputError, o
 from impasto.images import Bitmap, encode_image, fit_within, resize_image, write_whole
 from impasto.optimize import Progress
 from impasto.options import StyleOptions, make_options
+from impasto.regions import resolve
 from impasto.reproduction import from_checkpoint
-from impasto.run import Networks, Picture, Stylization, stylization
+from impasto.run import Networks, Picture, Stylization, painting_size, stylization
 from impasto.samples import sample_names
+from impasto.sources import LARGE_SIDE, Loaded
 from impasto.styles import style_names
 from impasto.web import child
+from impasto.web.drawing import drawn
 from impasto.web.records import Fault, Job, MissingError, Records, StateError
 from impasto.web.storage import THUMB_SIDE, VIEW_SIDE, Live, Storage, is_id, new_id
 
@@ -58,7 +61,7 @@ CHECKPOINT_SHARE = 0.02
 LIVE_SIDE = 1024
 """Longest side of a live picture, px."""
 
-LIVE_SHARE = 0.03
+LIVE_SHARE = 0.02
 """Most of a run's time that live pictures may take."""
 
 LIVE_EVERY = 0.25
@@ -354,7 +357,14 @@ class _Painting:
             values["strength"] = job.strength
         photo, styles = roles.pop("content"), roles.pop("style")
         options = self._painter.options_of(values)
+        chosen = resolve(options, len(styles), len(roles["masks"]))
+        if painting_size(options, chosen) <= LARGE_SIDE:
+            styles = [self._drawn(style) for style in styles]
         return stylization(photo, styles, options, **roles, networks=self._painter.networks)
+
+    def _drawn(self, style: str) -> str | Loaded:
+        kind, _, name = style.partition(":")
+        return drawn(self._storage, name) if kind == "style" else style
 
     def _resumed(self) -> Stylization | None:
         """The run as its checkpoint has it; `None` where there is none that can be used."""

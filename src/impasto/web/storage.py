@@ -10,6 +10,7 @@
     jobs/ID.damaged         a checkpoint that could not be read, set aside
     live/ID                 the newest picture of a run that someone watches
     incoming/ID             an upload under way
+    drawn/STYLE-VERSION.npy a built-in style as runs see it
 
 Names are made from ids alone, which the studio draws itself; what a user calls a picture is kept in
 the records and never reaches the file system.
@@ -88,7 +89,7 @@ class Storage:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
         try:
-            for name in ("", "locks", "pictures", "jobs", "live", "incoming"):
+            for name in ("", "locks", "pictures", "jobs", "live", "incoming", "drawn"):
                 (self.root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
             raise output_error(one_line(str(self.root)), error) from error
@@ -142,6 +143,12 @@ class Storage:
     def live(self, job: str) -> Path:
         """The newest picture of a run; `read_live` reads it."""
         return self._named("live", job)
+
+    def drawn(self, name: str) -> Path:
+        """A drawing that is kept; of a style, not of a user's naming."""
+        if not re.fullmatch(r"[A-Za-z0-9.+-]{1,80}", name):
+            raise ValueError(f"{name!r} names no drawing")
+        return self.root / "drawn" / name
 
     def _picture(self, picture: str, ending: str) -> Path:
         folder = self.root / "pictures" / _checked(picture)[:2].lower()
