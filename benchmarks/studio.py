@@ -5,8 +5,8 @@ first live picture.
 
 Both sides take turns, in alternating order, with the same photo, painting and options. The studio's
 processes are those that `impasto serve` starts, with a painter that has painted before; somebody
-watches the live picture. Compared are the seconds from the preparation of the run to its last
-evaluation, as the engine counts them on both sides, which is where live pictures, messages, records
+watches the live picture. Compared are the seconds from the end of the first evaluation to that of
+the last, as the engine counts them on both sides, which is where live pictures, messages, records
 and checkpoints cost; and the seconds from pressing Start to the finished result against those of
 the whole command, which starts Python and loads the network each time.
 """
@@ -74,7 +74,9 @@ class Studio:
                 if self.records.job(job).over:
                     found.setdefault("whole", now)
                     done.set()
-            elif news["version"] is not None:
+                return
+            found.setdefault("first_evaluation", news["elapsed"])
+            if news["version"] is not None:
                 found.setdefault("first_live", now)
                 if news["evaluations_done"] > 1 and news["version"] > 1:
                     # The first one is the start picture, whose loss the first evaluation told.
@@ -85,19 +87,29 @@ class Studio:
         over: Job = self.records.job(job)
         if over.progress is None or over.state != "done":
             raise SystemExit(f"the job is {over.state}: {over.fault}")
-        return {**found, "run": over.progress["elapsed"]}
+        run = over.progress["elapsed"] - found.pop("first_evaluation")
+        return {**found, "run": run}
 
 
 def stylize(photo: Path, painting: Path, options: list[str], folder: Path) -> dict[str, float]:
     """Does the same on the command line; seconds of the whole and of its run."""
     out, trace = folder / "out.png", folder / "trace.jsonl"
-    command = [sys.executable, "-m", "impasto", "stylize", str(photo), str(painting), str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "impasto",
+        "stylize",
+        str(photo),
+        str(painting),
+        "--output",
+        str(out),
+    ]
     command += ["--bits", "16", "--trace", str(trace), "--overwrite", *options]
     began = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True)
     whole = time.perf_counter() - began
-    last = json.loads(trace.read_text().splitlines()[-1])
-    return {"whole": whole, "run": last["elapsed_s"]}
+    rows = [json.loads(line) for line in trace.read_text().splitlines()]
+    return {"whole": whole, "run": rows[-1]["elapsed_s"] - rows[0]["elapsed_s"]}
 
 
 async def measure(given: argparse.Namespace, folder: Path) -> dict[str, list[dict[str, float]]]:
@@ -130,7 +142,7 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, default=40)
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--out", type=Path, default=RESULTS / "studio.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "studio.json")
     given = parser.parse_args()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     with tempfile.TemporaryDirectory() as folder:
@@ -156,7 +168,7 @@ def main() -> None:
             one["first_painted"] for one in found["studio"] if "first_painted" in one
         ),
     }
-    write_json(given.out, result)
+    write_json(given.output, result)
     print(json.dumps({name: result[name] for name in result if name.startswith("median")}))
 
 

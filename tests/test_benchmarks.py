@@ -286,6 +286,21 @@ def test_layers_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert layers["relu1_2"]["direct_multiplications"] == 2 * 9 * 64 * 64 * 64 * 64
 
 
+@pytest.mark.slow
+def test_the_studio_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job of the studio and the command are timed in pairs, and live pictures are waited for."""
+    output = tmp_path / "studio.json"
+    arguments = ["--size", "64", "--evaluations", "12", "--repetitions", "2", "--threads", "1"]
+    run_main(load("studio", monkeypatch), [*arguments, "--output", str(output)], monkeypatch)
+    found = json.loads(output.read_text(encoding="utf-8"))
+    assert {side: len(one["whole"]) for side, one in found["seconds"].items()} == {
+        "studio": 2,
+        "command": 2,
+    }
+    assert all(len(ratios) == 2 for ratios in found["ratios"].values())
+    assert 0 < found["median_first_live_s"] < max(found["seconds"]["studio"]["whole"])
+
+
 def test_failed_memory_run_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A memory run that fails in its process is reported in one line that says why."""
     module = load("speed", monkeypatch)

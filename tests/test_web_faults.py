@@ -151,7 +151,8 @@ def check(studio: Studio, asked: list[str]) -> None:
         map(str, results)
     )
     for job in jobs:
-        assert [row[0] for row in job.losses] == list(range(1, EVALUATIONS + 1))
+        losses = records.job(job.id).losses
+        assert [row[0] for row in losses] == list(range(1, EVALUATIONS + 1))
         found = read_image(studio.storage.master(str(job.result)))
         assert found.settings is not None
         assert found.settings["options"]["seed"] == job.request["options"]["seed"]

@@ -372,13 +372,36 @@ def test_memory_that_runs_out_fails_in_one_line(
     def hungry(*_: Any) -> None:
         raise MemoryError
 
-    studio.ask()
+    job = studio.ask()
+    studio.wire.at[3] = lambda: patch.setattr(Objective, "evaluate", hungry)
     with monkeypatch.context() as patch:
-        patch.setattr(Objective, "evaluate", hungry)
         failed = studio.paint()
     assert failed.fault is not None
     assert failed.fault.code == "run"
     assert "out of memory" in failed.fault.message
+    # With more memory it goes on.
+    studio.records.again(job)
+    assert studio.paint().state == "done"
+    assert studio.wire.done() == [1, 2, 3, 4, 5, 6]
+
+
+def test_memory_that_runs_out_at_the_end_loses_nothing(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the finished picture does not fit into memory, that is said, and it can be had from
+    the checkpoint when there is more."""
+
+    def hungry(*_: Any) -> None:
+        raise MemoryError
+
+    job = studio.ask()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "resize_image", hungry)
+        failed = studio.paint()
+    assert failed.fault is not None
+    assert (failed.fault.code, failed.result) == ("run", None)
+    studio.records.again(job)
+    assert studio.paint().state == "done"
 
 
 def test_an_unexpected_fault_ends_the_job_and_the_process(

@@ -77,6 +77,7 @@ def test_one_job_from_queue_to_result(records: Records) -> None:
     found = records.job(job)
     assert found.progress == {"share": 0.5}
     assert found.losses == [[1, 2.0, None, 1.5]]
+    assert records.jobs(owner).jobs == [replace(found, losses=[])]
     assert found.note == "began anew"
     result = new_id()
     done = records.finish(job, result, (40, 30), 1234)

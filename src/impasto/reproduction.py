@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 import impasto
 from impasto.checkpoint import Checkpoint, read_checkpoint
+from impasto.devices import Networks
 from impasto.errors import CheckpointError, ImageError, InputError, OptionError, one_line
 from impasto.images import ImageSource
 from impasto.memory import Limit
@@ -22,7 +23,6 @@ from impasto.run import (
     CHANGES,
     SETTINGS_VERSION,
     Change,
-    Networks,
     Stylization,
     stylization,
 )

@@ -37,13 +37,23 @@ from numpy.typing import NDArray
 from sqlalchemy.exc import DBAPIError
 
 from impasto.checkpoint import read_checkpoint
-from impasto.errors import ImpastoError, InputError, OptionError, OutputError, one_line
+from impasto.devices import Networks
+from impasto.errors import (
+    ImpastoError,
+    InputError,
+    OptionError,
+    OutputError,
+    RunError,
+    is_out_of_memory,
+    one_line,
+)
 from impasto.images import Bitmap, encode_image, fit_within, resize_image, write_whole
+from impasto.inputs import painting_size
 from impasto.optimize import Progress
 from impasto.options import StyleOptions, make_options
 from impasto.regions import resolve
 from impasto.reproduction import from_checkpoint
-from impasto.run import Networks, Picture, Stylization, painting_size, stylization
+from impasto.run import Picture, Stylization, stylization
 from impasto.samples import sample_names
 from impasto.sources import LARGE_SIDE, Loaded
 from impasto.styles import style_names
@@ -256,25 +266,27 @@ class Painter:
         try:
             _Painting(self, self._records, self._storage, job).go()
         except ImpastoError as error:
-            self._fail(job.id, Fault(_code(error), str(error)))
+            self._fail(job.id, Fault(_code(error), str(error)), keep=isinstance(error, RunError))
         except StoppedError:
             raise
         except Exception as error:
             traceback.print_exc()
-            line = str(error).strip().partition("\n")[0]
-            self._fail(
-                job.id, Fault("internal", f"an unexpected fault, {type(error).__name__}: {line}")
-            )
+            code, line = "internal", str(error).strip().partition("\n")[0]
+            message = f"an unexpected fault, {type(error).__name__}: {line}"
+            if is_out_of_memory(error):
+                code, message = "run", "out of memory; choose a smaller --size"
+            self._fail(job.id, Fault(code, message), keep=code == "run")
             return False
         finally:
             self._job = None
             self.tell({"job": job.id})
         return True
 
-    def _fail(self, job: str, fault: Fault) -> None:
+    def _fail(self, job: str, fault: Fault, *, keep: bool) -> None:
         with contextlib.suppress(StateError, MissingError):
             self.insist(lambda: self._records.fail(job, fault))
-        self._storage.remove_job(job)
+        if not keep:
+            self._storage.remove_job(job)
 
 
 class _Painting:
@@ -303,7 +315,13 @@ class _Painting:
         """
         try:
             self._run = self._resumed() or self._begun()
-            self._go()
+            try:
+                self._go()
+            except RunError:
+                # With more memory it could go on another time.
+                self._keep()
+                self._note_down()
+                raise
         except ImpastoError as error:
             raise type(error)(self._named(str(error))) from error
 

@@ -153,7 +153,7 @@ class Job:
         fault: why it failed or was set aside.
         note: what its owner should know, such as that it began anew.
         progress: how far it is, as last written down: plain data of the painter's.
-        losses: `[evaluation, loss, content, style]` of its evaluations so far.
+        losses: `[evaluation, loss, content, style]` of its evaluations so far; empty in a `Page`.
         result: id of the picture it made.
         shared: whether its owner shows it in the shared gallery.
         created: when it was asked for.
@@ -580,7 +580,7 @@ class Records:
         Raises:
             StateError: `before` is no page's.
         """
-        query = _jobs.select().where(_jobs.c.owner == owner)
+        query = sql.select(*_LISTED).where(_jobs.c.owner == owner)
         for word in search.casefold().split():
             query = query.where(_jobs.c.words.contains(word, autoescape=True))
         if states:
@@ -593,7 +593,7 @@ class Records:
         Raises:
             StateError: `before` is no page's.
         """
-        query = _jobs.select().where(_jobs.c.shared.is_(True), _jobs.c.result.is_not(None))
+        query = sql.select(*_LISTED).where(_jobs.c.shared.is_(True), _jobs.c.result.is_not(None))
         return self._page(query, before, limit)
 
     def _page(self, query: Any, before: str | None, limit: int) -> Page:
@@ -1145,11 +1145,13 @@ def _picture(row: Any) -> Picture:
 
 
 _INNER = {"interrupted", "boot", "words"}
+# What makes a record long is not read for each job of a gallery.
+_LISTED = [column for column in _jobs.c if column.name != "losses"]
 
 
 def _job(row: Any) -> Job:
     values = {name: value for name, value in row._mapping.items() if name not in _INNER}
-    return Job(**{**values, "fault": _fault(row.fault)})
+    return Job(**{"losses": [], **values, "fault": _fault(row.fault)})
 
 
 def _reason(error: Exception) -> str:
