@@ -22,7 +22,6 @@ from impasto.cli.running import (
     check,
     check_apart,
     check_together,
-    limit_heap,
     name_beside,
     one_interrupt,
 )
@@ -159,6 +158,7 @@ def figure(
         overwrite: Replace a file that exists.
         quiet: Show no progress and no summary.
     """
+    from impasto.memory import limit_heap
     from impasto.report import check_figure, plot_grid
     from impasto.run import stylization
 

@@ -14,7 +14,7 @@ from cyclopts import App, Group, Parameter
 
 from impasto.cli import EXIT_INTERRUPTED, say
 from impasto.cli.flags import flags, given
-from impasto.cli.running import Output, check_together, duration, limit_heap, one_interrupt
+from impasto.cli.running import Output, check_together, duration, one_interrupt
 from impasto.cli.stylize import go_on
 from impasto.errors import OptionError, RunError
 from impasto.options import StyleOptions
@@ -75,6 +75,7 @@ def sheet(
     """
     values = given(options)
     check_together(values, start_image)
+    from impasto.memory import limit_heap
     from impasto.samples import sample_names
     from impasto.sheet import lay_out, make_cells, parse_variation
     from impasto.styles import style_names

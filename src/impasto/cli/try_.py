@@ -82,7 +82,8 @@ def try_(
     place = output or _place(folder)
     work = Trial(*(contents, paintings, place, chosen), count=count, seed=seed, overwrite=overwrite)
     from impasto.cli.counting import Count
-    from impasto.cli.running import limit_heap, one_interrupt
+    from impasto.cli.running import one_interrupt
+    from impasto.memory import limit_heap
 
     limit_heap()
     interrupted = False
