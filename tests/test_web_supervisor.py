@@ -18,6 +18,7 @@ from impasto.web.config import StudioOptions
 from impasto.web.records import Job, Picture, Records
 from impasto.web.storage import Storage, new_id
 from impasto.web.supervisor import PROGRAMS, Programs, Supervisor
+from postgres_server import postgres_server
 
 NARROW: Programs = {
     **PROGRAMS,
@@ -31,8 +32,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix
 class Studio:
     """A supervisor of real processes with a narrow network, and what it was heard to say."""
 
-    def __init__(self, folder: Path, programs: Programs = NARROW) -> None:
-        self.options = StudioOptions(data=folder, devices=("cpu",), keep=30)
+    def __init__(
+        self, folder: Path, programs: Programs = NARROW, database: str | None = None
+    ) -> None:
+        self.options = StudioOptions(data=folder, devices=("cpu",), keep=30, database=database)
         self.storage = Storage(folder)
         self.records = Records(self.options.database_url)
         self.programs = programs
@@ -341,6 +344,21 @@ def test_a_process_that_cannot_start_is_told_by_health(studio: Studio, tmp_path:
 
     asyncio.run(story())
     assert len(counts.read_text()) < 6
+
+
+def test_records_in_postgresql(tmp_path: Path) -> None:
+    """With a database server all processes work on its records, and none on a file."""
+    with postgres_server() as url:
+        studio = Studio(tmp_path / "data", database=url)
+        job, picture = studio.ask(), studio.upload(sample_path("cat").read_bytes())
+
+        async def story() -> None:
+            assert (await studio.over(job)).state == "done"
+            assert (await studio.looked_at(picture)).state == "ready"
+
+        live(studio, story)
+        studio.records.close()
+    assert not studio.storage.database.exists()
 
 
 def test_jobs_of_a_device_that_is_no_more_go_on(studio: Studio) -> None:

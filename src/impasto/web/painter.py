@@ -49,6 +49,7 @@ from impasto.errors import (
 )
 from impasto.images import Bitmap, encode_image, fit_within, resize_image, write_whole
 from impasto.inputs import painting_size
+from impasto.memory import limit_heap
 from impasto.optimize import Progress
 from impasto.options import StyleOptions, make_options
 from impasto.regions import resolve
@@ -106,6 +107,7 @@ class SourceError(InputError):
 def main() -> None:
     """Paints until the server is gone."""
     line, settings = child.begin()
+    limit_heap()
     storage = Storage(settings["data"])
     with child.only_one(storage.lock(f"painter-{settings['device']}")):
         records = Records(settings["database"])
@@ -363,7 +365,11 @@ class _Painting:
             job = painter.insist(lambda: self._records.job(self._job.id))
             self._wanted = job.wanted
             if job.strength is not None and job.strength != self._run.strength:
-                self._run.change(strength=job.strength)
+                try:
+                    self._run.change(strength=job.strength)
+                except OptionError as error:
+                    # The run is none the worse for it.
+                    self._note = f"it keeps its strength ({error})"
         return painter.stopping or self._wanted is not None
 
     # --- beginning -------------------------------------------------------------------------------
