@@ -188,6 +188,7 @@ def test_a_killed_painter_goes_on(studio: Studio, monkeypatch: pytest.MonkeyPatc
     live(studio, story)
 
 
+@pytest.mark.slow
 def test_three_deaths_set_a_job_aside(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job at which its painter dies three times is set aside, and the next one is painted."""
     monkeypatch.setenv("NARROW_PAUSE", "0.2")
@@ -209,6 +210,7 @@ def test_three_deaths_set_a_job_aside(studio: Studio, monkeypatch: pytest.Monkey
     live(studio, story)
 
 
+@pytest.mark.slow
 def test_stopping_keeps_what_was_painted(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     """A studio that is stopped ends within five seconds, even in the middle of an evaluation, and
     the next one goes on with the job where it stood; that is no crash."""
@@ -267,6 +269,7 @@ def test_wishes_reach_a_running_job(studio: Studio, monkeypatch: pytest.MonkeyPa
     live(studio, story)
 
 
+@pytest.mark.slow
 def test_live_pictures_while_somebody_watches(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,6 +296,7 @@ def test_live_pictures_while_somebody_watches(
     live(studio, story)
 
 
+@pytest.mark.slow
 def test_a_reader_that_dies_is_started_again(studio: Studio, tmp_path: Path) -> None:
     """A picture at which the reader dies is refused in words, and the next one is read."""
     program = tmp_path / "reader.py"
