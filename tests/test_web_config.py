@@ -70,6 +70,16 @@ def test_open_addresses_demand_a_secret(host: str, tmp_path: Path) -> None:
         assert not options.is_local
 
 
+@pytest.mark.parametrize("name", ["names", "proxies"])
+def test_proxied_studios_demand_a_secret(name: str, tmp_path: Path) -> None:
+    """A studio that others reach through a proxy is refused without a password, and taken with."""
+    with pytest.raises(OptionError, match=r"--names and --proxies: .*add --password-file"):
+        load_options({name: "10.0.0.9"}, environment={})
+    secret = {"password_file": tmp_path / "secret"}
+    assert not load_options({name: "10.0.0.9", **secret}, environment={}).is_local
+    assert load_options({"names": "studio.localhost"}, environment={}).is_local
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost"])
 def test_loopback_needs_no_secret(host: str) -> None:
     """This computer's own addresses and names are served without a password."""

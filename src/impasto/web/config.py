@@ -168,17 +168,28 @@ class StudioOptions(BaseModel):
 
     @model_validator(mode="after")
     def _check_together(self) -> StudioOptions:
-        if not self.is_local and self.password_file is None and self.token_file is None:
-            raise ValueError(
-                f"--host {self.host[:60]}: others can reach that address; add --password-file "
-                "FILE, or leave --host out to serve this computer alone"
-            )
+        if self.password_file is None and self.token_file is None:
+            if not is_loopback(self.host):
+                raise ValueError(
+                    f"--host {self.host[:60]}: others can reach that address; add --password-file "
+                    "FILE, or leave --host out to serve this computer alone"
+                )
+            if not self.is_local:
+                raise ValueError(
+                    "--names and --proxies: others can reach the studio through them; add "
+                    "--password-file FILE, or leave them out"
+                )
         return self
 
     @property
     def is_local(self) -> bool:
         """Whether only this computer can reach the studio."""
-        return is_loopback(self.host)
+        return is_loopback(self.host) and not self.proxies and all(map(is_loopback, self.names))
+
+    @property
+    def needs_password(self) -> bool:
+        """Whether visitors must sign in."""
+        return self.password_file is not None or self.token_file is not None
 
     @property
     def database_url(self) -> str:
