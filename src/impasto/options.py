@@ -768,6 +768,62 @@ class StyleOptions(BaseModel):
         return self
 
 
+OPTION_GROUPS: dict[str, tuple[str, ...]] = {
+    "What": (
+        "preset",
+        "size",
+        "print",
+        "print_fit",
+        "dpi",
+        "aspect",
+        "tileable",
+        "style_weights",
+        "style_scale",
+        "strength",
+        "regions",
+        "color",
+        "color_strength",
+        "color_method",
+        "color_space",
+        "start",
+        "seed",
+        "max_pixels",
+    ),
+    "Objective": (
+        "content_weight",
+        "style_weight",
+        "tv_weight",
+        "tv",
+        "photoreal_weight",
+        "content_layers",
+        "style_layers",
+        "style_loss",
+        "content_loss",
+        "normalize",
+    ),
+    "Network": ("model", "pooling", "rescale", "padding"),
+    "Course": (
+        "levels",
+        "single_level",
+        "evaluations",
+        "optimizer",
+        "history",
+        "learning_rate",
+        "tolerance",
+        "time_limit",
+        "preview",
+        "anchor_above",
+        "anchor_weight",
+        "memory",
+        "fast_convolution",
+        "device",
+        "precision",
+        "threads",
+    ),
+}
+"""Every option of a run, with those that it belongs together with; in the order to show them."""
+
+
 class PrepareOptions(BaseModel):
     """How to prepare a folder of pictures. Frozen; unknown names and values out of range are
     refused.

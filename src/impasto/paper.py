@@ -36,6 +36,11 @@ class Paper(NamedTuple):
         return short, long
 
 
+def named_papers() -> dict[str, Paper]:
+    """The sheets that have a name."""
+    return {name: Paper(*sides) for name, sides in _NAMED.items()}
+
+
 def parse_paper(text: str) -> Paper:
     """The sheet of a name such as `a3`, or of a size such as `300x200mm`, `30x20cm` or `12x8in`.
 

@@ -16,60 +16,10 @@ from cyclopts import Group, Parameter
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from impasto.options import StyleOptions
+from impasto.options import OPTION_GROUPS, StyleOptions
 
 _GROUPS = {
-    "What": (
-        "preset",
-        "size",
-        "print",
-        "print_fit",
-        "dpi",
-        "aspect",
-        "tileable",
-        "style_weights",
-        "style_scale",
-        "strength",
-        "regions",
-        "color",
-        "color_strength",
-        "color_method",
-        "color_space",
-        "start",
-        "seed",
-        "max_pixels",
-    ),
-    "Objective": (
-        "content_weight",
-        "style_weight",
-        "tv_weight",
-        "tv",
-        "photoreal_weight",
-        "content_layers",
-        "style_layers",
-        "style_loss",
-        "content_loss",
-        "normalize",
-    ),
-    "Network": ("model", "pooling", "rescale", "padding"),
-    "Course": (
-        "levels",
-        "single_level",
-        "evaluations",
-        "optimizer",
-        "history",
-        "learning_rate",
-        "tolerance",
-        "time_limit",
-        "preview",
-        "anchor_above",
-        "anchor_weight",
-        "memory",
-        "fast_convolution",
-        "device",
-        "precision",
-        "threads",
-    ),
+    **OPTION_GROUPS,
     "How far": ("depth", "pagination", "max_pages", "max_pictures", "max_bytes", "max_time"),
     "Which pictures": (
         "min_size",
