@@ -98,6 +98,7 @@ _COMMANDS = {
         "Pairs that are done stay done: the same command goes on where it was interrupted, and "
         "with a larger --count it adds to them.",
     ),
+    "serve": ("impasto.cli.serve:serve", "Open the studio: impasto in the browser."),
     "compare": (
         "impasto.cli.compare:compare",
         "Measure results by numbers: style, content, colours, edges, noise and borders.\n\n"

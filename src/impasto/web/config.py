@@ -111,6 +111,9 @@ class StudioOptions(BaseModel):
     free_space: Bytes = Field(
         default=10**9, ge=0, description="Space to leave free on the disk, such as 1GB."
     )
+    max_evaluations: int = Field(
+        default=2000, ge=1, description="Most evaluations that a job may ask for."
+    )
     keep: float | None = Field(
         default=None,
         gt=0,
@@ -194,7 +197,12 @@ class StudioOptions(BaseModel):
     @property
     def database_url(self) -> str:
         """The records' database as an SQLAlchemy URL."""
-        return self.database or f"sqlite:///{self.data / DATABASE_NAME}"
+        if self.database is not None:
+            return self.database
+        from sqlalchemy import URL
+
+        file = URL.create("sqlite", database=str(self.data / DATABASE_NAME))
+        return file.render_as_string(hide_password=False)
 
 
 def is_loopback(host: str) -> bool:

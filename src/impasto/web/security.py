@@ -28,7 +28,6 @@ from impasto.errors import OutputError
 from impasto.web.config import StudioOptions, is_loopback
 from impasto.web.passwords import MAX_LENGTH, Passwords
 
-COOKIE = "impasto"
 COOKIE_AGE = 400 * 24 * 3600
 """Seconds that a browser keeps the cookie: the most that browsers allow (RFC 6265bis). Each visit
 renews it."""
@@ -113,6 +112,9 @@ class Guard:
         options: the settings.
         passwords: what visitors may sign in with.
         secret: the key that signs.
+
+    Attributes:
+        cookie_name: what the cookie is called.
     """
 
     def __init__(self, options: StudioOptions, passwords: Passwords, secret: bytes) -> None:
@@ -123,6 +125,8 @@ class Guard:
         )
         self._pass = self._keyed("password", passwords.stated)
         self._names = _names(options)
+        # Cookies know no ports: two studios of one computer must not take each other's.
+        self.cookie_name = f"impasto-{self._keyed('cookie', b'')[:8]}"
 
     # --- visitors --------------------------------------------------------------------------------
 

@@ -1,0 +1,140 @@
+"""Results as files to take away: in other formats, for paper, and all of them in one archive."""
+
+from __future__ import annotations
+
+import io
+import time
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
+
+from impasto.errors import OptionError
+from impasto.images import read_image, write_image
+from impasto.options import MAX_SIDE
+from impasto.paper import MM_PER_INCH, parse_paper
+
+Format = Literal["png", "jpeg", "webp", "tiff"]
+Orientation = Literal["auto", "portrait", "landscape"]
+
+MEDIA_TYPES = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "tiff": "image/tiff",
+}
+ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
+_CHUNK = 1 << 18
+
+
+def paper_dpi(width: int, height: int, paper: str, orientation: Orientation) -> float:
+    """Pixels per inch at which a picture fills as much of a sheet as it can without being cut.
+
+    Args:
+        width: of the picture, px.
+        height: of the picture, px.
+        paper: a name such as `a3`, or a size such as `300x200mm`.
+        orientation: of the sheet; `auto` turns it the picture's way.
+
+    Raises:
+        OptionError: there is no such paper.
+    """
+    try:
+        sheet = parse_paper(paper)
+    except ValueError as error:
+        raise OptionError(f"--paper: {error}") from None
+    wide = orientation == "landscape" or (orientation == "auto" and width >= height)
+    across, down = (sheet.long, sheet.short) if wide else (sheet.short, sheet.long)
+    return max(width / across, height / down) * MM_PER_INCH
+
+
+def write_download(
+    master: Path, target: Path, *, bits: Literal[8, 16], quality: int, dpi: float | None
+) -> None:
+    """Writes a result in another form, with its settings inside.
+
+    Args:
+        master: the result in full.
+        target: the file to write; its ending is the format.
+        bits: per channel.
+        quality: of JPEG and WebP, 1 to 100.
+        dpi: print resolution; `None`: that of the master.
+
+    Raises:
+        ImpastoError: it cannot be read, or not be written so.
+    """
+    bitmap = read_image(master, max_pixels=MAX_SIDE * MAX_SIDE)
+    write_image(bitmap, target, bits=bits, quality=quality, dpi=dpi)
+
+
+def file_name(label: str, job: str, ending: str) -> str:
+    """What a download is called: its label as far as every file system takes it."""
+    plain = "".join(c if c.isalnum() or c in " -_()" else " " for c in label)
+    return (" ".join(plain.split())[:80] or f"impasto-{job[:6]}") + ending
+
+
+def disposition(name: str) -> str:
+    """A `Content-Disposition` header of a file to save (RFC 6266, RFC 8187)."""
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().strip()
+    if ascii_name.startswith(".") or not ascii_name:
+        ascii_name = f"impasto{Path(name).suffix}"
+    return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+class _Pipe(io.RawIOBase):
+    """What an archive writes and the network takes."""
+
+    def __init__(self) -> None:
+        self._parts = list[bytes]()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        part = bytes(data)  # pyright: ignore[reportArgumentType]
+        self._parts.append(part)
+        return len(part)
+
+    def take(self) -> bytes:
+        """What has been written since."""
+        data = b"".join(self._parts)
+        self._parts.clear()
+        return data
+
+
+def zip_stream(files: Iterable[tuple[str, float, Path]]) -> Iterator[bytes]:
+    """A ZIP archive piece by piece, which never lies anywhere as a whole.
+
+    Pictures are compressed already, so they are stored as they are. A file that is gone is left
+    out.
+
+    Args:
+        files: name, time (seconds since 1970) and path of each; names that come twice are numbered.
+    """
+    pipe, taken = _Pipe(), set[str]()
+    with ZipFile(pipe, "w", ZIP_STORED) as archive:
+        for name, when, path in files:
+            try:
+                source = path.open("rb")
+            except OSError:
+                continue
+            with source:
+                entry = ZipInfo(_free_name(name, taken), time.gmtime(when)[:6])
+                entry.external_attr = 0o644 << 16
+                with archive.open(entry, "w", force_zip64=True) as into:
+                    while chunk := source.read(_CHUNK):
+                        into.write(chunk)
+                        yield pipe.take()
+    yield pipe.take()
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    stem, ending = Path(name).stem, Path(name).suffix
+    number = 1
+    while name.casefold() in taken:
+        number += 1
+        name = f"{stem} {number}{ending}"
+    taken.add(name.casefold())
+    return name

@@ -1,0 +1,149 @@
+"""What a job may ask for: every option but those that are the host's to choose, within the host's
+limits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from impasto.errors import OptionError
+from impasto.options import OPTION_GROUPS, PRESETS, StyleOptions, make_options
+from impasto.paper import named_papers
+from impasto.web.config import StudioOptions
+from impasto.web.schema import JobRequest, OptionGroup, OptionsOut, PaperOut, PresetOut
+
+HOST_OPTIONS = frozenset({"device", "threads", "memory", "max_pixels", "fast_convolution"})
+"""Options that follow from the computer, not from the picture."""
+
+TEXTURE_OPTIONS = frozenset({"aspect", "tileable"})
+"""Options of textures, which have no photo."""
+
+LEFT_OUT = HOST_OPTIONS | TEXTURE_OPTIONS
+
+
+@cache
+def options_form(max_size: int, max_evaluations: int) -> OptionsOut:
+    """Every option that a job takes, for forms and programs.
+
+    Args:
+        max_size: largest long side that may be asked for, px.
+        max_evaluations: most evaluations that may be.
+    """
+    schema = StyleOptions.model_json_schema()
+    properties = schema["properties"]
+    for name in LEFT_OUT:
+        del properties[name]
+    properties["size"]["maximum"] = max_size
+    properties["evaluations"]["maximum"] = max_evaluations
+    defaults = StyleOptions().model_dump(mode="json")
+    return OptionsOut(
+        schema=schema,
+        groups=[
+            OptionGroup(name=name, fields=[field for field in fields if field not in LEFT_OUT])
+            for name, fields in OPTION_GROUPS.items()
+        ],
+        presets={
+            name: PresetOut(
+                title=preset.title,
+                description=preset.citation,
+                options={
+                    field: value
+                    for field, value in make_options({"preset": name})
+                    .model_dump(mode="json")
+                    .items()
+                    if field in preset.values or field == "preset"
+                },
+            )
+            for name, preset in PRESETS.items()
+        },
+        papers=[
+            PaperOut(name=name, width_mm=paper.short, height_mm=paper.long)
+            for name, paper in named_papers().items()
+        ],
+        defaults={name: value for name, value in defaults.items() if name not in LEFT_OUT},
+    )
+
+
+def check_request(request: JobRequest, limits: StudioOptions) -> dict[str, Any]:
+    """What the records keep of a request, its options complete and within the host's limits.
+
+    Args:
+        request: as it was sent.
+        limits: the studio's settings.
+
+    Raises:
+        OptionError: an option is not allowed, or does not fit the others.
+    """
+    values = dict(request.options)
+    if request.shares is not None:
+        if "style_weights" in values:
+            raise OptionError("--style-weights: stands in shares already; leave one out")
+        values["style_weights"] = tuple(request.shares)
+    if request.start is not None:
+        values.setdefault("start", "image")
+    _check_names(values)
+    options = make_options(values)
+    _check_limits(options, limits)
+    if options.style_weights and len(options.style_weights) != len(request.styles):
+        raise OptionError(
+            f"--style-weights: {len(options.style_weights)} shares for {len(request.styles)} "
+            "paintings; give one for each"
+        )
+    if (options.start == "image") != (request.start is not None):
+        raise OptionError("--start: 'image' goes with a picture to start from; give both")
+    if len(request.style_masks) > len(request.styles):
+        raise OptionError("--style-masks: there are more of them than paintings; leave some out")
+    # What was not asked for follows from the preset, also in a later version.
+    given = {name: _plain(options, name) for name in values}
+    kept = request.model_dump(mode="json", exclude={"label", "shares"})
+    return {**kept, "options": given}
+
+
+def _plain(options: StyleOptions, name: str) -> Any:
+    return options.model_dump(mode="json", include={name})[name]
+
+
+def _check_names(values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if name in HOST_OPTIONS:
+            raise OptionError(
+                f"--{name.replace('_', '-')}: is the studio's to choose; leave it out"
+            )
+        if name in TEXTURE_OPTIONS and value != StyleOptions.model_fields[name].default:
+            raise OptionError(
+                f"--{name.replace('_', '-')}: is for textures, which have no photo; leave it out"
+            )
+        # JSON numbers may be too large for a float, and texts too long to show.
+        if isinstance(value, float) and not math.isfinite(value):
+            raise OptionError(f"--{name[:40].replace('_', '-')}: must be a finite number")
+        if isinstance(value, str) and len(value) > 2000:
+            raise OptionError(f"--{name[:40].replace('_', '-')}: is too long; shorten it")
+
+
+def _check_limits(options: StyleOptions, limits: StudioOptions) -> None:
+    if options.size > limits.max_size:
+        name = "print" if options.print is not None else "levels" if options.levels else "size"
+        raise OptionError(
+            f"--{name}: the result would be {options.size} px long, and this studio makes at most "
+            f"{limits.max_size}; ask for a smaller one"
+        )
+    # A level may be larger than the last one only by mistake, but it would be painted.
+    side = max((side for side, _ in options.levels), default=0)
+    if side > limits.max_size:
+        raise OptionError(f"--levels: {side} px is more than the studio's {limits.max_size}")
+    count = max([options.evaluations, *(number for _, number in options.levels)])
+    if count > limits.max_evaluations:
+        raise OptionError(
+            f"--evaluations: {count} is more than the {limits.max_evaluations} of this studio; ask "
+            "for fewer"
+        )
+    if options.levels and sum(n for _, n in options.levels) > 4 * limits.max_evaluations:
+        raise OptionError("--levels: their evaluations are too many in all; ask for fewer")
+    scales = [scale for one in options.style_scale for scale in one]
+    for region in options.regions:
+        scales += [scale for one in region.scale or () for scale in one]
+    if max(scales) * options.size > 4 * limits.max_size:
+        raise OptionError("--style-scale: the painting would be too large; choose a smaller one")

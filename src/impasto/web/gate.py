@@ -1,0 +1,160 @@
+"""The gate: every request passes it before any route sees it.
+
+It limits how often a visitor and an address may ask, refuses names that are not the studio's and
+other sites' requests, and lets nobody but signed-in visitors into `/api`; it puts the security
+headers on every answer, and logs and measures what was asked. What a route adds is only whose
+things they are.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import cookie_parser
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from impasto.web.limits import address_key
+from impasto.web.logs import event, log
+from impasto.web.security import HEADERS, SAFE_METHODS, Refused, Visitor, bearer
+from impasto.web.studio import Studio
+
+OPEN = ("/api/me", "/api/login")
+"""Addresses under `/api` for visitors who are not signed in."""
+
+
+class Gate:
+    """ASGI middleware.
+
+    Args:
+        app: what lies behind.
+        studio: gives the studio, which is there once the server has started.
+        refused: makes the answer to who is not let in.
+    """
+
+    def __init__(
+        self, app: ASGIApp, studio: Callable[[], Studio], refused: Callable[[Refused], Response]
+    ) -> None:
+        self._app, self._studio, self._refused = app, studio, refused
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request or hands it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        answer: dict[str, Any] = {"status": 0, "seconds": None}
+
+        async def send_on(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answer["status"] = message["status"]
+                answer["seconds"] = time.perf_counter() - began
+                _add_headers(message, scope)
+            await send(message)
+
+        refusal = None
+        try:
+            try:
+                await self._admit(scope)
+            except Refused as error:
+                refusal = error
+                self._studio().metrics.refused.labels(error.code).inc()
+                await self._refused(error)(scope, receive, send_on)
+            else:
+                await self._app(scope, receive, send_on)
+        finally:
+            self._note(scope, answer, time.perf_counter() - began, refusal)
+
+    async def _admit(self, scope: Scope) -> None:
+        studio, path, method = self._studio(), scope["path"], scope["method"]
+        if path == "/healthz":
+            return
+        address = client_address(scope)
+        wait = studio.by_address.take(address_key(address))
+        if wait:
+            raise Refused(429, "too_many", "too many requests from this address; wait", wait)
+        headers = {
+            key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
+        }
+        studio.guard.check_host(headers.get("host", ""))
+        private = path.startswith("/api/") or path == "/metrics"
+        if not private:
+            if method not in SAFE_METHODS:
+                studio.guard.check_site(headers, method)
+            return
+        studio.guard.check_site(headers, method)
+        visitor = await self._visitor(studio, headers, address)
+        scope.setdefault("state", {})["visitor"] = visitor
+        if visitor is not None:
+            wait = studio.by_owner.take(visitor.owner)
+            if wait:
+                raise Refused(429, "too_many", "too many requests; wait a little", wait)
+        if path == "/api/me" and method in SAFE_METHODS:
+            return
+        if path == "/metrics" and not studio.options.needs_password:
+            return
+        if visitor is None and not (path == "/metrics" or studio.options.needs_password):
+            raise Refused(401, "no_visitor", "this browser is not known; load the page anew")
+        if visitor is None or (not visitor.signed_in and path not in OPEN):
+            raise Refused(401, "signin", "sign in with the studio's password first")
+        if method not in SAFE_METHODS and not visitor.program:
+            studio.guard.check_csrf(visitor, headers)
+
+    async def _visitor(
+        self, studio: Studio, headers: dict[str, str], address: str
+    ) -> Visitor | None:
+        said = bearer(headers)
+        if said is not None and studio.options.needs_password:
+            if not await studio.sign_in.is_right(said, address):
+                raise Refused(401, "password", "that is not the password, nor a token")
+            return studio.guard.from_secret(said)
+        cookies = cookie_parser(headers.get("cookie", ""))
+        return studio.guard.from_cookie(cookies.get(studio.guard.cookie_name))
+
+    def _note(
+        self, scope: Scope, answer: dict[str, Any], seconds: float, refusal: Refused | None
+    ) -> None:
+        studio, status = self._studio(), answer["status"]
+        route = getattr(scope.get("route"), "path", None) or "other"
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        studio.metrics.requests.labels(method, route, str(status)).inc()
+        if answer["seconds"] is not None:
+            studio.metrics.seconds.labels(route).observe(answer["seconds"])
+        if not log.isEnabledFor(logging.INFO):
+            return
+        visitor = scope.get("state", {}).get("visitor")
+        event(
+            "request",
+            method=method,
+            # The part after the question mark may hold names and searches.
+            path=scope["path"][:200],
+            status=status,
+            ms=round(1000 * seconds, 1),
+            address=client_address(scope),
+            visitor=None if visitor is None else studio.guard.mark(visitor.owner)[:8],
+            refused=None if refusal is None else refusal.code,
+        )
+
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def client_address(scope: Scope) -> str:
+    """Where a request comes from; a proxy's word has been taken already, where it is trusted."""
+    client = scope.get("client")
+    return "unknown" if client is None else str(client[0])
+
+
+def _add_headers(message: Message, scope: Scope) -> None:
+    headers = message.setdefault("headers", [])
+    present = {key.lower() for key, _ in headers}
+    wanted = dict(HEADERS)
+    if scope["path"].startswith("/api/"):
+        wanted["Cache-Control"] = "no-store"
+    for name, value in wanted.items():
+        key = name.lower().encode()
+        if key not in present:
+            headers.append((key, value.encode()))

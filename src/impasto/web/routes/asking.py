@@ -1,0 +1,205 @@
+"""What every route asks first, and how it says no."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Path, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+
+from impasto.errors import ImageError, ImpastoError, OptionError, OutputError
+from impasto.web.logs import log
+from impasto.web.records import Job, MissingError, Picture, QueueFullError, StateError
+from impasto.web.schema import Refusal
+from impasto.web.security import Refused, Visitor
+from impasto.web.studio import Studio
+
+_WORDS = {
+    400: "The request cannot be read.",
+    401: "Nobody is signed in, or this browser is not known yet: ask GET /api/me first.",
+    403: "The request does not come from the studio's own pages.",
+    404: "There is no such thing, or it is somebody else's.",
+    405: "This address takes other methods.",
+    408: "The file came too slowly.",
+    409: "The job or picture is in a state that does not allow it.",
+    413: "The file is too large.",
+    415: "The file is no picture that can be read.",
+    421: "The studio is not known under this name.",
+    422: "A value is not allowed; `field` says which.",
+    429: "Too many, too often; Retry-After says when to try again.",
+    503: "The studio cannot do it just now; try again.",
+    507: "There is no space left.",
+}
+_ALWAYS = (401, 403, 421, 429, 503)
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may refuse with these statuses, beside those of all."""
+    return {
+        status: {"model": Refusal, "description": _WORDS[status]}
+        for status in sorted({*statuses, *_ALWAYS})
+    }
+
+
+def _studio(request: Request) -> Studio:
+    return request.app.state.studio
+
+
+def _visitor(request: Request) -> Visitor:
+    # The gate lets nobody through without one.
+    return request.state.visitor
+
+
+StudioHere = Annotated[Studio, Depends(_studio)]
+VisitorHere = Annotated[Visitor, Depends(_visitor)]
+ID_PATTERN = r"^[A-Za-z0-9_-]{22}$"
+IdInPath = Annotated[str, Path(pattern=ID_PATTERN, description="An id.")]
+
+
+def _my_job(id: IdInPath, studio: StudioHere, visitor: VisitorHere) -> Job:
+    """A job of the visitor's, deleted or not; others' are as if they were not there."""
+    job = studio.records.job(id)
+    if job.owner != visitor.owner:
+        raise MissingError("there is no such job")
+    return job
+
+
+def _my_present_job(job: Annotated[Job, Depends(_my_job)]) -> Job:
+    if job.deleted is not None:
+        raise MissingError("the job is deleted; restore it first")
+    return job
+
+
+def _job_to_look_at(id: IdInPath, studio: StudioHere, visitor: VisitorHere) -> Job:
+    """One of the visitor's, or one that is shown to everybody."""
+    job = studio.records.job(id)
+    shown = studio.options.shared_gallery and job.shared and job.deleted is None
+    if job.owner != visitor.owner and not shown:
+        raise MissingError("there is no such job")
+    return job
+
+
+def _my_picture(id: IdInPath, studio: StudioHere, visitor: VisitorHere) -> Picture:
+    picture = studio.records.picture(id)
+    if picture.owner != visitor.owner:
+        raise MissingError("there is no such picture")
+    return picture
+
+
+MyJob = Annotated[Job, Depends(_my_job)]
+MyPresentJob = Annotated[Job, Depends(_my_present_job)]
+JobToLookAt = Annotated[Job, Depends(_job_to_look_at)]
+MyPicture = Annotated[Picture, Depends(_my_picture)]
+
+
+# --- saying no -----------------------------------------------------------------------------------
+
+
+def refusal(
+    status: int,
+    code: str,
+    message: str,
+    field: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """An answer that says why not."""
+    content = {"detail": {"code": code, "message": message, "field": field}}
+    return JSONResponse(content, status, {"Cache-Control": "no-store", **(headers or {})})
+
+
+def refused(error: Refused) -> JSONResponse:
+    """The answer to a request that is not let in."""
+    headers = dict[str, str]()
+    if error.wait is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(error.wait)))
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return refusal(error.status, error.code, error.message, headers=headers)
+
+
+def without_flags(message: str) -> tuple[str | None, str]:
+    """An option's fault in the words of a form: the option that it is about, and the message."""
+    match = re.match(r"--([a-z][a-z-]*)([ :])", message)
+    field = None if match is None else match[1].replace("-", "_")
+    if match is not None and match[2] == ":":
+        message = message[match.end() :].strip()
+    return field, re.sub(r"--([a-z][a-z-]*)", lambda flag: flag[1].replace("-", " "), message)
+
+
+def _of_impasto(error: ImpastoError) -> JSONResponse:
+    if isinstance(error, MissingError):
+        return refusal(404, error.code, str(error))
+    if isinstance(error, StateError):
+        return refusal(409, error.code, str(error))
+    if isinstance(error, QueueFullError):
+        return refusal(429, error.code, str(error), headers={"Retry-After": "60"})
+    if isinstance(error, OptionError):
+        field, message = without_flags(str(error))
+        return refusal(422, "option", message, field)
+    if isinstance(error, ImageError):
+        return refusal(415, "not_a_picture", str(error))
+    if isinstance(error, OutputError):
+        log.error("%s", error)
+        return refusal(507, "disk_full", "the studio cannot write just now; free some space")
+    log.error("%s", error)
+    return refusal(503, "unavailable", "the studio cannot do that just now; try again")
+
+
+def _location(parts: Iterable[Any]) -> str | None:
+    names = [str(part) for part in parts if part not in ("body", "query", "path", "header")]
+    return ".".join(names) or None
+
+
+def _of_validation(error: RequestValidationError) -> JSONResponse:
+    first = error.errors()[0]
+    message = str(first["msg"]).removeprefix("Value error, ")
+    field = _location(first["loc"])
+    said = " ".join(f"{field}: {message}".split() if field else message.split())
+    return refusal(422, "request", said[:500], field)
+
+
+_CODES = {404: "missing", 405: "method", 413: "too_large"}
+
+
+def _of_http(error: HTTPException) -> JSONResponse:
+    code = _CODES.get(error.status_code, "request")
+    words = _WORDS.get(error.status_code, str(error.detail))
+    message = f"{words[0].lower()}{words[1:]}".removesuffix(".")
+    return refusal(error.status_code, code, message, headers=dict(error.headers or {}))
+
+
+def say_no(app: FastAPI) -> None:
+    """Has every fault answered in the same form."""
+
+    @app.exception_handler(ImpastoError)
+    async def _(_request: Request, error: ImpastoError) -> JSONResponse:
+        return _of_impasto(error)
+
+    @app.exception_handler(Refused)
+    async def _(_request: Request, error: Refused) -> JSONResponse:
+        return refused(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _(_request: Request, error: RequestValidationError) -> JSONResponse:
+        return _of_validation(error)
+
+    @app.exception_handler(HTTPException)
+    async def _(_request: Request, error: HTTPException) -> JSONResponse:
+        return _of_http(error)
+
+    @app.exception_handler(SQLAlchemyError)
+    async def _(_request: Request, error: SQLAlchemyError) -> JSONResponse:
+        log.error("the database: %s", type(error).__name__, exc_info=error)
+        return refusal(503, "busy", "the records are busy; try again", headers={"Retry-After": "2"})
+
+    @app.exception_handler(Exception)
+    async def _(_request: Request, error: Exception) -> JSONResponse:
+        log.log(logging.ERROR, "an unexpected fault", exc_info=error)
+        return refusal(500, "fault", "the studio has a fault; its log says more")

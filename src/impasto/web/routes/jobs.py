@@ -1,0 +1,212 @@
+"""Jobs: ask for one, follow it, change it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, cast, get_args
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from impasto.errors import OptionError
+from impasto.samples import sample_names
+from impasto.styles import style_names
+from impasto.web.forms import check_request
+from impasto.web.records import Job, JobState, MissingError, Records, StateError, named_pictures
+from impasto.web.routes.asking import MyJob, MyPresentJob, StudioHere, VisitorHere, refusals
+from impasto.web.schema import JobChange, JobOut, JobRequest, JobsOut, LossesOut
+from impasto.web.security import Refused
+from impasto.web.studio import Studio, job_out
+
+router = APIRouter(prefix="/api/jobs", tags=["jobs"])
+_STATES = get_args(JobState)
+
+
+@router.post("", status_code=201, responses=refusals(404, 409, 422), summary="Ask for a picture")
+def start(request: JobRequest, studio: StudioHere, visitor: VisitorHere) -> JobOut:
+    """The job waits in the queue until it is its owner's turn."""
+    kept = check_request(request, studio.options)
+    names = _check_sources(studio.records, request, visitor.owner)
+    studio.know(visitor.owner)
+    job = studio.records.add_job(
+        visitor.owner,
+        kept,
+        label=request.label or _label(request, names),
+        words=[*names.values(), *request.styles],
+        limit=studio.options.queue,
+    )
+    return _told(studio, job)
+
+
+@router.get("", responses=refusals(409, 422), summary="One's jobs")
+def jobs(
+    studio: StudioHere,
+    visitor: VisitorHere,
+    search: Annotated[str, Query(max_length=200, description="Words, all of them.")] = "",
+    state: Annotated[str, Query(max_length=100, description="Only these, with commas.")] = "",
+    before: Annotated[str | None, Query(max_length=80, description="`next` of the page.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+) -> JobsOut:
+    """Newest first, without those that are deleted."""
+    states = tuple(word for part in state.split(",") if (word := part.strip()))
+    if unknown := set(states) - set(_STATES):
+        raise OptionError(f"--state: there is no {min(unknown)}; use {', '.join(_STATES)}")
+    page = studio.records.jobs(
+        visitor.owner,
+        search=search,
+        states=cast("tuple[JobState, ...]", states),
+        before=before,
+        limit=limit,
+    )
+    return JobsOut(jobs=[job_out(seen) for seen in studio.seen(page.jobs)], next=page.next)
+
+
+@router.get("/{id}", responses=refusals(404, 422), summary="One job")
+def job(found: MyJob, studio: StudioHere) -> JobOut:
+    """Deleted ones too, until they are gone for good."""
+    return _out(studio, found)
+
+
+async def _stream_slot(studio: StudioHere, visitor: VisitorHere) -> AsyncIterator[None]:
+    if not studio.streams.take(visitor.owner):
+        raise Refused(429, "too_many", "too many open pages follow jobs; close some", 10)
+    studio.metrics.viewers.inc()
+    try:
+        yield
+    finally:
+        studio.metrics.viewers.dec()
+        studio.streams.leave(visitor.owner)
+
+
+@router.get(
+    "/{id}/events",
+    response_class=EventSourceResponse,
+    responses=refusals(404, 422),
+    dependencies=[Depends(_stream_slot)],
+    summary="Follow a job",
+)
+async def events(found: MyJob, studio: StudioHere) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events named `job`, whose data are the job as GET gives it: at once, then with
+    every change, at most four a second, until it is over. Who is slow misses what lies between.
+    """
+    async for text in studio.watching.follow(found.id):
+        yield ServerSentEvent(event="job", raw_data=text)
+
+
+@router.get("/{id}/losses", responses=refusals(404, 422), summary="The course of a run")
+def losses(found: MyJob) -> LossesOut:
+    """The losses of its evaluations so far."""
+    columns = list(zip(*found.losses, strict=True)) or [(), (), (), ()]
+    return LossesOut(
+        evaluation=[int(number or 0) for number in columns[0]],
+        loss=list(columns[1]),
+        content=list(columns[2]),
+        style=list(columns[3]),
+    )
+
+
+@router.patch("/{id}", responses=refusals(404, 409, 422), summary="Change a job")
+def change(found: MyPresentJob, wanted: JobChange, studio: StudioHere) -> JobOut:
+    """A running job takes on another strength at its next step. Sharing needs a studio with a
+    shared gallery.
+    """
+    if wanted.shared is not None:
+        if wanted.shared and not studio.options.shared_gallery:
+            raise StateError("this studio has no shared gallery")
+        found = studio.records.set_shared(found.id, shared=wanted.shared)
+    if wanted.label is not None:
+        words = _words(studio.records, found)
+        found = studio.records.set_label(found.id, wanted.label, words)
+    if wanted.strength is not None:
+        found = studio.records.set_strength(found.id, wanted.strength)
+    return _told(studio, found)
+
+
+@router.post("/{id}/pause", responses=refusals(404, 409, 422), summary="Put a job aside")
+def pause(found: MyPresentJob, studio: StudioHere) -> JobOut:
+    """It keeps what it has painted."""
+    return _told(studio, studio.records.pause(found.id))
+
+
+@router.post("/{id}/resume", responses=refusals(404, 409, 422), summary="Let a job go on")
+def resume(found: MyPresentJob, studio: StudioHere) -> JobOut:
+    """From where it was paused."""
+    return _told(studio, studio.records.resume(found.id))
+
+
+@router.post("/{id}/cancel", responses=refusals(404, 409, 422), summary="End a job")
+def cancel(found: MyPresentJob, studio: StudioHere) -> JobOut:
+    """What it has painted so far becomes its result."""
+    return _told(studio, studio.records.cancel(found.id))
+
+
+@router.post("/{id}/again", responses=refusals(404, 409, 422), summary="Run a job again")
+def again(found: MyPresentJob, studio: StudioHere) -> JobOut:
+    """One that failed or was set aside goes on; of one that is over, a new job is made."""
+    return _told(studio, studio.records.again(found.id, limit=studio.options.queue))
+
+
+@router.delete("/{id}", responses=refusals(404, 422), summary="Delete a job")
+def delete(found: MyJob, studio: StudioHere) -> JobOut:
+    """With its result; it is cancelled first. It can be restored for a while."""
+    return _told(studio, studio.records.delete_job(found.id))
+
+
+@router.post("/{id}/restore", responses=refusals(404, 422), summary="Take a deletion back")
+def restore(found: MyJob, studio: StudioHere) -> JobOut:
+    """Until it is gone for good."""
+    return _told(studio, studio.records.restore_job(found.id))
+
+
+def _told(studio: Studio, job: Job) -> JobOut:
+    studio.changed(job)
+    return _out(studio, job)
+
+
+def _out(studio: Studio, job: Job) -> JobOut:
+    return job_out(studio.seen([job])[0])
+
+
+def _check_sources(records: Records, request: JobRequest, owner: str) -> dict[str, str]:
+    """Names of the pictures of a request by id; each is the owner's own, and can be seen.
+
+    Raises:
+        MissingError: there is no such picture.
+        StateError: it is not ready.
+        OptionError: a picture to go on from is no result.
+    """
+    known = {f"style:{name}" for name in style_names()}
+    known |= {f"sample:{name}" for name in sample_names()}
+    for source in (request.photo, *request.styles, request.fine, request.start):
+        if source is not None and ":" in source and source not in known:
+            raise MissingError(f"there is no {source}")
+    names = dict[str, str]()
+    for id in named_pictures(request.model_dump()):
+        picture = records.picture(id)
+        if picture.owner != owner or picture.deleted is not None:
+            raise MissingError("there is no such picture")
+        if picture.state != "ready":
+            raise StateError("a picture has not been read yet, or was refused")
+        if id == request.coarse and picture.kind != "result":
+            raise OptionError("--coarse: is no result; choose one to go on from")
+        names[id] = picture.name
+    return names
+
+
+def _label(request: JobRequest, names: dict[str, str]) -> str:
+    """What a job is called whose owner says nothing."""
+    photo = names.get(request.photo) or request.photo.partition(":")[2].replace("-", " ")
+    style = names.get(request.styles[0]) or request.styles[0].partition(":")[2].replace("-", " ")
+    plain = [part.rpartition(".")[0] or part for part in (photo, style) if part]
+    return " · ".join(plain)[:120]
+
+
+def _words(records: Records, job: Job) -> list[str]:
+    """What else a search finds a job by."""
+    words = [style for style in job.request.get("styles", ()) if ":" in style]
+    for id in named_pictures(job.request):
+        try:
+            words.append(records.picture(id).name)
+        except MissingError:
+            continue
+    return words

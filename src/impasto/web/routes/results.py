@@ -1,0 +1,194 @@
+"""What jobs have painted: live pictures, results, files to take away."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import anyio
+import anyio.to_thread
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import FileResponse, Response, StreamingResponse
+from starlette.background import BackgroundTask
+from starlette.concurrency import iterate_in_threadpool
+
+from impasto.errors import OptionError
+from impasto.images import MAX_DPI
+from impasto.web.downloads import (
+    ENDINGS,
+    MEDIA_TYPES,
+    Format,
+    Orientation,
+    disposition,
+    file_name,
+    paper_dpi,
+    write_download,
+    zip_stream,
+)
+from impasto.web.records import Job, MissingError, Picture
+from impasto.web.routes.asking import JobToLookAt, MyPresentJob, StudioHere, VisitorHere, refusals
+from impasto.web.routes.pictures import show
+from impasto.web.security import Refused
+from impasto.web.storage import new_id
+from impasto.web.studio import Studio
+
+router = APIRouter(prefix="/api", tags=["results"])
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_WEBP = {200: {"content": {"image/webp": {}}, "description": "The picture."}}
+
+
+@router.get(
+    "/jobs/{id}/live",
+    responses=refusals(404, 422)
+    | {200: {"content": {"image/jpeg": _BINARY}, "description": "The picture."}},
+    response_class=Response,
+    summary="The picture as it forms",
+)
+async def live(
+    found: MyPresentJob,
+    studio: StudioHere,
+    side: Annotated[int, Query(ge=1, le=8192, description="Px that its long side takes.")] = 640,
+    version: Annotated[
+        int | None, Query(ge=0, description="The version wanted; the answer is the newest.")
+    ] = None,
+) -> Response:
+    """The newest one, about as large as asked for; 404 before the first. `ETag` is its version."""
+    studio.watching.look(found.id)
+    picture = await studio.live.get(found.id, side)
+    studio.metrics.live_encoded.set(studio.live.encoded)
+    if picture is None:
+        raise MissingError("there is no picture of this job yet")
+    keep = "private, max-age=600, immutable" if picture.version == version else "no-cache"
+    headers = {"ETag": f'"{picture.version}"', "Cache-Control": keep}
+    return Response(picture.data, media_type="image/jpeg", headers=headers)
+
+
+@router.get(
+    "/jobs/{id}/thumb",
+    responses=refusals(404, 409, 422) | _WEBP,
+    response_class=FileResponse,
+    summary="A result, small",
+)
+def thumb(found: JobToLookAt, studio: StudioHere) -> FileResponse:
+    """At most 320 px. Of shared results everybody's."""
+    return show(studio, _result(studio, found), small=True)
+
+
+@router.get(
+    "/jobs/{id}/view",
+    responses=refusals(404, 409, 422) | _WEBP,
+    response_class=FileResponse,
+    summary="A result for the screen",
+)
+def view(found: JobToLookAt, studio: StudioHere) -> FileResponse:
+    """At most 2048 px. Of shared results everybody's."""
+    return show(studio, _result(studio, found), small=False)
+
+
+async def _download_slot(studio: StudioHere, visitor: VisitorHere) -> AsyncIterator[None]:
+    if not studio.downloads.take(visitor.owner):
+        raise Refused(429, "too_many", "too many downloads at once; wait for one to end", 5)
+    try:
+        yield
+    finally:
+        studio.downloads.leave(visitor.owner)
+
+
+@router.get(
+    "/jobs/{id}/file",
+    responses=refusals(404, 409, 422, 507)
+    | {
+        200: {
+            "content": dict.fromkeys(MEDIA_TYPES.values(), _BINARY),
+            "description": "The file, with the settings that made it inside.",
+        }
+    },
+    response_class=FileResponse,
+    dependencies=[Depends(_download_slot)],
+    summary="Take a result away",
+)
+async def file(
+    found: MyPresentJob,
+    studio: StudioHere,
+    format: Annotated[Format, Query(description="Of the file.")] = "png",
+    bits: Annotated[Literal["8", "16"], Query(description="Per channel; 16: PNG, TIFF.")] = "8",
+    quality: Annotated[int, Query(ge=1, le=100, description="Of JPEG and WebP.")] = 92,
+    paper: Annotated[
+        str | None, Query(max_length=40, description="The file prints as large as this sheet.")
+    ] = None,
+    orientation: Annotated[Orientation, Query(description="Of the sheet.")] = "auto",
+    dpi: Annotated[
+        float | None,
+        Query(ge=1, le=MAX_DPI, allow_inf_nan=False, description="Pixels per inch of a print."),
+    ] = None,
+) -> FileResponse:
+    """In the format wanted. Paper and dpi say how large it prints; the pixels stay as they are."""
+    result = await anyio.to_thread.run_sync(_result, studio, found)
+    if bits == "16" and format not in ("png", "tiff"):
+        raise OptionError(f"--bits: {format} holds 8 per channel; take png or tiff for 16")
+    if paper is not None:
+        if dpi is not None:
+            raise OptionError("--dpi: follows from the paper; give one of them")
+        dpi = paper_dpi(result.width or 1, result.height or 1, paper, orientation)
+        if not 1 <= dpi <= MAX_DPI:
+            raise OptionError("--paper: that sheet does not suit the picture; choose another one")
+    master = studio.storage.master(result.id)
+    if not master.is_file():
+        raise MissingError("the result's file is gone")
+    headers = {
+        "Content-Disposition": disposition(file_name(found.label, found.id, ENDINGS[format]))
+    }
+    if format == "png" and bits == "16" and dpi is None:
+        return FileResponse(master, media_type="image/png", headers=headers)
+    made = studio.storage.root / "incoming" / f"{new_id()}{ENDINGS[format]}"
+
+    def write() -> None:
+        write_download(master, made, bits=8 if bits == "8" else 16, quality=quality, dpi=dpi)
+
+    await anyio.to_thread.run_sync(write, limiter=studio.encoders)
+    return FileResponse(
+        made,
+        media_type=MEDIA_TYPES[format],
+        headers=headers,
+        background=BackgroundTask(_forget, made),
+    )
+
+
+def _forget(file: Path) -> None:
+    file.unlink(missing_ok=True)
+
+
+@router.get(
+    "/archive",
+    responses=refusals()
+    | {200: {"content": {"application/zip": _BINARY}, "description": "The archive."}},
+    response_class=StreamingResponse,
+    dependencies=[Depends(_download_slot)],
+    summary="Take all results away",
+)
+def archive(studio: StudioHere, visitor: VisitorHere) -> StreamingResponse:
+    """All of one's results as they were painted: PNG, 16 bits per channel, settings inside."""
+    headers = {"Content-Disposition": disposition("impasto.zip")}
+    pieces = iterate_in_threadpool(zip_stream(_all_results(studio, visitor.owner)))
+    return StreamingResponse(pieces, media_type="application/zip", headers=headers)
+
+
+def _all_results(studio: Studio, owner: str) -> Iterator[tuple[str, float, Path]]:
+    before = None
+    while True:
+        page = studio.records.jobs(owner, before=before, limit=100)
+        for job in page.jobs:
+            if job.result is not None:
+                name = file_name(job.label, job.id, ".png")
+                when = job.created if job.finished is None else job.finished
+                yield name, when, studio.storage.master(job.result)
+        if page.next is None:
+            return
+        before = page.next
+
+
+def _result(studio: Studio, job: Job) -> Picture:
+    if job.result is None:
+        raise MissingError("the job has no result")
+    return studio.records.picture(job.result)

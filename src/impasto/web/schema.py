@@ -1,0 +1,282 @@
+"""What programs send to the studio and get back: the types of its HTTP interface.
+
+Times are seconds since 1970, sides are pixels, and ids are 22 characters that nobody can guess.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from impasto.web.records import NAME_LENGTH
+
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{22}$")]
+Source = Annotated[
+    str,
+    Field(
+        pattern=r"^([A-Za-z0-9_-]{22}|(style|sample):[a-z][a-z-]{0,39})$",
+        description="A picture's id, `style:NAME` or `sample:NAME`.",
+        examples=["style:night-sky", "sample:cat"],
+    ),
+]
+Mask = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_-]{22}(#[0-9a-fA-F]{6})?$",
+        description="A picture's id; of a label picture with the colour meant, as `ID#rrggbb`.",
+    ),
+]
+Label = Annotated[str, Field(max_length=NAME_LENGTH)]
+MAX_STYLES = 16
+MAX_MASKS = 16
+
+
+class Problem(BaseModel):
+    """Why something was not done.
+
+    Attributes:
+        code: a name that programs and translations know it by.
+        message: one plain line.
+        field: the option or part of the request that it is about.
+    """
+
+    code: str
+    message: str
+    field: str | None = None
+
+
+class Refusal(BaseModel):
+    """The body of every answer that refuses."""
+
+    detail: Problem
+
+
+class Limits(BaseModel):
+    """What the studio takes."""
+
+    upload_bytes: int
+    upload_pixels: int
+    max_size: int = Field(description="Largest long side of a result, px.")
+    max_evaluations: int
+    queue: int = Field(description="Most unfinished jobs of one visitor.")
+    pictures: int = Field(description="Most pictures that one visitor may keep.")
+    keep_days: float | None = Field(description="Days until things are deleted; null: never.")
+
+
+class Me(BaseModel):
+    """Who asks, and what the studio lets them do."""
+
+    owner_known: bool = Field(description="Whether this browser has been here before.")
+    signed_in: bool
+    needs_password: bool
+    csrf: str = Field(description="Goes into X-Impasto-CSRF with every change.")
+    limits: Limits
+    shared_gallery: bool
+    version: str
+    languages: list[str]
+
+
+class Login(BaseModel):
+    """What to sign in with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    password: str = Field(max_length=1024)
+
+
+class OptionGroup(BaseModel):
+    """Options that belong together, as the command line shows them."""
+
+    name: str
+    fields: list[str]
+
+
+class PresetOut(BaseModel):
+    """A named set of option values."""
+
+    title: str
+    description: str
+    options: dict[str, Any]
+
+
+class PaperOut(BaseModel):
+    """A sheet, upright."""
+
+    name: str
+    width_mm: float
+    height_mm: float
+
+
+class OptionsOut(BaseModel):
+    """Every option that a job takes."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    schema_: dict[str, Any] = Field(alias="schema", description="JSON schema of the options.")
+    groups: list[OptionGroup]
+    presets: dict[str, PresetOut]
+    papers: list[PaperOut]
+    defaults: dict[str, Any]
+
+
+class BuiltIn(BaseModel):
+    """A picture that comes with impasto."""
+
+    name: str
+    title: str
+    description: str
+    source: str = Field(description="What a job's request calls it.")
+    thumb: str = Field(description="Address of a picture of at most 320 px.")
+    view: str = Field(description="Address of a larger one.")
+
+
+class PictureOut(BaseModel):
+    """An upload or a result."""
+
+    id: Id
+    kind: Literal["photo", "style", "mask", "result"]
+    name: str
+    state: Literal["reading", "ready", "refused"]
+    fault: Problem | None
+    width: int | None
+    height: int | None
+    bytes: int | None
+    sha256: str | None
+    has_alpha: bool | None
+    job: Id | None
+    created: float
+    deleted: float | None
+
+
+class JobRequest(BaseModel):
+    """What a job is to paint."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    photo: Source
+    styles: list[Source] = Field(min_length=1, max_length=MAX_STYLES)
+    shares: list[Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]] | None = Field(
+        default=None, description="Share of each painting; stands for the option style_weights."
+    )
+    masks: list[Mask] = Field(default=[], max_length=MAX_MASKS)
+    style_masks: list[Mask | None] = Field(default=[], max_length=MAX_STYLES)
+    fine: Source | None = None
+    start: Source | None = None
+    coarse: Id | None = Field(default=None, description="A result to go on from, at a larger size.")
+    options: dict[str, Any] = Field(
+        default={}, description="See GET /api/options; what is not given has its default."
+    )
+    label: Label = ""
+
+
+class JobChange(BaseModel):
+    """What is to be different."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    strength: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
+    label: Label | None = None
+    shared: bool | None = None
+
+
+class LevelOut(BaseModel):
+    """A size that a run works at."""
+
+    width: int
+    height: int
+    evaluations: int
+
+
+class ProgressOut(BaseModel):
+    """How far a run is. What is not known yet is null."""
+
+    share: float | None = Field(default=None, description="0 to 1.")
+    elapsed: float | None = Field(default=None, description="Seconds painted.")
+    remaining: float | None = Field(default=None, description="Seconds left, by estimate.")
+    level: int | None = None
+    levels: list[LevelOut] = []
+    evaluation: int | None = None
+    evaluations_done: int | None = None
+    width: int | None = None
+    height: int | None = None
+    loss: float | None = None
+    content: float | None = None
+    style: float | None = None
+    version: int | None = Field(default=None, description="Of the live picture.")
+
+
+class ResultOut(BaseModel):
+    """The picture that a job made."""
+
+    id: Id
+    width: int
+    height: int
+
+
+class JobOut(BaseModel):
+    """One run, asked for, under way or over."""
+
+    id: Id
+    label: str
+    state: Literal["queued", "running", "paused", "done", "cancelled", "failed", "set_aside"]
+    fault: Problem | None
+    note: str
+    place: int | None = Field(description="In the queue; 1 is next.")
+    request: dict[str, Any]
+    wanted: Literal["pause", "cancel"] | None
+    progress: ProgressOut | None
+    result: ResultOut | None
+    strength: float | None
+    shared: bool
+    crashes: int
+    created: float
+    started: float | None
+    finished: float | None
+    deleted: float | None
+
+
+class JobsOut(BaseModel):
+    """Some of the jobs, newest first."""
+
+    jobs: list[JobOut]
+    next: str | None = Field(description="Goes into `before` for those after them.")
+
+
+class SharedJob(BaseModel):
+    """A result that its owner shows to everybody. `/api/jobs/ID/thumb` and `/view` show it."""
+
+    id: Id
+    label: str
+    width: int
+    height: int
+    styles: list[str] = Field(description="The built-in styles among its paintings.")
+    options: dict[str, Any]
+    finished: float | None
+    mine: bool
+
+
+class SharedOut(BaseModel):
+    """Some of the shared results, newest first."""
+
+    jobs: list[SharedJob]
+    next: str | None
+
+
+class LossesOut(BaseModel):
+    """The course of a run: one number of each list per evaluation."""
+
+    evaluation: list[int]
+    loss: list[float | None]
+    content: list[float | None]
+    style: list[float | None]
+
+
+class Health(BaseModel):
+    """Whether the studio works."""
+
+    status: Literal["ok", "degraded"]
+    version: str
+    records: bool
+    reader: bool
+    painters: dict[str, str]

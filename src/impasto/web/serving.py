@@ -1,0 +1,105 @@
+"""Serves a studio: its socket, its server, and how both end."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from impasto.errors import ImpastoError, OptionError, RunError
+from impasto.web.app import create_app
+from impasto.web.config import StudioOptions
+from impasto.web.logs import start_logging
+
+GRACE = 1
+"""Seconds that answers under way have when the server ends."""
+
+
+def serve(options: StudioOptions, announce: Callable[[str], None]) -> None:
+    """Serves until SIGINT or SIGTERM.
+
+    Args:
+        options: the settings.
+        announce: called with the studio's address once it answers.
+
+    Raises:
+        ImpastoError: it cannot begin; in one line.
+    """
+    start_logging(options.log_format)
+    listening = bind(options.host, options.port)
+    with listening:
+        app = create_app(options)
+        server = _Server(app, lambda: announce(_address(options.host, listening)))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # uvicorn sends them to itself again when it is done; the end is in order then.
+            signal.signal(number, lambda *_: None)
+        server.run(sockets=[listening])
+    fault = getattr(app.state, "fault", None)
+    if fault is not None:
+        raise fault if isinstance(fault, ImpastoError) else RunError(f"the studio: {fault}")
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        OptionError: the address is not this computer's, or the port is taken.
+    """
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        family, _, _, _, address = found[0]
+        return socket.create_server(address[:2], family=family, backlog=512)
+    except socket.gaierror:
+        raise OptionError(
+            f"--host {host}: there is no such address; give one of your own"
+        ) from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            fault = f"--port {port}: another program uses it; choose another one, or 0 for any"
+        elif error.errno == errno.EACCES:
+            fault = f"--port {port}: may not be used by this user; choose one above 1023"
+        elif error.errno == errno.EADDRNOTAVAIL:
+            fault = f"--host {host}: is not an address of this computer; give one of your own"
+        else:
+            fault = f"--host {host}: cannot be used ({error.strerror}); give another one"
+        raise OptionError(fault) from None
+
+
+def _address(host: str, listening: socket.socket) -> str:
+    name = host.strip("[]")
+    if name in ("0.0.0.0", "::"):
+        name = socket.gethostname()
+    shown = f"[{name}]" if ":" in name else name
+    return f"http://{shown}:{listening.getsockname()[1]}/"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which says when it is there and ends what browsers follow when it goes."""
+
+    def __init__(self, app: FastAPI, announce: Callable[[], None]) -> None:
+        config = uvicorn.Config(
+            app,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=20,
+            timeout_graceful_shutdown=GRACE,
+        )
+        super().__init__(config)
+        self._studio, self._announce = app.state.studio, announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Streams would keep it waiting.
+        self._studio.watching.close()
+        await super().shutdown(sockets)

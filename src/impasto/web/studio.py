@@ -1,0 +1,195 @@
+"""One running studio: its settings, records, files, painters and everything that routes share."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import anyio
+
+from impasto.web.config import StudioOptions
+from impasto.web.drawn import BuiltInPictures
+from impasto.web.limits import Limiter, Slots
+from impasto.web.live import LivePictures
+from impasto.web.metrics import Metrics
+from impasto.web.passwords import Passwords
+from impasto.web.records import Job, MissingError, Picture, Records
+from impasto.web.schema import JobOut, PictureOut, Problem, ProgressOut, ResultOut
+from impasto.web.security import Guard, load_secret
+from impasto.web.signing_in import SignIn
+from impasto.web.storage import Storage
+from impasto.web.watching import Watching
+
+BURST = 6.0
+"""Seconds' worth of requests that may come at once: a page asks for many pictures."""
+
+UPLOADS, ALL_UPLOADS = 4, 64
+STREAMS, ALL_STREAMS = 24, 1000
+DOWNLOADS, ALL_DOWNLOADS = 3, 32
+
+Listener = Callable[[Literal["job", "picture"], str, dict[str, Any] | None], None]
+
+
+class Workers(Protocol):
+    """The processes that paint and read, as the server sees them.
+
+    All methods are called in the event loop's thread, and so is `listener`: with each progress of a
+    running job, and with `None` where a job's or picture's record has changed.
+    """
+
+    listener: Listener
+
+    async def start(self) -> None:
+        """Starts them."""
+
+    async def stop(self) -> None:
+        """Ends them in good order, within 4 seconds."""
+
+    def read(self, picture: str) -> None:
+        """A new upload lies in its place."""
+
+    def paint(self) -> None:
+        """A job has been queued."""
+
+    def tell(self, job: str) -> None:
+        """Something else is wanted of a running job."""
+
+    def watch(self, job: str, on: bool) -> None:
+        """Somebody looks at a job's live picture, or nobody does any more."""
+
+    def health(self) -> dict[str, Any]:
+        """`reader`: whether it works; `painters`: `ready`, `starting` or `down` by device."""
+        ...
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A job, its place in the queue where it waits, and its result where it has one."""
+
+    job: Job
+    place: int | None
+    result: Picture | None
+
+    @property
+    def over(self) -> bool:
+        """Whether it will not go on by itself."""
+        return self.job.over
+
+
+class Studio:
+    """What routes share.
+
+    Args:
+        options: the settings.
+        records: what there is.
+        storage: where it lies.
+        workers: who paints and reads.
+
+    Raises:
+        OptionError: the password or token file cannot be used.
+        OutputError: the data folder cannot be.
+    """
+
+    def __init__(
+        self, options: StudioOptions, records: Records, storage: Storage, workers: Workers
+    ) -> None:
+        self.options, self.records, self.storage, self.workers = options, records, storage, workers
+        passwords = Passwords(options.password_file, options.token_file)
+        self.guard = Guard(options, passwords, load_secret(storage.secret_key))
+        self.sign_in = SignIn(passwords, self.guard)
+        self.metrics = Metrics()
+        self.live = LivePictures(storage)
+        self.built_in = BuiltInPictures(storage.root / "drawn")
+        self.watching = Watching(self.see, seen_text, workers.watch)
+        workers.listener = self.watching.heard
+        self.by_owner = Limiter(options.rate, options.rate * BURST)
+        self.by_address = Limiter(options.address_rate, options.address_rate * BURST)
+        self.uploads = Slots(UPLOADS, ALL_UPLOADS)
+        self.streams = Slots(STREAMS, ALL_STREAMS)
+        self.downloads = Slots(DOWNLOADS, ALL_DOWNLOADS)
+        self.encoders = anyio.CapacityLimiter(1)
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def see(self, job: str) -> Seen:
+        """A job with what belongs to it.
+
+        Raises:
+            MissingError: there is none.
+        """
+        return self.seen([self.records.job(job)])[0]
+
+    def seen(self, jobs: Iterable[Job]) -> list[Seen]:
+        """Jobs with what belongs to them."""
+        jobs = list(jobs)
+        queued = any(job.state == "queued" for job in jobs)
+        places = self.records.places() if queued else {}
+        return [Seen(job, places.get(job.id), self._result(job)) for job in jobs]
+
+    def _result(self, job: Job) -> Picture | None:
+        try:
+            return None if job.result is None else self.records.picture(job.result)
+        except MissingError:
+            return None
+
+    def changed(self, job: Job) -> None:
+        """Tells painters and viewers that a job's record has changed. From any thread."""
+        if self.loop is not None:
+            self.loop.call_soon_threadsafe(self._changed, job)
+
+    def _changed(self, job: Job) -> None:
+        if job.state == "running":
+            self.workers.tell(job.id)
+        elif job.state == "queued":
+            self.workers.paint()
+        self.watching.heard("job", job.id, None)
+
+    def know(self, owner: str) -> None:
+        """Makes an owner's record where it is missing."""
+        if self.records.owner(owner) is None:
+            self.records.add_owner(owner)
+
+
+def picture_out(picture: Picture) -> PictureOut:
+    """A picture as programs get it."""
+    return PictureOut.model_validate(dataclasses.asdict(picture))
+
+
+def job_out(seen: Seen, progress: dict[str, Any] | None = None) -> JobOut:
+    """A job as programs get it.
+
+    Args:
+        seen: the job.
+        progress: newer than that in its record, where there is any.
+    """
+    job, result = seen.job, seen.result
+    found = progress if progress is not None and job.state == "running" else job.progress
+    size = None
+    if result is not None:
+        size = ResultOut(id=result.id, width=result.width or 0, height=result.height or 0)
+    return JobOut(
+        id=job.id,
+        label=job.label,
+        state=job.state,
+        fault=None if job.fault is None else Problem(**dataclasses.asdict(job.fault)),
+        note=job.note,
+        place=seen.place,
+        request=job.request,
+        wanted=job.wanted,
+        progress=None if found is None else ProgressOut.model_validate(found),
+        result=size,
+        strength=job.strength,
+        shared=job.shared,
+        crashes=job.crashes,
+        created=job.created,
+        started=job.started,
+        finished=job.finished,
+        deleted=job.deleted,
+    )
+
+
+def seen_text(seen: Seen, progress: dict[str, Any] | None) -> str:
+    """A job as viewers of its events get it."""
+    return job_out(seen, progress).model_dump_json()
