@@ -1,6 +1,9 @@
 """A studio for tests whose painter and reader are stand-ins in the server's own process."""
 
 import asyncio
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import uvicorn
 from fastapi.testclient import TestClient
 from PIL import Image
 
@@ -73,6 +77,7 @@ class StandInWorkers:
             await self._paint_one(job)
 
     async def _paint_one(self, job: Job) -> None:
+        wanted = None
         for step in range(1, STEPS + 1):
             wanted = self.records.job(job.id).wanted
             if wanted == "pause":
@@ -92,7 +97,7 @@ class StandInWorkers:
         result = new_id()
         pixels = soft_picture(48, 36, 1)
         self.storage.make_room(result)
-        planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32) / 255
+        planes = pixels.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
         settings = {"made": "by a stand-in"}
         write_image(Bitmap(planes), self.storage.master(result), bits=16, settings=settings)
         self._show(result, Image.fromarray(pixels))
@@ -117,7 +122,7 @@ class StandInWorkers:
 class Visit:
     """One browser: its cookies, and the value that changes need."""
 
-    def __init__(self, client: TestClient) -> None:
+    def __init__(self, client: Any) -> None:
         self.client = client
         self.csrf = client.get("/api/me").json()["csrf"]
         client.headers[CSRF_HEADER] = self.csrf
@@ -166,6 +171,22 @@ def served(data: Path, **given: Any) -> Iterator[Served]:
     app = create_app(options, StandInWorkers)
     with TestClient(app, base_url=ADDRESS, raise_server_exceptions=False) as client:
         yield Served(app, client)
+
+
+@contextmanager
+def on_a_port(app: Any) -> Iterator[str]:
+    """The address of an application that is served over a real socket."""
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            while not server.started:
+                time.sleep(0.01)
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def png_bytes(width: int = 40, height: int = 30, seed: int = 1) -> bytes:

@@ -28,6 +28,7 @@ from impasto.web.routes import (
     shared,
 )
 from impasto.web.routes.asking import refused, say_no
+from impasto.web.schema import Refusal
 from impasto.web.security import COOKIE_AGE, CSRF_HEADER
 from impasto.web.storage import Storage
 from impasto.web.studio import Studio, Workers
@@ -119,13 +120,15 @@ def _operation_id(route: APIRoute) -> str:
 
 
 def _complete_schema(app: FastAPI, cookie: str) -> None:
-    """Says in the schema how to sign in and what every change must carry."""
+    """Says in the schema what a refusal is, how to sign in and what every change must carry."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is not None:
             return app.openapi_schema
         schema = plain()
+        refusal = Refusal.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema["components"]["schemas"] |= {**refusal.pop("$defs"), "Refusal": refusal}
         schema["components"]["securitySchemes"] = {
             "cookie": {
                 "type": "apiKey",

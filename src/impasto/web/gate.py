@@ -25,6 +25,12 @@ from impasto.web.studio import Studio
 OPEN = ("/api/me", "/api/login")
 """Addresses under `/api` for visitors who are not signed in."""
 
+UPLOAD = "/api/pictures"
+"""Where files come in; its route checks how large they are."""
+
+MAX_BODY = 1 << 18
+"""Most bytes of any other body: a job's request, with room to spare."""
+
 
 class Gate:
     """ASGI middleware.
@@ -65,6 +71,12 @@ class Gate:
                 await self._refused(error)(scope, receive, send_on)
             else:
                 await self._app(scope, receive, send_on)
+        except Exception as error:
+            # The framework would answer this outside of the gate, without its headers.
+            log.error("an unexpected fault", exc_info=error)
+            if not answer["status"]:
+                fault = Refused(500, "fault", "the studio has a fault; its log says more")
+                await self._refused(fault)(scope, receive, send_on)
         finally:
             self._note(scope, answer, time.perf_counter() - began, refusal)
 
@@ -86,6 +98,8 @@ class Gate:
                 studio.guard.check_site(headers, method)
             return
         studio.guard.check_site(headers, method)
+        if path != UPLOAD:
+            _check_body(headers)
         visitor = await self._visitor(studio, headers, address)
         scope.setdefault("state", {})["visitor"] = visitor
         if visitor is not None:
@@ -140,6 +154,14 @@ class Gate:
 
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def _check_body(headers: dict[str, str]) -> None:
+    if "transfer-encoding" in headers:
+        raise Refused(411, "length", "say how long the body is; it may not come in chunks")
+    length = headers.get("content-length", "0")
+    if not length.isascii() or not length.isdigit() or int(length) > MAX_BODY:
+        raise Refused(413, "too_large", f"the body is larger than {MAX_BODY // 1024} kB")
 
 
 def client_address(scope: Scope) -> str:

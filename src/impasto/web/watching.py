@@ -76,11 +76,6 @@ class Watching:
         self._pictures = dict[str, asyncio.Event]()
         self._closed = False
 
-    @property
-    def viewers(self) -> int:
-        """How many follow jobs."""
-        return sum(topic.viewers for topic in self._topics.values())
-
     def close(self) -> None:
         """Ends what everybody follows: the server stops."""
         self._closed = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 from collections.abc import Iterable
@@ -17,7 +16,6 @@ from starlette.exceptions import HTTPException
 from impasto.errors import ImageError, ImpastoError, OptionError, OutputError
 from impasto.web.logs import log
 from impasto.web.records import Job, MissingError, Picture, QueueFullError, StateError
-from impasto.web.schema import Refusal
 from impasto.web.security import Refused, Visitor
 from impasto.web.studio import Studio
 
@@ -29,7 +27,8 @@ _WORDS = {
     405: "This address takes other methods.",
     408: "The file came too slowly.",
     409: "The job or picture is in a state that does not allow it.",
-    413: "The file is too large.",
+    411: "The body comes without its length.",
+    413: "The file or body is too large.",
     415: "The file is no picture that can be read.",
     421: "The studio is not known under this name.",
     422: "A value is not allowed; `field` says which.",
@@ -37,15 +36,26 @@ _WORDS = {
     503: "The studio cannot do it just now; try again.",
     507: "There is no space left.",
 }
-_ALWAYS = (401, 403, 421, 429, 503)
+REFUSAL = "#/components/schemas/Refusal"
+_ALWAYS = (401, 403, 411, 413, 421, 429, 503)
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may refuse with these statuses, beside those of all."""
     return {
-        status: {"model": Refusal, "description": _WORDS[status]}
+        # Not as a `model`: that would take the type of what the route answers otherwise.
+        status: {
+            "description": _WORDS[status],
+            "content": {"application/json": {"schema": {"$ref": REFUSAL}}},
+        }
         for status in sorted({*statuses, *_ALWAYS})
     }
+
+
+def file_answer(*media: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route whose answer is a file of one of these types."""
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    return {200: {"content": dict.fromkeys(media, binary), "description": "The file."}}
 
 
 def _studio(request: Request) -> Studio:
@@ -198,8 +208,3 @@ def say_no(app: FastAPI) -> None:
     async def _(_request: Request, error: SQLAlchemyError) -> JSONResponse:
         log.error("the database: %s", type(error).__name__, exc_info=error)
         return refusal(503, "busy", "the records are busy; try again", headers={"Retry-After": "2"})
-
-    @app.exception_handler(Exception)
-    async def _(_request: Request, error: Exception) -> JSONResponse:
-        log.log(logging.ERROR, "an unexpected fault", exc_info=error)
-        return refusal(500, "fault", "the studio has a fault; its log says more")

@@ -11,12 +11,12 @@ from impasto.samples import describe_sample, sample_names
 from impasto.styles import describe, style_names
 from impasto.web.forms import options_form
 from impasto.web.records import MissingError
-from impasto.web.routes.asking import StudioHere, refusals
+from impasto.web.routes.asking import StudioHere, file_answer, refusals
 from impasto.web.schema import BuiltIn, OptionsOut
 
 router = APIRouter(prefix="/api", tags=["catalogue"])
 _NameInPath = Annotated[str, Path(pattern=r"^[a-z][a-z-]{0,39}$")]
-_PICTURE = {200: {"content": {"image/webp": {}}, "description": "The picture."}}
+_PICTURE = file_answer("image/webp")
 # Drawn by this version of impasto; another one is another address's business.
 _KEEP = {"Cache-Control": "private, max-age=86400"}
 

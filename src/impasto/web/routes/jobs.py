@@ -22,7 +22,9 @@ router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 _STATES = get_args(JobState)
 
 
-@router.post("", status_code=201, responses=refusals(404, 409, 422), summary="Ask for a picture")
+@router.post(
+    "", status_code=201, responses=refusals(400, 404, 409, 422), summary="Ask for a picture"
+)
 def start(request: JobRequest, studio: StudioHere, visitor: VisitorHere) -> JobOut:
     """The job waits in the queue until it is its owner's turn."""
     kept = check_request(request, studio.options)
@@ -105,7 +107,7 @@ def losses(found: MyJob) -> LossesOut:
     )
 
 
-@router.patch("/{id}", responses=refusals(404, 409, 422), summary="Change a job")
+@router.patch("/{id}", responses=refusals(400, 404, 409, 422), summary="Change a job")
 def change(found: MyPresentJob, wanted: JobChange, studio: StudioHere) -> JobOut:
     """A running job takes on another strength at its next step. Sharing needs a studio with a
     shared gallery.

@@ -21,6 +21,7 @@ _REFERENCE = Path(__file__).parents[1] / "reference"
 
 @router.get(
     "/healthz",
+    response_model=Health,
     responses={503: {"model": Health, "description": "Something does not work."}},
     summary="Whether the studio works",
 )
@@ -47,7 +48,12 @@ async def health(studio: StudioHere) -> JSONResponse:
 @router.get(
     "/metrics",
     responses=refusals(507)
-    | {200: {"content": {"text/plain": {}}, "description": "The measures."}},
+    | {
+        200: {
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+            "description": "The measures.",
+        }
+    },
     response_class=PlainTextResponse,
     summary="Measures for Prometheus",
 )

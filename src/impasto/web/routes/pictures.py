@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse
 
 from impasto.web.receiving import Receiving
 from impasto.web.records import MissingError, Picture, StateError
-from impasto.web.routes.asking import MyPicture, StudioHere, VisitorHere, refusals
+from impasto.web.routes.asking import MyPicture, StudioHere, VisitorHere, file_answer, refusals
 from impasto.web.schema import PictureOut
 from impasto.web.security import Refused
 from impasto.web.storage import new_id
@@ -18,7 +18,7 @@ from impasto.web.studio import Studio, picture_out
 
 router = APIRouter(prefix="/api/pictures", tags=["pictures"])
 _KIND = Literal["photo", "style", "mask"]
-_PICTURE = {200: {"content": {"image/webp": {}}, "description": "The picture."}}
+_PICTURE = file_answer("image/webp")
 # What an id shows never changes.
 KEEP = {"Cache-Control": "private, max-age=31536000, immutable"}
 

@@ -27,21 +27,26 @@ from impasto.web.downloads import (
     zip_stream,
 )
 from impasto.web.records import Job, MissingError, Picture
-from impasto.web.routes.asking import JobToLookAt, MyPresentJob, StudioHere, VisitorHere, refusals
+from impasto.web.routes.asking import (
+    JobToLookAt,
+    MyPresentJob,
+    StudioHere,
+    VisitorHere,
+    file_answer,
+    refusals,
+)
 from impasto.web.routes.pictures import show
 from impasto.web.security import Refused
 from impasto.web.storage import new_id
 from impasto.web.studio import Studio
 
 router = APIRouter(prefix="/api", tags=["results"])
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-_WEBP = {200: {"content": {"image/webp": {}}, "description": "The picture."}}
+_WEBP = file_answer("image/webp")
 
 
 @router.get(
     "/jobs/{id}/live",
-    responses=refusals(404, 422)
-    | {200: {"content": {"image/jpeg": _BINARY}, "description": "The picture."}},
+    responses=refusals(404, 422) | file_answer("image/jpeg"),
     response_class=Response,
     summary="The picture as it forms",
 )
@@ -97,13 +102,7 @@ async def _download_slot(studio: StudioHere, visitor: VisitorHere) -> AsyncItera
 
 @router.get(
     "/jobs/{id}/file",
-    responses=refusals(404, 409, 422, 507)
-    | {
-        200: {
-            "content": dict.fromkeys(MEDIA_TYPES.values(), _BINARY),
-            "description": "The file, with the settings that made it inside.",
-        }
-    },
+    responses=refusals(404, 409, 422, 507) | file_answer(*MEDIA_TYPES.values()),
     response_class=FileResponse,
     dependencies=[Depends(_download_slot)],
     summary="Take a result away",
@@ -161,8 +160,7 @@ def _forget(file: Path) -> None:
 
 @router.get(
     "/archive",
-    responses=refusals()
-    | {200: {"content": {"application/zip": _BINARY}, "description": "The archive."}},
+    responses=refusals() | file_answer("application/zip"),
     response_class=StreamingResponse,
     dependencies=[Depends(_download_slot)],
     summary="Take all results away",

@@ -28,7 +28,7 @@ def me(request: Request, response: Response, studio: StudioHere) -> Me:
     return _me(studio, visitor, known=known)
 
 
-@router.post("/login", responses=refusals(422), summary="Sign in")
+@router.post("/login", responses=refusals(400, 422), summary="Sign in")
 async def login(
     request: Request, response: Response, said: Login, studio: StudioHere, visitor: VisitorHere
 ) -> Me:

@@ -1,0 +1,944 @@
+"""The HTTP interface: who may what, what is answered, and that it is what the schema says."""
+
+import asyncio
+import contextlib
+import io
+import json
+import logging
+import re
+import zipfile
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from impasto.errors import OptionError
+from impasto.images import read_image
+from impasto.web.app import create_app
+from impasto.web.config import load_options
+from impasto.web.forms import check_request
+from impasto.web.gate import MAX_BODY
+from impasto.web.live import LivePictures, bucket_of
+from impasto.web.logs import start_logging
+from impasto.web.routes import pages
+from impasto.web.schema import JobRequest
+from impasto.web.security import CSRF_HEADER, HEADERS, SAFE_METHODS
+from impasto.web.storage import Live, Storage, new_id
+from impasto.web.watching import Watching
+from stand_ins import soft_picture
+from studio_stand_ins import (
+    ADDRESS,
+    STEPS,
+    Served,
+    StandInWorkers,
+    Visit,
+    on_a_port,
+    png_bytes,
+    served,
+)
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Iterator[Served]:
+    """A running studio with stand-ins."""
+    with served(tmp_path / "data") as found:
+        yield found
+
+
+@pytest.fixture
+def visit(studio: Served) -> Visit:
+    """A browser that has opened the page."""
+    return studio.visit()
+
+
+# --- who may what --------------------------------------------------------------------------------
+
+# open: anybody. visitor: who has been let in; what is shown or changed is theirs by its nature.
+# job, picture: who has been let in, and whose the thing in the address is.
+RULES = {
+    "GET /": "open",
+    "GET /job/{id}": "open",
+    "GET /gallery": "open",
+    "GET /shared": "open",
+    "GET /login": "open",
+    "GET /about": "open",
+    "GET /docs": "open",
+    "GET /docs/{name}": "open",
+    "GET /openapi.json": "open",
+    "GET /healthz": "open",
+    "GET /api/me": "open",
+    "GET /metrics": "password",
+    "POST /api/login": "visitor",
+    "POST /api/logout": "visitor",
+    "GET /api/options": "visitor",
+    "GET /api/styles": "visitor",
+    "GET /api/samples": "visitor",
+    "GET /api/styles/{name}/thumb": "visitor",
+    "GET /api/styles/{name}/view": "visitor",
+    "GET /api/samples/{name}/thumb": "visitor",
+    "GET /api/samples/{name}/view": "visitor",
+    "GET /api/pictures": "visitor",
+    "POST /api/pictures": "visitor",
+    "GET /api/pictures/{id}": "picture",
+    "GET /api/pictures/{id}/thumb": "picture",
+    "GET /api/pictures/{id}/view": "picture",
+    "DELETE /api/pictures/{id}": "picture",
+    "POST /api/pictures/{id}/restore": "picture",
+    "GET /api/jobs": "visitor",
+    "POST /api/jobs": "visitor",
+    "GET /api/jobs/{id}": "job",
+    "PATCH /api/jobs/{id}": "job",
+    "DELETE /api/jobs/{id}": "job",
+    "GET /api/jobs/{id}/events": "job",
+    "GET /api/jobs/{id}/losses": "job",
+    "POST /api/jobs/{id}/pause": "job",
+    "POST /api/jobs/{id}/resume": "job",
+    "POST /api/jobs/{id}/cancel": "job",
+    "POST /api/jobs/{id}/again": "job",
+    "POST /api/jobs/{id}/restore": "job",
+    "GET /api/jobs/{id}/live": "job",
+    "GET /api/jobs/{id}/thumb": "job",
+    "GET /api/jobs/{id}/view": "job",
+    "GET /api/jobs/{id}/file": "job",
+    "GET /api/archive": "visitor",
+    "GET /api/shared": "visitor",
+}
+CLOSED = [key for key, rule in RULES.items() if rule not in ("open", "password")]
+OWNED = [key for key, rule in RULES.items() if rule in ("job", "picture")]
+
+
+def _routes(routes: Any) -> Iterator[APIRoute]:
+    for route in routes:
+        if isinstance(route, APIRoute):
+            yield route
+        elif (inner := getattr(route, "original_router", None)) is not None:
+            yield from _routes(inner.routes)
+
+
+def _ask(client: TestClient, key: str, id: str = "", **more: Any) -> Any:
+    """The answer to one request of a route, with what it needs to be valid."""
+    method, _, path = key.partition(" ")
+    path = path.replace("{id}", id or new_id()).replace("{name}", "waves")
+    if "samples" in path:
+        path = path.replace("waves", "cat")
+    body: dict[str, Any] = {}
+    if key == "POST /api/login":
+        body = {"json": {"password": "x"}}
+    elif key == "POST /api/jobs":
+        body = {"json": {"photo": "sample:cat", "styles": ["style:waves"]}}
+    elif key == "POST /api/pictures":
+        body = {"content": png_bytes()}
+    elif method == "PATCH":
+        body = {"json": {"label": "taken"}}
+    return client.request(method, path, **body, **more)
+
+
+def test_every_route_has_a_rule(studio: Served) -> None:
+    """A route is not added without saying here who may use it."""
+    found = {
+        f"{method} {route.path}"
+        for route in _routes(studio.app.routes)
+        for method in route.methods or ()
+    }
+    assert found == set(RULES)
+
+
+@pytest.mark.parametrize("key", CLOSED)
+def test_strangers_get_nothing(studio: Served, key: str) -> None:
+    """Without a cookie of the studio's own nothing is shown or done."""
+    for cookie in None, f"{studio.studio.guard.cookie_name}=made.up.by-myself":
+        headers = {} if cookie is None else {"Cookie": cookie}
+        answer = _ask(studio.browser(), key, headers=headers)
+        assert (answer.status_code, answer.json()["detail"]["code"]) == (401, "no_visitor")
+
+
+@pytest.mark.parametrize("key", [key for key in CLOSED if key.split()[0] not in SAFE_METHODS])
+def test_changes_need_the_pages_own_value(studio: Served, visit: Visit, key: str) -> None:
+    """A change without the value, or with another visitor's, is refused: CSRF."""
+    for value in "", studio.visit().csrf:
+        answer = _ask(visit.client, key, headers={CSRF_HEADER: value})
+        assert (answer.status_code, answer.json()["detail"]["code"]) == (403, "csrf")
+
+
+@pytest.mark.parametrize("key", CLOSED)
+def test_other_sites_get_nothing(visit: Visit, key: str) -> None:
+    """What another site makes the visitor's own browser ask is refused, value or not."""
+    answer = _ask(visit.client, key, headers={"Sec-Fetch-Site": "cross-site"})
+    assert (answer.status_code, answer.json()["detail"]["code"]) == (403, "cross_site")
+    if key.split()[0] not in SAFE_METHODS:
+        answer = _ask(visit.client, key, headers={"Origin": "http://evil.example"})
+        assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("key", [key for key in RULES if key != "GET /healthz"])
+def test_other_names_get_nothing(visit: Visit, key: str) -> None:
+    """A request under a name that is not the studio's is refused: DNS rebinding."""
+    answer = _ask(visit.client, key, headers={"Host": "evil.example"})
+    assert (answer.status_code, answer.json()["detail"]["code"]) == (421, "wrong_host")
+
+
+@pytest.mark.parametrize("key", OWNED)
+def test_others_things_are_not_there(studio: Served, visit: Visit, key: str) -> None:
+    """Another visitor's job or picture is answered exactly like one that does not exist."""
+    if RULES[key] == "picture":
+        id = visit.upload().json()["id"]
+        thing = f"/api/pictures/{id}"
+    else:
+        id = visit.start().json()["id"]
+        visit.wait(id)
+        thing = f"/api/jobs/{id}"
+    before = visit.client.get(thing).json()
+    other = studio.visit()
+    theirs, nothing = _ask(other.client, key, id), _ask(other.client, key, new_id())
+    assert theirs.status_code == 404
+    assert theirs.json() == nothing.json()
+    assert visit.client.get(thing).json() == before
+    assert _ask(visit.client, key, id).status_code != 404
+
+
+def test_others_pictures_cannot_be_used(studio: Served, visit: Visit) -> None:
+    """No part of a job may be another visitor's picture."""
+    id = visit.upload().json()["id"]
+    other = studio.visit()
+    for part in (
+        {"photo": id},
+        {"styles": [id]},
+        {"fine": id},
+        {"start": id},
+        {"coarse": id},
+        {"masks": [id], "options": {}},
+        {"masks": [f"{id}#ff0000"]},
+        {"style_masks": [id]},
+    ):
+        assert other.start(**part).status_code == 404
+
+
+def test_lists_hold_ones_own(studio: Served, visit: Visit) -> None:
+    """Lists and archives hold what is the visitor's own, and nothing else."""
+    visit.upload()
+    job = visit.start().json()["id"]
+    visit.wait(job)
+    other = studio.visit().client
+    assert other.get("/api/pictures").json() == []
+    assert other.get("/api/jobs").json() == {"jobs": [], "next": None}
+    assert zipfile.ZipFile(io.BytesIO(other.get("/api/archive").content)).namelist() == []
+
+
+# --- passwords and programs ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[Served]:
+    """A studio with a password and a token."""
+    for name, text in ("password", "open sesame"), ("tokens", "a-token-drawn-at-random"):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    files = {"password_file": tmp_path / "password", "token_file": tmp_path / "tokens"}
+    with served(tmp_path / "data", **files) as found:
+        yield found
+
+
+@pytest.mark.parametrize("key", [*CLOSED, "GET /metrics"])
+def test_locked_studio(locked: Served, key: str) -> None:
+    """Who has not said the password gets nothing but the door."""
+    if key == "POST /api/login":
+        return
+    for browser in locked.browser(), locked.visit().client:
+        answer = _ask(browser, key)
+        assert (answer.status_code, answer.json()["detail"]["code"]) == (401, "signin")
+
+
+def test_signing_in_and_out(locked: Served) -> None:
+    """The password lets a visitor in, keeps who they are, and signing out shuts the door."""
+    visit = locked.visit()
+    assert visit.client.get("/api/me").json()["signed_in"] is False
+    wrong = visit.client.post("/api/login", json={"password": "open"})
+    assert (wrong.status_code, wrong.json()["detail"]["code"]) == (401, "password")
+    right = visit.client.post("/api/login", json={"password": "open sesame"})
+    assert (right.status_code, right.json()["signed_in"]) == (200, True)
+    job = visit.start().json()["id"]
+    assert visit.client.post("/api/logout").json()["signed_in"] is False
+    assert visit.client.get("/api/jobs").status_code == 401
+    visit.client.post("/api/login", json={"password": "open sesame"})
+    assert [one["id"] for one in visit.client.get("/api/jobs").json()["jobs"]] == [job]
+
+
+def test_guessing_is_slow(locked: Served) -> None:
+    """After a few wrong passwords even the right one has to wait, in the header as in a form."""
+    visit = locked.visit()
+    codes = []
+    for number in range(8):
+        if number % 2:
+            headers = {"Authorization": f"Bearer wrong {number}"}
+            answer = locked.browser().get("/api/jobs", headers=headers)
+        else:
+            answer = visit.client.post("/api/login", json={"password": f"wrong {number}"})
+        codes.append(answer.json()["detail"]["code"])
+    assert codes == ["password"] * 6 + ["throttled"] * 2
+    late = visit.client.post("/api/login", json={"password": "open sesame"})
+    assert late.status_code == 429
+    assert int(late.headers["Retry-After"]) >= 1
+
+
+@pytest.mark.parametrize("said", ["a-token-drawn-at-random", "open sesame"])
+def test_programs(locked: Served, said: str) -> None:
+    """A token or the password in the header serves a program without cookie or CSRF value."""
+    program = locked.browser()
+    program.headers["Authorization"] = f"Bearer {said}"
+    answer = program.post("/api/pictures", content=png_bytes())
+    assert answer.status_code == 201
+    assert "set-cookie" not in answer.headers
+    again = locked.browser()
+    found = again.get("/api/pictures", headers={"Authorization": f"Bearer {said}"}).json()
+    assert [one["id"] for one in found] == [answer.json()["id"]]
+    assert program.get("/metrics").status_code == 200
+
+
+def test_cookie_is_guarded(locked: Served, tmp_path: Path) -> None:
+    """Scripts cannot read the cookie, other sites cannot send it, and https keeps it to https."""
+    plain = locked.browser().get("/api/me").headers["set-cookie"].lower()
+    assert "httponly" in plain
+    assert "samesite=strict" in plain
+    assert "; secure" not in plain
+    with served(tmp_path / "other", password_file=tmp_path / "password", proxies="10.9.8.7") as far:
+        ways = {"10.9.8.7": True, "10.9.8.6": False}
+        for address, trusted in ways.items():
+            proxy = TestClient(far.app, base_url=ADDRESS, client=(address, 1))
+            proxy.portal = far.client.portal
+            answer = proxy.get("/api/me", headers={"X-Forwarded-Proto": "https"})
+            assert ("; secure" in answer.headers["set-cookie"].lower()) is trusted
+
+
+# --- limits --------------------------------------------------------------------------------------
+
+
+def test_rates(tmp_path: Path) -> None:
+    """Who asks too often is told to wait, and nobody else has to."""
+    with served(tmp_path, rate="2") as studio:
+        first, second = studio.visit(), studio.visit()
+        answers = [first.client.get("/api/jobs") for _ in range(15)]
+        assert [answer.status_code for answer in answers].count(429) >= 3
+        assert int(answers[-1].headers["Retry-After"]) >= 1
+        assert second.client.get("/api/jobs").status_code == 200
+    with served(tmp_path, address_rate="1") as studio:
+        codes = [studio.browser().get("/api/me").status_code for _ in range(10)]
+        assert codes.count(429) >= 3
+        assert studio.browser().get("/healthz").status_code == 200
+
+
+def test_queue_and_picture_limits(tmp_path: Path) -> None:
+    """A visitor can fill neither the queue nor the disk for the others."""
+    with served(tmp_path, queue="2", max_pictures="2") as studio:
+        studio.workers.painting = False
+        visit = studio.visit()
+        codes = [visit.start().status_code for _ in range(3)]
+        assert codes == [201, 201, 429]
+        uploads = [visit.upload() for _ in range(3)]
+        assert [answer.status_code for answer in uploads] == [201, 201, 409]
+        other = studio.visit()
+        assert other.start().status_code == other.upload().status_code == 201
+
+
+def test_large_and_chunked_bodies(visit: Visit) -> None:
+    """Bodies of requests are small and say how long they are."""
+    large = visit.client.post("/api/jobs", content=b" " * (MAX_BODY + 1))
+    assert (large.status_code, large.json()["detail"]["code"]) == (413, "too_large")
+    chunked = visit.client.post("/api/jobs", content=iter([b"{", b"}"]))
+    assert (chunked.status_code, chunked.json()["detail"]["code"]) == (411, "length")
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"size": 5000}, "size"),
+        ({"print": "a0"}, "print"),
+        ({"levels": "256x5,5000x1"}, "levels"),
+        ({"levels": "5000x1,256x5"}, "levels"),
+        ({"evaluations": 100_000}, "evaluations"),
+        ({"style_scale": "8", "size": 4096}, "style_scale"),
+        ({"memory": "100GB"}, "memory"),
+        ({"device": "cuda"}, "device"),
+        ({"threads": 64}, "threads"),
+        ({"max_pixels": 10**12}, "max_pixels"),
+        ({"tileable": True}, "tileable"),
+        ({"style_weights": [1, 2]}, "style_weights"),
+        ({"size": "huge"}, "size"),
+        ({"colour": "match"}, "colour"),
+        ({"start": "image"}, "start"),
+        ({"color_strength": 0.5}, "color_strength"),
+        ({"style_weight": 1e400}, "style_weight"),
+        ({"regions": "a" * 5000}, "regions"),
+    ],
+)
+def test_options_beyond_the_studios(
+    studio: Served, visit: Visit, options: dict[str, Any], field: str
+) -> None:
+    """Options that are the host's, too large or not sensible are refused by name, without flags."""
+    text = json.dumps({"photo": "sample:cat", "styles": ["style:waves"], "options": options})
+    answer = visit.client.post(
+        "/api/jobs", content=text, headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 422, answer.text
+    detail = answer.json()["detail"]
+    assert detail["field"] in (field, f"options.{field}", None)
+    assert "--" not in detail["message"]
+    assert studio.studio.records.jobs(studio.studio.guard.new_visitor().owner).jobs == []
+
+
+def test_request_is_kept_as_asked() -> None:
+    """What is kept of a request are the options that were given, in their plain form."""
+    limits = load_options({}, environment={})
+    request = JobRequest(
+        photo="sample:cat",
+        styles=["style:waves", "style:agate"],
+        shares=[2, 1],
+        options={"size": "256", "style_scale": 0.5, "preset": "gatys"},
+    )
+    kept = check_request(request, limits)
+    assert kept["options"] == {
+        "size": 256,
+        "style_scale": "0.5",
+        "preset": "gatys",
+        "style_weights": [2.0, 1.0],
+    }
+    assert kept["photo"] == "sample:cat"
+    with pytest.raises(OptionError, match="shares"):
+        check_request(request.model_copy(update={"options": {"style_weights": [1, 1]}}), limits)
+
+
+# --- the way from upload to download -------------------------------------------------------------
+
+
+def test_the_whole_way(visit: Visit) -> None:
+    """A photo goes up, a job runs, and the result comes down, with everything told on the way."""
+    picture = visit.upload(name="Mein <Foto>.png\x00\n", kind="photo").json()
+    assert picture["name"] == "Mein <Foto>.png"
+    ready = visit.client.get(f"/api/pictures/{picture['id']}", params={"wait": 5}).json()
+    assert (ready["state"], ready["width"], ready["height"]) == ("ready", 40, 30)
+    answer = visit.start(photo=picture["id"], options={"size": 48}, label="Tanz")
+    assert answer.status_code == 201
+    job = visit.wait(answer.json()["id"])
+    assert (job["state"], job["label"]) == ("done", "Tanz")
+    assert (job["result"]["width"], job["result"]["height"]) == (48, 36)
+    losses = visit.client.get(f"/api/jobs/{job['id']}/losses").json()
+    assert losses["evaluation"] == list(range(1, STEPS + 1))
+    assert losses["loss"] == [1.0 / n for n in range(1, STEPS + 1)]
+    found = visit.client.get("/api/jobs", params={"search": "tanz mein", "state": "done,failed"})
+    assert [one["id"] for one in found.json()["jobs"]] == [job["id"]]
+    assert visit.client.get("/api/jobs", params={"state": "sleeping"}).status_code == 422
+    again = visit.start(photo=job["result"]["id"]).json()
+    assert visit.wait(again["id"])["state"] == "done"
+
+
+def test_events(visit: Visit) -> None:
+    """Events are named job, begin with the present state, and end with the final one."""
+    job = visit.start().json()["id"]
+    answer = visit.client.get(f"/api/jobs/{job}/events")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    events = [block for block in answer.text.split("\n\n") if block and not block.startswith(":")]
+    assert all(block.startswith("event: job\ndata: {") for block in events)
+    states = [json.loads(block.partition("data: ")[2]) for block in events]
+    assert states[0]["state"] in ("queued", "running")
+    assert states[-1] == visit.client.get(f"/api/jobs/{job}").json()
+    assert states[-1]["state"] == "done"
+
+
+def test_pause_resume_cancel(studio: Served, visit: Visit) -> None:
+    """A running job is paused, goes on, is cancelled and keeps what it has painted."""
+    studio.workers.hold = True
+    job = visit.start().json()["id"]
+    client = visit.client
+
+    def until(state: str) -> dict[str, Any]:
+        found = dict[str, Any]()
+        for _ in range(200):
+            found = client.get(f"/api/jobs/{job}").json()
+            if found["state"] == state and (state != "running" or found["progress"]):
+                return found
+        raise AssertionError(found)
+
+    until("running")
+    assert client.post(f"/api/jobs/{job}/again").status_code == 409
+    assert client.post(f"/api/jobs/{job}/pause").json()["wanted"] == "pause"
+    until("paused")
+    assert client.post(f"/api/jobs/{job}/resume").json()["state"] == "queued"
+    until("running")
+    answer = client.patch(f"/api/jobs/{job}", json={"strength": 0.5, "label": "half"})
+    assert (answer.json()["strength"], answer.json()["label"]) == (0.5, "half")
+    client.post(f"/api/jobs/{job}/cancel")
+    assert until("cancelled")["result"] is not None
+    assert studio.workers.told.count(job) == 3
+    assert client.patch(f"/api/jobs/{job}", json={"strength": 0.5}).status_code == 409
+    assert client.patch(f"/api/jobs/{job}", json={"strength": 2}).status_code == 422
+    studio.workers.hold = False
+    copy = client.post(f"/api/jobs/{job}/again").json()
+    assert copy["id"] != job
+    assert visit.wait(copy["id"])["state"] == "done"
+
+
+def test_delete_and_undo(visit: Visit) -> None:
+    """What is deleted leaves the lists, can still be seen, and comes back as it was."""
+    job = visit.wait(visit.start().json()["id"])
+    picture = visit.upload().json()["id"]
+    for thing, list_of in (
+        ("jobs", lambda: visit.client.get("/api/jobs").json()["jobs"]),
+        (
+            "pictures",
+            lambda: visit.client.get("/api/pictures?kind=photo").json(),
+        ),
+    ):
+        id = job["id"] if thing == "jobs" else picture
+        address = f"/api/{thing}/{id}"
+        before = visit.client.get(address).json()
+        assert visit.client.delete(address).json()["deleted"] is not None
+        assert list_of() == []
+        assert visit.client.get(address).json()["deleted"] is not None
+        assert visit.client.post(f"{address}/restore").json() == before
+        assert [one["id"] for one in list_of()] == [id]
+    visit.client.delete(f"/api/pictures/{picture}")
+    assert visit.start(photo=picture).status_code == 404
+    visit.client.delete(f"/api/jobs/{job['id']}")
+    assert visit.client.get(f"/api/jobs/{job['id']}/file").status_code == 404
+
+
+def test_shared_gallery(studio: Served, tmp_path: Path) -> None:
+    """Sharing shows result and options to everybody where it is on, and ends when it is undone."""
+    visit = studio.visit()
+    alone = visit.wait(visit.start().json()["id"])["id"]
+    assert visit.client.patch(f"/api/jobs/{alone}", json={"shared": True}).status_code == 409
+    assert visit.client.get("/api/shared").status_code == 404
+    with served(tmp_path / "open", shared_gallery="true") as open_studio:
+        mine, other = open_studio.visit(), open_studio.visit()
+        photo = mine.upload(name="me.png").json()["id"]
+        job = mine.wait(mine.start(photo=photo, label="look").json()["id"])["id"]
+        assert other.client.get("/api/shared").json()["jobs"] == []
+        assert other.client.get(f"/api/jobs/{job}/view").status_code == 404
+        mine.client.patch(f"/api/jobs/{job}", json={"shared": True})
+        (shown,) = other.client.get("/api/shared").json()["jobs"]
+        assert (shown["id"], shown["label"], shown["mine"]) == (job, "look", False)
+        assert shown["styles"] == ["style:waves"]
+        assert photo not in json.dumps(shown)
+        assert other.client.get(f"/api/jobs/{job}/view").status_code == 200
+        for key in OWNED:
+            if RULES[key] == "job" and not key.endswith(("/thumb", "/view")):
+                assert _ask(other.client, key, job).status_code == 404
+        mine.client.patch(f"/api/jobs/{job}", json={"shared": False})
+        assert other.client.get(f"/api/jobs/{job}/view").status_code == 404
+
+
+def _grey(image: Image.Image) -> np.ndarray:
+    """Brightness alone: JPEG and WebP keep colours at half the resolution."""
+    return np.asarray(image.convert("RGB").convert("L"), float)
+
+
+# --- live pictures -------------------------------------------------------------------------------
+
+
+def test_fifty_viewers_cost_one(tmp_path: Path) -> None:
+    """Each live picture is encoded once for all who look at the same size, and anew when it is
+    replaced.
+    """
+    storage, job = Storage(tmp_path), new_id()
+    live = LivePictures(storage)
+
+    async def look() -> None:
+        assert await live.get(job, 640) is None
+        for version in 1, 2:
+            storage.write_live(job, Live(version, soft_picture(900, 600, version)))
+            found = await asyncio.gather(*(live.get(job, side) for side in [600, 640] * 25))
+            assert {one.version for one in found if one is not None} == {version}
+            assert live.encoded == version
+        small = await live.get(job, 200)
+        assert small is not None
+        assert Image.open(io.BytesIO(small.data)).size == (320, 213)
+        assert live.encoded == 3
+
+    asyncio.run(look())
+
+
+def test_live_picture_shows_the_run(visit: Visit, studio: Served) -> None:
+    """The live picture is the one that the painter has put there, and watching is told of."""
+    studio.workers.hold = True
+    job = visit.start().json()["id"]
+    address, query = f"/api/jobs/{job}/live", {"side": 48, "version": 1}
+    answer = visit.client.get(address, params=query)
+    for _ in range(100):
+        if answer.status_code != 404:
+            break
+        answer = visit.client.get(address, params=query)
+    assert answer.headers["etag"] == '"1"'
+    assert "immutable" in answer.headers["cache-control"]
+    shown = _grey(Image.open(io.BytesIO(answer.content)))
+    assert np.abs(shown - _grey(Image.fromarray(soft_picture(48, 36, 1)))).mean() < 4
+    assert np.abs(shown - _grey(Image.fromarray(soft_picture(48, 36, 2)))).mean() > 20
+    assert job in studio.workers.watched
+    visit.client.post(f"/api/jobs/{job}/cancel")
+    visit.wait(job)
+
+
+def test_sides_are_bucketed() -> None:
+    """A viewer gets the next size up, so that a few sizes serve all screens."""
+    assert [bucket_of(side) for side in (1, 160, 161, 640, 1281, 9999)] == [
+        *(160, 160, 320, 640, 2048, 2048)
+    ]
+
+
+class _Seen:
+    def __init__(self, number: int, over: bool) -> None:
+        self.number, self.over = number, over
+
+
+def test_slow_viewers_skip() -> None:
+    """A viewer that is slow gets the newest state next, keeps nobody waiting, and many viewers
+    cost one look into the records.
+    """
+
+    async def watch() -> tuple[list[str], int, list[tuple[str, bool]]]:
+        reads, told = [0], list[tuple[str, bool]]()
+        over = [False]
+
+        def read(_job: str) -> _Seen:
+            reads[0] += 1
+            return _Seen(reads[0], over[0])
+
+        def show(seen: _Seen, progress: dict[str, Any] | None) -> str:
+            return f"{(progress or {}).get('n', 0)}{' over' if seen.over else ''}"
+
+        watching = Watching(read, show, lambda job, on: told.append((job, on)))
+
+        async def fast() -> list[str]:
+            return [text async for text in watching.follow("job")]
+
+        async def slow() -> list[str]:
+            got = list[str]()
+            async for text in watching.follow("job"):
+                got.append(text)
+                await asyncio.sleep(1.2)
+            return got
+
+        viewers = [asyncio.create_task(fast()) for _ in range(50)]
+        late = asyncio.create_task(slow())
+        for number in range(1, 41):
+            await asyncio.sleep(0.02)
+            watching.heard("job", "job", {"n": number})
+        over[0] = True
+        watching.heard("job", "job", None)
+        first, *others = await asyncio.gather(*viewers)
+        assert all(other == first for other in others)
+        assert len(first) <= 7
+        return await late, reads[0], told
+
+    got, reads, told = asyncio.run(watch())
+    assert got[0] == "0"
+    assert got[-1] == "40 over"
+    assert len(got) <= 3
+    assert reads == 2
+    assert told == [("job", True), ("job", False)]
+
+
+def test_closing_ends_streams(visit: Visit, studio: Served) -> None:
+    """When the server stops, streams end at once, whatever the job does."""
+    studio.workers.painting = False
+    job = visit.start().json()["id"]
+    portal = studio.client.portal
+    assert portal is not None
+
+    async def soon() -> None:
+        asyncio.get_running_loop().call_later(0.3, studio.studio.watching.close)
+
+    portal.call(soon)
+    answer = visit.client.get(f"/api/jobs/{job}/events")
+    assert answer.text.count("event: job") == 1
+
+
+# --- downloads -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "format", "mode_bytes"),
+    [
+        ({}, "PNG", 3),
+        ({"format": "png", "bits": "16"}, "PNG", 6),
+        ({"format": "jpeg", "quality": 80}, "JPEG", 3),
+        ({"format": "webp"}, "WEBP", 3),
+        ({"format": "tiff", "bits": "16"}, "TIFF", 6),
+    ],
+)
+def test_downloads(visit: Visit, query: dict[str, Any], format: str, mode_bytes: int) -> None:
+    """Each format holds the result in the depth asked for, with its settings inside."""
+    job = visit.wait(visit.start(label="Ein Bild: größer/besser?").json()["id"])
+    answer = visit.client.get(f"/api/jobs/{job['id']}/file", params=query)
+    assert answer.status_code == 200
+    image = Image.open(io.BytesIO(answer.content))
+    assert (image.format, image.size) == (format, (48, 36))
+    assert np.abs(_grey(image) - _grey(Image.fromarray(soft_picture(48, 36, 1)))).mean() < 4
+    assert read_image(answer.content).settings == {"made": "by a stand-in"}
+    if format == "PNG":
+        assert answer.content[24] == 8 * mode_bytes // 3
+    if format == "TIFF":
+        import pyvips
+
+        assert pyvips.Image.new_from_buffer(answer.content, "").format == "ushort"
+    name = answer.headers["content-disposition"]
+    assert name.startswith('attachment; filename="Ein Bild groer besser.')
+    assert "filename*=UTF-8''Ein%20Bild%20gr%C3%B6%C3%9Fer%20besser." in name
+    incoming = visit.client.app.state.studio.storage.root / "incoming"  # pyright: ignore
+    assert list(incoming.iterdir()) == []
+
+
+def test_paper_sets_the_resolution(visit: Visit) -> None:
+    """A file for A4 prints as large as the sheet allows without being cut."""
+    job = visit.wait(visit.start().json()["id"])["id"]
+
+    def dpi(**query: Any) -> float:
+        answer = visit.client.get(f"/api/jobs/{job}/file", params={"format": "tiff", **query})
+        return float(Image.open(io.BytesIO(answer.content)).info["dpi"][0])
+
+    # 48 × 36 px: on the sheet across, 297 × 210 mm, the height decides; upright, the width.
+    assert dpi(paper="a4") == pytest.approx(max(48 / 297, 36 / 210) * 25.4, abs=0.01)
+    assert dpi(paper="a4", orientation="portrait") == pytest.approx(48 / 210 * 25.4, abs=0.01)
+    assert dpi(paper="100x60mm") == pytest.approx(36 / 60 * 25.4, abs=0.01)
+    assert dpi(dpi="300") == pytest.approx(300, abs=0.01)
+    bad = {"paper": "a9"}, {"paper": "a4", "dpi": "300"}, {"format": "jpeg", "bits": "16"}
+    for query in bad:
+        assert visit.client.get(f"/api/jobs/{job}/file", params=query).status_code == 422
+
+
+def test_archive_holds_all(visit: Visit) -> None:
+    """The archive holds every result once, whole, under names that any system takes."""
+    labels = ["same", "Same", "../../etc/passwd", "", "ä/b\\c"]
+    jobs = [visit.wait(visit.start(label=label).json()["id"]) for label in labels]
+    answer = visit.client.get("/api/archive")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        names = archive.namelist()
+        assert len({name.lower() for name in names}) == len(labels)
+        assert all(re.fullmatch(r"[\w ()-]+\.png", name) for name in names), names
+        master = visit.client.get(
+            f"/api/jobs/{jobs[0]['id']}/file", params={"format": "png", "bits": "16"}
+        ).content
+        assert all(archive.read(name) == master for name in names)
+
+
+# --- every answer --------------------------------------------------------------------------------
+
+
+def test_headers_on_every_answer(studio: Served, visit: Visit) -> None:
+    """Pages, answers, refusals, faults and pictures all carry the security headers."""
+    paths = ["/docs", "/nothing", "/api/me", "/api/jobs/x", "/api/samples/cat/thumb", "/healthz"]
+    answers = [visit.client.get(path) for path in paths]
+    answers.append(visit.client.get("/api/jobs", headers={"Host": "evil.example"}))
+    answers.append(visit.client.put("/api/jobs"))
+    studio.studio.records.jobs = None  # type: ignore[method-assign, assignment]
+    answers.append(visit.client.get("/api/jobs"))
+    assert answers[-1].status_code == 500
+    assert answers[-1].json()["detail"]["code"] == "fault"
+    for answer in answers:
+        for name, value in HEADERS.items():
+            assert answer.headers[name] == value, answer.url
+    script = HEADERS["Content-Security-Policy"]
+    assert "unsafe" not in script
+    assert "*" not in script
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads, self.inline = list[str](), list[str]()
+        self._tag = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._tag = tag
+        for name, value in attrs:
+            if name in ("src", "href"):
+                self.loads.append(value or "")
+            if name == "style" or name.startswith("on"):
+                self.inline.append(name)
+
+    def handle_data(self, data: str) -> None:
+        if self._tag in ("script", "style") and data.strip():
+            self.inline.append(self._tag)
+
+
+def test_reference_works_offline(studio: Served) -> None:
+    """The reference page loads nothing from elsewhere and runs nothing that the policy forbids."""
+    browser = studio.browser()
+    page = _Page()
+    page.feed(browser.get("/docs").text)
+    assert page.inline == []
+    assert len(page.loads) >= 3
+    for address in page.loads:
+        assert address.startswith("/")
+        assert browser.get(address).status_code == 200
+    assert browser.get("/docs/../app.py").status_code == 404
+    assert browser.get("/docs/reference.html").status_code == 404
+
+
+def test_schema_is_complete(studio: Served) -> None:
+    """Every operation has a summary, typed answers, its refusals, and says how to sign in."""
+    schema = studio.browser().get("/openapi.json").json()
+    inside = {key for key in RULES if " /api/" in key} | {"GET /healthz", "GET /metrics"}
+    found = set[str]()
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            key = f"{method.upper()} {path}"
+            found.add(key)
+            assert operation["summary"], key
+            assert operation["description"], key
+            answers = operation["responses"]
+            if key != "GET /healthz":
+                assert {"401", "403", "429"} <= set(answers), key
+            if RULES[key] in ("job", "picture"):
+                assert "404" in answers, key
+            good = next(answers[status] for status in ("200", "201") if status in answers)
+            assert good["content"], key
+            for content in good["content"].values():
+                assert content.get("schema") != {}, key
+            if RULES[key] not in ("open",):
+                assert operation["security"], key
+    assert found == inside
+    assert "HTTPValidationError" not in schema["components"]["schemas"]
+
+
+def test_metrics_and_health(studio: Served, visit: Visit) -> None:
+    """Measures count what happened, by routes and not by addresses; health says what is wrong."""
+    job = visit.wait(visit.start().json()["id"])["id"]
+    visit.client.get("/api/jobs", headers={"Host": "evil.example"})
+    text = visit.client.get("/metrics").text
+    assert 'impasto_requests_total{method="POST",route="/api/jobs",status="201"} 1.0' in text
+    assert 'impasto_jobs{state="done"} 1.0' in text
+    assert 'impasto_refused_total{code="wrong_host"} 1.0' in text
+    assert 'impasto_painter_ready{device="stand-in"} 1.0' in text
+    assert job not in text
+    assert studio.browser().get("/healthz").json()["status"] == "ok"
+    studio.workers.health = lambda: {"reader": True, "painters": {"cpu": "down"}}
+    ill = studio.browser().get("/healthz")
+    assert (ill.status_code, ill.json()["status"]) == (503, "degraded")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_logs_hold_no_secrets(
+    locked: Served, form: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The log says what was asked, and never a password, token, cookie, name or search."""
+    saved = {name: logging.getLogger(name) for name in ("impasto", "uvicorn")}
+    before = {name: (one.handlers, one.propagate, one.level) for name, one in saved.items()}
+    start_logging(form)
+    try:
+        visit = locked.visit()
+        cookie = next(iter(visit.client.cookies.values()))
+        visit.client.post("/api/login", json={"password": "guessed it"})
+        visit.client.post("/api/login", json={"password": "open sesame"})
+        visit.upload(name="holiday.png")
+        visit.client.get("/api/jobs", params={"search": "my search"})
+        headers = {"Authorization": "Bearer a-token-drawn-at-random"}
+        locked.browser().get("/api/jobs", headers=headers)
+    finally:
+        for name, (handlers, propagate, level) in before.items():
+            saved[name].handlers, saved[name].propagate = handlers, propagate
+            saved[name].setLevel(level)
+    said = capsys.readouterr().err
+    secrets = ["guessed", "sesame", "holiday", "my search", "drawn-at-random", cookie, visit.csrf]
+    assert not [secret for secret in secrets if secret in said]
+    lines = said.splitlines()
+    assert len(lines) >= 6
+    if form == "json":
+        asked = [json.loads(line) for line in lines]
+        assert {"time", "level", "event", "path", "status", "ms"} <= set(asked[0])
+        assert "/api/pictures" in {line.get("path") for line in asked}
+    else:
+        assert any("path=/api/pictures status=201" in line for line in lines)
+
+
+def test_pages_and_static_files(studio: Served) -> None:
+    """Every page's address is answered by the one document, whose parts come from the studio."""
+    if not pages.STATIC.is_dir():
+        pytest.skip("the pages are not there")
+    browser = studio.browser()
+    document = browser.get("/").text
+    for path in pages.PATHS:
+        assert browser.get(path.replace("{id}", new_id())).text == document
+    page = _Page()
+    page.feed(document)
+    assert page.inline == []
+    for address in page.loads:
+        assert address.startswith("/")
+        assert browser.get(address).status_code == 200
+
+
+# --- against the schema --------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_schemathesis(tmp_path: Path) -> None:
+    """Whatever is sent along the schema or not, answers are as it says and none is a fault."""
+    import schemathesis
+    from schemathesis.generation import GenerationMode
+
+    wide = {"rate": "1e6", "address_rate": "1e6", "queue": "1000", "max_pictures": "10000"}
+    options = load_options({"data": str(tmp_path), "free_space": "0", **wide}, environment={})
+    asked = 0
+    with on_a_port(create_app(options, StandInWorkers)) as address:
+        visit = Visit(httpx2.Client(base_url=address))
+        job = visit.wait(visit.start().json()["id"])["id"]
+        picture = visit.upload().json()["id"]
+        schema = schemathesis.openapi.from_url(f"{address}/openapi.json")
+        cookie = "; ".join(f"{name}={value}" for name, value in visit.client.cookies.items())
+        headers = {CSRF_HEADER: visit.csrf, "Cookie": cookie}
+        for path, methods in schema.raw_schema["paths"].items():
+            for method in methods:
+                mine = picture if "/pictures/" in path else job if "{id}" in path else None
+                for mode in GenerationMode:
+                    asked += _ask_at_random(schema[path][method.upper()], mode, mine, headers)
+    assert asked > 400
+
+
+def _ask_at_random(operation: Any, mode: Any, mine: str | None, headers: dict[str, str]) -> int:
+    """How many requests of an operation were answered as the schema says."""
+    from hypothesis import HealthCheck, Phase, given, settings
+    from hypothesis.errors import Unsatisfiable
+    from schemathesis.checks import load_all_checks, not_a_server_error
+    from schemathesis.specs.openapi.checks import (
+        content_type_conformance,
+        response_schema_conformance,
+        status_code_conformance,
+    )
+
+    load_all_checks()
+    checks = [
+        not_a_server_error,
+        status_code_conformance,
+        content_type_conformance,
+        response_schema_conformance,
+    ]
+    asked = 0
+
+    @settings(
+        max_examples=12,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=tuple(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case: Any) -> None:
+        nonlocal asked
+        # Every other time what is asked for is there.
+        if mine is not None and asked % 2:
+            case.path_parameters["id"] = mine
+        case.cookies, case.headers = {}, {}
+        answer = case.call(headers=headers)
+        case.validate_response(answer, checks=checks)
+        asked += 1
+
+    with contextlib.suppress(Unsatisfiable):  # nothing can be said that is not allowed
+        ask()
+    return asked
