@@ -19,7 +19,7 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from impasto.errors import OptionError
+from impasto.errors import OptionError, OutputError
 from impasto.images import read_image
 from impasto.web.app import create_app
 from impasto.web.config import load_options
@@ -857,6 +857,15 @@ def test_logs_hold_no_secrets(
         assert any("path=/api/pictures status=201" in line for line in lines)
 
 
+def test_one_studio_in_a_folder(studio: Served) -> None:
+    """A second studio in the same data folder is refused in one line, and the first goes on."""
+    data = studio.studio.options.data
+    second = create_app(load_options({"data": str(data)}, environment={}), StandInWorkers)
+    with pytest.raises(OutputError, match="another studio works there"), TestClient(second):
+        pass
+    assert studio.browser().get("/healthz").status_code == 200
+
+
 def test_pages_and_static_files(studio: Served) -> None:
     """Every page's address is answered by the one document, whose parts come from the studio."""
     if not pages.STATIC.is_dir():
@@ -926,7 +935,7 @@ def _ask_at_random(operation: Any, mode: Any, mine: str | None, headers: dict[st
         database=None,
         derandomize=True,
         phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=tuple(HealthCheck),
+        suppress_health_check=[*map(HealthCheck, HealthCheck)],
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:

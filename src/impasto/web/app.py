@@ -14,6 +14,8 @@ from starlette.staticfiles import StaticFiles
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from impasto import __version__
+from impasto.errors import OutputError
+from impasto.web.child import only_one_at_once
 from impasto.web.config import StudioOptions
 from impasto.web.gate import Gate
 from impasto.web.records import Records
@@ -72,18 +74,24 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
         studio.loop = asyncio.get_running_loop()
-        try:
-            await workers.start()
-        except Exception as error:
-            app.state.fault = error
-            raise
-        try:
-            yield
-        finally:
-            studio.watching.close()
-            await workers.stop()
-            studio.loop = None
-            records.close()
+        with only_one_at_once(storage.lock("server")) as alone:
+            try:
+                if not alone:
+                    raise OutputError(
+                        f"{options.data}: another studio works there; close it, or choose another "
+                        "--data folder"
+                    )
+                await workers.start()
+            except Exception as error:
+                app.state.fault = error
+                raise
+            try:
+                yield
+            finally:
+                studio.watching.close()
+                await workers.stop()
+                studio.loop = None
+                records.close()
 
     app = FastAPI(
         title="impasto studio",

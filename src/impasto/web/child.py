@@ -72,6 +72,13 @@ def only_one(path: Path) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def only_one_at_once(path: Path) -> Iterator[bool]:
+    """Holds a lock, unless another process has it; says whether it does."""
+    with path.open("ab") as file:
+        yield _lock(file, wait=False)
+
+
 def is_held(path: Path) -> bool:
     """Whether a process holds a lock."""
     with path.open("ab") as file:

@@ -137,7 +137,7 @@ class Gate:
         studio.metrics.requests.labels(method, route, str(status)).inc()
         if answer["seconds"] is not None:
             studio.metrics.seconds.labels(route).observe(answer["seconds"])
-        if not log.isEnabledFor(logging.INFO):
+        if not log.isEnabledFor(logging.INFO) or (route == "/healthz" and status == 200):
             return
         visitor = scope.get("state", {}).get("visitor")
         event(

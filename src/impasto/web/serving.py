@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import logging
 import signal
 import socket
 from collections.abc import Callable
@@ -13,7 +15,7 @@ from fastapi import FastAPI
 from impasto.errors import ImpastoError, OptionError, RunError
 from impasto.web.app import create_app
 from impasto.web.config import StudioOptions
-from impasto.web.logs import start_logging
+from impasto.web.logs import log, start_logging
 
 GRACE = 1
 """Seconds that answers under way have when the server ends."""
@@ -30,6 +32,7 @@ def serve(options: StudioOptions, announce: Callable[[str], None]) -> None:
         ImpastoError: it cannot begin; in one line.
     """
     start_logging(options.log_format)
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL + 1)
     listening = bind(options.host, options.port)
     with listening:
         app = create_app(options)
@@ -37,10 +40,15 @@ def serve(options: StudioOptions, announce: Callable[[str], None]) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             # uvicorn sends them to itself again when it is done; the end is in order then.
             signal.signal(number, lambda *_: None)
-        server.run(sockets=[listening])
-    fault = getattr(app.state, "fault", None)
-    if fault is not None:
-        raise fault if isinstance(fault, ImpastoError) else RunError(f"the studio: {fault}")
+        # A start that fails is told below, in one line; uvicorn would show where in its code.
+        with contextlib.suppress(SystemExit):
+            server.run(sockets=[listening])
+    fault: BaseException | None = getattr(app.state, "fault", None)
+    if isinstance(fault, ImpastoError):
+        raise fault
+    if fault is not None or not server.began:
+        log.error("the studio could not start", exc_info=fault)
+        raise RunError(f"the studio could not start ({fault}); the lines above say more")
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -93,10 +101,13 @@ class _Server(uvicorn.Server):
         )
         super().__init__(config)
         self._studio, self._announce = app.state.studio, announce
+        self.began = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            self.began = True
+            logging.getLogger("uvicorn").setLevel(logging.WARNING)
             self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -85,8 +85,6 @@ class Supervisor:
         programs: what Python runs as each kind of child.
     """
 
-    listener: Listener
-
     def __init__(
         self,
         options: StudioOptions,
@@ -95,7 +93,7 @@ class Supervisor:
         *,
         programs: Programs = PROGRAMS,
     ) -> None:
-        self.listener = lambda _kind, _id, _progress: None
+        self.listener: Listener = lambda _kind, _id, _progress: None
         self._options, self._records, self._storage = options, records, storage
         self._programs = programs
         self._painters = dict[str, _Child]()

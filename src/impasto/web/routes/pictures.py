@@ -78,7 +78,7 @@ def _check_room(studio: Studio, owner: str) -> None:
             409,
             "too_many_pictures",
             f"you have {count} pictures, the most that this studio keeps for one; delete some, "
-            "which counts a day later",
+            "which counts an hour later",
         )
 
 
