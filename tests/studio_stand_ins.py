@@ -21,7 +21,7 @@ from impasto.web.config import StudioOptions, load_options
 from impasto.web.records import Job, Records
 from impasto.web.security import CSRF_HEADER
 from impasto.web.storage import THUMB_SIDE, VIEW_SIDE, Live, Storage, new_id
-from impasto.web.studio import Studio
+from impasto.web.studio import Studio, Workers
 from stand_ins import soft_picture
 
 ADDRESS = "http://127.0.0.1:8765"
@@ -129,7 +129,9 @@ class Visit:
 
     def upload(self, data: bytes | None = None, **query: Any) -> Any:
         """The answer to an upload."""
-        return self.client.post("/api/pictures", params=query, content=data or png_bytes())
+        return self.client.post(
+            "/api/pictures", params=query, content=png_bytes() if data is None else data
+        )
 
     def start(self, **request: Any) -> Any:
         """The answer to a new job."""
@@ -165,10 +167,14 @@ class Served:
 
 
 @contextmanager
-def served(data: Path, **given: Any) -> Iterator[Served]:
+def served(
+    data: Path,
+    make_workers: Callable[[StudioOptions, Records, Storage], Workers] = StandInWorkers,
+    **given: Any,
+) -> Iterator[Served]:
     """A running studio in a data folder."""
     options = load_options({"data": str(data), "free_space": "0", **given}, environment={})
-    app = create_app(options, StandInWorkers)
+    app = create_app(options, make_workers)
     with TestClient(app, base_url=ADDRESS, raise_server_exceptions=False) as client:
         yield Served(app, client)
 
