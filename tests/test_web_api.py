@@ -240,7 +240,10 @@ def locked(tmp_path: Path) -> Iterator[Served]:
     for name, text in ("password", "open sesame"), ("tokens", "a-token-drawn-at-random"):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o600)
-    files = {"password_file": tmp_path / "password", "token_file": tmp_path / "tokens"}
+    files: dict[str, Any] = {
+        "password_file": tmp_path / "password",
+        "token_file": tmp_path / "tokens",
+    }
     with served(tmp_path / "data", **files) as found:
         yield found
 
@@ -591,8 +594,8 @@ def test_sides_are_bucketed() -> None:
 
 
 class _Seen:
-    def __init__(self, number: int, over: bool) -> None:
-        self.number, self.over = number, over
+    def __init__(self, over: bool, place: int | None = None) -> None:
+        self.over, self.place = over, place
 
 
 def test_slow_viewers_skip() -> None:
@@ -606,12 +609,12 @@ def test_slow_viewers_skip() -> None:
 
         def read(_job: str) -> _Seen:
             reads[0] += 1
-            return _Seen(reads[0], over[0])
+            return _Seen(over[0])
 
-        def show(seen: _Seen, progress: dict[str, Any] | None) -> str:
+        def show(seen: Any, _place: int | None, progress: dict[str, Any] | None) -> str:
             return f"{(progress or {}).get('n', 0)}{' over' if seen.over else ''}"
 
-        watching = Watching(read, show, lambda job, on: told.append((job, on)))
+        watching = Watching(read, dict, show, lambda job, on: told.append((job, on)))
 
         async def fast() -> list[str]:
             return [text async for text in watching.follow("job")]
@@ -641,6 +644,50 @@ def test_slow_viewers_skip() -> None:
     assert len(got) <= 3
     assert reads == 2
     assert told == [("job", True), ("job", False)]
+
+
+def test_places_are_looked_up_once() -> None:
+    """Many who wait in the queue learn their new places from one look at it, and who is taken is
+    looked up again.
+    """
+
+    async def watch() -> tuple[dict[str, list[str]], int, int]:
+        reads, looks = [0], [0]
+        queue = {str(number): number + 1 for number in range(30)}
+
+        def read(job: str) -> _Seen:
+            reads[0] += 1
+            return _Seen(job not in queue, queue.get(job))
+
+        def places() -> dict[str, int]:
+            looks[0] += 1
+            return dict(queue)
+
+        def show(seen: Any, place: int | None, _progress: object) -> str:
+            return "over" if seen.over else str(place)
+
+        watching = Watching(read, places, show, lambda *_: None)
+        got = {job: list[str]() for job in queue}
+
+        async def follow(job: str) -> None:
+            async for text in watching.follow(job):
+                got[job].append(text)
+
+        viewers = [asyncio.create_task(follow(job)) for job in got]
+        await asyncio.sleep(0.4)
+        del queue["0"]
+        for number in range(1, 30):
+            queue[str(number)] -= 1
+        for _ in range(20):
+            watching.heard("job", "elsewhere", None)
+        await asyncio.sleep(0.5)
+        watching.close()
+        await asyncio.gather(*viewers, return_exceptions=True)
+        return got, reads[0], looks[0]
+
+    got, reads, looks = asyncio.run(watch())
+    assert got == {str(n): [str(n + 1), str(n)] if n else ["1", "over"] for n in range(30)}
+    assert (reads, looks) == (31, 1)
 
 
 def test_closing_ends_streams(visit: Visit, studio: Served) -> None:

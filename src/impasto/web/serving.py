@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -59,22 +60,32 @@ def bind(host: str, port: int) -> socket.socket:
     """
     try:
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-        family, _, _, _, address = found[0]
-        return socket.create_server(address[:2], family=family, backlog=512)
-    except socket.gaierror:
-        raise OptionError(
-            f"--host {host}: there is no such address; give one of your own"
-        ) from None
+    except (socket.gaierror, UnicodeError):
+        raise OptionError(f"--host {host}: there is no such address; give one of yours") from None
+    family, _, _, _, address = found[0]
+    # asyncio turns Nagle's algorithm off only where the protocol is named; else each answer in two
+    # parts would wait 40 ms for the first to be acknowledged.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # All of IPv6 means all of IPv4 too.
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
+        listening.bind(address)
+        listening.listen(512)
     except OSError as error:
+        listening.close()
         if error.errno == errno.EADDRINUSE:
             fault = f"--port {port}: another program uses it; choose another one, or 0 for any"
         elif error.errno == errno.EACCES:
             fault = f"--port {port}: may not be used by this user; choose one above 1023"
         elif error.errno == errno.EADDRNOTAVAIL:
-            fault = f"--host {host}: is not an address of this computer; give one of your own"
+            fault = f"--host {host}: is not an address of this computer; give one of yours"
         else:
             fault = f"--host {host}: cannot be used ({error.strerror}); give another one"
         raise OptionError(fault) from None
+    return listening
 
 
 def _address(host: str, listening: socket.socket) -> str:

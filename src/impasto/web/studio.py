@@ -103,7 +103,7 @@ class Studio:
         self.metrics = Metrics()
         self.live = LivePictures(storage)
         self.built_in = BuiltInPictures(storage.root / "drawn")
-        self.watching = Watching(self.see, seen_text, workers.watch)
+        self.watching = Watching(self.see, records.places, seen_text, workers.watch)
         workers.listener = self.watching.heard
         self.by_owner = Limiter(options.rate, options.rate * BURST)
         self.by_address = Limiter(options.address_rate, options.address_rate * BURST)
@@ -190,6 +190,6 @@ def job_out(seen: Seen, progress: dict[str, Any] | None = None) -> JobOut:
     )
 
 
-def seen_text(seen: Seen, progress: dict[str, Any] | None) -> str:
+def seen_text(seen: Seen, place: int | None, progress: dict[str, Any] | None) -> str:
     """A job as viewers of its events get it."""
-    return job_out(seen, progress).model_dump_json()
+    return job_out(dataclasses.replace(seen, place=place), progress).model_dump_json()

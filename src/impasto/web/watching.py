@@ -9,21 +9,41 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
 
 import anyio.to_thread
+from sqlalchemy.exc import SQLAlchemyError
 
 from impasto.web.records import MissingError
 
 SPACING = 0.25
 """Least seconds between two states of a job that are told."""
 
-LOOK_AGAIN = 5.0
+LOOK_AGAIN = 10.0
 """Seconds after which the records are asked again although nothing was heard."""
+
+QUEUE_SPACING = 1.0
+"""Least seconds between two looks at the queue, which says all places at once."""
 
 LINGER = 10.0
 """Seconds that a job counts as watched after its live picture was asked for."""
+
+
+class Seen(Protocol):
+    """What the records say of a job."""
+
+    @property
+    def place(self) -> int | None:
+        """In the queue, where it waits."""
+
+    @property
+    def over(self) -> bool:
+        """Whether it will not go on by itself."""
+        ...
+
+
+_Seen = TypeVar("_Seen", bound=Seen)
 
 
 class _Topic:
@@ -32,7 +52,8 @@ class _Topic:
     def __init__(self) -> None:
         self.viewers = 0
         self.heard = asyncio.Event()
-        self.stale = True
+        self.stale = False
+        self.place: int | None = None
         self.progress: dict[str, Any] | None = None
         self.changed = asyncio.Event()
         self.number = 0
@@ -54,22 +75,26 @@ class _Topic:
         self.changed.set()
 
 
-class Watching:
+class Watching(Generic[_Seen]):
     """Tells those who wait what has changed. Everything here runs in the event loop.
 
     Args:
         read: what the records say of a job; called in a thread.
-        show: that and the job's newest progress as the text that viewers get.
+        places: where the queued jobs stand, by id; called in a thread.
+        show: a job, its newest place and progress as the text that viewers get.
         tell: called with a job and whether anybody watches it.
     """
 
     def __init__(
         self,
-        read: Callable[[str], Any],
-        show: Callable[[Any, dict[str, Any] | None], str],
+        read: Callable[[str], _Seen],
+        places: Callable[[], Mapping[str, int]],
+        show: Callable[[_Seen, int | None, dict[str, Any] | None], str],
         tell: Callable[[str, bool], None],
     ) -> None:
-        self._read, self._show, self._tell = read, show, tell
+        self._read, self._places, self._show, self._tell = read, places, show, tell
+        self._moved = asyncio.Event()
+        self._queue: asyncio.Task[None] | None = None
         self._topics = dict[str, _Topic]()
         self._seen = dict[str, float]()
         self._told = set[str]()
@@ -79,6 +104,8 @@ class Watching:
     def close(self) -> None:
         """Ends what everybody follows: the server stops."""
         self._closed = True
+        if self._queue is not None:
+            self._queue.cancel()
         for topic in self._topics.values():
             if topic.task is not None:
                 topic.task.cancel()
@@ -97,7 +124,8 @@ class Watching:
                 topic.heard.set()
         else:
             # One job that moves on moves those behind it in the queue.
-            for topic in self._topics.values():
+            self._moved.set()
+            if (topic := self._topics.get(id)) is not None:
                 topic.stale = True
                 topic.heard.set()
 
@@ -118,6 +146,8 @@ class Watching:
         if topic is None:
             topic = self._topics[job] = _Topic()
             topic.task = asyncio.create_task(self._keep(job, topic))
+            if self._queue is None:
+                self._queue = asyncio.create_task(self._keep_places())
         topic.viewers += 1
         self._update(job)
         known = 0
@@ -141,11 +171,11 @@ class Watching:
     async def _keep(self, job: str, topic: _Topic) -> None:
         """Keeps the state of a job up to date, once for all who follow it."""
         try:
-            record = await anyio.to_thread.run_sync(self._read, job)
-            topic.stale = False
+            seen = await anyio.to_thread.run_sync(self._read, job)
+            topic.place = seen.place
             while True:
-                topic.tell(self._show(record, topic.progress))
-                if record.over:
+                topic.tell(self._show(seen, topic.place, topic.progress))
+                if seen.over:
                     return
                 await asyncio.sleep(SPACING)
                 try:
@@ -155,13 +185,30 @@ class Watching:
                 topic.heard.clear()
                 if topic.stale:
                     topic.stale = False
-                    record = await anyio.to_thread.run_sync(self._read, job)
-        except MissingError:
-            return  # it has been purged
+                    seen = await anyio.to_thread.run_sync(self._read, job)
+                    topic.place = seen.place
+        except (MissingError, SQLAlchemyError):
+            return  # it has been purged; or the records are busy, and browsers ask again
         finally:
             topic.end()
             if self._topics.get(job) is topic:
                 del self._topics[job]
+
+    async def _keep_places(self) -> None:
+        """Keeps the places of all who wait in the queue up to date, at one look for all."""
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            if any(topic.place is not None for topic in self._topics.values()):
+                with contextlib.suppress(SQLAlchemyError):  # the next change asks again
+                    places = await anyio.to_thread.run_sync(self._places)
+                    for job, topic in self._topics.items():
+                        if topic.place is not None and topic.place != places.get(job):
+                            topic.place = places.get(job)
+                            # Without a place, it has been taken: its record says more.
+                            topic.stale = topic.stale or topic.place is None
+                            topic.heard.set()
+            await asyncio.sleep(QUEUE_SPACING)
 
     def look(self, job: str) -> None:
         """Notes that somebody looks at a job's live picture just now."""

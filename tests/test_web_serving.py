@@ -1,0 +1,160 @@
+"""The command serve: what it says, how it ends, and a class at work in real processes."""
+
+import importlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from impasto.cli import main
+from impasto.errors import OptionError
+from impasto.web.passwords import Passwords
+from impasto.web.serving import bind
+from studio_stand_ins import Visit
+
+
+def _open(data: Path, *flags: str) -> tuple[subprocess.Popen[str], str]:
+    command = [sys.executable, "-m", "impasto", "serve", "--data", str(data), "--port", "0"]
+    process = subprocess.Popen(
+        [*command, "--free-space", "0", *flags],
+        stdout=subprocess.PIPE,
+        stderr=(data.parent / "log").open("w"),
+        text=True,
+    )
+    assert process.stdout is not None
+    found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+    assert found is not None, (data.parent / "log").read_text()
+    return process, found[0]
+
+
+def _wait_for_painter(address: str) -> None:
+    for _ in range(600):
+        if "ready" in httpx2.get(f"{address}/healthz").json()["painters"].values():
+            return
+        time.sleep(0.1)
+    raise AssertionError("the painter is not ready")
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A studio as the command opens it."""
+    process, address = _open(tmp_path / "data", "--log-format", "json")
+    try:
+        yield process, address
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ends_soon_with_clients(
+    opened: tuple[subprocess.Popen[str], str], number: signal.Signals, tmp_path: Path
+) -> None:
+    """With clients connected and a job running the studio ends in order and the job goes on in the
+    next one.
+    """
+    process, address = opened
+    _wait_for_painter(address)
+    visit = Visit(httpx2.Client(base_url=address, timeout=60))
+    job = visit.start(options={"size": 128, "evaluations": 60}).json()["id"]
+    ends = list[str]()
+
+    def follow() -> None:
+        with visit.client.stream("GET", f"/api/jobs/{job}/events") as stream:
+            for line in stream.iter_lines():
+                if line.startswith("data: "):
+                    ends.append(json.loads(line[6:])["state"])
+
+    viewers = [threading.Thread(target=follow) for _ in range(5)]
+    for viewer in viewers:
+        viewer.start()
+    while "running" not in ends:
+        time.sleep(0.02)
+    cookies = dict(visit.client.cookies)
+    process.send_signal(number)
+    assert process.wait(30) == 0
+    for viewer in viewers:
+        viewer.join(10)
+        assert not viewer.is_alive()
+    for line in (tmp_path / "log").read_text().splitlines():
+        assert line.startswith(("{", "impasto: ")), line
+    again, address = _open(tmp_path / "data")
+    try:
+        other = httpx2.Client(base_url=address, cookies=cookies, timeout=60)
+        assert other.get("/api/me").json()["csrf"] == visit.csrf
+        with other.stream("GET", f"/api/jobs/{job}/events") as stream:
+            for _ in stream.iter_lines():
+                pass
+        assert other.get(f"/api/jobs/{job}").json()["state"] == "done"
+    finally:
+        again.kill()
+        again.wait()
+
+
+def test_taken_port(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A port that another program uses is refused in one line."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["serve", "--port", str(port), "--data", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said == (
+        f"impasto: --port {port}: another program uses it; choose another one, or 0 for any\n"
+    )
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.7"])
+def test_foreign_address(host: str) -> None:
+    """An address that is not this computer's is refused in one line."""
+    with pytest.raises(OptionError, match=r"--host .*yours"):
+        bind(host, 0)
+
+
+def test_sockets_answer_at_once() -> None:
+    """Connections do not wait to fill packets: answers in two parts would take 40 ms more."""
+    with bind("127.0.0.1", 0) as listening:
+        assert listening.proto == socket.IPPROTO_TCP
+        with socket.create_connection(listening.getsockname()):
+            connection, _ = listening.accept()
+            with connection:
+                assert connection.proto == socket.IPPROTO_TCP
+
+
+def test_hash_password(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The line that is printed for a password is one that lets it in."""
+    reading, writing = os.pipe()
+    os.write(writing, "pass wörd\n".encode())
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as typed:
+        monkeypatch.setattr(sys, "stdin", typed)
+        assert main(["serve", "--hash-password"]) == 0
+    file = tmp_path / "password"
+    file.write_text(capsys.readouterr().out)
+    file.chmod(0o600)
+    assert Passwords(file, None).is_password("pass wörd")
+    assert "pass" not in file.read_text()
+
+
+@pytest.mark.slow
+def test_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class at work gets no fault, and every kind of request is answered."""
+    monkeypatch.syspath_prepend(Path(__file__).parent.parent / "benchmarks")
+    found: dict[str, Any] = importlib.import_module("studio_load").measure(12, 10.0)
+    assert found["faults"] == []
+    assert set(found["statuses"]) <= {"200", "201", "404"}
+    assert found["jobs"] >= 12
+    wanted = {"POST /api/pictures", "POST /api/jobs", "GET /api/jobs/ID/live", "GET /api/me"}
+    assert wanted <= set(found["routes"])
