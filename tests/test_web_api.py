@@ -6,6 +6,8 @@ import io
 import json
 import logging
 import re
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -927,6 +929,31 @@ def test_pages_and_static_files(studio: Served) -> None:
     for address in page.loads:
         assert address.startswith("/")
         assert browser.get(address).status_code == 200
+
+
+def test_the_server_loads_no_engine() -> None:
+    """The server, which takes strangers' requests, loads nothing of PyTorch."""
+    code = "import sys, impasto.web.serving; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_built_in_pictures(visit: Visit) -> None:
+    """Styles and samples are shown small and as runs see them, once drawn from the data folder."""
+    for kind, name, sizes in (
+        ("styles", "mosaic", ((320, 320), (768, 768))),
+        ("samples", "cat", ((320, 213), (451, 300))),
+    ):
+        (listed,) = [one for one in visit.client.get(f"/api/{kind}").json() if one["name"] == name]
+        for part, size in zip(("thumb", "view"), sizes, strict=True):
+            first, second = (visit.client.get(listed[part]) for _ in range(2))
+            assert first.headers["content-type"] == "image/webp"
+            assert Image.open(io.BytesIO(first.content)).size == size
+            assert second.content == first.content
+        assert visit.client.get(f"/api/{kind}/nothing/thumb").status_code == 404
+        drawn = visit.client.app.state.studio.storage.root / "drawn"  # pyright: ignore
+        (file,) = drawn.glob(f"*{name}-thumb*")
+        file.write_bytes(b"kept")
+        assert visit.client.get(listed["thumb"]).content == b"kept"
 
 
 # --- against the schema --------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from typing import Any, Literal, Protocol
 
 import anyio
 
+from impasto.web.built_in import BuiltInPictures
 from impasto.web.config import StudioOptions
-from impasto.web.drawn import BuiltInPictures
 from impasto.web.limits import Limiter, Slots
 from impasto.web.live import LivePictures
 from impasto.web.metrics import Metrics
@@ -102,7 +102,7 @@ class Studio:
         self.sign_in = SignIn(passwords, self.guard)
         self.metrics = Metrics()
         self.live = LivePictures(storage)
-        self.built_in = BuiltInPictures(storage.root / "drawn")
+        self.built_in = BuiltInPictures(storage)
         self.watching = Watching(self.see, records.places, seen_text, workers.watch)
         workers.listener = self.watching.heard
         self.by_owner = Limiter(options.rate, options.rate * BURST)

@@ -11,20 +11,20 @@ import anyio.to_thread
 from impasto import __version__
 from impasto.images import Bitmap, fit_within, read_image, resize_image, write_image
 from impasto.samples import sample_path
-from impasto.sources import BUILT_IN_SIDE
 from impasto.styles import draw_style
-from impasto.web.storage import THUMB_SIDE
+from impasto.web.drawing import drawn
+from impasto.web.storage import THUMB_SIDE, Storage
 
 
 class BuiltInPictures:
     """Pictures of the built-in styles and samples as WebP files.
 
     Args:
-        folder: where they are kept; those of other versions of impasto stay apart.
+        storage: where they are kept; those of other versions of impasto stay apart.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder / __version__
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
         self._limit = anyio.CapacityLimiter(2)
         self._making = dict[str, asyncio.Lock]()
 
@@ -39,22 +39,25 @@ class BuiltInPictures:
         Raises:
             OutputError: it cannot be written.
         """
-        file = self._folder / f"{kind}-{name}-{'view' if large else 'thumb'}.webp"
+        part = "view" if large else "thumb"
+        file = self._storage.drawn(f"{kind}-{name}-{part}-{__version__}.webp")
         if file.exists():
             return file
         async with self._making.setdefault(file.name, asyncio.Lock()):
             if not file.exists():
-                await anyio.to_thread.run_sync(_draw, kind, name, large, file, limiter=self._limit)
+                await anyio.to_thread.run_sync(
+                    self._draw, kind, name, large, file, limiter=self._limit
+                )
         return file
 
-
-def _draw(kind: str, name: str, large: bool, file: Path) -> None:
-    side = BUILT_IN_SIDE if large else THUMB_SIDE
-    if kind == "style":
-        bitmap = Bitmap(draw_style(name, side, side))
-    else:
-        photo = read_image(sample_path(name))
-        size = fit_within(photo.width, photo.height, side, enlarge=False)
-        bitmap = resize_image(photo, *size)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_image(bitmap, file, quality=85, overwrite=True)
+    def _draw(self, kind: str, name: str, large: bool, file: Path) -> None:
+        if kind == "sample":
+            photo = read_image(sample_path(name))
+            side = max(photo.width, photo.height) if large else THUMB_SIDE
+            bitmap = resize_image(photo, *fit_within(photo.width, photo.height, side))
+        elif large:
+            # Kept as a run sees it, too: it is likely to be chosen next.
+            bitmap = drawn(self._storage, name).bitmap
+        else:
+            bitmap = Bitmap(draw_style(name, THUMB_SIDE, THUMB_SIDE))
+        write_image(bitmap, file, quality=85, overwrite=True)
