@@ -26,6 +26,7 @@ from impasto.options import (
     make_options,
 )
 from impasto.styles import style_names
+from impasto.web.config import StudioOptions, load_options
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -33,6 +34,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 HOW = DOCS / "how-it-works.md"
 OPTIONS = DOCS / "options.md"
 PREPARE = DOCS / "prepare.md"
+STUDIO = DOCS / "studio.md"
 MAKE_PICTURES = DOCS / "make_pictures.sh"
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -144,6 +146,12 @@ def test_every_option_of_preparing_is_explained(name: str) -> None:
     assert len(words) > 20
 
 
+def test_no_row_explains_a_setting_that_is_gone() -> None:
+    """The page of the studio names no setting that `serve` does not have."""
+    known = {flag.replace("-", "_") for flag in options_table(STUDIO)}
+    assert known == set(StudioOptions.model_fields)
+
+
 def test_no_row_explains_an_option_that_is_gone() -> None:
     """The page of options names no flag that `stylize` does not have."""
     from impasto.cli.running import Output
@@ -170,6 +178,23 @@ def test_every_option_of_collections_is_explained(name: str) -> None:
     else:
         wanted = {f"{default:g}" if isinstance(default, float) else str(default)}
     assert said in wanted
+
+
+@pytest.mark.parametrize("name", StudioOptions.model_fields)
+def test_every_setting_of_the_studio_is_explained(name: str) -> None:
+    """Each setting of `impasto serve` has a row with the default and range it really has."""
+    shown, limits, words = options_table(STUDIO)[name.replace("_", "-")]
+    default, info = shown.strip("`"), StudioOptions.model_fields[name]
+    value = getattr(load_options({}, environment={}), name)
+    if isinstance(value, bool):
+        assert default == ("on" if value else "off")
+    elif value is None or value == () or name == "data":
+        assert "`" not in shown
+    else:
+        assert getattr(load_options({name: default}, environment={}), name) == value
+    expected = expected_range(info)
+    assert limits.startswith("from ") or expected is None or limits == expected
+    assert len(words) > 20
 
 
 @pytest.mark.parametrize("name", [*STYLE_LOSSES, *CONTENT_LOSSES])
@@ -234,7 +259,7 @@ def test_commands_parse(page: str, line: str) -> None:
         options = bound.arguments["options"]
         models: dict[str, Any] = {
             f"{model.__name__}Flags": model
-            for model in (StyleOptions, PrepareOptions, CollectOptions)
+            for model in (StyleOptions, PrepareOptions, CollectOptions, StudioOptions)
         }
         models[type(options).__name__](**given(options))
 
