@@ -102,7 +102,8 @@ class Gate:
             _check_body(headers)
         visitor = await self._visitor(studio, headers, address)
         scope.setdefault("state", {})["visitor"] = visitor
-        if visitor is not None:
+        # Live pictures are cheap, and who watches several jobs asks for many.
+        if visitor is not None and not path.endswith("/live"):
             wait = studio.by_owner.take(visitor.owner)
             if wait:
                 raise Refused(429, "too_many", "too many requests; wait a little", wait)
@@ -174,8 +175,8 @@ def _add_headers(message: Message, scope: Scope) -> None:
     headers = message.setdefault("headers", [])
     present = {key.lower() for key, _ in headers}
     wanted = dict(HEADERS)
-    if scope["path"].startswith("/api/"):
-        wanted["Cache-Control"] = "no-store"
+    # Pages and scripts are asked for again each time, which costs little, lest old ones meet new.
+    wanted["Cache-Control"] = "no-store" if scope["path"].startswith("/api/") else "no-cache"
     for name, value in wanted.items():
         key = name.lower().encode()
         if key not in present:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -12,7 +14,7 @@ import anyio
 
 from impasto.web.built_in import BuiltInPictures
 from impasto.web.config import StudioOptions
-from impasto.web.limits import Limiter, Slots
+from impasto.web.limits import MAX_KEYS, Limiter, Slots
 from impasto.web.live import LivePictures
 from impasto.web.metrics import Metrics
 from impasto.web.passwords import Passwords
@@ -27,8 +29,11 @@ BURST = 6.0
 """Seconds' worth of requests that may come at once: a page asks for many pictures."""
 
 UPLOADS, ALL_UPLOADS = 4, 64
-STREAMS, ALL_STREAMS = 24, 1000
+STREAMS, ALL_STREAMS = 64, 1000
 DOWNLOADS, ALL_DOWNLOADS = 3, 32
+
+WATCH_SECONDS = 5.0
+"""Seconds for which a job that was found to be a visitor's to watch is not looked up again."""
 
 Listener = Callable[[Literal["job", "picture"], str, dict[str, Any] | None], None]
 
@@ -112,6 +117,23 @@ class Studio:
         self.downloads = Slots(DOWNLOADS, ALL_DOWNLOADS)
         self.encoders = anyio.CapacityLimiter(1)
         self.loop: asyncio.AbstractEventLoop | None = None
+        self._watchers = OrderedDict[tuple[str, str], float]()
+
+    def may_watch(self, owner: str, job: str) -> bool:
+        """Whether a job was found lately to be this owner's to watch.
+
+        Live pictures are asked for by many several times a second; most need no look into the
+        records.
+        """
+        until = self._watchers.get((owner, job))
+        return until is not None and time.monotonic() < until
+
+    def let_watch(self, owner: str, job: str) -> None:
+        """Notes that a job was found to be this owner's to watch."""
+        self._watchers[owner, job] = time.monotonic() + WATCH_SECONDS
+        self._watchers.move_to_end((owner, job))
+        if len(self._watchers) > MAX_KEYS:
+            self._watchers.popitem(last=False)
 
     def see(self, job: str) -> Seen:
         """A job with what belongs to it.

@@ -73,15 +73,25 @@ ID_PATTERN = r"^[A-Za-z0-9_-]{22}$"
 IdInPath = Annotated[str, Path(pattern=ID_PATTERN, description="An id.")]
 
 
-def _my_job(id: IdInPath, studio: StudioHere, visitor: VisitorHere) -> Job:
-    """A job of the visitor's, deleted or not; others' are as if they were not there."""
+def my_job(id: IdInPath, studio: StudioHere, visitor: VisitorHere) -> Job:
+    """A job of the visitor's, deleted or not; others' are as if they were not there.
+
+    Raises:
+        MissingError: there is none of theirs.
+    """
     job = studio.records.job(id)
     if job.owner != visitor.owner:
         raise MissingError("there is no such job")
     return job
 
 
-def _my_present_job(job: Annotated[Job, Depends(_my_job)]) -> Job:
+def my_present_job(id: IdInPath, studio: StudioHere, visitor: VisitorHere) -> Job:
+    """A job of the visitor's that is not deleted.
+
+    Raises:
+        MissingError: there is none of theirs.
+    """
+    job = my_job(id, studio, visitor)
     if job.deleted is not None:
         raise MissingError("the job is deleted; restore it first")
     return job
@@ -103,8 +113,8 @@ def _my_picture(id: IdInPath, studio: StudioHere, visitor: VisitorHere) -> Pictu
     return picture
 
 
-MyJob = Annotated[Job, Depends(_my_job)]
-MyPresentJob = Annotated[Job, Depends(_my_present_job)]
+MyJob = Annotated[Job, Depends(my_job)]
+MyPresentJob = Annotated[Job, Depends(my_present_job)]
 JobToLookAt = Annotated[Job, Depends(_job_to_look_at)]
 MyPicture = Annotated[Picture, Depends(_my_picture)]
 

@@ -28,11 +28,13 @@ from impasto.web.downloads import (
 )
 from impasto.web.records import Job, MissingError, Picture
 from impasto.web.routes.asking import (
+    IdInPath,
     JobToLookAt,
     MyPresentJob,
     StudioHere,
     VisitorHere,
     file_answer,
+    my_present_job,
     refusals,
 )
 from impasto.web.routes.pictures import show
@@ -51,16 +53,20 @@ _WEBP = file_answer("image/webp")
     summary="The picture as it forms",
 )
 async def live(
-    found: MyPresentJob,
+    id: IdInPath,
     studio: StudioHere,
+    visitor: VisitorHere,
     side: Annotated[int, Query(ge=1, le=8192, description="Px that its long side takes.")] = 640,
     version: Annotated[
         int | None, Query(ge=0, description="The version wanted; the answer is the newest.")
     ] = None,
 ) -> Response:
     """The newest one, about as large as asked for; 404 before the first. `ETag` is its version."""
-    studio.watching.look(found.id)
-    picture = await studio.live.get(found.id, side)
+    if not studio.may_watch(visitor.owner, id):
+        await anyio.to_thread.run_sync(my_present_job, id, studio, visitor)
+        studio.let_watch(visitor.owner, id)
+    studio.watching.look(id)
+    picture = await studio.live.get(id, side)
     studio.metrics.live_encoded.set(studio.live.encoded)
     if picture is None:
         raise MissingError("there is no picture of this job yet")
