@@ -1,5 +1,6 @@
 """The command serve: what it says, how it ends, and a class at work in real processes."""
 
+import asyncio
 import importlib
 import json
 import os
@@ -12,15 +13,19 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest
 
 from impasto.cli import main
 from impasto.errors import OptionError
+from impasto.web.config import load_options
 from impasto.web.passwords import Passwords
+from impasto.web.records import Records
 from impasto.web.serving import bind
+from impasto.web.storage import Storage, new_id
+from impasto.web.supervisor import Supervisor
 from studio_stand_ins import Visit
 
 
@@ -101,6 +106,31 @@ def test_ends_soon_with_clients(
     finally:
         again.kill()
         again.wait()
+
+
+def test_stopping_meets_an_answer(tmp_path: Path) -> None:
+    """The studio stops although the reader's answer comes in the very moment."""
+    storage = Storage(tmp_path)
+    options = load_options({"data": str(tmp_path)}, environment={})
+    records = Records(options.database_url)
+
+    async def stop() -> bool:
+        supervisor = Supervisor(options, records, storage)
+
+        class Reader:
+            ready = asyncio.Event()
+
+            def tell(self, order: dict[str, str]) -> None:
+                supervisor._answer_with({"picture": order["picture"]})
+
+        Reader.ready.set()
+        reading = asyncio.create_task(supervisor._read_one(cast("Any", Reader()), new_id()))
+        await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.wait([reading])
+        return reading.cancelled()
+
+    assert asyncio.run(stop())
 
 
 def test_taken_port(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

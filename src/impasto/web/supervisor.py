@@ -229,7 +229,9 @@ class Supervisor:
             self._answer = asyncio.get_running_loop().create_future()
             reader.tell({"picture": picture})
             try:
-                found = await asyncio.wait_for(self._answer, READ_SECONDS)
+                # Unlike wait_for, it does not lose a cancellation that meets the answer.
+                async with asyncio.timeout(READ_SECONDS):
+                    found = await self._answer
             except TimeoutError:
                 reader.ready.clear()
                 reader.kill()
@@ -341,12 +343,14 @@ class _Child:
         if process.stdin is not None:
             process.stdin.close()
         try:
-            await asyncio.wait_for(self._over.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
         except TimeoutError:
             _log.warning("%s: did not end in time; killed", self.name)
             self.kill()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._over.wait(), 1)
+                async with asyncio.timeout(1):
+                    await self._over.wait()
 
     async def _live(self) -> bool:
         """One life of it; whether it became ready."""

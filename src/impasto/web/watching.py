@@ -135,7 +135,8 @@ class Watching(Generic[_Seen]):
             return
         event = self._pictures.setdefault(id, asyncio.Event())
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await event.wait()
         if not event.is_set():
             # Others who wait for it look again by themselves when their time is over.
             self._pictures.pop(id, None)
@@ -179,7 +180,8 @@ class Watching(Generic[_Seen]):
                     return
                 await asyncio.sleep(SPACING)
                 try:
-                    await asyncio.wait_for(topic.heard.wait(), LOOK_AGAIN)
+                    async with asyncio.timeout(LOOK_AGAIN):
+                        await topic.heard.wait()
                 except TimeoutError:
                     topic.stale = True
                 topic.heard.clear()
