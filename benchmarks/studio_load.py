@@ -3,11 +3,12 @@
     python benchmarks/studio_load.py [--clients 100] [--seconds 120] [--write]
 
 Starts a real `impasto serve` on a data folder of its own, with its real painter and reader, and has
-one job painted all the time. Each client opens the page, uploads a photo, waits until it is read,
-asks for a small job, follows it while it looks at lists, thumbnails and live pictures with a pause
-for thought between, cancels it, and begins again. A request counts from its first byte sent to its
-last byte received; of the streams of events and of waiting for a picture to be read, which last as
-long as they are meant to, only whether they fail counts. Clients and studio share the machine.
+one job painted all the time, which ten look at. Each client opens the page, uploads a photo, waits
+until it is read, asks for a small job, follows it while it looks at lists, thumbnails and live
+pictures with a pause for thought between, cancels it, and begins again. A request counts from its
+first byte sent to its last byte received; of the streams of events and of waiting for a picture to
+be read, which last as long as they are meant to, only whether they fail counts. Clients and studio
+share the machine.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ from impasto.web.security import CSRF_HEADER
 
 PAUSE = 0.5, 2.0
 """Least and most seconds that a client thinks between two requests."""
+
+ONLOOKERS = 10
+"""How many look at the job that is painted all the time."""
 
 WATCHING = 6
 """Looks at a job before it is cancelled."""
@@ -163,14 +167,24 @@ class Client:
             await self.ask("DELETE", f"/api/jobs/{job}")
 
     async def paint(self) -> None:
-        """Has the studio paint all the time."""
+        """Has the studio paint all the time, and many look at the picture as it forms."""
         await self.open()
         while True:
             job = await self.start(size=512, evaluations=200)
             if job is None:
                 await asyncio.sleep(1)
-            else:
+                continue
+            async with asyncio.TaskGroup() as group:
+                onlookers = [group.create_task(self.look_on(job)) for _ in range(ONLOOKERS)]
                 await self.follow(job)
+                for onlooker in onlookers:
+                    onlooker.cancel()
+
+    async def look_on(self, job: str) -> None:
+        """Asks for the picture as it forms, again and again."""
+        while True:
+            await asyncio.sleep(self._chance.uniform(0.5, 1.5))
+            await self.ask("GET", f"/api/jobs/{job}/live?side=640")
 
     async def close(self) -> None:
         """Leaves."""

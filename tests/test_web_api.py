@@ -480,7 +480,9 @@ def test_pause_resume_cancel(studio: Served, visit: Visit) -> None:
     client.post(f"/api/jobs/{job}/cancel")
     assert until("cancelled")["result"] is not None
     assert studio.workers.told.count(job) == 3
-    assert client.patch(f"/api/jobs/{job}", json={"strength": 0.5}).status_code == 409
+    late = client.patch(f"/api/jobs/{job}", json={"strength": 0.5, "label": "late"})
+    assert late.status_code == 409
+    assert client.get(f"/api/jobs/{job}").json()["label"] == "half"
     assert client.patch(f"/api/jobs/{job}", json={"strength": 2}).status_code == 422
     studio.workers.hold = False
     copy = client.post(f"/api/jobs/{job}/again").json()

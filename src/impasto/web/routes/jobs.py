@@ -112,15 +112,16 @@ def change(found: MyPresentJob, wanted: JobChange, studio: StudioHere) -> JobOut
     """A running job takes on another strength at its next step. Sharing needs a studio with a
     shared gallery.
     """
+    if wanted.shared and not studio.options.shared_gallery:
+        raise StateError("this studio has no shared gallery")
+    # What may be refused comes first, so that all of it is done or none.
+    if wanted.strength is not None:
+        found = studio.records.set_strength(found.id, wanted.strength)
     if wanted.shared is not None:
-        if wanted.shared and not studio.options.shared_gallery:
-            raise StateError("this studio has no shared gallery")
         found = studio.records.set_shared(found.id, shared=wanted.shared)
     if wanted.label is not None:
         words = _words(studio.records, found)
         found = studio.records.set_label(found.id, wanted.label, words)
-    if wanted.strength is not None:
-        found = studio.records.set_strength(found.id, wanted.strength)
     return _told(studio, found)
 
 
