@@ -19,7 +19,20 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parent.parent
-TOOLS = ["sh", "cat", "cksum", "dirname", "find", "grep", "mkdir", "mv", "readlink", "rm", "tail"]
+TOOLS = [
+    "sh",
+    "cat",
+    "cksum",
+    "cp",
+    "dirname",
+    "find",
+    "grep",
+    "mkdir",
+    "mv",
+    "readlink",
+    "rm",
+    "tail",
+]
 TOOLS += ["ln", "sleep"]  # only for the stand-in
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -91,6 +104,8 @@ class Clone:
         shutil.copytree(REPOSITORY / "scripts", self.root / "scripts")
         for name in ("pyproject.toml", "constraints.txt"):
             shutil.copy(REPOSITORY / name, self.root)
+        leave_out = shutil.ignore_patterns("node_modules")
+        shutil.copytree(REPOSITORY / "tests/browser", self.root / "tests/browser", ignore=leave_out)
         for tool in TOOLS:
             (self.bin / tool).symlink_to(shutil.which(tool) or f"/bin/{tool}")
         write_program(self.bin / "python3", STAND_IN)
@@ -198,7 +213,10 @@ def test_a_finished_set_up_is_not_repeated(ready: Clone):
     assert (result.returncode, result.stderr, ready.calls()) == (0, "", [])
 
 
-@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt", "scripts/setup"])
+@pytest.mark.parametrize(
+    "name",
+    ["pyproject.toml", "constraints.txt", "scripts/setup", "tests/browser/package-lock.json"],
+)
 def test_a_changed_input_brings_the_set_up_up_to_date(ready: Clone, name: str):
     """A change of what decides the packages runs pip again, in the .venv that is there."""
     with (ready.root / name).open("a") as file:
@@ -227,6 +245,14 @@ def test_a_developers_set_up_serves_users_and_stays_one(ready: Clone):
     (ready.root / "constraints.txt").write_text("# others\n")
     ready.run("setup", "user")
     assert ready.calls()[-1].endswith("--group dev")
+
+
+def test_a_set_up_goes_on_without_npms_registry(clone: Clone):
+    """Where npm installs nothing, a developer is told what is left out, and all else is there."""
+    result = clone.run("setup", "dev")
+    assert result.returncode == 0
+    assert "npm could not install" in result.stderr
+    assert not (clone.root / ".venv/browser").exists()
 
 
 def test_torch_comes_from_the_index_the_user_names(clone: Clone):
