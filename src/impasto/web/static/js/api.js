@@ -1,0 +1,150 @@
+// @ts-check
+// Speaks with the server. A fault always comes as an ApiError whose code has words.
+import { lost, reached } from "./connection.js";
+
+/** @import {Job, JobRequest, Me, Options, Picture, Drawn} from "./types.js" */
+
+/** What the server refused, or that it was not reached (code `offline`). */
+export class ApiError extends Error {
+  /** @param {string} code @param {string} message @param {string | null} field @param {number} status */
+  constructor(code, message, field, status) {
+    super(message);
+    this.code = code;
+    this.field = field;
+    this.status = status;
+  }
+}
+
+/** @type {Me | null} */
+let me = null;
+
+/** @param {number} status @param {any} body */
+function refusal(status, body) {
+  const detail = body?.detail;
+  const known = detail && typeof detail === "object" && !Array.isArray(detail) ? detail : {};
+  const code = known.code ?? (status === 401 ? "signin" : status === 413 ? "too_large" : "unknown");
+  if (code === "signin" && location.pathname !== "/login") {
+    dispatchEvent(new CustomEvent("signin"));
+  }
+  return new ApiError(code, known.message ?? "", known.field ?? null, status);
+}
+
+/**
+ * @param {string} method
+ * @param {string} path below /api
+ * @param {any} [body]
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<any>}
+ */
+export async function call(method, path, body, signal) {
+  /** @type {Record<string, string>} */
+  const headers = { Accept: "application/json" };
+  if (method !== "GET") headers["X-Impasto-CSRF"] = (me ?? (await whoAmI())).csrf;
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  let answer;
+  try {
+    answer = await fetch(`/api${path}`, {
+      method,
+      headers,
+      signal,
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    lost();
+    throw new ApiError("offline", "", null, 0);
+  }
+  reached();
+  const text = await answer.text();
+  let found = null;
+  try {
+    found = text ? JSON.parse(text) : null;
+  } catch {
+    // A proxy's own page of words, say.
+  }
+  if (!answer.ok) throw refusal(answer.status, found);
+  return found;
+}
+
+/** Who the server takes this browser for, and what it allows. @returns {Promise<Me>} */
+export async function whoAmI() {
+  const found = /** @type {Me} */ (await call("GET", "/me"));
+  me = found;
+  return found;
+}
+
+/** @template T @param {string} path @returns {() => Promise<T>} asks the server once only */
+function once(path) {
+  /** @type {Promise<T> | null} */
+  let asked = null;
+  return () => {
+    asked ??= call("GET", path).catch((error) => {
+      asked = null;
+      throw error;
+    });
+    return asked;
+  };
+}
+
+export const allOptions = /** @type {() => Promise<Options>} */ (once("/options"));
+export const drawnStyles = /** @type {() => Promise<Drawn[]>} */ (once("/styles"));
+export const samplePhotos = /** @type {() => Promise<Drawn[]>} */ (once("/samples"));
+
+/** @param {"photo" | "style"} kind @returns {Promise<Picture[]>} newest first */
+export async function pictures(kind) {
+  return call("GET", `/pictures?kind=${kind}`);
+}
+
+/**
+ * Uploads a file and waits until the server has looked at it.
+ * @param {"photo" | "style" | "mask"} kind
+ * @param {Blob} file
+ * @param {string} name
+ * @param {(share: number) => void} [tell] how much is sent
+ * @returns {Promise<Picture>} one that is ready
+ */
+export async function upload(kind, file, name, tell) {
+  const { limits, csrf } = me ?? (await whoAmI());
+  if (file.size > limits.upload_bytes) throw new ApiError("too_large", "", null, 413);
+  if (file.size === 0) throw new ApiError("empty", "", null, 400);
+  let picture = await new Promise((resolve, reject) => {
+    // fetch cannot tell how much of a body is sent.
+    const request = new XMLHttpRequest();
+    request.open("POST", `/api/pictures?kind=${kind}&name=${encodeURIComponent(name)}`);
+    request.setRequestHeader("X-Impasto-CSRF", csrf);
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.responseType = "json";
+    request.upload.addEventListener("progress", (event) => {
+      if (event.lengthComputable) tell?.(event.loaded / event.total);
+    });
+    request.addEventListener("load", () => {
+      if (request.status < 300) resolve(request.response);
+      else reject(refusal(request.status, request.response));
+    });
+    request.addEventListener("error", () => {
+      lost();
+      reject(new ApiError("offline", "", null, 0));
+    });
+    request.send(file);
+  });
+  while (picture.state === "reading") {
+    picture = await call("GET", `/pictures/${picture.id}?wait=5`);
+  }
+  if (picture.state === "refused") {
+    const { fault } = picture;
+    throw new ApiError(fault?.code ?? "refused", fault?.message ?? "", null, 400);
+  }
+  return picture;
+}
+
+/** @param {string} source a picture's id, `style:NAME` or `sample:NAME` @param {"thumb" | "view"} size */
+export function pictureUrl(source, size) {
+  const [kind, name] = source.split(":");
+  if (kind === "style" || kind === "sample") return `/api/${kind}s/${name}/${size}`;
+  return `/api/pictures/${encodeURIComponent(source)}/${size}`;
+}
+
+/** @param {JobRequest & {label?: string}} request @returns {Promise<Job>} */
+export function startJob(request) {
+  return call("POST", "/jobs", request);
+}

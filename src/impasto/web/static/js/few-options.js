@@ -1,0 +1,255 @@
+// @ts-check
+// The few things that matter: preset, strength, brush size, colours and the picture's size.
+import { fill, make, newId, slider } from "./elements.js";
+import { number, percent, t } from "./words.js";
+
+/** @import {Settings} from "./settings.js" */
+/** @import {Me} from "./types.js" */
+
+/** Options that have a control of their own here or elsewhere on the page. */
+export const OWN_CONTROL = new Set([
+  ...["preset", "strength", "style_scale", "color", "color_strength"],
+  ...["size", "print", "print_fit", "dpi", "style_weights", "regions"],
+]);
+
+const SCALES = [0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4];
+const SIZES = [512, 1024, 2048, 4096];
+/** Pixels per inch of a print where none are given. */
+const DPI = 300;
+
+/** @param {Settings} settings @param {Me} me */
+export function fewOptions(settings, me) {
+  const strength = slider({
+    name: t("options.strength.name"),
+    min: 0,
+    max: 100,
+    value: 100,
+    say: (value) => percent(value / 100),
+    ends: [t("few.photo"), t("few.painting")],
+    oninput: (value) => settings.set("strength", value / 100),
+  });
+  const brush = slider({
+    name: t("options.style_scale.name"),
+    min: 0,
+    max: SCALES.length - 1,
+    value: 4,
+    say: (value) => {
+      const own = settings.given.style_scale;
+      if (typeof own === "string" && !SCALES.includes(Number(own))) return own;
+      return t("few.times", { factor: SCALES[value] ?? 1 });
+    },
+    ends: [t("few.fine"), t("few.bold")],
+    oninput: (value) => settings.set("style_scale", SCALES[value] === 1 ? null : SCALES[value]),
+  });
+  const colors = tiles("color", settings);
+  const amount = slider({
+    name: t("options.color_strength.name"),
+    min: 0,
+    max: 100,
+    value: 100,
+    say: (value) => percent(value / 100),
+    oninput: (value) => settings.set("color_strength", value / 100),
+  });
+  const size = sizeField(settings, me);
+  const preset = presetField(settings);
+
+  const show = () => {
+    strength.set(Math.round(settings.value("strength") * 100));
+    const scale = Number(settings.value("style_scale")) || 1;
+    const near = (/** @type {number} */ one) => Math.abs(Math.log(one / scale));
+    brush.set(SCALES.reduce((best, one, i) => (near(one) < near(SCALES[best] ?? 1) ? i : best), 4));
+    colors.show();
+    amount.set(Math.round(settings.value("color_strength") * 100));
+    amount.element.hidden = settings.value("color") === "painting";
+    size.show();
+    preset.show();
+  };
+  settings.addEventListener("changed", show);
+  show();
+  return make(
+    "div",
+    { class: "rows" },
+    strength.element,
+    brush.element,
+    colors.element,
+    amount.element,
+    size.element,
+    preset.element,
+  );
+}
+
+/** Radio buttons for an option's choices. @param {string} name @param {Settings} settings */
+function tiles(name, settings) {
+  const inputs = (settings.options.schema.properties[name]?.enum ?? []).map((value) =>
+    make("input", { type: "radio", name, value, onchange: () => settings.set(name, value) }),
+  );
+  const element = make(
+    "fieldset",
+    {},
+    make("legend", {}, t(`options.${name}.name`)),
+    make(
+      "div",
+      { class: "tiles" },
+      inputs.map((input) =>
+        make("label", { class: "tile" }, input, t(`choices.${name}.${input.value}`)),
+      ),
+    ),
+  );
+  const show = () => {
+    for (const input of inputs) input.checked = input.value === settings.value(name);
+  };
+  return { element, show };
+}
+
+/** @param {Settings} settings @param {Me} me */
+function sizeField(settings, me) {
+  const { papers } = settings.options;
+  const most = me.limits.max_size;
+  const id = newId();
+  const paperSide = (/** @type {{width_mm: number, height_mm: number}} */ paper) =>
+    Math.round((Math.max(paper.width_mm, paper.height_mm) / 25.4) * (settings.value("dpi") ?? DPI));
+  const note = make("p", { class: "help", id: `${id}-help` });
+  const select = make("select", {
+    id,
+    "aria-describedby": `${id}-help`,
+    onchange: () => {
+      const [kind, value] = select.value.split(":");
+      delete settings.given.print;
+      delete settings.given.print_fit;
+      delete settings.given.dpi;
+      if (kind === "print") {
+        delete settings.given.size;
+        settings.set("print", value);
+      } else if (kind === "size") settings.set("size", Number(value));
+      else {
+        isOwn = true;
+        settings.set("size", settings.value("size"));
+        own.element.querySelector("input")?.focus();
+      }
+    },
+  });
+  let isOwn = false;
+  const ownInput = make("input", {
+    type: "number",
+    id: `${id}-own`,
+    min: 16,
+    max: most,
+    step: 1,
+    inputmode: "numeric",
+    "aria-describedby": `${id}-range`,
+    onchange: () => {
+      const side = Math.min(most, Math.max(16, Math.round(Number(ownInput.value) || 512)));
+      settings.set("size", side);
+    },
+  });
+  const own = {
+    element: make(
+      "div",
+      { class: "field" },
+      make("label", { for: `${id}-own` }, t("few.own_size")),
+      ownInput,
+      make("p", { class: "help", id: `${id}-range` }, t("few.own_range", { low: 16, high: most })),
+    ),
+  };
+  const fit = tiles("print_fit", settings);
+  const dpiInput = make("input", {
+    type: "number",
+    id: `${id}-dpi`,
+    min: 50,
+    max: 1200,
+    step: 1,
+    inputmode: "numeric",
+    onchange: () => settings.set("dpi", Number(dpiInput.value) || null),
+  });
+  const dpi = make(
+    "div",
+    { class: "field" },
+    make("label", { for: `${id}-dpi` }, t("options.dpi.name")),
+    dpiInput,
+    make("p", { class: "help" }, t("few.dpi_help")),
+  );
+  const element = make(
+    "div",
+    { class: "rows" },
+    make("div", { class: "field" }, make("label", { for: id }, t("few.size")), select, note),
+    own.element,
+    fit.element,
+    dpi,
+  );
+  const show = () => {
+    const print = settings.value("print");
+    const size = settings.value("size");
+    isOwn = !print && (isOwn || !SIZES.includes(size));
+    const chosen = print ? `print:${print}` : isOwn ? "own" : `size:${size}`;
+    const option = (/** @type {string} */ value, /** @type {string} */ words, tooLarge = false) =>
+      make(
+        "option",
+        { value, selected: value === chosen, disabled: tooLarge && value !== chosen },
+        tooLarge ? t("few.too_large", { name: words }) : words,
+      );
+    const listed = papers.some((paper) => paper.name === print);
+    fill(
+      select,
+      make(
+        "optgroup",
+        { label: t("few.for_screen") },
+        SIZES.map((side) => option(`size:${side}`, t(`few.size_${side}`), side > most)),
+        option("own", t("few.own")),
+      ),
+      make(
+        "optgroup",
+        { label: t("few.for_paper") },
+        papers.map((paper) =>
+          option(`print:${paper.name}`, paperWords(paper), paperSide(paper) > most),
+        ),
+        print && !listed && option(`print:${print}`, print),
+      ),
+    );
+    const paper = papers.find((one) => one.name === print);
+    const side = paper ? paperSide(paper) : print ? null : size;
+    note.textContent = side ? t("few.pixels", { side }) : "";
+    own.element.hidden = !isOwn;
+    ownInput.value = size;
+    fit.element.hidden = !print;
+    fit.show();
+    dpi.hidden = !print;
+    dpiInput.value = String(settings.value("dpi") ?? DPI);
+  };
+  return { element, show };
+}
+
+/** @param {{name: string, width_mm: number, height_mm: number}} paper */
+export function paperWords(paper) {
+  const sides = [paper.width_mm, paper.height_mm].map((side) =>
+    number(side / 10, { maximumFractionDigits: 1 }),
+  );
+  const name = t(`papers.${paper.name}`, {}, paper.name.toUpperCase());
+  return t("few.paper", { name, width: sides[0] ?? "", height: sides[1] ?? "" });
+}
+
+/** @param {Settings} settings */
+function presetField(settings) {
+  const id = newId();
+  const { presets } = settings.options;
+  const note = make("p", { class: "help", id: `${id}-help` });
+  const select = make(
+    "select",
+    { id, "aria-describedby": `${id}-help`, onchange: () => settings.set("preset", select.value) },
+    Object.keys(presets).map((name) =>
+      make("option", { value: name }, t(`presets.${name}.name`, {}, name)),
+    ),
+  );
+  const show = () => {
+    select.value = settings.value("preset");
+    const description = presets[select.value]?.description;
+    note.textContent = t(`presets.${select.value}.help`, {}, description ?? "");
+  };
+  const element = make(
+    "div",
+    { class: "field" },
+    make("label", { for: id }, t("options.preset.name")),
+    select,
+    note,
+  );
+  return { element, show };
+}

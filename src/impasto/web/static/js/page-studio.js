@@ -1,0 +1,123 @@
+// @ts-check
+// The studio: a photo on the easel, a panel to choose paintings and looks, and Start.
+import { allOptions, drawnStyles, pictures, samplePhotos, startJob } from "./api.js";
+import { button, fill, icon, make } from "./elements.js";
+import { fewOptions } from "./few-options.js";
+import { allOptionsFold } from "./all-options.js";
+import { paintingPicker } from "./painting-picker.js";
+import { photoPicker } from "./photo-picker.js";
+import { regionsFold } from "./regions.js";
+import { go, setAddress } from "./router.js";
+import { Settings } from "./settings.js";
+import { faultWords, pictureName, t } from "./words.js";
+
+/** @import {Me} from "./types.js" */
+
+/** Letters that a picture's name may have. */
+const LONGEST = 120;
+
+/** @param {Me} me @returns {Promise<import("./main.js").Page>} */
+export async function studioPage(me) {
+  const [options, styles, samples, photos, paintings] = await Promise.all([
+    allOptions(),
+    drawnStyles(),
+    samplePhotos(),
+    pictures("photo"),
+    pictures("style"),
+  ]);
+  const settings = new Settings(options);
+  settings.readQuery(location.search);
+  const easel = photoPicker(settings, samples, photos);
+  const picker = paintingPicker(settings, styles, paintings);
+  const fault = make("p", { class: "fault", role: "alert" });
+  const start = make(
+    "button",
+    { type: "submit", class: "main-button" },
+    icon("brush"),
+    t("studio.start"),
+  );
+  const missing = make("p", { class: "help", id: "missing" });
+  const all = allOptionsFold(settings, styles, samples);
+
+  const show = () => {
+    missing.textContent = !settings.photo
+      ? t("studio.needs_photo")
+      : settings.paintings.length === 0
+        ? t("studio.needs_painting")
+        : "";
+    missing.hidden = !missing.textContent;
+    const query = settings.query();
+    setAddress(query ? `/?${query}` : "/");
+  };
+  settings.addEventListener("changed", () => {
+    fill(fault);
+    show();
+  });
+  show();
+
+  const submit = async (/** @type {SubmitEvent} */ event) => {
+    event.preventDefault();
+    fill(fault);
+    if (missing.textContent) {
+      fault.textContent = missing.textContent;
+      (settings.photo ? panel : easel.element).querySelector("input")?.focus();
+      return;
+    }
+    start.setAttribute("aria-disabled", "true");
+    if (start.dataset.busy) return;
+    start.dataset.busy = "yes";
+    try {
+      const label = pictureName(
+        easel.name(settings.photo ?? ""),
+        settings.paintings.map(({ source }) => picker.name(source)),
+      );
+      const job = await startJob({ ...settings.request(), label: label.slice(0, LONGEST) });
+      go(`/job/${job.id}`);
+    } catch (error) {
+      fault.textContent = faultWords(error);
+      all.showFault(/** @type {any} */ (error).field, fault.textContent);
+    } finally {
+      delete start.dataset.busy;
+      start.removeAttribute("aria-disabled");
+    }
+  };
+
+  const copied = make("span", { role: "status", class: "help" });
+  const panel = make(
+    "form",
+    { class: "panel", novalidate: true, onsubmit: submit, "aria-label": t("studio.panel") },
+    make(
+      "section",
+      { class: "step" },
+      make("h2", { id: "step-painting" }, t("studio.painting")),
+      picker.element,
+    ),
+    make("section", { class: "step" }, make("h2", {}, t("studio.look")), fewOptions(settings, me)),
+    make("div", { class: "folds" }, regionsFold(settings), all.element),
+    make(
+      "div",
+      { class: "row" },
+      button(
+        "link",
+        t("studio.copy_link"),
+        async () => {
+          try {
+            await navigator.clipboard.writeText(location.href);
+            copied.textContent = t("studio.copied");
+          } catch {
+            copied.textContent = t("studio.link_above");
+          }
+        },
+        "plain-button",
+      ),
+      button("undo", t("studio.reset"), () => settings.readQuery(""), "plain-button"),
+      copied,
+    ),
+    make("div", { class: "go" }, fault, missing, start),
+  );
+  return {
+    title: t("frame.studio"),
+    element: make("div", { class: "page studio" }, easel.element, panel),
+    leave: easel.leave,
+  };
+}

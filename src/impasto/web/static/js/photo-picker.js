@@ -1,0 +1,237 @@
+// @ts-check
+// The easel: drop, paste, browse or photograph a picture, or take a sample or an earlier one.
+import { announce } from "./announce.js";
+import { pictureUrl, upload } from "./api.js";
+import { button, fill, icon, make } from "./elements.js";
+import { ownThumb, thumb } from "./own-thumb.js";
+import { faultWords, percent, sourceName, t } from "./words.js";
+
+/** @import {Settings} from "./settings.js" */
+/** @import {Drawn, Picture} from "./types.js" */
+
+/** What files may be chosen; the server looks at their contents anyway. */
+export const ACCEPT = "image/*,.heic,.heif,.avif,.tif,.tiff,.webp";
+
+/**
+ * @param {Settings} settings
+ * @param {Drawn[]} samples
+ * @param {Picture[]} photos own ones, newest first
+ */
+export function photoPicker(settings, samples, photos) {
+  let own = photos.filter((photo) => photo.state === "ready" && !photo.deleted);
+  /** @type {Map<string, string>} what the browser itself can show at once */
+  const local = new Map();
+  const canvas = make("figure", { class: "canvas" });
+  const fault = make("p", { class: "fault", role: "alert" });
+  const thumbs = make("div", { class: "thumbs" });
+  const status = make("div", { class: "uploading", hidden: true });
+
+  /** @param {File | null | undefined} file */
+  const take = async (file) => {
+    if (!file) return;
+    fill(fault);
+    status.hidden = false;
+    status.textContent = t("studio.sending", { share: percent(0) });
+    const url = URL.createObjectURL(file);
+    const glimpse = new Image();
+    glimpse.src = url;
+    glimpse.alt = "";
+    glimpse
+      .decode()
+      .then(() => {
+        if (!status.hidden) showCanvas(glimpse);
+      })
+      .catch(() => {}); // A kind of picture that the server knows and the browser does not.
+    try {
+      const picture = await upload("photo", file, file.name, (share) => {
+        status.textContent =
+          share < 1 ? t("studio.sending", { share: percent(share) }) : t("studio.reading");
+      });
+      own = [picture, ...own.filter((one) => one.id !== picture.id)];
+      local.set(picture.id, url);
+      settings.photo = picture.id;
+      announce(t("studio.photo_there", { name: name(picture.id) }));
+      status.hidden = true;
+      settings.changed("photo");
+    } catch (error) {
+      status.hidden = true;
+      URL.revokeObjectURL(url);
+      fault.textContent = faultWords(error);
+      show();
+    }
+  };
+
+  const fileButton = (/** @type {string} */ words, /** @type {boolean} */ camera, kind = "") => {
+    const input = make("input", {
+      type: "file",
+      accept: ACCEPT,
+      capture: camera ? "environment" : null,
+      "aria-label": words,
+      onchange: () => {
+        take(input.files?.[0]);
+        input.value = "";
+      },
+    });
+    return make(
+      "span",
+      { class: `button file-button ${kind}` },
+      icon(camera ? "photo" : "upload"),
+      make("span", { "aria-hidden": "true" }, words),
+      input,
+    );
+  };
+  const hasCamera = matchMedia("(pointer: coarse)").matches;
+  const buttons = (/** @type {string} */ kind) => [
+    fileButton(t("studio.choose_photo"), false, kind),
+    hasCamera && fileButton(t("studio.take_photo"), true),
+    button("gallery", t("studio.from_gallery"), async () => {
+      const id = await (await import("./gallery-dialog.js")).pickFromGallery();
+      if (id) choose(id);
+    }),
+  ];
+
+  /** @param {string | null} source */
+  const choose = (source) => {
+    settings.photo = source;
+    settings.changed("photo");
+  };
+
+  const name = (/** @type {string} */ source) =>
+    sourceName(source, own.find((photo) => photo.id === source)?.name.replace(/\.\w{2,5}$/, ""));
+
+  /** @param {HTMLImageElement} picture */
+  const showCanvas = (picture) => {
+    const measure = () => {
+      const ratio = picture.naturalWidth / picture.naturalHeight;
+      if (ratio) picture.style.setProperty("--ratio", String(ratio));
+    };
+    picture.addEventListener("load", measure);
+    measure();
+    canvas.classList.remove("empty");
+    fill(canvas, picture, status);
+  };
+
+  const show = () => {
+    const { photo } = settings;
+    canvas.classList.toggle("empty", !photo);
+    if (photo) {
+      const picture = make("img", {
+        src: local.get(photo) ?? pictureUrl(photo, "view"),
+        alt: t("studio.photo_alt", { name: name(photo) }),
+        onerror: () => {
+          // A link from somebody else names a photo that is not to be seen here.
+          if (settings.photo !== photo) return;
+          fault.textContent = t("studio.photo_gone");
+          settings.photo = null;
+          settings.changed("photo");
+        },
+      });
+      showCanvas(picture);
+    } else {
+      fill(
+        canvas,
+        make(
+          "div",
+          { class: "invitation" },
+          make(
+            "a",
+            { class: "example", href: "/?photo=sample:cat&style=style:night-sky" },
+            make("img", { src: pictureUrl("sample:cat", "thumb"), alt: t("samples.cat") }),
+            make("span", { "aria-hidden": "true" }, "+"),
+            make("img", { src: pictureUrl("style:night-sky", "thumb"), alt: t("styles.night-sky") }),
+            make("span", { "aria-hidden": "true" }, "="),
+            make("img", { src: "/static/pictures/example.jpg", alt: t("studio.example") }),
+          ),
+          make("h1", {}, t("studio.welcome")),
+          make("p", { class: "lead" }, t("studio.lead")),
+          make("div", { class: "tray" }, buttons("main-button")),
+          make("p", { class: "help" }, t("studio.drop")),
+        ),
+        status,
+      );
+    }
+    const choices = [
+      ...own.map((picture) => ({ source: picture.id, name: name(picture.id), picture })),
+      ...samples
+        .map((one) => `sample:${one.name}`)
+        .map((source) => ({ source, name: name(source), picture: null })),
+    ];
+    fill(
+      thumbs,
+      choices.map(({ source, name, picture }) => {
+        const face = thumb({
+          source,
+          name,
+          type: "radio",
+          group: "photo",
+          isChosen: source === photo,
+          choose: () => choose(source),
+        });
+        if (!picture) return face;
+        const changed = () => settings.photo === source && picture.deleted && choose(null);
+        return ownThumb(face, picture, name, changed, (words) => fill(fault, words));
+      }),
+    );
+    tools.hidden = !photo;
+  };
+
+  const tools = make("div", { class: "tray" }, buttons(""));
+  const element = make(
+    "section",
+    { class: "easel", "aria-label": t("studio.photo") },
+    make("h1", { class: "unseen" }, t("studio.title")),
+    canvas,
+    fault,
+    tools,
+    make(
+      "fieldset",
+      {},
+      make("legend", { class: "help" }, t("studio.or_try")),
+      thumbs,
+    ),
+  );
+
+  settings.addEventListener("changed", (event) => {
+    const what = /** @type {CustomEvent} */ (event).detail;
+    if (what !== "" && what !== "photo") return;
+    const focused = thumbs.contains(document.activeElement);
+    show();
+    if (focused) /** @type {HTMLInputElement | null} */ (thumbs.querySelector(":checked"))?.focus();
+  });
+  show();
+
+  /** @param {DataTransfer | null} transfer */
+  const fileIn = (transfer) =>
+    [...(transfer?.files ?? [])].find((file) => file.type.startsWith("image/") || !file.type);
+  /** @param {DragEvent} event */
+  const over = (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    canvas.classList.toggle("over", event.type === "dragover");
+  };
+  /** @param {DragEvent} event */
+  const drop = (event) => {
+    canvas.classList.remove("over");
+    // The paintings' own place takes what falls there.
+    if (event.defaultPrevented || !event.dataTransfer?.files.length) return;
+    event.preventDefault();
+    take(fileIn(event.dataTransfer) ?? event.dataTransfer.files[0]);
+  };
+  /** @param {ClipboardEvent} event */
+  const paste = (event) => {
+    const file = fileIn(event.clipboardData);
+    if (file) take(file);
+  };
+  document.addEventListener("dragover", over);
+  document.addEventListener("dragleave", over);
+  document.addEventListener("drop", drop);
+  document.addEventListener("paste", paste);
+  const leave = () => {
+    document.removeEventListener("dragover", over);
+    document.removeEventListener("dragleave", over);
+    document.removeEventListener("drop", drop);
+    document.removeEventListener("paste", paste);
+    for (const url of local.values()) URL.revokeObjectURL(url);
+  };
+  return { element, name, leave };
+}

@@ -1,0 +1,175 @@
+// @ts-check
+// "Different in parts": masks over the photo, and what happens in each and in the rest.
+import { announce } from "./announce.js";
+import { pictureUrl, upload } from "./api.js";
+import { button, fill, icon, make, newId, slider } from "./elements.js";
+import { faultWords, percent, sourceName, t } from "./words.js";
+
+/** @import {Settings} from "./settings.js" */
+/** @import {Region} from "./types.js" */
+
+/** @param {Settings} settings */
+export function regionsFold(settings) {
+  const body = make("div", { class: "fold-body" });
+  const count = make("span", { class: "count" });
+  const list = make("div", { class: "rows" });
+  const fault = make("p", { class: "fault", role: "alert" });
+
+  /** @param {Region | null} region the one to change, or none for a new one */
+  const paint = async (region) => {
+    fill(fault);
+    if (!settings.photo) {
+      fault.textContent = t("studio.needs_photo");
+      return;
+    }
+    try {
+      const { paintMask } = await import("./mask-painter.js");
+      const mask = await paintMask(pictureUrl(settings.photo, "view"), region?.mask ?? null);
+      if (!mask) return;
+      await keep(mask, "mask.png", region);
+    } catch (error) {
+      fault.textContent = faultWords(error);
+    }
+  };
+
+  /** @param {Blob} file @param {string} name @param {Region | null} region */
+  const keep = async (file, name, region) => {
+    const picture = await upload("mask", file, name);
+    if (region) region.mask = picture.id;
+    else {
+      settings.regions.push({ mask: picture.id, keep: true, styles: [], strength: null });
+    }
+    announce(t("regions.there"));
+    settings.changed("regions");
+  };
+
+  const input = make("input", {
+    type: "file",
+    accept: "image/*",
+    "aria-label": t("regions.upload"),
+    onchange: async () => {
+      const file = input.files?.[0];
+      input.value = "";
+      if (!file) return;
+      fill(fault);
+      try {
+        await keep(file, file.name, null);
+      } catch (error) {
+        fault.textContent = faultWords(error);
+      }
+    },
+  });
+
+  const show = () => {
+    count.textContent = t("regions.count", { count: settings.regions.length });
+    count.hidden = settings.regions.length === 0;
+    const rows = settings.regions.map((region, index) =>
+      regionRow(settings, region, t("regions.name", { count: index + 1 }), [
+        button("brush", t("regions.change"), () => paint(region), "small-button"),
+        button(
+          "trash",
+          t("regions.remove"),
+          () => {
+            settings.regions.splice(index, 1);
+            settings.changed("regions");
+            add.focus();
+          },
+          "small-button plain-button",
+        ),
+      ]),
+    );
+    const rest = rows.length > 0 && regionRow(settings, settings.rest, t("regions.rest"), []);
+    fill(list, rows, rest);
+  };
+  const add = button("brush", t("regions.add"), () => paint(null));
+  body.append(
+    make("p", { class: "help" }, t("regions.help")),
+    list,
+    make(
+      "div",
+      { class: "row" },
+      add,
+      make(
+        "span",
+        { class: "button file-button" },
+        icon("upload"),
+        make("span", { "aria-hidden": "true" }, t("regions.upload")),
+        input,
+      ),
+    ),
+    fault,
+  );
+  settings.addEventListener("changed", (event) => {
+    const what = /** @type {CustomEvent} */ (event).detail;
+    if (["", "regions", "paintings"].includes(what)) show();
+  });
+  show();
+  return make(
+    "details",
+    { open: settings.regions.length > 0 },
+    make("summary", {}, make("h2", {}, t("regions.title")), count),
+    body,
+  );
+}
+
+/**
+ * @param {Settings} settings
+ * @param {Region} region
+ * @param {string} name
+ * @param {HTMLElement[]} buttons
+ */
+function regionRow(settings, region, name, buttons) {
+  const id = newId();
+  const choices = [
+    ["keep", t("regions.keep")],
+    ["", t("regions.all")],
+    ...(settings.paintings.length > 1
+      ? settings.paintings.map(({ source }, index) => [
+          String(index + 1),
+          t("regions.only", { name: sourceName(source) }),
+        ])
+      : []),
+  ];
+  const now = region.keep ? "keep" : region.styles.join("+");
+  if (!choices.some(([value]) => value === now)) choices.push([now, now]);
+  const what = make(
+    "select",
+    {
+      id,
+      onchange: () => {
+        region.keep = what.value === "keep";
+        region.styles = region.keep ? [] : what.value.split("+").map(Number).filter(Boolean);
+        strength.element.hidden = region.keep;
+        settings.changed("region");
+      },
+    },
+    choices.map(([value, words]) => make("option", { value, selected: value === now }, words)),
+  );
+  const strength = slider({
+    name: t("options.strength.name"),
+    min: 0,
+    max: 100,
+    value: Math.round((region.strength ?? settings.value("strength")) * 100),
+    say: (value) => percent(value / 100),
+    onchange: (value) => {
+      region.strength = value / 100;
+      settings.changed("region");
+    },
+  });
+  strength.element.hidden = region.keep;
+  return make(
+    "fieldset",
+    { class: "region" },
+    make("legend", { class: "unseen" }, name),
+    region.mask
+      ? make("img", { src: pictureUrl(region.mask, "thumb"), alt: t("regions.mask_alt", { name }) })
+      : make("span", { class: "blank" }),
+    make(
+      "div",
+      { class: "rows" },
+      make("div", { class: "field" }, make("label", { for: id }, name), what),
+      strength.element,
+      buttons.length > 0 && make("div", { class: "row" }, buttons),
+    ),
+  );
+}

@@ -1,0 +1,201 @@
+// @ts-check
+// What a person has chosen: photo, paintings, regions and options. It can be written into an address
+// and read back, and becomes the request for a job. Defaults are left out everywhere.
+
+/** @import {Job, JobRequest, Options, Painting, Region} from "./types.js" */
+
+/** The rest of the picture beside its regions. @returns {Region} */
+const wholeRest = () => ({ mask: null, keep: false, styles: [], strength: null });
+
+/** Options that are set elsewhere than in a field of their own. */
+const ELSEWHERE = new Set(["style_weights", "regions"]);
+
+export class Settings extends EventTarget {
+  /** @type {string | null} */
+  photo = null;
+  /** @type {Painting[]} */
+  paintings = [];
+  /** @type {Region[]} */
+  regions = [];
+  /** @type {Region} */
+  rest = wholeRest();
+  /** A painting that lends its fine texture to all others. @type {string | null} */
+  fine = null;
+  /** The picture to begin with, where that is a third one. @type {string | null} */
+  third = null;
+  /** @type {Record<string, any>} */
+  given = {};
+
+  /** @param {Options} options */
+  constructor(options) {
+    super();
+    this.options = options;
+  }
+
+  /** Tells all who listen. @param {string} [what] name of an option, or photo, paintings, regions */
+  changed(what = "") {
+    this.dispatchEvent(new CustomEvent("changed", { detail: what }));
+  }
+
+  /** What an option is if nothing is set beside the preset. @param {string} name */
+  base(name) {
+    const preset = this.options.presets[this.given.preset ?? this.options.defaults.preset];
+    const values = name === "preset" ? undefined : preset?.options;
+    const value = values?.[name] ?? this.options.defaults[name];
+    return value ?? null;
+  }
+
+  /** @param {string} name */
+  value(name) {
+    return name in this.given ? this.given[name] : this.base(name);
+  }
+
+  /** @param {string} name @param {any} value `null` where there is none */
+  set(name, value) {
+    if (value === null || String(value) === String(this.base(name))) delete this.given[name];
+    else this.given[name] = value;
+    if (name === "preset") this.#forgetWhatPresetSays();
+    this.changed(name);
+  }
+
+  #forgetWhatPresetSays() {
+    for (const [name, value] of Object.entries(this.given)) {
+      if (name !== "preset" && String(value) === String(this.base(name))) delete this.given[name];
+    }
+  }
+
+  /** The query of an address that brings these settings back. */
+  query() {
+    const query = new URLSearchParams();
+    if (this.photo) query.append("photo", this.photo);
+    for (const { source } of this.paintings) query.append("style", source);
+    if (this.#hasShares()) for (const { share } of this.paintings) query.append("share", `${share}`);
+    for (const region of this.regions) {
+      if (region.mask) query.append("region", `${region.mask}~${regionText(region)}`);
+    }
+    if (this.regions.length > 0 && regionText(this.rest)) query.set("rest", regionText(this.rest));
+    if (this.fine) query.set("fine", this.fine);
+    if (this.third) query.set("third", this.third);
+    for (const [name, value] of Object.entries(this.given)) query.append(name, String(value));
+    return query.toString().replaceAll("%3A", ":").replaceAll("%2C", ",").replaceAll("%7E", "~");
+  }
+
+  /** @param {string} text */
+  readQuery(text) {
+    const query = new URLSearchParams(text);
+    this.photo = query.get("photo");
+    const shares = query.getAll("share").map(Number);
+    this.paintings = query.getAll("style").map((source, index) => {
+      const share = shares[index] ?? 1;
+      return { source, share: share >= 0 ? share : 1 };
+    });
+    this.regions = query.getAll("region").map((region) => {
+      const at = region.indexOf("~");
+      return readRegion(region.slice(0, at), region.slice(at + 1));
+    });
+    this.rest = readRegion(null, query.get("rest") ?? "");
+    this.fine = query.get("fine");
+    this.third = query.get("third");
+    this.given = {};
+    for (const [name, text] of query) {
+      const field = this.options.schema.properties[name];
+      if (!field || ELSEWHERE.has(name)) continue;
+      const kinds = [field, ...(field.anyOf ?? [])].map((one) => one.type);
+      /** @type {any} */
+      let value = text;
+      if (kinds.includes("boolean")) value = text === "true";
+      else if (kinds.some((kind) => kind === "number" || kind === "integer")) {
+        if (text !== "" && Number.isFinite(Number(text))) value = Number(text);
+      }
+      this.given[name] = value;
+    }
+    this.#forgetWhatPresetSays();
+    this.changed();
+  }
+
+  /** Takes over what a job was asked for. @param {JobRequest} request */
+  readRequest(request) {
+    const { options } = request;
+    const weights = options.style_weights ?? [];
+    this.photo = request.photo;
+    this.paintings = request.styles.map((source, i) => ({ source, share: weights[i] ?? 1 }));
+    const masks = request.masks ?? [];
+    const regions = Array.isArray(options.regions) ? options.regions : [];
+    const read = (/** @type {any} */ one, /** @type {string | null} */ mask) => ({
+      mask,
+      keep: Boolean(one?.keep),
+      styles: [...(one?.styles ?? [])],
+      strength: one?.strength ?? null,
+    });
+    this.regions = masks.map((mask, i) => read(regions[i], mask));
+    this.rest = read(regions[masks.length], null);
+    if (this.rest.styles.length === this.paintings.length) this.rest.styles = [];
+    this.fine = request.fine ?? null;
+    this.third = request.start ?? null;
+    this.given = Object.fromEntries(
+      Object.entries(options).filter(([name, value]) => !ELSEWHERE.has(name) && value !== null),
+    );
+    this.#forgetWhatPresetSays();
+  }
+
+  #hasShares() {
+    return this.paintings.some(({ share }) => share !== this.paintings[0]?.share);
+  }
+
+  /** What to ask the server for; there must be a photo and a painting. @returns {JobRequest} */
+  request() {
+    const options = { ...this.given };
+    // Without another choice of colours there is nothing that it could be the strength of.
+    if (this.value("color") === "painting") delete options.color_strength;
+    const regions = this.regions.filter((region) => region.mask);
+    if (this.#hasShares()) options.style_weights = this.paintings.map(({ share }) => share);
+    if (regions.length > 0) options.regions = [...regions, this.rest].map((one) => this.#asked(one));
+    return {
+      photo: this.photo ?? "",
+      styles: this.paintings.map(({ source }) => source),
+      masks: regions.map((region) => region.mask ?? ""),
+      fine: this.fine,
+      start: this.value("start") === "image" ? this.third : null,
+      options,
+    };
+  }
+
+  /** @param {Region} region */
+  #asked(region) {
+    if (region.keep) return { keep: true };
+    const known = region.styles.filter((style) => style <= this.paintings.length);
+    const styles = known.length > 0 ? known : this.paintings.map((_, index) => index + 1);
+    const shares = styles.map((style) => this.paintings[style - 1]?.share ?? 1);
+    return {
+      styles,
+      ...(styles.length > 1 && this.#hasShares() ? { shares } : {}),
+      ...(region.strength === null ? {} : { strength: region.strength }),
+    };
+  }
+}
+
+/** @param {Region} region */
+function regionText(region) {
+  if (region.keep) return "keep";
+  const strength = region.strength === null ? "" : `~${region.strength}`;
+  return `${region.styles.join("+")}${strength}`;
+}
+
+/** @param {string | null} mask @param {string} text @returns {Region} */
+function readRegion(mask, text) {
+  const [styles = "", strength] = text.split("~");
+  const number = Number(strength);
+  return {
+    mask,
+    keep: styles === "keep",
+    styles: styles.split("+").map(Number).filter((style) => Number.isInteger(style) && style > 0),
+    strength: strength !== undefined && number >= 0 && number <= 1 ? number : null,
+  };
+}
+
+/** The address of the studio with a job's settings. @param {Job} job @param {Options} options */
+export function addressOf(job, options) {
+  const settings = new Settings(options);
+  settings.readRequest(job.request);
+  return `/?${settings.query()}`;
+}
