@@ -1,0 +1,844 @@
+"""The studio in a real browser, against its real server and engine, with small pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect  # noqa: E402
+
+from impasto.samples import sample_path  # noqa: E402
+from stand_ins import soft_picture  # noqa: E402
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+]
+
+ROOT = Path(__file__).parent.parent
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+MAX_WEIGHT = 150_000
+"""Most bytes that the studio's page may load beside pictures."""
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "desktop": {"viewport": {"width": 1280, "height": 800}},
+    "phone": {
+        "viewport": {"width": 390, "height": 844},
+        "device_scale_factor": 2,
+        "is_mobile": True,
+        "has_touch": True,
+    },
+}
+WIDTHS = {320: 640, 390: 844, 768: 1024, 1280: 800, 2560: 1440, 3840: 2160}
+QUICK = "size=64&evaluations=6"
+LONG = "size=128&evaluations=1500&single_level=true"
+"""More evaluations than any test waits for."""
+
+TIMEOUT = 60_000
+"""Milliseconds, far more than anything takes: the machine may be busy."""
+
+
+@contextlib.contextmanager
+def _serve(data: Path, *flags: str) -> Iterator[str]:
+    """A studio of its own; its address."""
+    command = [sys.executable, "-m", "impasto", "serve", "--data", str(data), "--port", "0", *flags]
+    with (data.parent / f"{data.name}.log").open("w") as log:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=data.parent
+        )
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            found = re.search(r"http://\S+", line)
+            assert found, f"{line}\n{Path(log.name).read_text()}"
+            yield found[0].rstrip("/")
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a studio that serves for all tests here."""
+    data = tmp_path_factory.mktemp("studio") / "data"
+    with _serve(data, "--shared-gallery", "--rate", "1000") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium."""
+    with playwright.sync_playwright() as running:
+        found = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield found
+        found.close()
+
+
+Visit = Callable[..., BrowserContext]
+
+
+@pytest.fixture
+def visit(browser: Browser, studio: str) -> Iterator[Visit]:
+    """`visit(**profile)` is a new visitor of the studio; what a browser complains of fails."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def enter(**profile: Any) -> BrowserContext:
+        context = browser.new_context(
+            **{"base_url": studio, "locale": "en", "reduced_motion": "reduce", **profile}
+        )
+        context.set_default_timeout(TIMEOUT)
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        context.on(
+            "console",
+            lambda message: (
+                complaints.append(message.text)
+                if message.type == "error" and "Failed to load resource" not in message.text
+                else None
+            ),
+        )
+        contexts.append(context)
+        return context
+
+    expect.set_options(timeout=TIMEOUT)
+    yield enter
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def page(visit: Visit) -> Page:
+    """A visitor at a desk."""
+    return visit(**PROFILES["desktop"]).new_page()
+
+
+def _png(width: int = 96, height: int = 64, seed: int = 0) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(soft_picture(width, height, seed)).save(out, "PNG")
+    return out.getvalue()
+
+
+def _file(name: str, data: bytes) -> Any:
+    return {"name": name, "mimeType": "image/png", "buffer": data}
+
+
+def _choose_photo(page: Page, name: str = "beach.png", seed: int = 1) -> None:
+    chooser = page.get_by_label("Choose a photo").first
+    chooser.set_input_files(_file(name, _png(seed=seed)))
+    expect(page.locator(".canvas > img")).to_be_visible()
+    page.wait_for_url(re.compile("photo="))
+
+
+def _start(page: Page, query: str) -> str:
+    """Begins a job with the settings of an address; its id."""
+    page.goto(f"/?{query}")
+    page.get_by_role("button", name="Start painting").click()
+    page.wait_for_url(re.compile("/job/"))
+    return page.url.rpartition("/")[2]
+
+
+def _said(page: Page, words: str | re.Pattern[str]) -> Locator:
+    """Words on the page, not those that only screen readers are told."""
+    return page.get_by_role("main").get_by_text(words, exact=True)
+
+
+def _finished(page: Page) -> None:
+    expect(_said(page, "Finished")).to_be_visible()
+
+
+def _load(link: Locator) -> Image.Image:
+    with link.page.expect_download() as waiting:
+        link.click()
+    return Image.open(waiting.value.path())
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_whole_way(visit: Visit, profile: str) -> None:
+    """A visitor uploads a photo and a painting, watches, compares and takes the result home."""
+    page = visit(**PROFILES[profile], accept_downloads=True).new_page()
+    page.goto("/?size=128&evaluations=120&single_level=true")
+    _choose_photo(page)
+    camera = page.get_by_label("Take a photo").filter(visible=True)
+    expect(camera).to_have_count(1 if profile == "phone" else 0)
+    if profile == "phone":
+        expect(camera).to_have_attribute("capture", "environment")
+    page.get_by_label("Upload a painting").set_input_files(_file("mine.png", _png(80, 80, 2)))
+    expect(page.get_by_role("radio", name="mine")).to_be_checked()
+    page.get_by_role("button", name="Start painting").click()
+    page.wait_for_url(re.compile("/job/"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("beach · mine")
+    expect(page.get_by_role("progressbar")).to_be_visible()
+
+    seen = set[str]()
+    glass = page.locator(".world img").last
+    while len(seen) < 3 and not _said(page, "Finished").is_visible():
+        address = glass.get_attribute("src") or ""
+        if "/live?" in address:
+            seen.add(address)
+        time.sleep(0.05)
+    assert len(seen) >= 3
+    assert {re.search(r"side=(\d+)", address)[1] for address in seen} <= {"960", "1280"}  # type: ignore[index]
+    _finished(page)
+
+    divider = page.locator(".divider")
+    slider = page.get_by_role("slider", name="Before and after")
+    expect(slider).to_have_attribute("aria-valuetext", "100% painted")
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(slider).to_have_value("99")
+    box = page.locator(".glass").bounding_box()
+    handle = divider.bounding_box()
+    assert box
+    assert handle
+    page.mouse.move(handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    assert 40 <= int(slider.input_value()) <= 60
+    clip = page.locator(".world img").last.evaluate("image => getComputedStyle(image).clipPath")
+    assert re.match(r"inset\(0px 0px 0px [\d.]+px\)", clip)
+
+    png = _load(page.get_by_role("link", name="PNG", exact=True))
+    assert png.format == "PNG"
+    assert png.size == (128, 85)
+    assert _load(page.get_by_role("link", name=re.compile("JPEG"))).format == "JPEG"
+    tiff = _load(page.get_by_role("link", name="TIFF, 16 bit"))
+    assert tiff.format == "TIFF"
+    page.get_by_text("Print on paper").click()
+    page.get_by_label("Paper", exact=True).select_option("a4")
+    sheet = _load(page.get_by_role("link", name="PNG for this paper"))
+    said = page.get_by_text(re.compile(r"dots per inch")).inner_text()
+    dpi = float(re.findall(r"\d+", said)[0])
+    assert abs(sheet.info["dpi"][0] - dpi) < 1
+
+
+def test_drop_and_paste(page: Page) -> None:
+    """A photo can be dropped on the page and pasted into it."""
+    page.goto("/")
+    for kind, name in (("drop", "dropped"), ("paste", "pasted")):
+        page.evaluate(
+            """([kind, name, bytes]) => {
+              const file = new File([new Uint8Array(bytes)], `${name}.png`, { type: "image/png" });
+              const data = new DataTransfer();
+              data.items.add(file);
+              const event = kind === "drop"
+                ? new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })
+                : new ClipboardEvent("paste", { clipboardData: data, bubbles: true });
+              document.body.dispatchEvent(event);
+            }""",
+            [kind, name, list(_png(seed=len(name)))],
+        )
+        expect(page.get_by_role("radio", name=name)).to_be_checked()
+
+
+def test_refused_file_is_explained(page: Page) -> None:
+    """What is no picture is refused in the page's words, and the page goes on."""
+    page.goto("/")
+    chooser = page.get_by_label("Choose a photo").first
+    chooser.set_input_files(_file("words.png", b"these are only words"))
+    expect(page.get_by_role("alert").get_by_text(re.compile("is no picture"))).to_be_visible()
+    broken = _png()[:200]
+    chooser.set_input_files(_file("broken.png", broken))
+    expect(page.get_by_role("alert").get_by_text(re.compile("damaged"))).to_be_visible()
+    _choose_photo(page)
+
+
+def test_mask_by_brush_and_by_numbers(page: Page) -> None:
+    """A part that is painted over, or given by numbers, keeps the photo; the rest is painted."""
+    page.goto(f"/?photo=sample:cat&style=style:mosaic&{QUICK}")
+    page.get_by_text("Different in parts").click()
+    page.get_by_role("button", name="Paint a part").click()
+    dialog = page.get_by_role("dialog")
+    canvas = dialog.locator("canvas")
+    box = canvas.bounding_box()
+    assert box
+    covered = "canvas => { const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width,"
+    covered += " canvas.height); return data.filter((v, i) => i % 4 === 3 && v > 0).length; }"
+
+    def stroke(*points: tuple[float, float]) -> int:
+        for step, (x, y) in enumerate(points):
+            page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=5)
+            if step == 0:
+                page.mouse.down()
+        page.mouse.up()
+        return canvas.evaluate(covered)
+
+    first = stroke((0.2, 0.5), (0.4, 0.5))
+    assert first > 0
+    second = stroke((0.6, 0.5), (0.8, 0.5))
+    assert second > first
+    dialog.get_by_text("Eraser").click()
+    assert stroke((0.6, 0.5), (0.8, 0.5)) == first
+    dialog.get_by_role("button", name="Undo").click()
+    assert canvas.evaluate(covered) == second
+    dialog.get_by_role("button", name="Clear").click()
+    dialog.get_by_role("button", name="Use this part").click()
+    expect(dialog.get_by_text("Nothing is painted yet.")).to_be_visible()
+
+    dialog.get_by_text("Shapes by numbers", exact=True).click()
+    for name, value in {"From the left": 0, "From above": 0, "Width": 50, "Height": 100}.items():
+        dialog.get_by_label(name, exact=True).fill(str(value))
+    dialog.get_by_role("button", name="Add the shape").click()
+    expect(page.get_by_role("status").get_by_text("covers 50%")).to_be_attached()
+    dialog.get_by_role("slider", name="Soft edge").fill("0")
+    dialog.get_by_role("button", name="Use this part").click()
+    expect(page.get_by_label("Part 1", exact=True)).to_have_value("keep")
+    expect(page.get_by_label("Everywhere else")).to_have_value("")
+    page.get_by_role("button", name="Start painting").click()
+    _finished(page)
+
+    address = page.url.replace("/job/", "/api/jobs/")
+    with Image.open(io.BytesIO(page.request.get(f"{address}/file?format=png").body())) as opened:
+        result = np.asarray(opened.convert("RGB"), float)
+    with Image.open(sample_path("cat")) as opened:
+        size = result.shape[1], result.shape[0]
+        photo = np.asarray(opened.convert("RGB").resize(size, Image.Resampling.BOX), float)
+    off = np.abs(result - photo).mean(axis=(0, 2))
+    middle = len(off) // 2
+    assert off[: middle - 2].mean() < 6
+    assert off[middle + 2 :].mean() > 20
+
+
+def test_steer_while_it_runs(page: Page) -> None:
+    """A run can be paused, goes on, takes on another strength, and can be stopped."""
+    job = _start(page, f"photo=sample:cat&style=style:waves&{LONG}")
+    expect(_said(page, re.compile(r"Painting: \d"))).to_be_visible()
+    page.get_by_role("button", name="Pause").click()
+    expect(_said(page, re.compile("Paused at"))).to_be_visible()
+    still = page.request.get(f"/api/jobs/{job}").json()
+    assert still["state"] == "paused"
+    page.get_by_role("button", name="Go on").click()
+    expect(_said(page, re.compile(r"Painting: \d"))).to_be_visible()
+    strength = page.get_by_role("slider", name="Strength")
+    strength.focus()
+    page.keyboard.press("Home")
+    expect(strength).to_have_attribute("aria-valuetext", "0%")
+
+    def at_zero() -> bool:
+        return page.request.get(f"/api/jobs/{job}").json()["strength"] == 0
+
+    _until(at_zero)
+    page.get_by_role("button", name="Stop").click()
+    question = page.get_by_role("dialog")
+    question.get_by_role("button", name="Keep painting").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.get_by_role("button", name="Stop").click()
+    question.get_by_role("button", name="Stop").click()
+    expect(_said(page, "Stopped")).to_be_visible()
+    expect(page.get_by_role("link", name="PNG", exact=True)).to_be_visible()
+
+
+def test_queue_place(visit: Visit) -> None:
+    """Who waits is told their place, moves up when another leaves, and may leave too."""
+    context = visit(**PROFILES["desktop"])
+    pages = [context.new_page() for _ in range(3)]
+    for page in pages:
+        _start(page, f"photo=sample:cat&style=style:drip&{LONG}")
+    expect(_said(pages[0], re.compile(r"Painting: \d"))).to_be_visible()
+    expect(_said(pages[1], "Next in the queue")).to_be_visible()
+    expect(_said(pages[2], "Place 2 in the queue")).to_be_visible()
+    for page, next_words in ((pages[1], "Next in the queue"), (pages[0], re.compile("Painting"))):
+        page.get_by_role("button", name="Stop").click()
+        page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+        expect(_said(page, "Stopped")).to_be_visible()
+        expect(_said(pages[2], next_words)).to_be_visible()
+    pages[2].get_by_role("button", name="Stop").click()
+    pages[2].get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(_said(pages[2], "Stopped")).to_be_visible()
+
+
+def test_every_option_has_a_field(page: Page) -> None:
+    """Each option that the server takes can be set on the page, most of them under "more"."""
+    page.goto("/")
+    page.get_by_text("More settings").click()
+    taken = {
+        name
+        for group in page.request.get("/api/options").json()["groups"]
+        for name in group["fields"]
+    }
+    own = {"preset", "strength", "style_scale", "color", "color_strength", "size", "print"}
+    own |= {"print_fit", "dpi", "style_weights", "regions"}
+    drawn = page.locator("[data-option]").evaluate_all("all => all.map(e => e.dataset.option)")
+    assert len(taken) > 30
+    assert sorted([*drawn, *own & taken]) == sorted(taken)
+    third = page.get_by_label("Third picture", exact=True)
+    expect(third).to_be_hidden()
+    page.get_by_label("Begin with", exact=True).select_option("image")
+    third.select_option("sample:rocket")
+    page.get_by_label("Fine texture from", exact=True).select_option("style:pastel")
+    assert {"start=image", "third=sample:rocket", "fine=style:pastel"} <= set(
+        page.url.partition("?")[2].split("&")
+    )
+    page.get_by_role("radio", name="Cat").check()
+    page.get_by_role("radio", name="Waves").check()
+    page.get_by_label("Size of the picture").select_option("own")
+    page.get_by_label("Longer side, in pixels").fill("64")
+    page.get_by_label("Steps", exact=True).fill("4")
+    page.get_by_role("button", name="Start painting").click()
+    _finished(page)
+    request = page.request.get(page.url.replace("/job/", "/api/jobs/")).json()["request"]
+    assert (request["fine"], request["start"]) == ("style:pastel", "sample:rocket")
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + TIMEOUT / 1000
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_closed_tab_comes_back(visit: Visit) -> None:
+    """A run goes on while its tab is closed, and shows where it is when it is opened again."""
+    context = visit(**PROFILES["desktop"])
+    page = context.new_page()
+    job = _start(page, "photo=sample:coffee&style=style:agate&size=96&evaluations=60")
+    address = page.url
+    page.close()
+    page = context.new_page()
+    page.goto("/gallery")
+    page.get_by_role("link", name=re.compile("Coffee · Agate")).click()
+    expect(page).to_have_url(address)
+    _finished(page)
+    expect(page.get_by_role("img", name=re.compile("The painted picture"))).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("Distance from the goal"))).to_be_visible()
+    assert page.request.get(f"/api/jobs/{job}").json()["state"] == "done"
+
+
+def test_settings_link(visit: Visit) -> None:
+    """The address holds what differs from the defaults, and brings it back for anybody."""
+    page = visit(**PROFILES["desktop"]).new_page()
+    page.goto("/")
+    page.get_by_role("radio", name="Rocket").check()
+    page.get_by_text("Blend several paintings").click()
+    page.get_by_role("checkbox", name="Waves").check()
+    page.get_by_role("checkbox", name="Mosaic").check()
+    shares = page.locator(".share").get_by_role("slider", name="Mosaic")
+    shares.fill("100")
+    page.get_by_role("slider", name="Strength").fill("60")
+    page.get_by_role("slider", name="Brush size").fill("2")
+    page.get_by_text("The photo’s", exact=True).click()
+    page.get_by_label("Size of the picture").select_option("size:1024")
+    page.get_by_text("More settings").click()
+    page.get_by_label("Steps", exact=True).fill("77")
+    page.get_by_label("Steps", exact=True).blur()
+    page.get_by_label("Even out layers", exact=True).uncheck()
+    given = dict(
+        part.split("=")
+        for part in page.url.partition("?")[2].split("&")
+        if "style=" not in part and "share=" not in part
+    )
+    assert given == {
+        "photo": "sample:rocket",
+        "strength": "0.6",
+        "style_scale": "0.5",
+        "color": "luminance",
+        "size": "1024",
+        "evaluations": "77",
+        "normalize": "false",
+    }
+    other = visit(**PROFILES["phone"]).new_page()
+    other.goto(page.url)
+    expect(other.get_by_role("radio", name="Rocket")).to_be_checked()
+    expect(other.get_by_role("checkbox", name="Waves")).to_be_checked()
+    expect(other.locator(".share").get_by_role("slider", name="Mosaic")).to_have_value("100")
+    expect(other.get_by_role("slider", name="Strength")).to_have_value("60")
+    expect(other.get_by_role("slider", name="Brush size")).to_have_value("2")
+    expect(other.get_by_role("radio", name="The photo’s", exact=True)).to_be_checked()
+    expect(other.get_by_label("Size of the picture")).to_have_value("size:1024")
+    other.get_by_text("More settings").click()
+    expect(other.get_by_label("Steps", exact=True)).to_have_value("77")
+    expect(other.get_by_label("Even out layers", exact=True)).not_to_be_checked()
+    other.get_by_role("button", name="Steps: back to the usual value").click()
+    assert "evaluations" not in other.url
+    other.get_by_role("button", name="Clear everything").click()
+    expect(other).to_have_url(re.compile("/$"))
+
+
+def test_fault_stands_at_its_field(page: Page) -> None:
+    """What the server finds wrong with an option is said, and its field is marked and in focus."""
+    page.goto(f"/?photo=sample:cat&style=style:waves&{QUICK}&style_layers=sky")
+    page.get_by_role("button", name="Start painting").click()
+    field = page.get_by_label("Layers for the painting", exact=True)
+    expect(field).to_be_focused()
+    expect(field).to_have_attribute("aria-invalid", "true")
+    field.fill("relu2_1")
+    field.blur()
+    expect(field).not_to_have_attribute("aria-invalid", "true")
+
+
+def test_gallery(visit: Visit) -> None:
+    """Finished pictures are found, deleted, brought back, renamed and downloaded together."""
+    page = visit(**PROFILES["desktop"], accept_downloads=True).new_page()
+    for photo, style in (("coffee", "lava"), ("rocket", "frost")):
+        _start(page, f"photo=sample:{photo}&style=style:{style}&{QUICK}")
+        _finished(page)
+    page.get_by_role("button", name="Rename").click()
+    page.get_by_label("Name of the picture").fill("Countdown")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Countdown")
+    page.get_by_role("link", name="My pictures").click()
+    works = page.locator(".wall .work:not(.gone)")
+    expect(works).to_have_count(2)
+    page.get_by_label("Search my pictures").fill("countdown")
+    expect(works).to_have_count(1)
+    expect(page.get_by_role("status").get_by_text("1 picture")).to_be_attached()
+    page.get_by_label("Search my pictures").fill("")
+    expect(works).to_have_count(2)
+    page.get_by_role("button", name="Delete Countdown").click()
+    undo = page.get_by_role("button", name="Undo")
+    expect(undo).to_be_focused()
+    expect(works).to_have_count(1)
+    undo.click()
+    expect(works).to_have_count(2)
+    page.reload()
+    expect(works).to_have_count(2)
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Download all").click()
+    with zipfile.ZipFile(waiting.value.path()) as archive:
+        pictures = [name for name in archive.namelist() if name.endswith(".png")]
+        assert len(pictures) == 2
+        assert any("Countdown" in name for name in pictures)
+    page.get_by_role("button", name="Delete Countdown").click()
+    expect(works).to_have_count(1)
+    page.reload()
+    expect(works).to_have_count(1)
+
+
+def test_gallery_follows_what_is_under_way(visit: Visit) -> None:
+    """The gallery says by itself when a picture begins, and when it is over."""
+    context = visit(**PROFILES["desktop"])
+    page, gallery = context.new_page(), context.new_page()
+    gallery.goto("/gallery")
+    expect(gallery.get_by_text(re.compile("Nothing here yet"))).to_be_visible()
+    expect(gallery.get_by_role("link", name="Download all")).to_be_hidden()
+    _start(page, f"photo=sample:cat&style=style:batik&{LONG}")
+    expect(_said(page, re.compile(r"Painting: \d"))).to_be_visible()
+    gallery.reload()
+    expect(gallery.get_by_text(re.compile("Being painted")).first).to_be_visible()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(gallery.get_by_text(re.compile("Stopped"))).to_be_visible()
+    expect(gallery.get_by_role("img", name=re.compile("Cat · Batik"))).to_be_visible()
+
+
+def test_go_on_from_a_result(page: Page) -> None:
+    """A result is painted larger, becomes the next photo and lends its settings to another run."""
+    first = _start(page, f"photo=sample:cat&style=style:frost&{QUICK}&strength=0.8")
+    _finished(page)
+    result = page.request.get(f"/api/jobs/{first}").json()["result"]["id"]
+    page.get_by_role("link", name="Use as the next photo").click()
+    expect(page).to_have_url(re.compile(f"photo={result}$"))
+    expect(page.locator(".canvas > img")).to_be_visible()
+    page.go_back()
+    page.get_by_role("link", name="Again with other settings").click()
+    expect(page.get_by_role("slider", name="Strength")).to_have_value("80")
+    expect(page.get_by_role("radio", name="Frost")).to_be_checked()
+    page.go_back()
+    page.get_by_label("Paint it larger").select_option("size:1024")
+    page.get_by_role("button", name="Paint it larger").click()
+    page.wait_for_url(lambda address: first not in address)
+    second = page.url.rpartition("/")[2]
+    request = page.request.get(f"/api/jobs/{second}").json()["request"]
+    assert request["coarse"] == result
+    assert request["options"]["size"] == 1024
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(_said(page, "Stopped")).to_be_visible()
+
+
+def test_zoom_and_pan(page: Page) -> None:
+    """A result can be looked at pixel by pixel and moved about, by keys and by mouse."""
+    _start(page, f"photo=sample:cat&style=style:ikat&{QUICK}")
+    _finished(page)
+    glass = page.locator(".glass")
+    glass.focus()
+    before = page.locator(".world").evaluate("world => world.style.transform")
+    for _ in range(6):
+        page.keyboard.press("+")
+    near = page.locator(".world").evaluate("world => world.style.transform")
+    assert near != before
+    page.keyboard.press("ArrowRight")
+    moved = page.locator(".world").evaluate("world => world.style.transform")
+    assert moved != near
+    box = glass.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 300, box["y"] + 150)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 340, box["y"] + 150, steps=3)
+    page.mouse.up()
+    assert page.locator(".world").evaluate("world => world.style.transform") != moved
+    page.keyboard.press("0")
+    assert page.locator(".world").evaluate("world => world.style.transform") == before
+
+
+def test_keyboard_alone(page: Page) -> None:
+    """Everything from the choice of a photo to the finished picture can be reached by keys."""
+    page.goto(f"/?{QUICK}")
+
+    def tab_to(role: str, name: str) -> None:
+        wanted = page.get_by_role(role, name=name).first  # type: ignore[arg-type]
+        for _ in range(120):
+            page.keyboard.press("Tab")
+            if wanted.evaluate("element => element === document.activeElement"):
+                return
+        pytest.fail(f"no tab leads to {name}")
+
+    expect(page.get_by_role("button", name="Start painting")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+    tab_to("radio", "Astronaut")
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("radio", name="Cat")).to_be_checked()
+    tab_to("radio", "Night sky")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("radio", name="Night sky")).to_be_checked()
+    tab_to("slider", "Strength")
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    assert "strength=0.99" in page.url
+    tab_to("button", "Start painting")
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/job/"))
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    _finished(page)
+    expect(page.get_by_role("status").get_by_text("Finished")).to_be_attached()
+    tab_to("link", "PNG")
+
+
+def test_visitors_do_not_see_each_other(visit: Visit) -> None:
+    """Another browser finds neither a visitor's jobs nor their photos, even by address."""
+    page = visit(**PROFILES["desktop"]).new_page()
+    page.goto(f"/?{QUICK}&style=style:pastel")
+    _choose_photo(page)
+    link = page.url
+    page.get_by_role("button", name="Start painting").click()
+    _finished(page)
+    stranger = visit(**PROFILES["desktop"]).new_page()
+    stranger.goto(page.url)
+    expect(stranger.get_by_role("heading", level=1)).to_have_text(re.compile("That is not here"))
+    stranger.goto("/gallery")
+    expect(stranger.get_by_text(re.compile("Nothing here yet"))).to_be_visible()
+    stranger.goto(link)
+    expect(stranger.get_by_text(re.compile("cannot be seen here"))).to_be_visible()
+    expect(stranger.get_by_role("radio", name="Pastel")).to_be_checked()
+    # Shown to everybody, it is there for the stranger too, until it is taken back.
+    page.get_by_label("Share it with everybody in this studio").check()
+    stranger.goto("/shared")
+    shown = stranger.get_by_role("img", name=re.compile("beach · Pastel"))
+    expect(shown).to_be_visible()
+    page.get_by_label("Share it with everybody in this studio").uncheck()
+    stranger.reload()
+    expect(shown).to_have_count(0)
+
+
+def test_lost_connection_heals(visit: Visit) -> None:
+    """A lost connection is said, and what was watched goes on by itself when it is back."""
+    context = visit(**PROFILES["desktop"])
+    page = context.new_page()
+    job = _start(page, f"photo=sample:cat&style=style:coral&{LONG}")
+    expect(_said(page, re.compile(r"Painting: \d"))).to_be_visible()
+    context.set_offline(True)
+    banner = page.locator(".banner")
+    expect(banner).to_be_visible()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("alert").get_by_text(re.compile("cannot be reached"))).to_be_visible()
+    context.set_offline(False)
+    expect(banner).to_be_hidden()
+    page.get_by_role("button", name="Pause").click()
+    expect(_said(page, re.compile("Paused at"))).to_be_visible()
+    token = page.request.get("/api/me").json()["csrf"]
+    page.request.post(f"/api/jobs/{job}/cancel", headers={"X-Impasto-CSRF": token})
+
+
+def test_password(browser: Browser, tmp_path: Path) -> None:
+    """A studio with a password lets nobody see more than its door, and sends on who knows it."""
+    (tmp_path / "password").write_text("linseed oil and patience\n")
+    with _serve(tmp_path / "data", "--password-file", str(tmp_path / "password")) as address:
+        context = browser.new_context(base_url=address, locale="en")
+        page = context.new_page()
+        page.goto("/gallery")
+        field = page.get_by_label("Password")
+        expect(field).to_be_visible()
+        assert _violations(page) == []
+        field.fill("turpentine")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_have_text("That is not the password.")
+        field.fill("linseed oil and patience")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="My pictures")).to_be_visible()
+        page.get_by_role("link", name="Sign out").click()
+        expect(field).to_be_visible()
+        page.goto("/")
+        expect(field).to_be_visible()
+        context.close()
+
+
+def test_page_weight(visit: Visit) -> None:
+    """The studio's page, in any language, loads at most 150 kB beside pictures."""
+    for language in ("en", "de"):
+        page = visit(locale=language).new_page()
+        sizes: dict[str, int] = {}
+
+        def add(answer: Any, sizes: dict[str, int] = sizes) -> None:
+            if not answer.headers.get("content-type", "").startswith("image/"):
+                sizes[answer.url] = len(answer.body())
+
+        page.on("requestfinished", lambda request, add=add: add(request.response()))
+        page.goto("/", wait_until="networkidle")
+        shipped = {url: size for url, size in sizes.items() if "/api/" not in url}
+        assert len(shipped) > 10
+        assert sum(sizes.values()) <= MAX_WEIGHT, json.dumps(sizes, indent=1)
+
+
+def test_language_and_theme_are_kept(page: Page) -> None:
+    """The switches for language and colours hold for the next visit too."""
+    page.goto("/")
+    assert page.locator("html").get_attribute("data-theme") == "light"
+    page.get_by_role("button", name="Switch to dark colours").click()
+    page.get_by_label("Language").select_option("de")
+    expect(page.get_by_role("button", name="Jetzt malen")).to_be_visible()
+    expect(page.get_by_label("Sprache")).to_be_focused()
+    page.reload()
+    expect(page.get_by_role("button", name="Jetzt malen")).to_be_visible()
+    assert page.locator("html").get_attribute("lang") == "de"
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+
+
+# --- every page, in every size ------------------------------------------------------------------
+
+OVERFLOW = """() => {
+  const wide = document.documentElement.clientWidth;
+  const seen = (e) => e.offsetParent && !e.closest(".unseen, .skip, .glass");
+  const folded = (e) => e.closest("details:not([open])") && e.tagName !== "SUMMARY";
+  const found = [];
+  if (document.documentElement.scrollWidth > wide) found.push("the page is wider than the window");
+  for (const e of document.querySelectorAll("header *, main *, footer *, dialog *")) {
+    if (!seen(e) || folded(e)) continue;
+    const box = e.getBoundingClientRect();
+    const name = `${e.tagName}.${e.className}: ${e.textContent.slice(0, 40)}`;
+    if (box.width && (box.right > wide + 1 || box.left < -1)) found.push(`outside: ${name}`);
+    const isField = ["INPUT", "SELECT"].includes(e.tagName);
+    const clips = getComputedStyle(e).overflowX !== "visible";
+    if (!isField && clips && e.scrollWidth > e.clientWidth + 1) found.push(`clipped: ${name}`);
+  }
+  return found;
+}"""
+
+
+def _axe() -> str:
+    for folder in (ROOT / ".venv/browser", ROOT / "tests/browser"):
+        found = folder / "node_modules/axe-core/axe.min.js"
+        if found.is_file():
+            return found.read_text()
+    pytest.skip("axe-core is not installed; scripts/setup dev does where npm can reach it")
+
+
+def _violations(page: Page) -> list[str]:
+    # Not bound by the page's content security policy, which a script element would be.
+    session = page.context.new_cdp_session(page)
+    session.send("Runtime.evaluate", {"expression": _axe()})
+    found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{one['id']}: {one['help']}: {[node['target'] for node in one['nodes']]}"
+        for one in found["violations"]
+    ]
+
+
+Shots = Callable[[Page, str], None]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where screenshots are kept: `IMPASTO_SCREENSHOTS`, or pytest's own folder."""
+    chosen = os.environ.get("IMPASTO_SCREENSHOTS")
+    folder = Path(chosen) if chosen else tmp_path_factory.mktemp("screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def visitor(browser: Browser, studio: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """The cookies of a visitor with a finished picture, and that picture's job."""
+    context = browser.new_context(base_url=studio, locale="en")
+    page = context.new_page()
+    job = _start(page, f"photo=sample:coffee&style=style:water-garden&{QUICK}")
+    _said(page, "Finished").wait_for(timeout=TIMEOUT)
+    page.get_by_label("Share it with everybody in this studio").check()
+    yield {"storage_state": context.storage_state()}, job
+    context.close()
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_page(
+    visit: Visit,
+    visitor: tuple[dict[str, Any], str],
+    pictures: Path,
+    width: int,
+    theme: str,
+    language: str,
+) -> None:
+    """No page is wider than its window, clips a text or fails axe in any size, theme, language."""
+    state, job = visitor
+    page = visit(
+        **state,
+        viewport={"width": width, "height": WIDTHS[width]},
+        locale=language,
+        color_scheme=theme,
+        has_touch=width < 800,
+        is_mobile=width < 500,
+    ).new_page()
+    full = "photo=sample:cat&style=style:night-sky&style=style:mosaic&color=luminance&print=a4"
+
+    def look(name: str, address: str | None = None, wait: str = "h1") -> None:
+        if address:
+            page.goto(address, wait_until="networkidle")
+            page.locator(wait).first.wait_for(state="attached")
+        page.screenshot(
+            path=pictures / f"{name}-{width}-{theme}-{language}.png", full_page=name != "mask"
+        )
+        assert page.evaluate(OVERFLOW) == [], name
+        if width in (390, 1280):
+            assert _violations(page) == [], name
+
+    look("welcome", "/", ".invitation")
+    look("studio", "/?photo=sample:coffee&style=style:waves", ".canvas img")
+    page.goto(f"/?{full}", wait_until="networkidle")
+    page.evaluate("document.querySelectorAll('.folds details').forEach(fold => (fold.open = true))")
+    look("settings")
+    page.locator(".folds details button").first.click()
+    page.locator("dialog canvas").wait_for()
+    look("mask")
+    look("job", f"/job/{job}", "a[href*='format=png']")
+    page.locator(".compare input").fill("50")
+    look("compare")
+    look("gallery", "/gallery", ".wall li")
+    look("shared", "/shared", ".wall li")
+    look("about", "/about")
+    look("missing", "/job/AAAAAAAAAAAAAAAAAAAAAA")
