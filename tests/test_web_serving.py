@@ -20,6 +20,7 @@ import pytest
 
 from impasto.cli import main
 from impasto.errors import OptionError
+from impasto.styles import style_names
 from impasto.web.config import load_options
 from impasto.web.passwords import Passwords
 from impasto.web.records import Records
@@ -176,6 +177,17 @@ def test_hash_password(
     file.chmod(0o600)
     assert Passwords(file, None).is_password("pass wörd")
     assert "pass" not in file.read_text()
+
+
+@pytest.mark.slow
+def test_styles_are_drawn_ahead(opened: tuple[subprocess.Popen[str], str], tmp_path: Path) -> None:
+    """A studio draws the thumbnails of its styles without being asked for them."""
+    folder = Storage(tmp_path / "data").drawn("any").parent
+    for _ in range(600):
+        if len(list(folder.glob("style-*-thumb-*.webp"))) == len(style_names()):
+            return
+        time.sleep(0.1)
+    raise AssertionError("thumbnails are missing")
 
 
 @pytest.mark.slow

@@ -55,12 +55,15 @@ Whatever is refused is answered with {{"detail": {{"code", "message", "field"}}}
 def create_app(
     options: StudioOptions,
     make_workers: Callable[[StudioOptions, Records, Storage], Workers] | None = None,
+    *,
+    draw_ahead: bool = False,
 ) -> FastAPI:
     """The application of a studio. What it needs is opened when it starts.
 
     Args:
         options: the settings.
         make_workers: makes what paints and reads; by default the supervisor of real processes.
+        draw_ahead: draw the thumbnails of all styles at the start instead of when asked for.
 
     Raises:
         ImpastoError: the data folder, the database or a file of secrets cannot be used.
@@ -85,9 +88,12 @@ def create_app(
             except Exception as error:
                 app.state.fault = error
                 raise
+            drawing = asyncio.create_task(studio.built_in.draw_styles()) if draw_ahead else None
             try:
                 yield
             finally:
+                if drawing is not None:
+                    drawing.cancel()
                 studio.watching.close()
                 await workers.stop()
                 studio.loop = None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
 from impasto import __version__
+from impasto.errors import ImpastoError
 from impasto.images import Bitmap, fit_within, read_image, resize_image, write_image
 from impasto.samples import sample_path
-from impasto.styles import draw_style
+from impasto.styles import draw_style, style_names
 from impasto.web.drawing import drawn
 from impasto.web.storage import THUMB_SIDE, Storage
 
@@ -49,6 +51,15 @@ class BuiltInPictures:
                     self._draw, kind, name, large, file, limiter=self._limit
                 )
         return file
+
+    async def draw_styles(self) -> None:
+        """Makes the thumbnails of all styles, so that the first visitor need not wait for them.
+
+        One that cannot be made is left to whoever asks for it.
+        """
+        for name in style_names():
+            with contextlib.suppress(ImpastoError):
+                await self.get("style", name, large=False)
 
     def _draw(self, kind: str, name: str, large: bool, file: Path) -> None:
         if kind == "sample":

@@ -36,7 +36,7 @@ def serve(options: StudioOptions, announce: Callable[[str], None]) -> None:
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL + 1)
     listening = bind(options.host, options.port)
     with listening:
-        app = create_app(options)
+        app = create_app(options, draw_ahead=True)
         server = _Server(app, lambda: announce(_address(options.host, listening)))
         for number in (signal.SIGINT, signal.SIGTERM):
             # uvicorn sends them to itself again when it is done; the end is in order then.
