@@ -16,11 +16,10 @@ from typing import Any
 
 from torch import Tensor
 
-from impasto.cli.running import limit_heap
 from impasto.errors import ImpastoError
 from impasto.features import Features
 from impasto.levels import Level, allotment, budget_for
-from impasto.memory import peak_memory
+from impasto.memory import limit_heap, peak_memory
 from impasto.objective import Objective
 from impasto.optimize import level_objective
 from impasto.options import StyleOptions, make_options

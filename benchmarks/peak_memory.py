@@ -14,9 +14,8 @@ import sys
 import time
 from typing import Any
 
-from impasto.cli.running import limit_heap
 from impasto.errors import ImpastoError, RunError
-from impasto.memory import peak_memory
+from impasto.memory import limit_heap, peak_memory
 from impasto.options import StyleOptions, make_options
 from impasto.run import stylization
 from impasto.weights import load_weights

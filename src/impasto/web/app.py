@@ -84,6 +84,7 @@ def create_app(
                         f"{options.data}: another studio works there; close it, or choose another "
                         "--data folder"
                     )
+                storage.clear_incoming()
                 await workers.start()
             except Exception as error:
                 app.state.fault = error
