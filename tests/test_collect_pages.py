@@ -223,6 +223,44 @@ def test_licences_of_a_page() -> None:
         ("CC SA 1.0", None),
         ("attribution", None),
         ("", None),
+        ("//creativecommons.org/licenses/by-nc/2.0/uk/legalcode", "by-nc"),
+        ("https://creativecommons.org/licenses/by/3.0/igo/deed.zh-hans?ref=x", "by"),
+        ("Creative Commons Attribution 4.0 International (CC BY 4.0)", "by"),
+        ("CC0 1.0 Universal (CC0 1.0) Public Domain Dedication", "cc0"),
+        ("This work is in the public domain.", "pd"),
+        (
+            "This work is licensed under the Creative Commons Attribution-NonCommercial-NoDerivs "
+            "3.0 Unported License. To view a copy of this license, visit "
+            "http://creativecommons.org/licenses/by-nc-nd/3.0/ or send a letter to Creative "
+            "Commons, PO Box 1866, Mountain View, CA 94042, USA.",
+            "by-nc-nd",
+        ),
+        ("License: CC BY 3.0 DE", "by"),
+        # What says something else besides may say the contrary.
+        ("Not licensed under https://creativecommons.org/licenses/by/4.0/", None),
+        (
+            "Text: https://creativecommons.org/licenses/by-sa/4.0/ - photographs: all rights "
+            "reserved",
+            None,
+        ),
+        ("https://creativecommons.org/licenses/by/4.0/ (text only)", None),
+        ("All rights reserved. CC BY 4.0", None),
+        ("CC BY except logos", None),
+        ("CC BY 4.0 https://creativecommons.org/licenses/by-nc/4.0/", None),
+        (
+            "https://creativecommons.org/licenses/by/4.0/ "
+            "https://creativecommons.org/licenses/by-nc/4.0/",
+            None,
+        ),
+        ("pd not really", None),
+        ("PD someone else", None),
+        ("pd-not", None),
+        # Addresses of others that look like those of Creative Commons.
+        ("https://notcreativecommons.org/publicdomain/zero/1.0/", None),
+        ("https://creativecommons.org.example/publicdomain/zero/1.0/", None),
+        ("https://creativecommons.org@h.example/licenses/by/4.0/", None),
+        ("http://h.example/?x=creativecommons.org/publicdomain/zero/1.0/", None),
+        ("https://h.example/creativecommons.org/licenses/by/4.0/", None),
     ],
 )
 def test_licences_are_recognised(statement: str, expected: str | None) -> None:
