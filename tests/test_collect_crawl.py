@@ -234,6 +234,36 @@ def test_only_pictures_that_may_be_reused(tmp_path: Path) -> None:
         assert {"another licence", "no licence stated"} <= reasons
 
 
+@pytest.mark.parametrize(
+    ("of_page", "of_file", "expected"),
+    [
+        ("by", "https://creativecommons.org/licenses/by-nc-nd/4.0/", "by-nc-nd"),
+        ("by-nc-nd", "https://creativecommons.org/licenses/by/4.0/", "by-nc-nd"),
+        ("by-sa", "https://creativecommons.org/licenses/by-nc/4.0/", "by-nc"),
+        ("by", "https://creativecommons.org/publicdomain/zero/1.0/", "by"),
+        ("by", "https://creativecommons.org/licenses/by/2.0/", "by"),
+        ("by", "All rights reserved.", ""),
+        ("by", "ask me", "by"),
+    ],
+)
+def test_of_two_licences_the_stricter_counts(
+    of_page: str, of_file: str, expected: str, tmp_path: Path
+) -> None:
+    """Where a page and the metadata of a picture on it state different licences, the one that
+    permits less is put down; a file that reserves all rights has none; and --license goes by
+    that."""
+    address = f"https://creativecommons.org/licenses/{of_page}/4.0/"
+    with served() as site:
+        site.pages["/"] = f'<a rel="license" href="{address}">text</a><img src="/a.jpg">'
+        site.pages["/a.jpg"] = picture(1, xmp=xmp(of_file))
+        collect([f"{site.url}/"], tmp_path / "any")
+        (entry,) = read_manifest(tmp_path / "any")
+        assert entry.license == expected
+        assert (f"/{expected}/" in entry.license_url) == bool(expected)
+        collect([f"{site.url}/"], tmp_path / "chosen", license=of_page)
+        assert len(read_manifest(tmp_path / "chosen")) == (expected == of_page)
+
+
 def test_of_near_duplicates_the_best_stays(tmp_path: Path) -> None:
     """Of a picture in three sizes, a crop and a copy the largest stays, whatever the order; with
     `all`, only the copy goes."""

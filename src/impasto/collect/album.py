@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from impasto.collect.embedded import embedded_credit, fill
+from impasto.collect.embedded import complete
 from impasto.collect.fetching import Answer
 from impasto.collect.filters import refuse_seen
 from impasto.collect.found import Credit
@@ -81,7 +81,7 @@ def look(data: bytes, said: Credit, options: CollectOptions) -> Picture:
         ImageError: it is damaged, too large or no picture.
     """
     seen = glance(data, _LOOK_SIDE, max_pixels=int(options.max_megapixels * 1e6))
-    credit = fill(said, embedded_credit(seen))
+    credit = complete(said, seen)
     refused = refuse_seen(seen, credit.license, options)
     like = likeness(seen.small.pixels, seen.width / seen.height)
     return Picture(seen.format, seen.width, seen.height, like, credit, refused)

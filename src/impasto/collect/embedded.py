@@ -9,36 +9,30 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 from impasto.collect.found import Credit
-from impasto.collect.licenses import recognize
+from impasto.collect.licenses import License, recognize, reserves, strictest
 from impasto.collect.xml import parse_xml
 from impasto.images import Glance
 
 _STATEMENTS = ("license", "WebStatement", "UsageTerms", "rights")
 
 
-def embedded_credit(glance: Glance) -> Credit:
-    """Title, author and licence from a picture's own metadata; empty where it has none."""
-    said = _xmp(glance.xmp)
-    texts = [*(said.get(name, "") for name in _STATEMENTS), glance.texts.get("copyright", "")]
-    stated = next((found for text in texts if (found := recognize(text))), None)
+def complete(said: Credit, glance: Glance) -> Credit:
+    """What a page says of a picture, completed by what its file says in its own metadata.
+
+    Where both state a licence, the stricter one counts: a page's may be meant for its text, and a
+    file may have been passed on. What reserves all rights for itself has none.
+    """
+    own = _xmp(glance.xmp)
+    texts = [*(own.get(name, "") for name in _STATEMENTS), glance.texts.get("copyright", "")]
+    licenses = [License(said.license, said.license_url)] if said.license else []
+    licenses += [found for text in texts if (found := recognize(text))]
+    stated = None if any(map(reserves, texts)) else strictest(licenses)
     return Credit(
-        title=(said.get("title") or glance.texts.get("description", ""))[:300],
-        author=(said.get("creator") or glance.texts.get("artist", ""))[:300],
+        title=said.title or (own.get("title") or glance.texts.get("description", ""))[:300],
+        author=said.author or (own.get("creator") or glance.texts.get("artist", ""))[:300],
         license=stated.id if stated else "",
         license_url=stated.url if stated else "",
-        attribution=said.get("attributionName", "")[:500],
-    )
-
-
-def fill(credit: Credit, own: Credit) -> Credit:
-    """What a page says, completed by what the file says; a licence comes with its address."""
-    named = credit if credit.license else own
-    return Credit(
-        credit.title or own.title,
-        credit.author or own.author,
-        named.license,
-        named.license_url,
-        credit.attribution or own.attribution,
+        attribution=said.attribution or own.get("attributionName", "")[:500],
     )
 
 
