@@ -311,6 +311,16 @@ def facts(candidate: Candidate) -> tuple[str, str, str, str, str]:
     return name, credit.title, credit.author, credit.license, candidate.page
 
 
+def test_each_picture_of_an_entry_has_its_own_maker() -> None:
+    """Who is credited with one picture of a feed's entry is not credited with the next one, which
+    is by the entry's author."""
+    feed = b"""<rss xmlns:media="http://search.yahoo.com/mrss/"><channel><item><author>Bo</author>
+    <media:content url="1.jpg" type="image/jpeg"><media:credit>Ann</media:credit></media:content>
+    <media:content url="2.jpg" type="image/jpeg"/></item></channel></rss>"""
+    found = read_xml(feed, "http://h.example/feed")
+    assert [one.credit.author for one in found.pictures] == ["Ann", "Bo"]
+
+
 def test_rss_with_media() -> None:
     """Media RSS, enclosures and the text of items name pictures, with title, author and licence;
     the largest of a group comes first."""

@@ -105,9 +105,9 @@ def _item_pictures(
             ordered = sorted(group, key=_size, reverse=True)
             urls = [u for node in ordered if (u := _address(node.get("url"), url))]
             inner = next((t for node in group if (t := plain_text(_text(node, "title")))), named)
-            maker = next((t for node in group if (t := _text(node, "credit"))), maker)
+            credited = next((t for node in group if (t := _text(node, "credit"))), maker)
             inside = next((found for node in group if (found := _license_of(node))), own)
-            yield from made(urls, inner, _credit(inner, maker, inside))
+            yield from made(urls, inner, _credit(inner, credited, inside))
     plain = _credit(title, author, stated)
     for node in item:
         kind, target = node.get("type", ""), None
