@@ -87,6 +87,12 @@ def look(data: bytes, said: Credit, options: CollectOptions) -> Picture:
     return Picture(seen.format, seen.width, seen.height, like, credit, refused)
 
 
+def _arrival(answer: Answer) -> datetime:
+    """When the last bytes of an answer came: it may have waited on disk, for another run even."""
+    assert answer.body is not None
+    return datetime.fromtimestamp(answer.body.stat().st_mtime, UTC).replace(microsecond=0)
+
+
 class Album:
     """The kept pictures of one folder.
 
@@ -193,7 +199,7 @@ class Album:
             license=credit.license,
             license_url=credit.license_url,
             attribution=line,
-            fetched_at=datetime.now(UTC).replace(microsecond=0),
+            fetched_at=_arrival(answer),
             sha256=answer.sha256,
             width=picture.width,
             height=picture.height,
