@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,14 +11,17 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from impasto.cli import main
+from impasto.collect.album import Album
 from impasto.collect.crawl import Crawl, Summary
-from impasto.collect.filters import colorfulness
+from impasto.collect.filters import colorfulness, refuse_unseen
+from impasto.collect.found import Candidate
 from impasto.collect.manifest import Entry, read_manifest, write_manifest
 from impasto.collect.options import CollectOptions
 from impasto.errors import InputError, OptionError, OutputError
@@ -180,6 +184,38 @@ def test_filters(values: dict[str, object], expected: set[str], tmp_path: Path) 
             assert "/small.jpg" not in site.paths()
 
 
+@pytest.mark.parametrize(
+    ("words", "said", "expected"),
+    [
+        ("art", "a cartoon of a start", False),
+        ("art", "Art, and more", True),
+        ("art", "modern_art-2.jpg", True),
+        ("oak tree", "oak-tree.jpg", True),
+        ("oak tree", "a tree, an oak", False),
+        ("été", "L'E\u0301TÉ", True),
+        ("été", "étés", False),
+        ("ete", "été", False),
+        ("strasse", "STRASSE", True),
+        ("straße", "Hauptstrasse", False),
+        ("дуб", "дубрава", False),
+        ("дуб", "Старый Дуб", True),
+        ("風景", "美しい風景画", True),
+        ("c++", "a c++ book", True),
+        ("1889", "dsc1889.jpg", True),
+        ("188", "dsc1889.jpg", False),
+    ],
+)
+def test_words_are_whole_words(words: str, said: str, expected: bool) -> None:
+    """The word filters go by whole words of any script, whatever their case, form of accents or
+    what joins them; in scripts without spaces a part is enough. They are sought in names too."""
+    for candidate in (
+        Candidate(("http://h.example/",), said),
+        Candidate((f"http://h.example/{quote(said)}",)),
+    ):
+        assert (refuse_unseen(candidate, quick(words=words)) == "") == expected
+        assert (refuse_unseen(candidate, quick(without_words=words)) == "") != expected
+
+
 def test_colourfulness_is_that_of_the_paper() -> None:
     """Grey is 0; two equal halves of pure red and green have, by the formula of Hasler and
     Süsstrunk, a deviation of 255 and a mean of 127.5 along their axes."""
@@ -318,6 +354,25 @@ def test_the_manifest_tells_all(tmp_path: Path) -> None:
         assert entries[1].attribution == f'"An oak", {site.url}/'
         raw = [json.loads(text) for text in (tmp_path / "manifest.jsonl").read_text().splitlines()]
         assert set(raw[0]) == set(Entry.model_fields)
+
+
+def test_the_manifest_says_when_the_bytes_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture that a stopped run received and a later one put into the folder has the time at
+    which it was received."""
+    with served({"/": '<img src="/a.jpg">', "/a.jpg": picture(1)}) as site:
+        with monkeypatch.context() as stopped:
+            stopped.setattr(Album, "place", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                collect([f"{site.url}/"], tmp_path)
+        hour_ago = time.time() - 3600
+        for path in (tmp_path / ".impasto-collect" / "answers").iterdir():
+            os.utime(path, (hour_ago, hour_ago))
+        collect([f"{site.url}/"], tmp_path)
+        (entry,) = read_manifest(tmp_path)
+        assert site.paths()["/a.jpg"] == 1
+        assert abs(entry.fetched_at.timestamp() - hour_ago) <= 1
 
 
 def test_manifests_survive_their_own_reading(tmp_path: Path) -> None:

@@ -125,10 +125,10 @@ class CollectOptions(BaseModel):
         default=None, ge=0, allow_inf_nan=False, description="Greatest colourfulness."
     )
     words: Words = Field(
-        default=(), description="Keep only pictures with one of these in their text or name."
+        default=(), description="Keep only pictures with one of these words in their text or name."
     )
     without_words: Words = Field(
-        default=(), description="Leave out pictures with one of these in their text or name."
+        default=(), description="Leave out pictures with one of these words in their text or name."
     )
     license: Words = Field(
         default=(),

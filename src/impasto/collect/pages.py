@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -530,5 +531,5 @@ def _name(value: Any) -> str:
 
 def describe(candidate: Candidate) -> str:
     """All words about a picture that filters search, in lower case."""
-    names = " ".join(file_name(url) for url in candidate.urls[:3])
+    names = " ".join(unquote(file_name(url)) for url in candidate.urls[:3])
     return f"{candidate.words} {candidate.credit.title} {names}".lower()
