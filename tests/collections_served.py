@@ -1,4 +1,4 @@
-"""Open collections on this machine: recorded answers, served as their interfaces would."""
+"""Open collections on this machine: answers like theirs, served as their interfaces would."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ ANSWERS = Path(__file__).parent / "answers"
 
 
 def answer(site: Site, name: str) -> Reply:
-    """A recorded answer whose addresses are those of this server."""
+    """An answer whose addresses are those of this server."""
     text = (ANSWERS / f"{name}.json").read_text("utf-8").replace("SITE", site.url)
     return Reply(text.encode(), headers={"Content-Type": "application/json"})
 

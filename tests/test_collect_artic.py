@@ -1,4 +1,4 @@
-"""The Art Institute of Chicago, by recorded answers of its API."""
+"""The Art Institute of Chicago, by answers like those of its API."""
 
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit

@@ -1,4 +1,4 @@
-"""Wikimedia Commons, by recorded answers of the MediaWiki action API."""
+"""Wikimedia Commons, by answers like those of the MediaWiki action API."""
 
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit

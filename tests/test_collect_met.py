@@ -1,4 +1,4 @@
-"""The Metropolitan Museum of Art, by recorded answers of its API."""
+"""The Metropolitan Museum of Art, by answers like those of its API."""
 
 from pathlib import Path
 
@@ -46,3 +46,6 @@ def test_addresses_of_the_met(tmp_path: Path) -> None:
     assert not source.matches("https://www.metmuseum.org/visit")
     assert source.read("odd", {}).fault
     assert source.read({"isPublicDomain": False}, {}).fault == "is not open access"
+    # What a search without a result gives.
+    nothing = source.read({"total": 0, "objectIDs": None}, {})
+    assert (nothing.links, nothing.fault) == ((), "")

@@ -1,4 +1,4 @@
-"""The Rijksmuseum, by recorded answers of its linked-data services."""
+"""The Rijksmuseum, by answers like those of its linked-data services."""
 
 from pathlib import Path
 
@@ -24,7 +24,8 @@ def rijksmuseum(site: Site) -> Rijksmuseum:
 
 def test_a_search(tmp_path: Path) -> None:
     """A search leads, over what an object shows and its digital object, to the picture, with the
-    English title, the maker, and the rights that are stated on the way."""
+    English title that it goes by, the maker, and the rights of the picture, not those of the
+    records about it."""
     with served() as site:
         source = rijksmuseum(site)
         kept = collected(site, source, f"{site.url}/search/collection?type=painting", tmp_path)
@@ -32,7 +33,7 @@ def test_a_search(tmp_path: Path) -> None:
         assert one.url == f"{site.url}/micrio/abcde/full/max/0/default.jpg"
         assert (one.title, one.author, one.license) == (
             "View of a Mill",
-            "painter: Mia Noor",
+            "attributed to Mia Noor",
             "pd",
         )
         assert one.page == f"{site.url}/id/200301"
@@ -53,3 +54,23 @@ def test_addresses_of_the_rijksmuseum() -> None:
     # The next page must be the service's own.
     elsewhere = {"orderedItems": [], "next": {"id": "https://elsewhere.example/"}}
     assert source.read(elsewhere, {}).links == ()
+
+
+def test_makers_of_an_object() -> None:
+    """Where nothing is said of an object as a whole, all who took part are named, in English; where
+    they have no names, what is said of their part."""
+
+    def maker(production: object) -> str:
+        shown = {"type": "HumanMadeObject", "produced_by": production}
+        shown["shows"] = [{"id": "https://id.rijksmuseum.nl/2"}]
+        (link,) = Rijksmuseum().read(shown, {}).links
+        return link.notes.get("author", "")
+
+    names = [{"@language": "nl", "@value": "Jan de Oude"}, {"@language": "en", "@value": "Jan I"}]
+    part = {"carried_out_by": [{"notation": names}]}
+    other = {"carried_out_by": [{"notation": [{"@language": "nl", "@value": "Piet"}]}]}
+    assert maker({"part": [part, other, part]}) == "Jan I, Piet"
+    assert maker(part) == "Jan I"
+    words = [{"type": "LinguisticObject", "content": ["drawn by A", "etched by B"]}]
+    assert maker({"part": [{"referred_to_by": words}]}) == "drawn by A; etched by B"
+    assert maker(None) == ""

@@ -110,6 +110,6 @@ def _picture(page: dict[str, Any]) -> Candidate | None:
         urls.append(info["thumburl"])
     if not urls:
         return None
-    return Candidate(
-        tuple(dict.fromkeys(urls)), name, credit, page=str(info.get("descriptionurl", ""))
-    )
+    # The interface adds parameters for counting, which are no part of the address.
+    plain = dict.fromkeys(str(url).partition("?")[0] for url in urls)
+    return Candidate(tuple(plain), name, credit, page=str(info.get("descriptionurl", "")))

@@ -16,6 +16,8 @@ from impasto.collect.found import Candidate, Credit, Found, Link
 from impasto.collect.licenses import License, recognize
 
 _ENGLISH = "http://vocab.getty.edu/aat/300388277"
+_PREFERRED = "http://vocab.getty.edu/aat/300404670"
+"""Of several names the one to go by; the others are former ones, or those of exhibitions."""
 
 
 class Rijksmuseum:
@@ -59,9 +61,10 @@ class Rijksmuseum:
         if "orderedItems" in value:
             return self._results(value)
         known = dict(notes)
-        if stated := _rights(value):
-            known |= {"license": stated.id, "license_url": stated.url}
         kind = value.get("type")
+        # Those of an object are not those of its picture.
+        if kind != "HumanMadeObject" and (stated := _rights(value)):
+            known |= {"license": stated.id, "license_url": stated.url}
         if kind == "HumanMadeObject":
             known |= {
                 "title": _label(value.get("identified_by"), "Name"),
@@ -130,22 +133,37 @@ def _rights(value: dict[str, Any]) -> License | None:
 
 
 def _label(names: Any, kind: str) -> str:
-    """The content of the first entry of a kind, in English where there is one."""
+    """The content of the first entry of a kind, in English and preferred where there is one."""
     found = [n for n in _dicts(names) if n.get("type") == kind and n.get("content")]
-    found.sort(key=lambda n: all(lang.get("id") != _ENGLISH for lang in _dicts(n.get("language"))))
-    return str(found[0]["content"]) if found else ""
+    found.sort(
+        key=lambda n: (
+            all(lang.get("id") != _ENGLISH for lang in _dicts(n.get("language"))),
+            all(sort.get("id") != _PREFERRED for sort in _dicts(n.get("classified_as"))),
+        )
+    )
+    content = found[0]["content"] if found else ""
+    return "; ".join(map(str, content)) if isinstance(content, list) else str(content)
 
 
 def _maker(production: Any) -> str:
+    """Who made an object, in the words for the whole of it: they say "attributed to" and the like;
+    else the names of those who took part."""
     for made in _dicts(production):
-        for part in (*_dicts(made.get("part")), made):
-            for actor in _dicts(part.get("carried_out_by")):
-                label = _label(actor.get("identified_by"), "Name") or str(actor.get("_label") or "")
-                if label:
-                    return label
+        if said := _label(made.get("referred_to_by"), "LinguisticObject"):
+            return said
+        parts = [*_dicts(made.get("part")), made]
+        actors = [actor for part in parts for actor in _dicts(part.get("carried_out_by"))]
+        if names := list(dict.fromkeys(name for actor in actors if (name := _name(actor)))):
+            return ", ".join(names)
+        for part in parts:
             if said := _label(part.get("referred_to_by"), "LinguisticObject"):
                 return said
     return ""
+
+
+def _name(actor: dict[str, Any]) -> str:
+    names = sorted(_dicts(actor.get("notation")), key=lambda one: one.get("@language") != "en")
+    return str(names[0].get("@value") or "") if names else ""
 
 
 def _dicts(value: Any) -> Iterator[dict[str, Any]]:
