@@ -17,7 +17,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from bitmaps import RIGHT, bitmap_of, one_line, shown
 from impasto.errors import ImageError
-from impasto.images import Bitmap, read_image
+from impasto.images import Bitmap, fit_within, read_image, read_reduced, resize_image
 from odd_images import (
     LINEAR_GRAY_PROFILE,
     P3_PROFILE,
@@ -28,6 +28,7 @@ from odd_images import (
     smooth,
     translucent,
 )
+from stand_ins import soft_picture
 
 # --- the corpus --------------------------------------------------------------------------------
 
@@ -405,3 +406,74 @@ def test_bitmap_checks_its_shapes() -> None:
         Bitmap(np.zeros((4, 5, 3), np.float32))
     with pytest.raises(ImageError, match="alpha"):
         Bitmap(np.zeros((3, 4, 5), np.float32), np.zeros((5, 4), np.float32))
+
+
+# --- smaller versions ---------------------------------------------------------------------------
+
+
+def wide(mode: str) -> Image.Image:
+    """A picture of 421 × 306 px with coarse and fine detail, of a mode that Pillow knows."""
+    image = Image.fromarray(soft_picture(421, 306) // 2 + np.uint8(60))
+    if mode == "RGBA":
+        image.putalpha(Image.fromarray(soft_picture(421, 306, seed=1)[..., 0]))
+        return image
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("mode", "format", "options"),
+    [
+        ("RGB", "JPEG", {"quality": 95}),
+        ("RGB", "JPEG", {"quality": 95, "progressive": True}),
+        ("CMYK", "JPEG", {"quality": 95}),
+        ("L", "PNG", {}),
+        ("P", "PNG", {}),
+        ("RGBA", "PNG", {}),
+        ("RGB", "PNG", {"icc_profile": P3_PROFILE}),
+        ("I;16", "PNG", {}),
+        ("RGB", "WEBP", {"lossless": True}),
+    ],
+)
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_reduced_pictures_shrink_to_the_same(
+    mode: str, format: str, options: dict[str, object], orientation: int, tmp_path: Path
+) -> None:
+    """A picture that is reduced while it is decoded, whatever its kind, is at most twice as large
+    as asked for, and shrinks further to what the whole picture shrinks to."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    wide(mode).save(tmp_path / "a", format, exif=exif, **options)
+    whole = read_image(tmp_path / "a")
+    reduced, size = read_reduced(tmp_path / "a", 60)
+    assert size == (whole.width, whole.height)
+    assert max(reduced.width, reduced.height) == 120
+    target = fit_within(*size, 60)
+    found, right = (shown(resize_image(one, *target)) for one in (reduced, whole))
+    assert found.shape == right.shape
+    if found.shape[2] == 4:
+        np.testing.assert_allclose(found[..., 3], right[..., 3], atol=2 / 255)
+        found, right = (one[..., :3] * one[..., 3:] for one in (found, right))
+    # CMYK is averaged before it becomes light.
+    np.testing.assert_allclose(found, right, atol=(6 if mode == "CMYK" else 2.5) / 255)
+    assert reduced.bits == whole.bits
+
+
+def test_pictures_are_reduced_no_further_than_wanted(tmp_path: Path) -> None:
+    """One that is not twice as large as its versions stays as it is; one to be cut keeps twice the
+    size in its shorter side."""
+    wide("RGB").save(tmp_path / "a.png")
+    np.testing.assert_array_equal(
+        read_reduced(tmp_path / "a.png", 211)[0].pixels, read_image(tmp_path / "a.png").pixels
+    )
+    cut, _ = read_reduced(tmp_path / "a.png", 60, of_short=True)
+    assert min(cut.width, cut.height) == 120
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF"])
+def test_cut_short_files_are_refused_reduced_too(format: str, tmp_path: Path) -> None:
+    """A file whose end is missing is refused although most of its pixels are averaged away."""
+    data = io.BytesIO()
+    wide("RGB").save(data, format)
+    (tmp_path / "a").write_bytes(data.getvalue()[:-2000])
+    with pytest.raises(ImageError, match="damaged, cut short"):
+        read_reduced(tmp_path / "a", 20)

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -204,6 +205,49 @@ def test_shrinking_is_that_of_an_independent_program(source: Path, output: Path)
     right = Image.open(path).resize((75, 50), Image.Resampling.LANCZOS)
     found = np.asarray(Image.open(output / "a.png")).astype(int)
     assert np.abs(found - np.asarray(right)).max() <= 2
+
+
+def test_large_pictures_become_what_smaller_ones_would(source: Path, output: Path) -> None:
+    """A picture far larger than its results has its own size in the record, the exact proportions
+    in the results, whole and cut, and is what Pillow's Lanczos filter makes of it."""
+    path = draw(source / "a.png", 2600, 1733)
+    (outcome,) = prepared(source, output, size=(40, 300), format="png")
+    assert (outcome.width, outcome.height) == (2600, 1733)
+    for side, size in ((40, (40, 27)), (300, (300, 200))):
+        right = Image.open(path).resize(size, Image.Resampling.LANCZOS)
+        found = np.asarray(Image.open(output / str(side) / "a.png")).astype(int)
+        assert np.abs(found - np.asarray(right)).max() <= 3
+    prepared(source, output / "cut", size=300, format="png", crop="center", aspect="3:4")
+    assert Image.open(output / "cut" / "a.png").size == (225, 300)
+
+
+@LINUX
+def test_memory_follows_from_the_results(source: Path, output: Path) -> None:
+    """A photo of 36 megapixels for a result of 512 px takes less memory than its pixels would,
+    turned upright too."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    small = Image.fromarray(soft_picture(90, 40))
+    small.resize((9000, 4000)).save(source / "a.jpg", quality=80, exif=exif)
+    code = """
+import sys
+from pathlib import Path
+from impasto.options import PrepareOptions
+from impasto.prepare import Preparation
+
+def peak():
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0])
+
+before = peak()
+(step,) = Preparation(sys.argv[1], sys.argv[2], PrepareOptions(size=512, min_sharpness=0))
+assert step.outcome.reason is None, step.outcome.detail
+print(peak() - before)
+"""
+    words = [sys.executable, "-c", code, str(source), str(output)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    # As 8-bit samples 105,000 kB, as the floats of a `Bitmap` 420,000.
+    assert int(done.stdout) < 105_000
 
 
 @pytest.mark.parametrize("around", ["entropy", "attention"])

@@ -39,13 +39,13 @@ from impasto.images import (
     encode_image,
     fit_within,
     output_error,
-    read_image,
+    read_reduced,
     recognise,
     remove_parts,
     resize_image,
     write_whole,
 )
-from impasto.options import PrepareOptions
+from impasto.options import MAX_SIDE, PrepareOptions
 
 JOURNAL_NAME = "prepared.jsonl"
 REPORT_NAME = "report.json"
@@ -481,8 +481,12 @@ class Preparation:
             return outcome.model_copy(update={"reason": reason, "detail": detail}), []
 
         try:
-            bitmap = read_image(
-                self.source / outcome.file, max_pixels=options.max_pixels, name=name
+            bitmap, size = read_reduced(
+                self.source / outcome.file,
+                self._largest(),
+                of_short=options.crop != "none",
+                max_pixels=options.max_pixels,
+                name=name,
             )
         except TooLargeError as error:
             return dropped("too large", str(error))
@@ -492,9 +496,9 @@ class Preparation:
         bitmap = replace(bitmap, dpi=None, settings=None)
         small = _measured(bitmap)
         sharp = round(_sharpness(small), 1)
-        size = {"width": bitmap.width, "height": bitmap.height, "sharpness": sharp}
-        outcome = outcome.model_copy(update=size)
-        short = min(bitmap.width, bitmap.height)
+        known = {"width": size[0], "height": size[1], "sharpness": sharp}
+        outcome = outcome.model_copy(update=known)
+        short = min(size)
         if short < options.min_side:
             return dropped(
                 "tiny", f"{name}: its shorter side has {short} px, less than {options.min_side}"
@@ -506,7 +510,7 @@ class Preparation:
             )
         if options.crop != "none" and options.shape is not None:
             bitmap = crop_image(bitmap, crop_box(bitmap, options.shape, options.crop))
-        made = [self._sized(bitmap, side) for side in options.size]
+        made = [self._sized(bitmap, size, side) for side in options.size]
         contents = [
             encode_image(one, options.format, bits=options.bits, quality=options.quality)
             for one in made
@@ -523,13 +527,20 @@ class Preparation:
         )
         return outcome.model_copy(update={**_colors(small), "written": written}), contents
 
-    def _sized(self, bitmap: Bitmap, side: int) -> Bitmap:
+    def _largest(self) -> int:
+        """The longest side, px, that is wanted of a picture."""
+        # Rounding to 8 bits on the way would be seen in 16.
+        exact = MAX_SIDE if self.options.bits == 16 else 0
+        return max(*self.options.size, MEASURE_SIDE, exact)
+
+    def _sized(self, bitmap: Bitmap, size: tuple[int, int], side: int) -> Bitmap:
+        """One result, of a picture that has been cut and maybe reduced, and had this size."""
         shape = self.options.shape
-        width, height = bitmap.width, bitmap.height
-        if not self.options.enlarge:
-            side = min(side, max(width, height))
         if shape is None:
-            return resize_image(bitmap, *fit_within(width, height, side))
+            # From the size in the file: that of what was reduced is rounded.
+            return resize_image(bitmap, *fit_within(*size, side, enlarge=self.options.enlarge))
+        if not self.options.enlarge:
+            side = min(side, max(bitmap.width, bitmap.height))
         # From the shape itself, so that all results have exactly the same sides.
         longest = max(shape)
         return resize_image(bitmap, *(max(1, round(part * side / longest)) for part in shape))

@@ -16,7 +16,13 @@ from impasto.images.conversion import FLOAT_TOLERANCE
 from impasto.images.cropping import Box, crop_box, crop_image
 from impasto.images.encoding import encode_image
 from impasto.images.glance import Glance, glance
-from impasto.images.reading import DEFAULT_MAX_PIXELS, ImageSource, PillowImage, read_image
+from impasto.images.reading import (
+    DEFAULT_MAX_PIXELS,
+    ImageSource,
+    PillowImage,
+    read_image,
+    read_reduced,
+)
 from impasto.images.recognition import SNIFF_BYTES, is_picture, recognise
 from impasto.images.resizing import fit_within, resize_image
 from impasto.images.resolution import CM_PER_INCH, MAX_DPI, MM_PER_INCH, UNKNOWN_DPI
@@ -56,6 +62,7 @@ __all__ = [
     "is_picture",
     "output_error",
     "read_image",
+    "read_reduced",
     "recognise",
     "remove_parts",
     "resize_image",

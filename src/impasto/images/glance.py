@@ -14,11 +14,10 @@ import pyvips
 from impasto.errors import ImageError, one_line
 from impasto.images.bitmap import Bitmap
 from impasto.images.conversion import to_bitmap
-from impasto.images.reading import check_size
+from impasto.images.reading import check_size, upright_size
 from impasto.images.recognition import SNIFF_BYTES, recognise
 from impasto.images.vips import blob, detail
 
-_TURNED = range(5, 9)  # EXIF orientations that swap width and height
 _FORMATS = {"JPEG XL": "jxl"}
 _TEXTS = {
     "copyright": ("exif-ifd0-Copyright",),
@@ -69,9 +68,7 @@ def glance(data: bytes, side: int, *, max_pixels: int, name: str = "the picture"
             fail_on="error",
         )
         check_size(image.width, image.height, max_pixels, name)
-        width, height = image.width, image.height
-        if image.get_typeof("orientation") and image.get("orientation") in _TURNED:
-            width, height = height, width
+        width, height = upright_size(image)
         xmp = blob(image, "xmp-data") or b""
         texts = {key: text for key, fields in _TEXTS.items() if (text := _text(image, fields))}
         scale = side / max(width, height)

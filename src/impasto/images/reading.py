@@ -84,17 +84,80 @@ def read_image(
     )
 
 
-def _read_file(path: str | os.PathLike[str], max_pixels: int, name: str) -> Bitmap:
+def read_reduced(
+    path: str | os.PathLike[str],
+    side: int,
+    *,
+    of_short: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    name: str | None = None,
+) -> tuple[Bitmap, tuple[int, int]]:
+    """Decode a picture file of which only smaller versions are wanted, as `read_image` does.
+
+    One that is more than twice as large as these is reduced to that as it is decoded (Lanczos-3),
+    so that its pixels are never in memory all at once. What is then shrunk to the versions
+    themselves is that of the whole picture up to rounding to its own bits per channel.
+
+    Args:
+        path: the file.
+        side: the longest side of the versions, px.
+        of_short: they are cut from it and keep its shorter side, maybe no more.
+        max_pixels: see `read_image`.
+        name: see `read_image`.
+
+    Returns:
+        The picture, and the width and height that it has in the file, upright.
+
+    Raises:
+        ImageError, TooLargeError: see `read_image`.
+    """
+    size = 0, 0
+
+    def reduce(image: pyvips.Image) -> pyvips.Image:
+        nonlocal size
+        size = upright_size(image)
+        return _reduced(image, (min if of_short else max)(size) / (2 * side))
+
+    bitmap = _read_file(path, max_pixels, one_line(name or os.fspath(path)), reduce)
+    return bitmap, size
+
+
+def upright_size(image: pyvips.Image) -> tuple[int, int]:
+    """Width and height of a picture once its EXIF orientation has been applied."""
+    if image.get_typeof("orientation") and image.get("orientation") in range(5, 9):
+        return image.height, image.width
+    return image.width, image.height
+
+
+def _reduced(image: pyvips.Image, factor: float) -> pyvips.Image:
+    # Floats need to be looked at whole: theirs may be out of range.
+    if factor <= 1 or image.format not in ("uchar", "ushort"):
+        return image
+    format, has_alpha = image.format, image.hasalpha()
+    # Colours under transparent areas must not bleed into visible ones.
+    planes = image.premultiply() if has_alpha else image
+    # Never below one pixel a side, and by what exactly fits the picture.
+    across, down = (max(1, round(length / factor)) for length in (image.width, image.height))
+    planes = planes.reduce(image.width / across, image.height / down, kernel="lanczos3")
+    return planes.unpremultiply().rint().cast(format) if has_alpha else planes
+
+
+def _read_file(
+    path: str | os.PathLike[str],
+    max_pixels: int,
+    name: str,
+    reduce: Callable[[pyvips.Image], pyvips.Image] | None = None,
+) -> Bitmap:
     try:
         with Path(path).open("rb", buffering=0) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 # A pipe cannot be rewound after its first bytes have been looked at.
-                return _read_bytes(file.read(), max_pixels, name)
+                return _read_bytes(file.read(), max_pixels, name, reduce)
             title, operation = recognise(file.read(SNIFF_BYTES), name)
             file.seek(0)
             # By descriptor, since libvips takes brackets in a file name for loader options.
             vips_source = pyvips.Source.new_from_descriptor(file.fileno())
-            return _decode(vips_source, title, operation, max_pixels, name)
+            return _decode(vips_source, title, operation, max_pixels, name, reduce)
     except FileNotFoundError:
         fault = "no such file; check the path"
         if name.startswith(("http://", "https://")):
@@ -109,9 +172,15 @@ def _read_file(path: str | os.PathLike[str], max_pixels: int, name: str) -> Bitm
     raise ImageError(f"{name}: {fault}")
 
 
-def _read_bytes(data: bytes, max_pixels: int, name: str) -> Bitmap:
+def _read_bytes(
+    data: bytes,
+    max_pixels: int,
+    name: str,
+    reduce: Callable[[pyvips.Image], pyvips.Image] | None = None,
+) -> Bitmap:
     title, operation = recognise(data[:SNIFF_BYTES], name)
-    return _decode(pyvips.Source.new_from_memory(data), title, operation, max_pixels, name)
+    source = pyvips.Source.new_from_memory(data)
+    return _decode(source, title, operation, max_pixels, name, reduce)
 
 
 def check_size(width: int, height: int, max_pixels: int, name: str) -> None:
@@ -131,7 +200,12 @@ def check_size(width: int, height: int, max_pixels: int, name: str) -> None:
 
 
 def _decode(
-    source: pyvips.Source, title: str, operation: str, max_pixels: int, name: str
+    source: pyvips.Source,
+    title: str,
+    operation: str,
+    max_pixels: int,
+    name: str,
+    reduce: Callable[[pyvips.Image], pyvips.Image] | None,
 ) -> Bitmap:
     try:
         # "error" also refuses a TIFF cut short, which libvips would otherwise fill with grey.
@@ -139,6 +213,8 @@ def _decode(
         check_size(image.width, image.height, max_pixels, name)
         dpi = dpi_of(image)
         settings = settings_from_xmp(blob(image, "xmp-data"))
+        if reduce is not None:
+            image = reduce(image)
         return replace(to_bitmap(image, name), dpi=dpi, settings=settings)
     except pyvips.Error as error:
         raise ImageError(
