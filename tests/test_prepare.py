@@ -634,6 +634,95 @@ def test_attributions_go_with_the_pictures(source: Path, output: Path) -> None:
     ]
 
 
+def lines_of(folder: Path) -> list[str]:
+    """The files that a folder's manifest has lines for; none where there is no manifest."""
+    there = (folder / "manifest.jsonl").exists()
+    return [found.file for found in read_manifest(folder)] if there else []
+
+
+def test_results_of_what_is_gone_go_too(source: Path, output: Path) -> None:
+    """Results of a picture that was deleted, or replaced by one that is not kept, go with their
+    lines; one that somebody has changed stays with its line, and so do files of others. Where
+    nothing is left there is no manifest."""
+    names = [f"{letter}.png" for letter in "abcd"]
+    for number, name in enumerate(names):
+        draw(source / name, 90, 60, seed=number)
+    write_manifest(source, [entry(source, name) for name in names])
+    prepared(source, output, size="30,60", min_side=20)
+    own = draw(output / "30" / "own.jpg", seed=9)
+    changed = draw(output / "30" / "c.jpg", seed=10)
+    for name in ("a.png", "c.png"):
+        (source / name).unlink()
+    draw(source / "b.png", 9, 9)
+    work = Preparation(source, output, PrepareOptions(**{**ANY, "size": "30,60", "min_side": 20}))
+    list(work)
+    report = work.finish()
+    assert pictures(output) == ["30/c.jpg", "30/d.jpg", "30/own.jpg", "60/d.jpg"]
+    assert own.is_file()
+    assert changed.is_file()
+    assert report["removed"] == ["30/a.jpg", "60/a.jpg", "60/c.jpg", "30/b.jpg", "60/b.jpg"]
+    assert (lines_of(output / "30"), lines_of(output / "60")) == (["d.jpg", "c.jpg"], ["d.jpg"])
+    draw(source / "d.png", 9, 9)
+    changed.unlink()
+    prepared(source, output, size="30,60", min_side=20)
+    assert pictures(output) == ["30/own.jpg"]
+    assert not list(output.rglob("manifest.jsonl"))
+    # What was gone and comes back is made again, under its name.
+    draw(source / "a.png", 90, 60)
+    prepared(source, output, size="30,60", min_side=20)
+    assert pictures(output) == ["30/a.jpg", "30/own.jpg", "60/a.jpg"]
+
+
+def test_what_a_run_has_not_seen_keeps_its_line(source: Path, output: Path) -> None:
+    """A run that ends early, that does not look into folders, or that cannot read a file, takes
+    neither results nor their lines away."""
+    for number, name in enumerate(("a.png", "b.png", "in/c.png")):
+        draw(source / name, 90, 60, seed=number)
+    write_manifest(source, [entry(source, "a.png"), entry(source, "b.png")])
+    write_manifest(source / "in", [entry(source / "in", "c.png")])
+    prepared(source, output, recursive=True)
+    before = digests(output)
+    work = Preparation(source, output, PrepareOptions(**ANY))
+    next(iter(work))
+    work.finish()
+    assert (lines_of(output), lines_of(output / "in")) == (["a.jpg", "b.jpg"], ["c.jpg"])
+    (source / "b.png").unlink()
+    (source / "b.png").symlink_to("nowhere")
+    reasons = [outcome.reason for outcome in prepared(source, output)]
+    assert reasons == [None, "unreadable"]
+    assert pictures(output) == ["a.jpg", "b.jpg", "in/c.jpg"]
+    assert (lines_of(output), lines_of(output / "in")) == (["a.jpg", "b.jpg"], ["c.jpg"])
+    (source / "b.png").unlink()
+    draw(source / "b.png", 90, 60, seed=1)
+    prepared(source, output, recursive=True)
+    after = digests(output)
+    assert {name: after[name] for name in pictures(output)} == {
+        name: before[name] for name in pictures(output)
+    }
+
+
+def test_a_kill_leaves_no_result_of_the_picture_before(
+    source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a picture was replaced and the process ended before its new result was written, the
+    next run does not take the old result for it."""
+    from impasto import prepare
+
+    draw(source / "a.png", 90, 60, seed=1)
+    prepared(source, output)
+    draw(source / "a.png", 90, 60, seed=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            prepare.Preparation, "_put", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
+        with pytest.raises(KeyboardInterrupt):
+            prepared(source, output)
+    prepared(source, output)
+    fresh = output.with_name("fresh")
+    prepared(source, fresh)
+    assert digests(output)["a.jpg"] == digests(fresh)["a.jpg"]
+
+
 def test_a_damaged_manifest_is_told_before_the_work(source: Path, output: Path) -> None:
     """Attributions are not lost silently: a manifest that cannot be read stops the run at once."""
     draw(source / "a.png")

@@ -7,7 +7,9 @@ folder is only read.
 The output folder holds the pictures (in a folder for each size, where there are several), their
 `manifest.jsonl` where the source has one, and `prepared.jsonl`: a line about the run, then one for
 each file that was looked at. A line is written before the pictures that it tells of, so that
-whatever ends a run, the next one knows which pictures are its own, and goes on.
+whatever ends a run, the next one knows which pictures are its own, and goes on. The folder mirrors
+its source: results whose picture has gone from there, or is no longer kept, go too, as far as they
+are still what a run wrote.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import json
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -246,6 +248,7 @@ class Preparation:
         options: how.
         files: names of the files to look at.
         outcomes: what became of those that have been seen to, in their order.
+        removed: names of results that went because their picture has gone, or is no longer kept.
 
     Args:
         source: a folder of pictures.
@@ -272,6 +275,7 @@ class Preparation:
         self.source, self.output = Path(source), Path(output)
         self.options = PrepareOptions() if options is None else options
         self.outcomes: list[Outcome] = []
+        self.removed: list[str] = []
         self._overwrite = overwrite
         self.files = find_files(self.source, recursive=recursive)
         self._entries = self._attributions()
@@ -414,7 +418,7 @@ class Preparation:
         Raises:
             OutputError: a result cannot be written; what was written before stays.
         """
-        self.outcomes = []
+        self.outcomes, self.removed = [], []
         digests: dict[str, str] = {}
         self._make_folder(self.output)
         if (self.output / JOURNAL_NAME).is_file():
@@ -422,6 +426,11 @@ class Preparation:
             for folder in {self.output, *outputs}:
                 remove_parts(folder)
         with _Journal(self.output / JOURNAL_NAME, self._header, fresh=not self._known) as journal:
+            # Without --recursive some files are not looked at that are there all the same.
+            for file, known in self._known.items():
+                if known.written and not os.path.lexists(self.source / file):
+                    self.removed += self._discard(known)
+                    journal.write(Outcome(file=file))
             for file in self.files:
                 outcome, again = self._see_to(file, digests, journal)
                 self.outcomes.append(outcome)
@@ -437,14 +446,44 @@ class Preparation:
                 return known, True
             outcome, contents = self._judged(outcome)
             if outcome.reason is None:
+                if known is not None:
+                    # Not to be taken for what is about to be told of.
+                    self._discard(known, outcome.written)
                 # Told before they are there: see the top of this module.
                 journal.write(outcome)
                 for written, data in zip(outcome.written, contents, strict=True):
                     self._put(written, data, known)
                 return outcome, False
+        if outcome.reason == "unreadable" and known is not None and known.written:
+            # It may be read again; until then the results are those of the picture it was.
+            return outcome, False
+        if known is not None:
+            self.removed += self._discard(known)
         if outcome != known:
             journal.write(outcome)
         return outcome, outcome == known
+
+    def _discard(self, known: Outcome, but: Sequence[Written] = ()) -> list[str]:
+        """Removes what a former run made of a file, where it is still that; gives the names.
+
+        Args:
+            known: what that run said.
+            but: results that stay.
+        """
+        removed = []
+        for written in known.written:
+            path = self.output / written.file
+            if written in but or not path.is_file():
+                continue
+            try:
+                with path.open("rb") as stream:
+                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                if digest == written.sha256:
+                    path.unlink()
+                    removed.append(written.file)
+            except OSError as error:
+                raise output_error(str(path), error) from None
+        return removed
 
     def _identified(self, file: str, digests: dict[str, str]) -> Outcome:
         """What a file's first bytes and its digest tell."""
@@ -582,6 +621,7 @@ class Preparation:
                 max(outcome.width, outcome.height) < max(self.options.size) for outcome in kept
             ),
             "attributed": sum(outcome.file in self._entries for outcome in kept),
+            "removed": self.removed,
             "short_side": _quartiles([min(o.width, o.height) for o in kept]),
             "aspect": _quartiles([o.width / o.height for o in kept]),
             "sharpness": _quartiles([o.sharpness or 0.0 for o in kept]),
@@ -596,15 +636,17 @@ class Preparation:
         return report
 
     def _write_manifests(self, kept: list[Outcome]) -> None:
-        """Carries attributions over: to each folder of results a manifest of what is in it."""
-        lines: dict[Path, list[str]] = {}
+        """Carries attributions over: to each folder of results a manifest of what is in it.
+
+        Lines of results that this run has not seen to, because it was interrupted or did not look
+        into their folder, stay as they were.
+        """
+        lines: dict[Path, dict[str, str]] = {}
         for outcome in kept:
             entry = self._entries.get(outcome.file)
-            if entry is None:
-                continue
             for written in outcome.written:
                 path = Path(written.file)
-                record = {
+                record = entry and {
                     **entry.model_dump(mode="json"),
                     **written.model_dump(),
                     "file": path.name,
@@ -612,11 +654,33 @@ class Preparation:
                     "source": outcome.file,
                     "source_sha256": outcome.sha256,
                 }
-                lines.setdefault(path.parent, []).append(json.dumps(record) + "\n")
-        for folder, found in lines.items():
-            write_whole(
-                self.output / folder / MANIFEST_NAME, "".join(found).encode(), overwrite=True
-            )
+                line = json.dumps(record) + "\n" if record else ""
+                lines.setdefault(path.parent, {})[path.name] = line
+        known = (written.file for outcome in self._known.values() for written in outcome.written)
+        for folder in {*lines, *(Path(file).parent for file in known)}:
+            self._write_manifest(self.output / folder, lines.get(folder, {}))
+
+    def _write_manifest(self, folder: Path, lines: dict[str, str]) -> None:
+        """Writes a folder's manifest; removes it where there is nothing to say.
+
+        Args:
+            folder: of results.
+            lines: file → its line; empty where nothing is known of it.
+        """
+        path = folder / MANIFEST_NAME
+        try:
+            former = path.read_bytes().split(b"\n") if path.is_file() else []
+            for line in former:
+                name = (_json_object(line) or {}).get("file")
+                if isinstance(name, str) and _is_inside(name) and (folder / name).is_file():
+                    lines.setdefault(name, line.decode() + "\n")
+            text = "".join(lines.values())
+            if text:
+                write_whole(path, text.encode(), overwrite=True)
+            elif former:
+                path.unlink()
+        except (OSError, ValueError) as error:
+            raise output_error(str(path), error) from None
 
 
 def _quartiles(values: list[float]) -> list[float]:

@@ -118,6 +118,11 @@ def _summary(report: dict[str, Any], place: Path, again: int, interrupted: bool)
             f"{_counted(report['smaller_than_size'], 'picture')} kept a size below the one asked "
             "for; --enlarge enlarges"
         )
+    if report["removed"]:
+        lines.append(
+            f"removed {_counted(len(report['removed']), 'result')} whose picture has gone or is no "
+            "longer kept"
+        )
     lines.append(f"{place}: the pictures, report.png and report.json, which has every reason")
     return "\n".join(lines)
 
