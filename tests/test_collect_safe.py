@@ -1,7 +1,9 @@
 """Hostile servers: nothing they send fills the disk, the memory or the time, or names a file."""
 
+import contextlib
 import gzip
 import json
+import sqlite3
 import time
 import zlib
 from collections.abc import Callable
@@ -66,38 +68,65 @@ def test_files_that_lie_about_their_length(tmp_path: Path) -> None:
         assert not list((tmp_path / ".impasto-collect").rglob("*.part"))
 
 
+def wide_png(width: int, height: int) -> bytes:
+    """A whole PNG file of one black and one white half, in few bytes."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        checked = name + data
+        return len(data).to_bytes(4, "big") + checked + zlib.crc32(checked).to_bytes(4, "big")
+
+    # One bit a pixel, grey; each row begins with its filter, which is none.
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x01\x00\x00\x00\x00"
+    row, half = b"\x00" + b"\xff" * (width // 16), b"\x00" * (-(-width // 8) - width // 16)
+    pixels = zlib.compress((row + half) * height, 9)
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", pixels), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
 def test_bombs_do_not_unpack(tmp_path: Path) -> None:
-    """Compressed pages that unpack to gigabytes are cut off; so are packed sitemaps, packings of
-    packings, and pictures whose few bytes announce more pixels than are allowed."""
+    """Compressed pages that unpack to gigabytes are cut off; so are packed sitemaps, and packings
+    of packings."""
     page = b"<p>" + b"x" * 60_000_000
     bomb = gzip.compress(page, 9)
     twice = gzip.compress(bomb)
-    header = b"\x00\x00\xff\xff\x00\x00\xff\xff\x08\x02\x00\x00\x00"
-    chunk = b"IHDR" + header
-    png = (
-        b"\x89PNG\r\n\x1a\n"
-        + len(header).to_bytes(4, "big")
-        + chunk
-        + zlib.crc32(chunk).to_bytes(4, "big")
-    )
     packed = {"Content-Encoding": "gzip", "Content-Type": "text/html"}
     with served() as site:
         site.pages.update(
             {
-                "/": '<a href="/a">a</a><a href="/b">b</a><a href="/c">c</a><img src="/d.png">',
+                "/": '<a href="/a">a</a><a href="/b">b</a><a href="/c">c</a>',
                 "/a": Reply(bomb, headers=packed),
                 "/b": Reply(twice, headers={**packed, "Content-Encoding": "gzip, gzip"}),
                 "/c": Reply(gzip.compress(b"<urlset>" + page), headers={"Content-Type": "x/gzip"}),
-                "/d.png": png,
             }
         )
         summary = collect(f"{site.url}/", tmp_path, depth=1)
         reasons = {reason for _, _, reason, _ in summary.reasons}
         assert "is packed more than once" in reasons
-        assert "no picture that can be read" in reasons
         assert "is larger than 10 MB" in reasons
         sizes = [p.stat().st_size for p in tmp_path.rglob("*") if p.is_file()]
         assert max(sizes) < 5_000_000
+
+
+def test_pictures_of_too_many_pixels_are_not_decoded(tmp_path: Path) -> None:
+    """A sound picture of few bytes and more pixels than are allowed is refused for these alone,
+    one that has no pixels for what it lacks; where so many are allowed the first one is kept."""
+    bomb = wide_png(16_000, 7_000)
+    assert len(bomb) < 50_000
+    with served() as site:
+        site.pages["/"] = '<img src="/wide.png"><img src="/empty.png">'
+        site.pages.update({"/wide.png": bomb, "/empty.png": wide_png(100, 100)[:45]})
+        collect(f"{site.url}/", tmp_path / "a")
+        assert read_manifest(tmp_path / "a") == []
+        with contextlib.closing(
+            sqlite3.connect(tmp_path / "a" / ".impasto-collect" / "journal.sqlite")
+        ) as journal:
+            rows = journal.execute("SELECT url, detail FROM tasks WHERE kind = 'picture'")
+            faults = {url.rpartition("/")[2]: detail for url, detail in rows}
+        assert faults["wide.png"].startswith("16000 x 7000 is 112,000,000 pixels, more than the")
+        assert "is damaged, cut short" in faults["empty.png"]
+        collect(f"{site.url}/", tmp_path / "b", max_megapixels=112)
+        (entry,) = read_manifest(tmp_path / "b")
+        assert (entry.width, entry.height) == (16_000, 7_000)
 
 
 def test_slow_answers_end(tmp_path: Path) -> None:
