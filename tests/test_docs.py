@@ -1,5 +1,6 @@
 """The documentation says what is so."""
 
+import inspect
 import re
 import shlex
 from dataclasses import fields
@@ -15,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from impasto.cli import app, main
 from impasto.cli.flags import given
-from impasto.collect.options import CollectOptions
+from impasto.collect.options import FORMATS, LICENSES, CollectOptions
 from impasto.images import read_image
 from impasto.options import (
     CONTENT_LOSSES,
@@ -195,6 +196,66 @@ def test_every_setting_of_the_studio_is_explained(name: str) -> None:
     expected = expected_range(info)
     assert limits.startswith("from ") or expected is None or limits == expected
     assert len(words) > 20
+
+
+GATHERING = {
+    "collect": (DOCS / "collect.md").read_text("utf-8"),
+    "prepare": PREPARE.read_text("utf-8").partition("\n## Trying")[0],
+    "try": PREPARE.read_text("utf-8").partition("\n## Trying")[2],
+}
+
+
+def rows_of_flags(text: str) -> dict[str, list[str]]:
+    """Flag, long or short → the cells of the row that has it in its first one."""
+    rows: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("| ").split(" | ")]
+        if line.startswith("| `-"):
+            for flag in re.findall(r"`(--?[a-z-]+)`", cells[0]):
+                assert flag not in rows, f"two rows for {flag}"
+                rows[flag] = cells
+    return rows
+
+
+@pytest.mark.parametrize("command", GATHERING)
+def test_every_flag_of_gathering_has_a_row(command: str) -> None:
+    """Each flag of `impasto collect`, `prepare` and `try` has one row in the page of its command,
+    short form and words to choose from included, and its real default; no row has a flag that
+    is not there. What `try` shares with `stylize` is in the page of options."""
+    rows = rows_of_flags(GATHERING[command])
+    known: set[str] = set()
+    for argument in app[command].assemble_argument_collection():
+        names = [name for name in argument.names if name.startswith("-")]
+        flags = [name for name in names if not name.startswith("--no-")]
+        known.update(flags)
+        shared = command == "try" and argument.keys and flags[0].removeprefix("--")
+        if not flags or (shared in options_table() and flags[0] not in rows):
+            continue
+        cells = rows.get(flags[0], [])
+        assert cells, f"the page of `impasto {command}` has no row for {flags[0]}"
+        assert all(flag in rows and rows[flag] is cells for flag in flags), f"{flags}: apart"
+        assert len(cells[-1]) > 20, f"{flags[0]}: says little"
+        parts = get_args(argument.hint)
+        for choice in (*parts, *(inner for part in parts for inner in get_args(part))):
+            if isinstance(choice, str):
+                assert f"`{choice}`" in " ".join(cells), f"{flags[0]}: does not name {choice}"
+        # Those of options models are None here; other tests compare theirs.
+        default: Any = argument.field_info.default
+        if default is False:
+            assert cells[1] == "off"
+        elif isinstance(default, str | int):
+            assert cells[1].strip("`") == str(default)
+        elif default is inspect.Parameter.empty:
+            assert cells[1] == "must be given"
+    assert set(rows) <= known
+
+
+@pytest.mark.parametrize(("flag", "words"), [("--formats", FORMATS), ("--license", LICENSES)])
+def test_words_to_choose_from_are_all_named(flag: str, words: tuple[str, ...]) -> None:
+    """The rows of formats and licences name each that is known, and no other."""
+    said = rows_of_flags(GATHERING["collect"])[flag][-1]
+    named = re.findall(r"`([a-z0-9-]+)`", said.partition(":")[2].partition(".")[0])
+    assert named == list(words)
 
 
 @pytest.mark.parametrize("name", [*STYLE_LOSSES, *CONTENT_LOSSES])
