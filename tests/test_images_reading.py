@@ -477,3 +477,12 @@ def test_cut_short_files_are_refused_reduced_too(format: str, tmp_path: Path) ->
     (tmp_path / "a").write_bytes(data.getvalue()[:-2000])
     with pytest.raises(ImageError, match="damaged, cut short"):
         read_reduced(tmp_path / "a", 20)
+
+
+def test_pictures_are_laid_on_white() -> None:
+    """Each pixel is mixed with white by its alpha, as the closed form says; an opaque picture is as
+    it was."""
+    pixels = np.full((3, 1, 3), 0.2, np.float32)
+    alpha = np.array([[0.0, 0.5, 1.0]], np.float32)
+    np.testing.assert_allclose(Bitmap(pixels, alpha).on_white()[1, 0], [1, 0.6, 0.2], atol=1e-6)
+    np.testing.assert_array_equal(Bitmap(pixels).on_white(), pixels)

@@ -25,6 +25,8 @@ from impasto.images import (
     Bitmap,
     check_output,
     encode_image,
+    folded_name,
+    make_folder,
     read_image,
     takes_files,
     write_image,
@@ -471,3 +473,22 @@ def test_asking_whether_a_folder_takes_files_leaves_nothing(
     assert takes_files(tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert not takes_files(Path("/proc"))
+
+
+def test_names_that_are_one_on_some_file_systems() -> None:
+    """Names that differ by case, or by composed and separate accents, fold to one; others stay
+    apart."""
+    assert folded_name("Été.JPG") == folded_name("E\u0301te\u0301.jpg")
+    assert folded_name("ete.jpg") != folded_name("été.jpg")
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    """A folder is made with those above it; where a file is in its way, one line says so."""
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").write_text("x")
+    for name in ("file/b", "\0"):
+        with pytest.raises(OutputError) as caught:
+            make_folder(tmp_path / name)
+        assert str(caught.value).isprintable()

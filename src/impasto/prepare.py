@@ -19,7 +19,6 @@ import hashlib
 import json
 import os
 import stat
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +39,8 @@ from impasto.images import (
     crop_image,
     encode_image,
     fit_within,
+    folded_name,
+    make_folder,
     output_error,
     read_reduced,
     recognise,
@@ -165,8 +166,7 @@ def _sharpness(pixels: NDArray[np.float32]) -> float:
 def _measured(bitmap: Bitmap) -> NDArray[np.float32]:
     """A small copy `(3, h, w)` on white, in which the picture is measured."""
     size = fit_within(bitmap.width, bitmap.height, MEASURE_SIDE, enlarge=False)
-    small = resize_image(bitmap, *size)
-    return small.pixels if small.alpha is None else small.pixels * small.alpha + (1 - small.alpha)
+    return resize_image(bitmap, *size).on_white()
 
 
 def _colors(pixels: NDArray[np.float32]) -> dict[str, Any]:
@@ -360,7 +360,7 @@ class Preparation:
             for file, outcome in self._known.items()
             if outcome.written
         }
-        taken = {_folded(name) for name in names.values()}
+        taken = {folded_name(name) for name in names.values()}
         if extension == Path(FIGURE_NAME).suffix:
             taken.add(Path(FIGURE_NAME).stem)
         for file in self.files:
@@ -368,10 +368,10 @@ class Preparation:
                 continue
             stem, number = Path(file).with_suffix(""), 1
             name = _shortened(stem, extension)
-            while _folded(name) in taken:
+            while folded_name(name) in taken:
                 number += 1
                 name = _shortened(stem, f"-{number}{extension}", keep=len(extension))
-            taken.add(_folded(name))
+            taken.add(folded_name(name))
             names[file] = name
         return names
 
@@ -420,7 +420,7 @@ class Preparation:
         """
         self.outcomes, self.removed = [], []
         digests: dict[str, str] = {}
-        self._make_folder(self.output)
+        make_folder(self.output)
         if (self.output / JOURNAL_NAME).is_file():
             outputs = {(self.output / n).parent for file in self.files for n in self._outputs(file)}
             for folder in {self.output, *outputs}:
@@ -586,7 +586,7 @@ class Preparation:
 
     def _put(self, written: Written, data: bytes, known: Outcome | None) -> None:
         path = self.output / written.file
-        self._make_folder(path.parent)
+        make_folder(path.parent)
         mine = {w.sha256 for w in known.written if w.file == written.file} if known else set()
         mine.add(written.sha256)
         replaceable = self._overwrite
@@ -594,12 +594,6 @@ class Preparation:
             with contextlib.suppress(OSError):
                 replaceable = hashlib.sha256(path.read_bytes()).hexdigest() in mine
         write_whole(path, data, overwrite=replaceable)
-
-    def _make_folder(self, folder: Path) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except (OSError, ValueError) as error:
-            raise output_error(str(folder), error) from None
 
     # --- what came of it ---------------------------------------------------------------------
 
@@ -763,11 +757,6 @@ def _is_inside(name: str) -> bool:
 def _without_size(file: str, options: PrepareOptions) -> str:
     """A result's name without the folder of its size."""
     return file if len(options.size) == 1 else str(Path(*Path(file).parts[1:]))
-
-
-def _folded(name: str) -> str:
-    """A name as file systems see it that ignore case and composed letters."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _shortened(stem: Path, ending: str, keep: int = 0) -> str:

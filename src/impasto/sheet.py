@@ -33,6 +33,7 @@ from impasto.images import (
     ImageSource,
     check_place,
     fit_within,
+    make_folder,
     output_error,
     read_image,
     resize_image,
@@ -477,10 +478,7 @@ def _make(
     there: list[Made],
     on_progress: Callable[[Cell, Progress], None] | None,
 ) -> Iterator[Made]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(str(folder), error) from None
+    make_folder(folder)
     image, quality = drawn
     made = {one.cell.file: one for one in there}
     _write_record(sheet, folder, image, made)
@@ -780,5 +778,4 @@ def _draw(
 
 def _on_white(bitmap: Bitmap) -> NDArray[np.uint8]:
     """`(H, W, 3)`."""
-    pixels = bitmap.pixels if bitmap.alpha is None else 1 + bitmap.alpha * (bitmap.pixels - 1)
-    return np.round(255 * pixels.transpose(1, 2, 0)).astype(np.uint8)
+    return np.round(255 * bitmap.on_white().transpose(1, 2, 0)).astype(np.uint8)

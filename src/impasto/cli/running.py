@@ -442,13 +442,10 @@ class _Trace:
 
 
 def _snapshot(run: Stylization, progress: Progress, folder: Path) -> None:
-    from impasto.images import output_error, write_image
+    from impasto.images import make_folder, write_image
 
     bitmap = run.shown(progress)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(str(folder), error) from None
+    make_folder(folder)
     try:
         write_image(bitmap, folder / f"{progress.done:06d}.png", overwrite=True)
     except ImpastoError:

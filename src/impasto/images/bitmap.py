@@ -41,6 +41,12 @@ class Bitmap:
                 f"a Bitmap's alpha has the shape {shape[1:]} of its pixels, not {self.alpha.shape}"
             )
 
+    def on_white(self) -> NDArray[np.float32]:
+        """The pixels `(3, H, W)` as they look on white, where the picture is transparent."""
+        if self.alpha is None:
+            return self.pixels
+        return self.pixels * self.alpha + (1 - self.alpha)
+
     @property
     def width(self) -> int:
         """Pixels from left to right."""

@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import unicodedata
 from collections.abc import Callable, Mapping
 from io import BufferedRandom
 from pathlib import Path
@@ -203,6 +204,24 @@ def _give_name(file: BufferedRandom, temporary: Path) -> None:
             shutil.copyfileobj(file, copy, 1 << 20)
             copy.flush()
             os.fsync(copy.fileno())
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder, and those that it lies in, where they are not there yet.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise output_error(one_line(str(folder)), error) from None
+
+
+def folded_name(name: str) -> str:
+    """A file's name as file systems see it that ignore case and composed letters: two that are the
+    same here may be one file there."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def takes_files(folder: Path) -> bool:
