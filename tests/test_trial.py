@@ -22,7 +22,7 @@ from impasto.collect.manifest import Entry, write_manifest
 from impasto.errors import InputError, OptionError, OutputError, RunError
 from impasto.features import Features
 from impasto.images import read_image
-from impasto.page import Page, Shown, render_page
+from impasto.page import Page, Provenance, Shown, render_page
 from impasto.run import stylize
 from impasto.samples import sample_names
 from impasto.styles import style_names
@@ -249,7 +249,9 @@ def test_one_bad_pair_costs_itself_alone(
     assert faults[photos[0]] == faults[photos[1]] == faults[photos[3]] == ""
     record = json.loads((tmp_path / "out" / RECORD_NAME).read_text("utf-8"))
     assert [bool(p["result"]) for p in record["pairs"]] == [not t.fault for t in work.tried]
-    assert len(list(work.rows())) == 3
+    work.lay_out("svg")
+    assert len(read((work.output / PAGE_NAME).read_text("utf-8")).all("img")) == 3 * 3
+    assert (work.output / "table.svg").is_file()
 
 
 def test_broken_pictures_do_not_count(
@@ -398,13 +400,14 @@ def test_pages_escape_whatever_strangers_wrote() -> None:
     """Hostile words in every place are words: no tag, script, attribute or dangerous link comes of
     them, and the tags stay balanced."""
     plain = Page(
-        "T", "L", ["a", "b"], [[Shown("x.png", "A", 3, 2, "C", "R", "by", "http://l", "")]]
+        "T", "L", ["a", "b"], [[Shown("x.png", "A", 3, 2, Provenance("C", "R", "by", "http://l"))]]
     )
+    hostile_words = Provenance(HOSTILE, HOSTILE, HOSTILE, "http://l", "javascript:x")
     hostile = Page(
         HOSTILE,
         HOSTILE,
         [HOSTILE, HOSTILE],
-        [[Shown(HOSTILE, HOSTILE, 3, 2, HOSTILE, HOSTILE, HOSTILE, "http://l", "javascript:x")]],
+        [[Shown(HOSTILE, HOSTILE, 3, 2, hostile_words)]],
         {HOSTILE: HOSTILE},
         [HOSTILE],
         HOSTILE,
@@ -438,11 +441,12 @@ def test_pages_escape_whatever_strangers_wrote() -> None:
 )
 def test_only_web_addresses_become_links(address: str) -> None:
     """An address that is not of the web stays text."""
-    shown = Shown("x.png", "A", 3, 2, "C", "credit", "by", address, address)
+    shown = Shown("x.png", "A", 3, 2, Provenance("C", "credit", "by", address, address))
     reader = read(render_page(Page("T", "L", ["a"], [[shown]])))
     assert reader.all("a") == []
     assert "credit" in reader.text
-    good = Shown("x.png", "A", 3, 2, "C", "credit", "by", 'https://l/?a=1&b="2', "http://p")
+    words = Provenance("C", "credit", "by", 'https://l/?a=1&b="2', "http://p")
+    good = Shown("x.png", "A", 3, 2, words)
     found = read(render_page(Page("T", "L", ["a"], [[good]]))).all("a")
     assert [link["href"] for link in found] == ["http://p", 'https://l/?a=1&b="2']
 

@@ -44,6 +44,25 @@ code { font: .875em/1.4 ui-monospace, monospace; }
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """Whose a picture is, as a page says it.
+
+    Attributes:
+        title: of the picture; its file's name where it has none.
+        text: the line to print beneath it: title, author, licence; empty where nothing is known.
+        license: its short name, such as `by-sa`; empty where none is known.
+        license_url: where the licence can be read, or empty.
+        page: where the picture was found, or empty.
+    """
+
+    title: str
+    text: str = ""
+    license: str = ""
+    license_url: str = ""
+    page: str = ""
+
+
+@dataclass(frozen=True)
 class Shown:
     """A picture on a page.
 
@@ -52,22 +71,14 @@ class Shown:
         alt: what it shows, for those who cannot see it.
         width: px.
         height: px.
-        caption: words beneath it.
-        credit: whose it is; may be empty.
-        license: name of its licence; may be empty.
-        license_url: where that can be read; may be empty.
-        page: where the picture was found; may be empty.
+        provenance: whose it is; its title stands beneath it.
     """
 
     file: str
     alt: str
     width: int
     height: int
-    caption: str
-    credit: str = ""
-    license: str = ""
-    license_url: str = ""
-    page: str = ""
+    provenance: Provenance
 
 
 @dataclass(frozen=True)
@@ -132,11 +143,12 @@ def render_page(page: Page) -> str:
 
 
 def _figure(shown: Shown) -> str:
-    words = [_text(shown.caption)]
-    if shown.credit:
-        words.append(f"<small>{_link(shown.credit, shown.page)}</small>")
-    if shown.license or shown.license_url:
-        words.append(f"<small>{_link(shown.license or 'licence', shown.license_url)}</small>")
+    said = shown.provenance
+    words = [_text(said.title)]
+    if said.text:
+        words.append(f"<small>{_link(said.text, said.page)}</small>")
+    if said.license or said.license_url:
+        words.append(f"<small>{_link(said.license or 'licence', said.license_url)}</small>")
     # File names need not be valid text.
     source = quote(os.fsencode(shown.file))
     return (

@@ -11,13 +11,12 @@ import operator
 import os
 import random
 import time
-import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +29,9 @@ from impasto.images import (
     Bitmap,
     check_place,
     fit_within,
+    folded_name,
     glance,
-    output_error,
+    make_folder,
     read_image,
     remove_parts,
     resize_image,
@@ -39,7 +39,9 @@ from impasto.images import (
     write_whole,
 )
 from impasto.options import StyleOptions
+from impasto.page import Page, Provenance, Shown, render_page
 from impasto.prepare import find_pictures
+from impasto.report import plot_pairs
 from impasto.run import Stylization, stylization
 from impasto.samples import describe_sample, sample_names
 from impasto.sources import describe_source, is_built_in, read_source
@@ -55,30 +57,12 @@ PREVIEW_SIDE = 256
 MAX_PAIRS = 200
 """Most pairs of one trial: what one figure can show."""
 
+_COLUMNS = ("content", "style", "result")
 _VERSION = 1
 _LOOK_SIDE = 64
 
 # They decide how a result is computed, not what it shows.
 _INCIDENTAL = ("memory", "threads", "device")
-
-
-@dataclass(frozen=True)
-class Credit:
-    """Whose a picture is.
-
-    Attributes:
-        title: of the picture; its file's name where it has none.
-        text: the line to print beneath it: title, author, licence; empty where nothing is known.
-        license: its short name, such as `by-sa`; empty where none is known.
-        license_url: where the licence can be read, or empty.
-        page: where the picture was found, or empty.
-    """
-
-    title: str
-    text: str = ""
-    license: str = ""
-    license_url: str = ""
-    page: str = ""
 
 
 @dataclass(frozen=True)
@@ -218,7 +202,8 @@ class Trial:
     """Pairs on their way to results; iterate over it for a `Step` after each evaluation.
 
     It may be broken off at any point; a new `Trial` of the same pairs and options goes on with the
-    first pair that has no result. `finish` writes the record and the small pictures for the page.
+    first pair that has no result. `finish` writes the record and the small pictures, `lay_out` the
+    table and the page that show them.
 
     Attributes:
         pairs: what was drawn.
@@ -283,7 +268,7 @@ class Trial:
         """Every photo and painting drawn, once."""
         return list(dict.fromkeys(name for p in self.pairs for name in (p.content, p.style)))
 
-    def credit(self, source: str) -> Credit:
+    def credit(self, source: str) -> Provenance:
         """Whose one of `sources` is."""
         return self._credits[source]
 
@@ -316,18 +301,18 @@ class Trial:
         taken: set[str] = set()
         for content, style in drawn:
             stem = f"{self._labels[content]}-{self._labels[style]}"
-            if _folded(stem) in taken:
+            if folded_name(stem) in taken:
                 stem = f"{stem}-{_mark(content)}-{_mark(style)}"
-            taken.add(_folded(stem))
+            taken.add(folded_name(stem))
             pairs.append(Pair(content, style, f"{stem}.png"))
         return pairs
 
-    def _credit(self, source: str) -> Credit:
+    def _credit(self, source: str) -> Provenance:
         kind, _, name = source.partition(":")
         if is_built_in(source):
             if kind == "sample":
-                return Credit(name, describe_sample(name))
-            return Credit(name, f"{describe(name)} (drawn by impasto)")
+                return Provenance(name, describe_sample(name))
+            return Provenance(name, f"{describe(name)} (drawn by impasto)")
         path = Path(source)
         if path.parent not in self._manifests:
             there = os.path.lexists(path.parent / MANIFEST_NAME)
@@ -335,12 +320,12 @@ class Trial:
             self._manifests[path.parent] = {entry.file: entry for entry in entries}
         entry = self._manifests[path.parent].get(path.name)
         if entry is None:
-            return Credit(path.name)
+            return Provenance(path.name)
         text = entry.attribution or ", ".join(
             part for part in (entry.title, entry.author, entry.license) if part
         )
         page = entry.page or entry.url
-        return Credit(entry.title or path.name, text, entry.license, entry.license_url, page)
+        return Provenance(entry.title or path.name, text, entry.license, entry.license_url, page)
 
     def _check_free(self) -> None:
         """Refuses, before any work, results that would replace other files."""
@@ -397,7 +382,7 @@ class Trial:
             OutputError: a result cannot be written; those before it stay.
         """
         self.tried = []
-        _make_folder(self.output)
+        make_folder(self.output)
         if self._is_mine() or any((self.output / pair.result).is_file() for pair in self.pairs):
             for folder in (self.output, self.output / PICTURES_NAME):
                 remove_parts(folder)
@@ -452,7 +437,7 @@ class Trial:
         }
         text = json.dumps(record, indent=2) + "\n"
         write_whole(self.output / RECORD_NAME, text.encode(), overwrite=True)
-        _make_folder(self.output / PICTURES_NAME)
+        make_folder(self.output / PICTURES_NAME)
         for source in self._shown():
             write_image(self._small(source), self.output / self.thumbnail(source), overwrite=True)
         return record
@@ -467,34 +452,79 @@ class Trial:
         small = resize_image(bitmap, width, height)
         return Bitmap(small.pixels, small.alpha)
 
-    def rows(self) -> Iterator[tuple[Pair, list[NDArray[np.float32]]]]:
-        """Each pair that has a result, with photo, painting and result `(H, W, 3)` in [0, 1], as
-        `finish` left them in the output folder.
+    def lay_out(self, table: Literal["png", "svg", "pdf"] = "png") -> None:
+        """Draws the table and writes the web page of what has a result, from what `finish` left in
+        the output folder.
+
+        Args:
+            table: format of the table's figure.
 
         Raises:
-            ImageError: one of them is gone.
+            ImageError: a result or a small picture is gone.
+            OutputError: they cannot be written.
         """
-        for tried in self.tried:
-            if not tried.fault:
-                pair = tried.pair
-                names = self.thumbnail(pair.content), self.thumbnail(pair.style), pair.result
-                yield pair, [_on_white(read_image(self.output / name)) for name in names]
+        done = [tried.pair for tried in self.tried if not tried.fault]
+        rows = [self._row(pair) for pair in done]
+        if rows:
+            plot_pairs(
+                [[pixels for _, pixels in row] for row in rows],
+                self.output / f"{TABLE_STEM}.{table}",
+                columns=_COLUMNS,
+                captions=[
+                    (*(one_line(shown.provenance.title) for shown, _ in row[:2]), "")
+                    for row in rows
+                ],
+                overwrite=True,
+            )
+        faults = [f"{t.pair.content} with {t.pair.style}: {t.fault}" for t in self.tried if t.fault]
+        page = Page(
+            title=f"{len(rows)} {'pair' if len(rows) == 1 else 'pairs'} of photo and painting",
+            lead="Drawn at random and repainted by impasto. Each result carries all its settings: "
+            "impasto reproduce FILE makes it again, impasto continue FILE --size 1024 a larger "
+            "one.",
+            columns=_COLUMNS,
+            rows=[[shown for shown, _ in row] for row in rows],
+            settings=self._settings(),
+            notes=faults + self.left_out,
+            notes_title="Skipped",
+        )
+        write_whole(self.output / PAGE_NAME, render_page(page).encode(), overwrite=True)
 
+    def _row(self, pair: Pair) -> list[tuple[Shown, NDArray[np.float32]]]:
+        """Photo, painting and result: how the page shows them, and their pixels `(H, W, 3)`."""
+        content, style = self.credit(pair.content), self.credit(pair.style)
+        row = []
+        for file, alt, provenance in (
+            (self.thumbnail(pair.content), f"photo: {content.title}", content),
+            (self.thumbnail(pair.style), f"painting: {style.title}", style),
+            (
+                pair.result,
+                f"{content.title}, repainted in the style of {style.title}",
+                Provenance(pair.result),
+            ),
+        ):
+            pixels = read_image(self.output / file).on_white().transpose(1, 2, 0)
+            height, width = pixels.shape[:2]
+            row.append((Shown(file, alt, width, height, provenance), np.ascontiguousarray(pixels)))
+        return row
 
-def _on_white(bitmap: Bitmap) -> NDArray[np.float32]:
-    pixels = bitmap.pixels
-    if bitmap.alpha is not None:
-        pixels = pixels * bitmap.alpha + (1 - bitmap.alpha)
-    return np.ascontiguousarray(pixels.transpose(1, 2, 0))
+    def _settings(self) -> dict[str, str]:
+        """What makes these results differ from those of the defaults, in the words of the flags."""
+        plain = StyleOptions().model_dump(mode="json")
+        shown = {"impasto": impasto.__version__, "--seed": str(self.seed)}
+        for name, value in self.options.model_dump(mode="json").items():
+            if name != "seed" and (value != plain[name] or name in ("size", "preset")):
+                shown[f"--{name.replace('_', '-')}"] = str(value)
+        return shown
 
 
 def _labels(sources: Sequence[str]) -> dict[str, str]:
     """Source → a short name for files; those that would be the same are told apart by a mark that
     depends on the whole name alone."""
     stems = {source: _stem(source) for source in dict.fromkeys(sources)}
-    counts = Counter(_folded(stem) for stem in stems.values())
+    counts = Counter(folded_name(stem) for stem in stems.values())
     return {
-        source: stem if counts[_folded(stem)] == 1 else f"{stem}-{_mark(source)}"
+        source: stem if counts[folded_name(stem)] == 1 else f"{stem}-{_mark(source)}"
         for source, stem in stems.items()
     }
 
@@ -508,10 +538,6 @@ def _stem(source: str) -> str:
 
 def _mark(text: str) -> str:
     return f"{zlib.crc32(os.fsencode(text)):08x}"
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _identity(entry: Any) -> Any:
@@ -531,10 +557,3 @@ def _contents(path: str) -> bytes:
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
-        raise output_error(one_line(str(folder)), error) from None

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from impasto import __version__
 from impasto.cli import EXIT_INTERRUPTED
 from impasto.cli.flags import flags, given
 from impasto.errors import one_line
@@ -32,7 +31,6 @@ else:
     Flags = _flags
 
 _NO_FLAGS = _flags()
-_COLUMNS = ("content", "style", "result")
 
 
 def try_(
@@ -96,7 +94,7 @@ def try_(
             interrupted = True
         write_undisturbed()
         record = work.finish()
-        _lay_out(work, table)
+        work.lay_out(table)
     skipped = sum(bool(tried.fault) for tried in work.tried)
     if json:
         found = {"contents": len(contents), "styles": len(paintings), "output": str(place)}
@@ -116,72 +114,6 @@ def _place(folder: str) -> Path:
         return Path(f"{folder.partition(':')[2]}-tried")
     path = Path(folder)
     return folder_beside(path.with_suffix("") if path.is_file() else path, "tried")
-
-
-def _lay_out(work: Trial, table: str) -> None:
-    """Draws the table and writes the page of what has a result."""
-    from impasto.images import write_whole
-    from impasto.page import Page, Shown, render_page
-    from impasto.report import plot_pairs
-    from impasto.trial import PAGE_NAME, TABLE_STEM
-
-    pictures, captions, rows = [], [], []
-    for pair, three in work.rows():
-        content, style = work.credit(pair.content), work.credit(pair.style)
-        names = one_line(content.title), one_line(style.title)
-        files = work.thumbnail(pair.content), work.thumbnail(pair.style), pair.result
-        alts = (
-            f"photo: {content.title}",
-            f"painting: {style.title}",
-            f"{content.title}, repainted in the style of {style.title}",
-        )
-        row = []
-        for file, alt, credit, pixels in zip(
-            files, alts, (content, style, None), three, strict=True
-        ):
-            height, width = pixels.shape[:2]
-            if credit is None:
-                row.append(Shown(file, alt, width, height, file))
-            else:
-                own = (credit.text, credit.license, credit.license_url, credit.page)
-                row.append(Shown(file, alt, width, height, credit.title, *own))
-        pictures.append(three)
-        captions.append((*names, ""))
-        rows.append(row)
-    count = f"{len(rows)} {'pair' if len(rows) == 1 else 'pairs'}"
-    if pictures:
-        plot_pairs(
-            pictures,
-            work.output / f"{TABLE_STEM}.{table}",
-            columns=_COLUMNS,
-            captions=captions,
-            overwrite=True,
-        )
-    faults = [f"{t.pair.content} with {t.pair.style}: {t.fault}" for t in work.tried if t.fault]
-    faults += work.left_out
-    page = Page(
-        title=f"{count} of photo and painting",
-        lead="Drawn at random and repainted by impasto. Each result carries all its settings: "
-        "impasto reproduce FILE makes it again, impasto continue FILE --size 1024 a larger one.",
-        columns=_COLUMNS,
-        rows=rows,
-        settings=_settings(work),
-        notes=faults,
-        notes_title="Skipped",
-    )
-    text = render_page(page)
-    write_whole(work.output / PAGE_NAME, text.encode(), overwrite=True)
-
-
-def _settings(work: Trial) -> dict[str, str]:
-    """What makes these results differ from those of the defaults, in the words of the flags."""
-    plain = StyleOptions().model_dump(mode="json")
-    chosen = work.options.model_dump(mode="json")
-    shown = {"impasto": __version__, "--seed": str(work.seed)}
-    for name, value in chosen.items():
-        if name != "seed" and (value != plain[name] or name in ("size", "preset")):
-            shown[f"--{name.replace('_', '-')}"] = str(value)
-    return shown
 
 
 def _summary(work: Trial, found: tuple[int, int], count: int, interrupted: bool) -> str:
