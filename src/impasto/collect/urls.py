@@ -16,8 +16,9 @@ _PICTURE_NAME = re.compile(r"\.(jpe?g|jfif|png|webp|gif|tiff?|avif|heic|heif|jxl
 def normalize(url: str, base: str = "") -> str | None:
     """One spelling of an http(s) address; `None` for anything else, and for one with a password.
 
-    The scheme and host are in lower case and ASCII, the default port, `.` and `..` and the fragment
-    are gone, and what may not stand in an address is escaped (RFC 3986, section 6).
+    The scheme and host are in lower case and ASCII, the default port, a dot at the end of the host,
+    `.` and `..` in the path and the fragment are gone, and what may not stand in an address is
+    escaped (RFC 3986, section 6).
     """
     text = re.sub(r"[\t\r\n]", "", url[: 4 * MAX_LENGTH]).strip()
     if not text or len(url) > 4 * MAX_LENGTH:
@@ -29,7 +30,9 @@ def normalize(url: str, base: str = "") -> str | None:
             return None
         if not host.isascii():
             host = host.encode("idna").decode()
-        if re.search(r"[\s/\\%<>\"|^`{}]", host):
+        # A dot at the end says only that the name is whole.
+        host = host.rstrip(".")
+        if not host or re.search(r"[\s/\\%<>\"|^`{}]", host):
             return None
         path, query = _plain(quote(path or "/", safe=_PATH)), quote(parts.query, safe=_QUERY)
     except ValueError:
