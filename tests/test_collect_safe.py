@@ -4,21 +4,23 @@ import contextlib
 import gzip
 import json
 import sqlite3
+import threading
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from impasto.collect.addresses import Guard
 from impasto.collect.crawl import Crawl, Summary
 from impasto.collect.found import Found
 from impasto.collect.manifest import read_manifest
 from impasto.collect.reading import read_answer
 from impasto.errors import OutputError
-from web_site import Reply, encoded, painted, picture, quick, served
+from web_site import Names, Reply, encoded, painted, picture, quick, served
 
 Write = Callable[[bytes], None]
 
@@ -149,6 +151,36 @@ def test_slow_answers_end(tmp_path: Path) -> None:
         summary = collect(f"{site.url}/", tmp_path, timeout=1.5, attempts=1)
         assert summary.progress.kept == 1
         assert ("picture", "failed", "the answer took too long", 1) in summary.reasons
+
+
+def test_names_that_nobody_finds_end(tmp_path: Path) -> None:
+    """A resolver that does not answer holds nobody up for longer than one answer may take."""
+    over = threading.Event()
+    with served() as site:
+        names = Names({"a.example": [["93.184.215.14"]]}, site)
+
+        def resolve(host: str, port: int) -> Sequence[str]:
+            if host == "lost.example":
+                over.wait(60)
+            return names.resolve(host, port)
+
+        site.pages["/"] = '<img src="http://lost.example/x.jpg"><img src="/a.jpg">'
+        site.pages["/a.jpg"] = picture(1)
+        crawl = Crawl(
+            ["http://a.example/"],
+            tmp_path,
+            quick(allow_private=False, timeout=0.5, attempts=1),
+            guard=Guard(resolve=resolve),
+            connect=names.connect,
+        )
+        list(crawl.run())
+        summary = crawl.summary()
+        crawl.close()
+        assert not over.is_set()
+        over.set()
+        assert summary.progress.kept == 1
+        assert summary.left == 1
+        assert "lost.example: robots.txt cannot be had" in summary.unfinished
 
 
 @pytest.mark.parametrize("target", ["/loop.jpg", "ftp://x.example/a.jpg", "file:///etc/passwd", ""])

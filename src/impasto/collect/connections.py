@@ -7,6 +7,7 @@ then holds nobody up for longer than one answer may take.
 
 from __future__ import annotations
 
+import queue
 import ssl
 import threading
 import time
@@ -106,21 +107,47 @@ class _GuardedBackend(httpcore2.NetworkBackend):
     ) -> httpcore2.NetworkStream:
         import socket
 
-        try:
-            addresses = self._guard.addresses(host, port)
-        except OSError as error:
-            raise httpcore2.ConnectError(f"{host} cannot be found ({error})") from error
+        until = time.monotonic() + (timeout if timeout is not None else float("inf"))
+        addresses = self._addresses(host, port, until)
         options = [*(socket_options or ()), (socket.SOL_SOCKET, socket.SO_RCVBUF, _SHARE)]
         fault: Exception | None = None
         for address in addresses[:4]:
-            left = min(self._watch.left(), timeout or float("inf"))
+            left = min(self._watch.left(), until - time.monotonic())
             try:
-                stream = self._connect(address, port, timeout=left, socket_options=options)
+                stream = self._connect(
+                    address, port, timeout=max(0.001, left), socket_options=options
+                )
                 return _WatchedStream(stream, self._watch)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 fault = error
         assert fault is not None
         raise fault
+
+    def _addresses(self, host: str, port: int, until: float) -> list[str]:
+        """The checked addresses of a host; the system's resolver knows no deadline of its own."""
+        found: queue.SimpleQueue[list[str] | Exception] = queue.SimpleQueue()
+
+        def ask() -> None:
+            try:
+                found.put(self._guard.addresses(host, port))
+            except Exception as error:
+                found.put(error)
+
+        threading.Thread(target=ask, daemon=True).start()
+        while True:
+            left = min(self._watch.left(), until - time.monotonic())
+            if left <= 0:
+                raise httpcore2.ConnectTimeout(f"{host} is not found in time")
+            try:
+                answer = found.get(timeout=min(left, _POLL))
+                break
+            except queue.Empty:
+                continue
+        if isinstance(answer, OSError):
+            raise httpcore2.ConnectError(f"{host} cannot be found ({answer})") from answer
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 class GuardedTransport(httpx2.BaseTransport):
