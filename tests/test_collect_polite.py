@@ -434,6 +434,19 @@ def test_pages_that_have_not_changed_are_not_sent_again(
         assert [line.path for line in site.log] == ["/", "/new.jpg"]
 
 
+def test_dates_without_a_zone_are_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Retry-After in the form of asctime means UTC, wherever the program runs (RFC 9110, section
+    5.6.7)."""
+    soon = time.gmtime(time.time() + 60)
+    for zone in ("UTC", "America/Los_Angeles", "Asia/Tokyo"):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        seconds = retry_after(time.strftime("%a %b %d %H:%M:%S %Y", soon))
+        assert seconds == pytest.approx(60, abs=3)
+    monkeypatch.undo()
+    time.tzset()
+
+
 def test_retry_after_is_understood() -> None:
     """Seconds and dates are read, anything else says nothing (RFC 9110, section 10.2.3)."""
     assert retry_after("120") == 120
