@@ -24,6 +24,7 @@ from impasto.collect.licenses import attribution
 from impasto.collect.likeness import Likeness, likeness, near, same
 from impasto.collect.manifest import Entry, append_manifest, write_manifest
 from impasto.collect.options import CollectOptions
+from impasto.errors import ImageError
 from impasto.images import glance, remove_parts, write_whole
 
 _LOOK_SIDE = 256
@@ -210,6 +211,37 @@ class Album:
         self._insert(self._journal.keep(entry, picture.like), picture.like)
         self._added.append(entry)
         return replaced
+
+    def credit(self, url: str, said: Credit, page: str) -> None:
+        """Puts down what pages say about a kept picture now, within a transaction.
+
+        Args:
+            url: the address that it came from.
+            said: by all pages together; the file's own metadata complete it.
+            page: the one that shows it.
+        """
+        found = self._journal.entry(url)
+        if found is None:
+            return
+        number, entry = found
+        try:
+            seen = glance(
+                (self._folder / entry.file).read_bytes(),
+                _LOOK_SIDE,
+                max_pixels=int(self._options.max_megapixels * 1e6),
+            )
+        except (OSError, ImageError):
+            # Somebody has removed or changed it; what was known of it stays.
+            return
+        credit = complete(said, seen)
+        line = credit.attribution or attribution(
+            credit.title, credit.author, credit.license, credit.license_url, page or url
+        )
+        names = ("title", "author", "license", "license_url")
+        facts = {name: getattr(credit, name) for name in names}
+        changed = entry.model_copy(update={**facts, "page": page, "attribution": line})
+        self._journal.change_entry(number, changed)
+        self._outdated = True
 
     def settle(self) -> None:
         """To be called after each transaction: tells the manifest of new pictures, and removes

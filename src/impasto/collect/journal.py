@@ -53,6 +53,7 @@ CREATE TABLE IF NOT EXISTS pictures (
     thumbnail BLOB NOT NULL,
     hashes BLOB NOT NULL
 );
+CREATE INDEX IF NOT EXISTS sources ON pictures (json_extract(entry, '$.url'));
 CREATE TABLE IF NOT EXISTS robots (
     origin TEXT PRIMARY KEY, text TEXT NOT NULL, fetched REAL NOT NULL
 );
@@ -333,6 +334,20 @@ class Journal:
         """Whether a picture of these contents is, or was, in the folder."""
         row = self._row("SELECT 1 FROM pictures WHERE sha256 = ?", (sha256,))
         return bool(row)
+
+    def entry(self, url: str) -> tuple[int, Entry] | None:
+        """Number and entry of the kept picture that came from an address."""
+        row = self._row(
+            "SELECT id, entry FROM pictures WHERE json_extract(entry, '$.url') = ? AND kept = ?",
+            (url, _KEPT),
+        )
+        with self._telling():
+            return (row[0], Entry.model_validate_json(row[1])) if row else None
+
+    def change_entry(self, number: int, entry: Entry) -> None:
+        """Puts down that something else is known of a picture."""
+        values = entry.model_dump_json(), number
+        self._do("UPDATE pictures SET entry = ? WHERE id = ?", values)
 
     def entries(self) -> Iterator[Entry]:
         """What is known of the pictures that are kept, in the order in which they came."""
