@@ -90,8 +90,8 @@ def test_a_file_that_has_changed_comes_whole(tmp_path: Path) -> None:
         {},
         {"ETag": 'W/"v1"'},
         {"ETag": '"v1"', "Accept-Ranges": "none"},
-        # Two versions of the same second would be told as one.
-        {"Last-Modified": formatdate(usegmt=True)},
+        # Two versions of the same second would be told as one: it must be a minute old.
+        {"Last-Modified": formatdate(time.time() + 600, usegmt=True)},
         {"ETag": 'W/"v1"', **LONG_AGO},
     ],
 )
