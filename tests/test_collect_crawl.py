@@ -107,6 +107,55 @@ def test_endless_calendars_end(tmp_path: Path) -> None:
         assert summary.unfinished == ""
 
 
+def listing(site: Site, pages: int, *, first: str = "", pictures: bool = True) -> None:
+    """Puts next pages on the site, each with a link to a page of its own that shows a picture."""
+    for n in range(1, pages + 1):
+        following = f'<a rel="next" href="/p{n + 1}">next</a>' if n < pages else ""
+        site.pages[f"/p{n}"] = f'{first}<a href="/d{n}">detail {n}</a>{following}'
+        site.pages[f"/d{n}"] = f'<img src="/{n}.jpg">' if pictures else "<p>"
+        site.pages[f"/{n}.jpg"] = picture(n)
+
+
+def test_next_pages_go_on_where_pictures_are_behind_links(tmp_path: Path) -> None:
+    """Pages that only list links to pages with pictures are all read; where those never show any,
+    a list without end is left."""
+    with served() as site:
+        listing(site, 9)
+        collect([f"{site.url}/p1"], tmp_path / "a", depth=1)
+        assert kept(tmp_path / "a") == {f"{n}.jpg" for n in range(1, 10)}
+        listing(site, 60, pictures=False)
+        site.log.clear()
+        summary = collect([f"{site.url}/p1"], tmp_path / "b", depth=1)
+        assert 6 <= sum(line.path.startswith("/p") for line in site.log) <= 15
+        assert (summary.left, summary.unfinished) == (0, "")
+
+
+def test_a_shorter_way_to_a_page_counts(tmp_path: Path) -> None:
+    """A page that is found as a link and then as a next page is as near as the nearer of the two,
+    and so is what it leads to, whether it has been read meanwhile or not; nothing is read twice."""
+    with served() as site:
+        listing(site, 4, first="".join(f'<a href="/p{n}">{n}</a>' for n in range(1, 5)))
+        collect([f"{site.url}/p1"], tmp_path / "a", depth=1)
+        assert kept(tmp_path / "a") == {f"{n}.jpg" for n in range(1, 5)}
+        assert set(site.paths().values()) == {1}
+        site.log.clear()
+        site.pages.update(
+            {
+                "/": '<a href="/moved">x</a><a href="/q2" rel="next">next</a>',
+                "/moved": Reply(status=302, headers={"Location": "/x"}),
+                "/x": '<a href="/d1">y</a><a href="/x2" rel="next">next</a>',
+                "/x2": '<a href="/d2">y</a>',
+                "/q2": '<a href="/q3" rel="next">next</a>',
+                "/q3": '<a href="/moved" rel="next">next</a>',
+            }
+        )
+        collect([f"{site.url}/"], tmp_path / "b", depth=1)
+        read = [line.path for line in site.log]
+        assert read.index("/x") < read.index("/q3") < read.index("/d1")
+        assert kept(tmp_path / "b") == {"1.jpg", "2.jpg"}
+        assert set(site.paths().values()) == {1}
+
+
 def test_style_sheets_of_the_site_name_pictures(tmp_path: Path) -> None:
     """Backgrounds in the site's own style sheets are found, each once."""
     with served() as site:
@@ -140,6 +189,64 @@ def test_the_next_best_variant_is_taken(tmp_path: Path) -> None:
         assert kept(tmp_path) == {"m.jpg", "b.jpg"}
         assert set(site.paths()) == {"/robots.txt", "/", "/xl.jpg", "/l.jpg", "/m.jpg", "/b.jpg"}
         assert (summary.progress.found, summary.progress.failed) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [({"formats": "jpeg"}, "another format"), ({"max_size": 400}, "too large"), ({}, "robots")],
+)
+def test_the_next_variant_of_what_a_filter_leaves_out(
+    values: dict[str, object], reason: str, tmp_path: Path
+) -> None:
+    """A variant in another format, larger than allowed or forbidden by robots.txt gives way to the
+    next one; only where none is left the picture is skipped, with the reason."""
+    with served() as site:
+        if reason == "robots":
+            site.pages["/robots.txt"] = b"User-agent: *\nDisallow: /*.png"
+        site.pages.update(
+            {
+                "/": '<img src="/a.jpg" srcset="/a.png 900w"><img src="/b.png">',
+                "/a.png": encoded(painted(1, 900, 700), "PNG"),
+                "/b.png": encoded(painted(2, 900, 700), "PNG"),
+                "/a.jpg": picture(1),
+            }
+        )
+        summary = collect([f"{site.url}/"], tmp_path, **values)
+        assert kept(tmp_path) == {"a.jpg"}
+        assert [(kind, number) for kind, *_, number in summary.reasons] == [("picture", 1)]
+        assert summary.reasons[0][2].startswith(reason)
+        assert (summary.progress.found, summary.progress.skipped) == (2, 1)
+
+
+def test_redirects_to_known_addresses_are_counted(tmp_path: Path) -> None:
+    """A picture that leads to an address which is known already is counted there, and where that
+    turns out to be no picture its own next variant is taken, or it has failed."""
+    with served() as site:
+        site.pages.update(
+            {
+                "/": "".join(f'<img src="/s{n}.jpg" srcset="/l{n}.jpg 900w">' for n in range(1, 3))
+                + '<img src="/l3.jpg"><img src="/same1.jpg"><img src="/same2.jpg">'
+                '<img src="/ring1.jpg">',
+                "/gone": "<p>gone",
+                "/real.jpg": picture(7),
+                "/ring1.jpg": Reply(status=302, headers={"Location": "/ring2.jpg"}),
+                "/ring2.jpg": Reply(status=302, headers={"Location": "/ring1.jpg"}),
+            }
+        )
+        for n in range(1, 4):
+            site.pages[f"/l{n}.jpg"] = Reply(status=302, headers={"Location": "/gone"})
+            site.pages[f"/s{n}.jpg"] = picture(n)
+            site.pages[f"/same{n}.jpg"] = Reply(status=302, headers={"Location": "/real.jpg"})
+        summary = collect([f"{site.url}/"], tmp_path)
+        assert kept(tmp_path) == {"s1.jpg", "s2.jpg", "real.jpg"}
+        assert set(summary.reasons) == {
+            ("picture", "failed", "no picture that can be read", 1),
+            ("picture", "failed", "redirected too often, or nowhere", 1),
+            ("picture", "skipped", "leads to the same address as another", 1),
+        }
+        progress = summary.progress
+        assert (progress.found, progress.kept, progress.skipped, progress.failed) == (6, 3, 1, 2)
+        assert set(site.paths().values()) == {1}
 
 
 FILTERED = {
@@ -298,6 +405,118 @@ def test_of_two_licences_the_stricter_counts(
         assert (f"/{expected}/" in entry.license_url) == bool(expected)
         collect([f"{site.url}/"], tmp_path / "chosen", license=of_page)
         assert len(read_manifest(tmp_path / "chosen")) == (expected == of_page)
+
+
+BY = '<a rel="license" href="https://creativecommons.org/licenses/by/4.0/">x</a>'
+
+
+@pytest.mark.parametrize("license", ["", "by"])
+@pytest.mark.parametrize("first", ["picture", "link", "page", "redirect", "thumbnail"])
+def test_what_several_pages_say_comes_together(first: str, license: str, tmp_path: Path) -> None:
+    """A picture that a page shows without a word, or links to, and another one with title and
+    licence, has what the fuller mention says and the page that shows it; one that was left out for
+    want of a licence is looked at again."""
+    shown = {
+        "picture": '<img src="/a.jpg">',
+        "link": '<a href="/a.jpg">see</a>',
+        "page": '<a href="/a">see</a>',
+        "redirect": '<img src="/moved">',
+        "thumbnail": '<img src="/a.jpg" alt="A tree">',
+    }[first]
+    path = "/a" if first == "page" else "/a.jpg"
+    with served() as site:
+        site.pages.update(
+            {
+                "/": f'{shown}<a href="/first">x</a><a href="/two">2</a>',
+                "/first": f'<img src="{path}">',
+                "/two": BY + f'<img src="{path}" alt="An oak"><img src="/b.jpg">',
+                path: picture(1),
+                "/b.jpg": picture(2),
+                "/moved": Reply(status=302, headers={"Location": "/a.jpg"}),
+            }
+        )
+        summary = collect(
+            [f"{site.url}/"], tmp_path, depth=1, **({"license": license} if license else {})
+        )
+        found = {e.url.rpartition("/")[2]: e for e in read_manifest(tmp_path)}
+        assert set(found) == {path[1:], "b.jpg"}
+        entry = found[path[1:]]
+        assert (entry.title, entry.license, entry.page) == ("An oak", "by", f"{site.url}/two")
+        assert entry.attribution.startswith('"An oak"')
+        assert "creativecommons.org/licenses/by/4.0" in entry.license_url
+        progress = summary.progress
+        assert (progress.kept, progress.skipped, progress.failed, summary.left) == (2, 0, 0, 0)
+        assert site.paths()[path] == (2 if license else 1)
+
+
+def test_what_one_page_rules_out_another_may_show(tmp_path: Path) -> None:
+    """A picture that was left out because of what one page says of it is asked for where another
+    page says something else, with the words of that one alone."""
+    with served() as site:
+        nc = BY.replace("/by/", "/by-nc/")
+        site.pages.update(
+            {
+                "/": '<a href="/1">1</a><a href="/2">2</a>',
+                "/1": nc + '<img src="/a.jpg" alt="An oak">',
+                "/2": BY + '<img src="/a.jpg">',
+                "/a.jpg": picture(1),
+            }
+        )
+        summary = collect([f"{site.url}/"], tmp_path, depth=1, license="by")
+        (entry,) = read_manifest(tmp_path)
+        assert (entry.license, entry.title, entry.page) == ("by", "", f"{site.url}/2")
+        assert (summary.progress.found, summary.reasons) == (1, ())
+
+
+def test_what_reserves_its_rights_is_not_asked_for_again(tmp_path: Path) -> None:
+    """A picture whose file reserves all rights is not fetched once more, however many pages state a
+    licence; and of a kept one its own stricter licence stays."""
+    with served() as site:
+        links = "".join(f'<a href="/{n}">x</a>' for n in range(4))
+        shown = '<img src="/a.jpg" alt="An oak"><img src="/b.jpg" alt="A beech">'
+        site.pages["/"] = '<img src="/b.jpg">' + links
+        site.pages.update({f"/{n}": BY + shown for n in range(4)})
+        site.pages["/a.jpg"] = picture(1, xmp=xmp("All rights reserved"))
+        nc = "https://creativecommons.org/licenses/by-nc/4.0/"
+        site.pages["/b.jpg"] = picture(2, xmp=xmp(nc))
+        collect([f"{site.url}/"], tmp_path, depth=1, license="by,by-nc")
+        (entry,) = read_manifest(tmp_path)
+        assert (entry.title, entry.license, entry.license_url) == ("A beech", "by-nc", nc)
+        assert set(site.paths().values()) == {1}
+
+
+def test_what_is_said_while_a_picture_comes_counts(tmp_path: Path) -> None:
+    """A licence that a page states while the picture is on its way from another host is not lost,
+    and the picture is not asked for twice."""
+    with served() as site:
+        names = Names({h: [["93.184.215.14"]] for h in ("a.example", "b.example")}, site)
+
+        def slow(_: Request) -> bytes:
+            deadline = time.monotonic() + 20
+            while "/two" not in site.paths() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(0.3)
+            return picture(1)
+
+        site.pages.update(
+            {
+                "a.example/": '<img src="http://b.example/a.jpg"><a href="/two">2</a>',
+                "a.example/two": BY + '<img src="http://b.example/a.jpg" alt="An oak">',
+                "b.example/a.jpg": slow,
+            }
+        )
+        crawl = Crawl(
+            ["http://a.example/"],
+            tmp_path,
+            quick(allow_private=False, depth=1, license="by"),
+            guard=names.guard(),
+            connect=names.connect,
+        )
+        list(crawl.run())
+        crawl.close()
+        (entry,) = read_manifest(tmp_path)
+        assert (entry.title, entry.license) == ("An oak", "by")
+        assert site.paths()["/a.jpg"] == 1
 
 
 def test_of_near_duplicates_the_best_stays(tmp_path: Path) -> None:

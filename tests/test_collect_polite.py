@@ -1,6 +1,9 @@
 """Manners, judged by the server's own log: rules, pauses, one request at a time, budgets."""
 
+import gzip
 import itertools
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
@@ -9,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from impasto.collect.crawl import Crawl, Summary
+from impasto.collect.journal import Journal
 from impasto.collect.politeness import Budget, BudgetSpentError, retry_after
+from impasto.collect.sources.met import Met
 from impasto.errors import RunError
-from web_site import Names, Reply, Request, Site, picture, quick, served
+from web_site import Names, Reply, Request, Site, encoded, painted, picture, quick, served
 
 PUBLIC = "93.184.215.14"
 
@@ -53,7 +58,7 @@ def test_robots_rules_hold(tmp_path: Path) -> None:
         assert ("picture", "skipped", "robots.txt forbids it", 3) in summary.reasons
 
 
-@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("status", [500, 501, 503, 505, 530, 599])
 def test_no_robots_for_now_means_no_visit(status: int, tmp_path: Path) -> None:
     """Where the server cannot say its rules, it is left alone; a later run tries again."""
     with served({"/": "<img src=a.jpg>", "/a.jpg": picture(1)}) as site:
@@ -91,14 +96,68 @@ def test_odd_rules_hold_too(
         assert summary.progress.bytes < 800_000
 
 
-@pytest.mark.parametrize("packing", ["gzip", "gzip, gzip"])
+@pytest.mark.parametrize("packing", ["gzip", "x-gzip", "gzip, gzip", "br", "zstd", "secret"])
 def test_rules_that_cannot_be_read_mean_no_visit(packing: str, tmp_path: Path) -> None:
-    """A robots.txt that is damaged in its packing is not taken for permission."""
+    """A robots.txt that is damaged in its packing, or packed in a way that was not asked for, is
+    not taken for permission."""
     with served({"/": "<img src=a.jpg>", "/a.jpg": picture(1)}) as site:
         site.pages["/robots.txt"] = Reply(FORBIDDING, headers={"Content-Encoding": packing})
         with pytest.raises(RunError, match=r"robots\.txt cannot be had"):
             collect([f"{site.url}/"], tmp_path, attempts=2)
         assert site.paths() == {"/robots.txt": 2}
+
+
+def test_packed_rules_hold(tmp_path: Path) -> None:
+    """A robots.txt that is packed by gzip is read, by whichever of its two names."""
+    with served({"/": "<img src=/no/a.jpg>", "/no/a.jpg": picture(1)}) as site:
+        for name in ("gzip", "x-gzip"):
+            packed = Reply(gzip.compress(FORBIDDING), headers={"Content-Encoding": name})
+            site.pages["/robots.txt"] = packed
+            collect([f"{site.url}/"], tmp_path / name)
+        assert site.paths() == {"/robots.txt": 2, "/": 2}
+
+
+def test_old_rules_are_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules are believed for a day and no longer, in one run too: then they are asked for anew, and
+    the new ones hold."""
+    monkeypatch.setattr("impasto.collect.robots.ROBOTS_SECONDS", 1.0)
+    with served() as site:
+        url = gallery(site, 8)
+        site.delay = 0.3
+        turns = iter([b"", FORBIDDING.replace(b"/no/", b"/")])
+        site.pages["/robots.txt"] = lambda _: next(turns)
+        summary = collect([url], tmp_path)
+        asked = [line.path for line in site.log]
+        assert (asked[0], asked[-1]) == ("/robots.txt", "/robots.txt")
+        assert ("picture", "skipped", "robots.txt forbids it", 11 - len(asked)) in summary.reasons
+        assert 0 < summary.progress.kept < 8
+
+
+def test_the_exemption_of_interfaces_ends_where_they_do(tmp_path: Path) -> None:
+    """What robots.txt says does not bind the documented interface of a collection, but every other
+    place to which that one leads."""
+    with served() as site:
+        names = Names({f"{n}.example": [[PUBLIC]] for n in ("site", "api", "other")}, site)
+        for host in ("api", "other"):
+            site.pages[f"{host}.example/robots.txt"] = b"User-agent: *\nDisallow: /"
+        moved = Reply(status=302, headers={"Location": "http://other.example/secret"})
+        site.pages["api.example/v1/objects/7"] = moved
+        crawl = Crawl(
+            ["http://site.example/art/collection/search/7"],
+            tmp_path,
+            quick(allow_private=False),
+            sources=(Met("http://site.example", "http://api.example/v1"),),
+            guard=names.guard(),
+            connect=names.connect,
+        )
+        with pytest.raises(RunError, match=r"robots\.txt forbids it"):
+            list(crawl.run())
+        crawl.close()
+        assert [(line.host, line.path) for line in site.log] == [
+            ("api.example", "/robots.txt"),
+            ("api.example", "/v1/objects/7"),
+            ("other.example", "/robots.txt"),
+        ]
 
 
 def test_rules_move_with_redirects(tmp_path: Path) -> None:
@@ -201,7 +260,49 @@ def test_pauses_between_requests(tmp_path: Path) -> None:
         site.log.clear()
         site.pages["/robots.txt"] = b"User-agent: *\nCrawl-delay: 0.3"
         collect([url], tmp_path / "asked", delay=0.05)
-        assert min(gaps(site.log)[1:]) >= 0.29
+        assert min(gaps(site.log)) >= 0.29
+
+
+def test_pauses_hold_over_runs(tmp_path: Path) -> None:
+    """A run that begins just after another one ended waits for the rest of the pause, the one that
+    robots.txt asks for too."""
+    with served() as site:
+        url = gallery(site, 4)
+        site.pages["/robots.txt"] = b"User-agent: *\nCrawl-delay: 0.5"
+        while len(site.log) < 6:
+            before = len(site.log)
+            crawl = Crawl([url], tmp_path, quick(delay=0.1))
+            for _ in crawl.run():
+                if len(site.log) > before:
+                    break
+            crawl.close()
+        assert min(gaps(site.log)) >= 0.49
+        assert set(site.paths().values()) == {1}
+
+
+def test_a_clock_that_was_set_back_makes_no_pause_longer(tmp_path: Path) -> None:
+    """Of a pause that was put down an hour later than now no more than itself remains."""
+    journal = Journal(tmp_path / "journal.sqlite")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("impasto.collect.journal.time.time", lambda: 1e9 + 3600)
+        journal.keep_pause("a.example", 30)
+        patch.setattr("impasto.collect.journal.time.time", lambda: 1e9)
+        assert journal.pause("a.example") == (30, False)
+        patch.setattr("impasto.collect.journal.time.time", lambda: 1e9 + 3610)
+        assert journal.pause("a.example") == (20, False)
+    journal.close()
+
+
+def test_a_dot_at_the_end_makes_no_other_host(tmp_path: Path) -> None:
+    """`a.example` and `a.example.` are one host, with one robots.txt and one pause."""
+    with served() as site:
+        names = Names({"a.example": [[PUBLIC]], "a.example.": [[PUBLIC]]}, site)
+        hosts = ("a.example", "a.example.")
+        site.pages["/"] = "".join(f'<img src="http://{hosts[i % 2]}/{i}.jpg">' for i in range(4))
+        site.pages.update({f"/{i}.jpg": picture(i) for i in range(4)})
+        visit(site, names, tmp_path, "http://a.example./", delay=0.2)
+        assert site.paths() == {"/robots.txt": 1, "/": 1} | {f"/{i}.jpg": 1 for i in range(4)}
+        assert min(gaps(site.log)) >= 0.19
 
 
 def test_one_request_at_a_time_per_host(tmp_path: Path) -> None:
@@ -273,8 +374,70 @@ def test_failing_addresses_are_tried_again_but_not_for_ever(tmp_path: Path) -> N
         assert summary.progress.failed == 3
         assert ("picture", "failed", "HTTP status 410", 1) in summary.reasons
         tries = [line.began for line in site.log if line.path == "/1.jpg"]
-        assert tries[2] - tries[1] > tries[1] - tries[0] - 0.01
+        assert tries[1] - tries[0] >= 0.01
+        assert tries[2] - tries[1] >= 0.02
         assert summary.unfinished == ""
+
+
+def cut(write: object) -> None:
+    """A connection that breaks."""
+    raise OSError("cut")
+
+
+@pytest.mark.parametrize(
+    "reply", [Reply(status=503), Reply(status=429), Reply(cut, headers={"Content-Length": "9"})]
+)
+def test_what_always_fails_starves_nobody(reply: Reply, tmp_path: Path) -> None:
+    """Addresses that fail at each try come after all that do not, and are given up in the end with
+    their reason: everything else of the host is collected in the same run."""
+    with served() as site:
+        site.pages["/"] = '<a href="/bad">x</a><a href="/good">y</a><img src="/0.jpg">'
+        site.pages["/good"] = "".join(f'<img src="/{i}.jpg">' for i in range(1, 8))
+        site.pages.update({f"/{i}.jpg": picture(i) for i in range(8)})
+        for path in ("/bad", "/0.jpg", "/1.jpg"):
+            site.pages[path] = reply
+        summary = collect([f"{site.url}/"], tmp_path, depth=1, attempts=4)
+        assert summary.progress.kept == 6
+        assert (summary.progress.failed, summary.left, summary.unfinished) == (2, 0, "")
+        reasons = [reason for kind, _, reason, _ in summary.reasons if kind == "picture"]
+        assert reasons == [f"HTTP status {reply.status}" if reply.status != 200 else reasons[0]]
+        expected = dict.fromkeys(site.paths(), 1) | {"/bad": 4, "/0.jpg": 4, "/1.jpg": 4}
+        assert site.paths() == expected
+
+
+def test_a_host_that_is_busy_throughout_is_left_for_later(tmp_path: Path) -> None:
+    """Where one address after the other finds the host busy, it is left alone, and a later run
+    brings what it still has."""
+    with served() as site:
+        url = gallery(site, 9)
+        pages = dict(site.pages)
+        site.pages.update(dict.fromkeys([p for p in pages if "jpg" in p], Reply(status=503)))
+        summary = collect([url], tmp_path, attempts=3)
+        assert (summary.left, summary.unfinished) == (9, "127.0.0.1: HTTP status 503")
+        assert len(site.log) == 2 + 6
+        site.pages.update(pages)
+        assert collect([url], tmp_path).progress.kept == 9
+
+
+def test_many_failing_addresses_end_too(tmp_path: Path) -> None:
+    """Of a host most of whose addresses always fail, the later runs bring the others first and then
+    give up the rest."""
+    with served() as site:
+        url = gallery(site, 10)
+        site.pages.update({f"/{i}.jpg": Reply(status=503) for i in range(8)})
+        collect([url], tmp_path, attempts=2)
+        summary = collect([url], tmp_path, attempts=2)
+        assert (summary.progress.kept, summary.progress.failed, summary.left) == (2, 8, 0)
+        assert max(site.paths().values()) == 2
+
+
+def test_what_came_to_nothing_is_tried_anew(tmp_path: Path) -> None:
+    """A first address that could not be had is asked for again by a later run of the same."""
+    with served({"/": Reply(status=503)}) as site:
+        with pytest.raises(RunError, match="HTTP status 503; try again later"):
+            collect([f"{site.url}/"], tmp_path, attempts=2)
+        url = gallery(site, 2)
+        assert collect([url], tmp_path).progress.kept == 2
 
 
 def test_a_host_that_stays_busy_is_left_for_later(tmp_path: Path) -> None:
@@ -337,6 +500,37 @@ def test_budget_of_bytes(tmp_path: Path) -> None:
         twice = [path for path, times in site.paths().items() if times > 1]
         # The answer that did not fit was cut off.
         assert len(twice) <= 1
+
+
+def test_budget_counts_what_a_killed_run_received(tmp_path: Path) -> None:
+    """Bytes that came before a kill count for the budget of the next run."""
+    body = encoded(painted(1, 900, 700), "PNG")
+    half = len(body) // 2
+
+    def slow(write: Callable[[bytes], None]) -> None:
+        write(body[:half])
+        time.sleep(60)
+
+    with served({"/a.png": Reply(slow, headers={"Content-Length": str(len(body))})}) as site:
+        flags = ["--delay", "0", "--allow-private"]
+        url = f"{site.url}/a.png"
+        command = [sys.executable, "-m", "impasto", "collect", url, "-o", str(tmp_path), *flags]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while not any(p.stat().st_size == half for p in tmp_path.rglob("*.body")):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+        site.pages["/a.png"] = body
+        options = {"min_size": 256, "delay": 0}
+        # Room for the whole, but not for it and the half that has come in vain.
+        summary = collect([url], tmp_path, max_bytes=len(body) + half - 1, **options)
+        assert summary.unfinished == "--max-bytes is reached"
+        assert summary.progress.kept == 0
+        summary = collect([url], tmp_path, max_bytes="100MB", **options)
+        assert summary.progress.kept == 1
+        assert summary.progress.bytes >= len(body) + half
 
 
 @pytest.mark.parametrize("kind", ["gone", "moved", "elsewhere", "style"])
@@ -434,6 +628,35 @@ def test_pages_that_have_not_changed_are_not_sent_again(
         assert [line.path for line in site.log] == ["/", "/new.jpg"]
 
 
+def test_a_refresh_works_at_a_limit_too(tmp_path: Path) -> None:
+    """A collection that ended at a limit reads its pages again all the same, and a refresh that was
+    interrupted is gone on with instead of begun anew."""
+    with served() as site:
+        site.pages["/"] = '<a href="/b">b</a><img src="/1.jpg">'
+        site.pages.update({"/b": "<p>", "/1.jpg": picture(1), "/3.jpg": picture(3)})
+        url, limits = f"{site.url}/", {"depth": 1, "max_pages": 1}
+        assert collect([url], tmp_path, **limits).unfinished == "--max-pages 1 is reached"
+        site.pages["/"] += '<img src="/3.jpg">'
+        site.log.clear()
+        site.delay = 0.1
+
+        def refresh(stop: str = "") -> None:
+            crawl = Crawl([url], tmp_path, quick(**limits), refresh=True)
+            for _ in crawl.run():
+                # Long enough for the request to be on its way, too short for its answer.
+                time.sleep(0.05)
+                if site.paths()[stop]:
+                    break
+            crawl.close()
+
+        refresh(stop="/")
+        assert site.paths() == {"/": 1}
+        refresh()
+        assert site.paths() == {"/": 1, "/3.jpg": 1}
+        refresh()
+        assert site.paths() == {"/": 2, "/3.jpg": 1}
+
+
 def test_dates_without_a_zone_are_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     """A Retry-After in the form of asctime means UTC, wherever the program runs (RFC 9110, section
     5.6.7)."""
@@ -462,12 +685,12 @@ def test_the_budget_counts_exactly() -> None:
     """What fits is taken to the last byte, and not one more; what did not come can be given back,
     but once something did not fit nothing more does."""
     budget = Budget(10)
-    budget.take(8)
-    budget.give_back(3)
+    budget.take("a", 8)
+    budget.give_back("a", 3)
     assert (budget.used, budget.left) == (5, 5)
-    budget.take(5)
+    budget.take("a", 5)
     with pytest.raises(BudgetSpentError):
-        budget.take(1)
+        budget.take("a", 1)
     assert (budget.used, budget.left) == (10, 0)
-    budget.give_back(4)
+    budget.give_back("a", 4)
     assert (budget.used, budget.left) == (6, 0)

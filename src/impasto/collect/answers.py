@@ -53,7 +53,8 @@ class Beginning:
         validator: what `If-Range` needs; never empty.
         length: of the whole contents, bytes; 0 where it is unknown.
         size: bytes that are there.
-        digest: SHA-256 of those, to go on with.
+        received: bytes that came so far, packed, of tries without use too.
+        digest: SHA-256 of those that are there, to go on with.
         crc: CRC-32 of those.
     """
 
@@ -61,6 +62,7 @@ class Beginning:
     validator: str
     length: int
     size: int
+    received: int
     digest: Any
     crc: int
 
@@ -83,7 +85,7 @@ class Shelf:
             start = json.loads(first)
             headers, validator, length = start["headers"], start["validator"], start["length"]
             # The last of the lines is empty, or was cut short.
-            size, crc, *whole = lines[-2].split()
+            size, crc, received, *whole = lines[-2].split()
             size, digest = int(size), hashlib.sha256()
             if _read(body, size, digest) != int(crc):
                 return None
@@ -91,11 +93,33 @@ class Shelf:
             return None
         if whole or size == length:
             return Answer(200, headers, body, digest.hexdigest(), size)
-        return Beginning(headers, validator, length, size, digest, int(crc)) if validator else None
+        if not validator:
+            return None
+        return Beginning(headers, validator, length, size, int(received), digest, int(crc))
+
+    def received(self) -> Iterator[tuple[str, int]]:
+        """Addresses of the answers of which something is there, and the bytes that were received
+        for each, packed, those of tries without use among them."""
+        for course in list(self._folder.glob("*.course")):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError, IndexError):
+                first, *lines = course.read_bytes().split(b"\n")
+                start = json.loads(first)
+                # The last of the lines is empty, or was cut short.
+                told = lines[-2].split()[2] if len(lines) > 1 else start["received"]
+                yield str(start["url"]), int(told)
+
+    def holds(self, url: str) -> bool:
+        """Whether anything has come of an answer."""
+        return self._files(url)[1].exists()
 
     @contextlib.contextmanager
     def write(
-        self, url: str, headers: dict[str, str], validator: str, length: int
+        self,
+        url: str,
+        headers: dict[str, str],
+        validator: str,
+        length: int,
+        received: int = 0,
     ) -> Iterator[Writing]:
         """Begins an answer, in place of what was there.
 
@@ -104,16 +128,24 @@ class Shelf:
             headers: the fields to keep.
             validator: see `Beginning`; empty where the rest could not be asked for.
             length: see `Beginning`.
+            received: bytes that came before this answer, of tries without use.
 
         Raises:
             OSError: it cannot be written.
         """
         body, course = self._files(url)
         course.unlink(missing_ok=True)
-        start = {"headers": headers, "validator": validator, "length": length}
+        start = {
+            "url": url,
+            "headers": headers,
+            "validator": validator,
+            "length": length,
+            "received": received,
+        }
         with body.open("wb") as file, course.open("wb") as told:
             told.write(json.dumps(start).encode() + b"\n")
-            yield Writing(body, file, told, headers, 0, hashlib.sha256(), 0)
+            told.flush()
+            yield Writing(body, file, told, headers, 0, received, hashlib.sha256(), 0)
 
     @contextlib.contextmanager
     def append(self, url: str, start: Beginning, headers: dict[str, str]) -> Iterator[Writing]:
@@ -133,9 +165,10 @@ class Shelf:
             file.seek(start.size)
             file.truncate()
             # What it left of a line must not spoil the next one.
-            told.write(b"\n%d %d\n" % (start.size, start.crc))
+            told.write(b"\n%d %d %d\n" % (start.size, start.crc, start.received))
             known = {**start.headers, **headers}
-            yield Writing(body, file, told, known, start.size, start.digest, start.crc)
+            so_far = start.size, start.received, start.digest, start.crc
+            yield Writing(body, file, told, known, *so_far)
 
     def forget(self, url: str) -> None:
         """Removes the answer of an address that has been dealt with."""
@@ -161,14 +194,19 @@ class Writing:
         told: BufferedIOBase,
         headers: dict[str, str],
         size: int,
+        received: int,
         digest: Any,
         crc: int,
     ) -> None:
         self._path, self._file, self._told, self._headers = path, file, told, headers
-        self.size, self._digest, self._crc = size, digest, crc
+        self.size, self._received, self._digest, self._crc = size, received, digest, crc
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: bytes, received: int | None = None) -> None:
         """Puts down what has come; a process that is killed afterwards has not lost it.
+
+        Args:
+            data: the next bytes of the contents.
+            received: bytes of the answer that came since the last call, where it is packed.
 
         Raises:
             OSError: it cannot be written.
@@ -176,6 +214,7 @@ class Writing:
         self._file.write(data)
         self._file.flush()
         self.size += len(data)
+        self._received += len(data) if received is None else received
         self._digest.update(data)
         self._crc = zlib.crc32(data, self._crc)
         self._tell(b"")
@@ -190,7 +229,7 @@ class Writing:
         return Answer(200, self._headers, self._path, self._digest.hexdigest(), self.size)
 
     def _tell(self, end: bytes) -> None:
-        self._told.write(b"%d %d%b\n" % (self.size, self._crc, end))
+        self._told.write(b"%d %d %d%b\n" % (self.size, self._crc, self._received, end))
         self._told.flush()
 
 

@@ -15,106 +15,39 @@ import queue
 import shutil
 import threading
 import time
-from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from impasto.collect.addresses import Guard
+from impasto.collect.agenda import VARIABLE, Agenda, said
 from impasto.collect.album import Album, Picture, Place, look
-from impasto.collect.answers import Answer
+from impasto.collect.answers import Answer, Shelf
 from impasto.collect.connections import Connect, Stopped, Watch
 from impasto.collect.fetching import PAGE_BYTES, Fetcher
-from impasto.collect.filters import refuse_unseen
-from impasto.collect.found import Candidate, Credit, Found, Link
+from impasto.collect.found import Found, Link
+from impasto.collect.hosts import Hosts
 from impasto.collect.journal import Journal, Task
 from impasto.collect.options import BUDGETS, MANNERS, CollectOptions
 from impasto.collect.pages import reserves_picture
-from impasto.collect.politeness import (
-    ROBOTS_BYTES,
-    ROBOTS_SECONDS,
-    Budget,
-    BudgetSpentError,
-    Host,
-    Rules,
-    retry_after,
-)
+from impasto.collect.politeness import ROBOTS_BYTES, Budget, BudgetSpentError
 from impasto.collect.reading import read_answer
+from impasto.collect.robots import Robots
 from impasto.collect.sources import SOURCES, Source
-from impasto.collect.urls import (
-    host_of,
-    is_trap,
-    normalize,
-    origin_of,
-    same_site,
-)
+from impasto.collect.tally import FORBIDDEN, PRIVATE, TOO_MANY, Progress, Summary, Tally
+from impasto.collect.urls import host_of, normalize, origin_of, same_site
 from impasto.errors import ImageError, OptionError, OutputError, RunError, one_line
 from impasto.images import is_picture, output_error
 
 _WORK = ".impasto-collect"
 _REDIRECTS = 8
 _MOVED = {301, 302, 303, 307, 308}
-_BUSY = {429, 503}
-_TROUBLED = {408, 425, 500, 502, 504, 520, 521, 522, 523, 524}
-_FORBIDDEN = "robots.txt forbids it"
-_PRIVATE = "not on the public internet"
-_TOO_MANY = "too many style sheets"
 _FRUITLESS = 10
 """Pages that lead elsewhere or cannot be read, and style sheets, for each page of --max-pages."""
-_LEFT_OUT = ("skipped", "unasked", "duplicate", "replaced", "deleted")
 _GRACE = 5.0
 """Seconds that what is under way is waited for when a collection ends before its time."""
 _RELEASE = 2.0
 """Seconds more until a request that is broken off must have noticed."""
-_BARREN = 3
-"""Next pages in a row without a new picture, after which no more of them are asked for."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a collection has come, this run and those before it.
-
-    Attributes:
-        pages: pages, feeds, records and style sheets read.
-        found: different addresses of pictures so far.
-        kept: pictures in the folder.
-        skipped: pictures left out by a rule or filter, or near-duplicates.
-        failed: pictures that could not be had.
-        waiting: addresses still to be asked for.
-        bytes: received.
-        seconds: of this run.
-        pause: seconds until the next request, where all hosts want to be left alone.
-        stopping: why nothing more is asked for and only what is under way awaited; empty while
-            that is not so.
-    """
-
-    pages: int
-    found: int
-    kept: int
-    skipped: int
-    failed: int
-    waiting: int
-    bytes: int
-    seconds: float
-    pause: float = 0.0
-    stopping: str = ""
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What came of a collection.
-
-    Attributes:
-        progress: the figures at the end.
-        reasons: kind, outcome, reason and number of what was not kept, the most frequent first.
-        unfinished: why it is not complete; empty where it is.
-        left: addresses that were not asked for.
-    """
-
-    progress: Progress
-    reasons: tuple[tuple[str, str, str, int], ...]
-    unfinished: str
-    left: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +96,7 @@ class Crawl:
         patience: float = 600.0,
     ) -> None:
         self._options = options or CollectOptions()
-        self._sources, self._backoff, self._patience = sources, backoff, patience
+        self._sources = sources
         self._seeds = [self._checked(url) for url in urls]
         if not self._seeds:
             raise OptionError("an address is missing; give one, such as https://example.org/")
@@ -175,25 +108,23 @@ class Crawl:
             self._check_same()
             self._waiting_folder = work / "answers"
             self._waiting_folder.mkdir(exist_ok=True)
+            self._shelf = Shelf(self._waiting_folder)
+            self._tally = Tally(self._journal)
             self._begin(refresh)
+            received = self._received()
         except BaseException:
             self._journal.close()
             raise
         self._watch = Watch()
-        self._budget = Budget(self._options.max_bytes, int(self._journal.fact("bytes") or 0))
+        self._budget = Budget(self._options.max_bytes, *received)
         guard = guard or Guard(self._options.allow_private)
         self._fetcher = Fetcher(
-            self._waiting_folder, self._options, self._budget, guard, self._watch, connect
+            self._shelf, self._options, self._budget, guard, self._watch, connect
         )
-        self._hosts: dict[str, Host] = {}
-        self._rules: dict[str, Rules | None] = {}
-        self._queue: Counter[tuple[str, bool]] = Counter()
-        for host, kind, number in self._journal.waiting():
-            self._queue[host, kind in ("page", "api")] += number
-        self._tally: Counter[str] = Counter()
-        for kind, outcome, reason, number in self._journal.outcomes():
-            self._count(kind, outcome, reason, number)
+        self._hosts = Hosts(self._journal, self._options, backoff, patience)
+        self._robots = Robots(self._journal, self._hosts)
         self._album = Album(self.folder, self._journal, self._options)
+        self._agenda = Agenda(self._journal, self._tally, self._album, self._options)
         self._results: queue.SimpleQueue[_Done] = queue.SimpleQueue()
         self._busy = 0
         self._began = time.monotonic()
@@ -248,8 +179,26 @@ class Crawl:
                 link = self._seed(url)
                 notes = {**link.notes, "site": url, "seed": "1"}
                 journal.add(link.url, host_of(link.url), link.kind, 0, notes)
-            if refresh and not journal.waiting():
+            waiting = bool(journal.waiting())
+            # One that was interrupted goes on, rather than asking for the same once more; and what
+            # came to nothing is worth another try.
+            under_way = waiting and journal.fact("refreshing")
+            if (refresh and not under_way) or (not waiting and self._tally.in_vain):
                 journal.begin_again()
+                journal.state("refreshing", "1")
+        self._tally = Tally(self._journal)
+
+    def _received(self) -> tuple[int, dict[str, int]]:
+        """Bytes of answers that are dealt with, and of each that waits on disk."""
+        pending = {}
+        for url, received in self._shelf.received():
+            task = self._journal.find(url)
+            if task is not None and not task.outcome:
+                pending[url] = received
+            else:
+                # The process was killed after it was dealt with.
+                self._shelf.forget(url)
+        return int(self._journal.fact("bytes") or 0), pending
 
     def _seed(self, url: str) -> Link:
         for source in self._sources:
@@ -271,8 +220,8 @@ class Crawl:
         """
         try:
             more = self._album.tidy()
-            self._count("picture", "kept", number=more)
-            self._count("picture", "deleted", number=-more)
+            self._tally.count("picture", "kept", number=more)
+            self._tally.count("picture", "deleted", number=-more)
             try:
                 while True:
                     self._find_limits()
@@ -311,19 +260,10 @@ class Crawl:
 
     def summary(self) -> Summary:
         """What came of it; to be asked before `close`."""
-        outcomes = [
-            (kind, outcome, reason, number)
-            for kind, outcome, reason, number in self._journal.outcomes()
-            if outcome not in ("kept", "moved") and reason
-        ]
-        merged: Counter[tuple[str, str, str]] = Counter()
-        for kind, outcome, reason, number in outcomes:
-            name = "failed" if outcome == "failed" else "skipped"
-            merged["picture" if kind == "picture" else "page", name, reason] += number
         left = sum(number for _, kind, number in self._journal.waiting() if kind != "robots")
         return Summary(
             self._progress(0.0),
-            tuple((*key, number) for key, number in merged.most_common()),
+            self._tally.reasons(),
             (self._stop or self._reluctant()) if left else "",
             left,
         )
@@ -341,10 +281,13 @@ class Crawl:
                 # Answers that came whole wait on disk for the next run.
                 self._results.get(timeout=0.2)
                 self._busy -= 1
+        on_disk = sum(received for _, received in self._shelf.received())
         with self._journal as journal:
-            journal.state("bytes", str(self._budget.used))
+            journal.state("bytes", str(self._budget.used - on_disk))
+            if not self._stop:
+                journal.state("refreshing", "")
         self._album.write_manifest()
-        if not sum(self._queue.values()):
+        if not self._tally.waiting:
             shutil.rmtree(self._waiting_folder, ignore_errors=True)
 
     def _find_limits(self) -> None:
@@ -369,17 +312,15 @@ class Crawl:
 
     @property
     def _may_read(self) -> bool:
-        return self._tally["read"] < self._options.max_pages and not self._fruitless
+        return self._tally.read < self._options.max_pages and not self._fruitless
 
     @property
     def _fruitless(self) -> bool:
-        return self._tally["fruitless"] >= _FRUITLESS * self._options.max_pages
+        return self._tally.fruitless >= _FRUITLESS * self._options.max_pages
 
     def _reluctant(self) -> str:
         """Why something is left although no limit is reached."""
-        hosts = self._hosts.items()
-        given_up = [f"{name}: {host.given_up}" for name, host in hosts if host.given_up]
-        if given_up:
+        if given_up := [f"{name}: {why}" for name, why in self._hosts.given_up()]:
             return "; ".join(given_up[:3])
         most = self._options.max_pages
         if self._fruitless:
@@ -395,106 +336,62 @@ class Crawl:
         pause: float | None = None
         if self._stop:
             return None
-        for name in list(dict.fromkeys(host for (host, _), n in self._queue.items() if n > 0)):
+        for name in self._tally.hosts():
             reading = self._may_read
-            if not (self._queue[name, False] or (reading and self._queue[name, True])):
+            if not self._tally.waits(name, reading=reading):
                 continue
-            host = self._host(name)
+            host = self._hosts[name]
             if host.busy or host.given_up or self._busy >= self._options.hosts:
                 continue
             wait = host.wait
             if wait <= 0:
                 task = self._choose(name)
                 if task is not None:
-                    self._start(host, task)
+                    self._start(task)
                     continue
                 due = self._journal.due(name, reading=reading)
-                if due is None:
+                if due is None or host.given_up:
                     continue
-                wait = max(due, 0.01)
+                wait = max(due, host.wait, 0.01)
             pause = wait if pause is None else min(pause, wait)
         return pause
-
-    def _host(self, name: str) -> Host:
-        if name not in self._hosts:
-            host = self._hosts[name] = Host(self._options.delay)
-            # A pause that was asked for holds for later runs too.
-            self._leave_alone(host, float(self._journal.fact(f"pause {name}") or 0) - time.time())
-        return self._hosts[name]
-
-    def _leave_alone(self, host: Host, seconds: float) -> None:
-        if seconds > self._patience:
-            minutes = max(1, round(min(seconds, 1e9) / 60))
-            host.given_up = f"it asks for a pause of {minutes} minute{'s' * (minutes > 1)}"
-        elif seconds > 0:
-            host.hold(seconds)
 
     def _choose(self, host: str) -> Task | None:
         """The next address of a host that may be asked for; what may not is done with."""
         while task := self._journal.next(host, reading=self._may_read):
             if task.kind == "robots":
                 return task
-            origin = origin_of(task.url)
-            if origin not in self._rules:
-                text = self._journal.robots(origin, time.time() - ROBOTS_SECONDS)
-                if text is None:
-                    return None if self._awaits(origin) else self._robots_task(origin)
-                self._learn(origin, text)
-                if self._host(host).given_up:
-                    return None
-            rules = self._rules[origin]
-            # The documented interface of a collection is meant for programs: its rules for
-            # wandering robots are not about it, but for the pause that they ask for.
-            if rules is None or (task.kind != "api" and not rules.allow(task.url)):
+            known = self._robots.rules(origin_of(task.url))
+            if known is None:
+                asked = self._robots.ask(origin_of(task.url))
+                self._tally.recount()
+                return asked
+            if self._hosts[host].given_up or self._hosts[host].wait:
+                return None
+            (rules,) = known
+            if rules is None or not (self._is_interface(task) or rules.allow(task.url)):
                 with self._journal:
-                    self._finish(task, "skipped", _FORBIDDEN)
-                continue
-            if task.kind == "style" and self._fruitless:
+                    self._agenda.fail(task, "skipped", FORBIDDEN)
+            elif task.kind == "style" and self._fruitless:
                 with self._journal:
-                    self._finish(task, "skipped", _TOO_MANY)
-                continue
-            return task
+                    self._agenda.finish(task, "skipped", TOO_MANY)
+            else:
+                return task
         return None
 
-    def _awaits(self, origin: str) -> bool:
-        """Whether the rules of an origin are on their way, from another place that it named.
+    def _is_interface(self, task: Task) -> bool:
+        """Whether an address belongs to the documented interface of a collection.
 
-        While they are it is not asked, and where they cannot be had it is left alone like one that
-        cannot say them itself (RFC 9309, section 2.3.1.4).
+        That is meant for programs: its rules for wandering robots are not about it, but for the
+        pause that they ask for. Where it leads to another place, the rules of that one hold.
         """
-        other = self._journal.robots_host(origin)
-        host = host_of(origin)
-        if not other:
-            return False
-        if reason := self._host(other).given_up:
-            self._host(host).given_up = f"robots.txt cannot be had: {other}: {reason}"
-        elif other != host:
-            self._host(host).hold(0.2)
-        return True
+        return task.kind == "api" and any(
+            source.name == task.notes.get("source") and task.url.startswith(source.interface)
+            for source in self._sources
+        )
 
-    def _robots_task(self, origin: str) -> Task | None:
-        """The robots.txt of an origin, put down to be asked for; `None` while it is not due."""
-        url = f"{origin}/robots.txt"
-        with self._journal as journal:
-            journal.ask_robots(url, host_of(url), {origin})
-        self._recount()
-        task = self._journal.next(host_of(url), reading=False)
-        return task if task is not None and task.kind == "robots" else None
-
-    def _recount(self) -> None:
-        self._queue.clear()
-        for host, kind, number in self._journal.waiting():
-            self._queue[host, kind in ("page", "api")] += number
-
-    def _learn(self, origin: str, text: str) -> None:
-        rules = Rules(text)
-        self._rules[origin] = rules
-        host = self._host(host_of(origin))
-        host.delay = max(host.delay, rules.delay)
-        self._leave_alone(host, rules.delay if rules.delay > self._patience else 0.0)
-
-    def _start(self, host: Host, task: Task) -> None:
-        host.begin()
+    def _start(self, task: Task) -> None:
+        self._hosts.begin(task.host)
         self._busy += 1
         threading.Thread(target=self._work, args=(task,), daemon=True).start()
 
@@ -530,7 +427,7 @@ class Crawl:
             task.kind,
             limit=limit,
             seconds=self._options.timeout,
-            cut=task.kind == "robots",
+            rules=task.kind == "robots",
             etag=task.etag,
             modified=task.modified,
         )
@@ -552,7 +449,7 @@ class Crawl:
     def _read(self, task: Task, answer: Answer, data: bytes) -> _Done:
         if task.kind == "picture" or is_picture(data):
             try:
-                picture = look(data, _said(task), self._options)
+                picture = look(data, said(task.notes), self._options)
                 if reserves_picture(answer.headers):
                     picture = replace(picture, refused="its server reserves it")
                 return _Done(task, answer, picture=picture)
@@ -575,8 +472,7 @@ class Crawl:
 
     def _settle(self, done: _Done) -> None:
         task = done.task
-        host = self._host(task.host)
-        host.end()
+        self._hosts.end(task.host)
         if isinstance(done.error, BudgetSpentError | Stopped):
             return
         if isinstance(done.error, OSError):
@@ -585,12 +481,12 @@ class Crawl:
             raise done.error
         answer, picture = done.answer, done.picture
         assert answer is not None
-        if picture is not None and self._full:
-            # It waits on disk, for a run that may keep more.
+        if picture is not None and (self._full or self._is_renamed(task)):
+            # It waits on disk: for a run that may keep more, or to be looked at anew.
             return
         place = Place() if picture is None else self._album.place(picture, answer)
         with self._journal as journal:
-            again = self._retry(task, answer, host)
+            again = self._hosts.try_again(task, answer)
             if again:
                 pass
             elif task.kind == "robots":
@@ -600,80 +496,38 @@ class Crawl:
             elif answer.fault or answer.status not in (200, 304):
                 self._settle_without(task, answer)
             elif answer.status == 304:
-                self._finish(task, "unchanged")
+                self._agenda.finish(task, "unchanged")
             elif done.found is not None and task.kind != "picture":
                 known = answer.headers.get("etag", ""), answer.headers.get("last-modified", "")
                 journal.remember(task, *known)
-                self._follow(task, done.found)
+                self._agenda.follow(task, done.found)
             else:
-                self._fail(task, "failed", "no picture that can be read", done.fault)
-            journal.state("bytes", str(self._budget.used))
+                self._agenda.fail(task, "failed", "no picture that can be read", done.fault)
+            if not (again and self._shelf.holds(task.url)):
+                self._budget.settle(task.url)
+            journal.state("bytes", str(self._budget.settled))
         if not again:
-            self._fetcher.forget(task.url)
+            self._shelf.forget(task.url)
         self._album.settle()
 
-    def _retry(self, task: Task, answer: Answer, host: Host) -> bool:
-        """Whether an address will be asked for again, and its host left alone until then."""
-        busy, troubled = answer.status in _BUSY, answer.status in _TROUBLED
-        if task.kind == "robots" and answer.fault and not answer.refused:
-            # Rules that cannot be read are not to be taken for none.
-            troubled = True
-        if not (answer.again or busy or troubled):
-            host.faults = 0
-            return False
-        host.faults += 1
-        wait = self._backoff * 2**task.tries
-        if busy or troubled:
-            asked = retry_after(answer.headers.get("retry-after", ""))
-            wait = max(wait, asked or 0.0)
-        said = answer.fault or f"HTTP status {answer.status}"
-        if task.kind == "robots":
-            said = f"robots.txt cannot be had: {said}"
-        last = task.tries + 1 >= self._options.attempts
-        self._leave_alone(host, wait if wait > self._patience else 0.0)
-        if busy:
-            self._journal.state(f"pause {task.host}", str(time.time() + wait))
-        if host.given_up:
-            pass
-        elif last and (busy or task.kind == "robots"):
-            host.given_up = said
-        elif host.faults >= 3 * self._options.attempts:
-            # The host is in trouble, not the address: the others would fare no better.
-            host.given_up = said
-        elif last:
-            return False
-        # A server that is busy wants no request at all; a broken page is only that page.
-        if busy or answer.again or task.kind == "robots":
-            host.hold(wait)
-        self._journal.postpone(task, wait)
-        return True
+    def _is_renamed(self, task: Task) -> bool:
+        """Whether something else has been said about a picture since it was asked for."""
+        known = self._journal.find(task.url)
+        return known is not None and known.notes != task.notes
 
     def _settle_robots(self, task: Task, done: _Done, answer: Answer) -> None:
-        # Others may have been sent there since it was asked.
-        origins = self._journal.robots_origins(task.url)
-        target = self._target(task, answer)
-        hops = int(task.notes.get("hops", "0"))
         if answer.refused:
-            self._rules.update(dict.fromkeys(origins))
-            self._forbid(task.host, answer.fault)
+            self._robots.forbid(task)
+            while other := self._journal.next(task.host, reading=True):
+                self._agenda.fail(other, "skipped", PRIVATE, answer.fault)
             return
-        # Without a robots.txt everything is allowed (RFC 9309, section 2.3.1.3).
-        text: str | None = done.fault if answer.body is not None else ""
-        self._finish(task, "moved" if target else "read")
-        if target and hops < _REDIRECTS:
-            text = self._journal.robots(origin_of(target), time.time() - ROBOTS_SECONDS)
-            if text is None or target != f"{origin_of(target)}/robots.txt":
-                self._journal.ask_robots(target, host_of(target), origins, hops + 1)
-                self._recount()
-                return
-        for origin in origins:
-            self._journal.keep_robots(origin, text or "")
-            self._learn(origin, text or "")
-
-    def _forbid(self, host: str, reason: str) -> None:
-        """A host cannot be asked at all."""
-        while task := self._journal.next(host, reading=True):
-            self._finish(task, "skipped", _PRIVATE, reason)
+        target = self._target(task, answer)
+        self._agenda.finish(task, "moved" if target else "read")
+        if int(task.notes.get("hops", "0")) >= _REDIRECTS:
+            target = None
+        text = done.fault if answer.body is not None else ""
+        self._robots.settle(task, text, target or "")
+        self._tally.recount()
 
     def _target(self, task: Task, answer: Answer) -> str | None:
         if answer.status not in _MOVED:
@@ -688,149 +542,53 @@ class Crawl:
             if task.kind in ("page", "style") and not task.notes.get("anywhere"):
                 site = task.notes.get("site", task.url)
                 if not same_site(target, site) and not task.notes.get("seed"):
-                    self._finish(task, "skipped", "leads to another site", target)
+                    self._agenda.finish(task, "skipped", "leads to another site", target)
                     return
             notes = {**task.notes, "hops": str(hops + 1)}
             if task.notes.get("seed"):
                 notes["site"] = target
-            self._finish(task, "moved", detail=target)
-            self._add(target, task.kind, task.depth, notes)
+            self._agenda.redirect(task, target, notes)
             return
         if answer.refused:
-            self._fail(task, "skipped", _PRIVATE, answer.fault)
+            outcome, reason = "skipped", PRIVATE
         elif answer.fault:
             too_large = task.kind == "picture" and answer.fault.startswith("is larger than")
-            reason = "larger than --max-file" if too_large else answer.fault
-            self._fail(task, "failed", reason.partition(" (")[0], answer.fault)
+            outcome = "failed"
+            reason = "larger than --max-file" if too_large else answer.fault.partition(" (")[0]
         elif answer.status in _MOVED:
-            self._fail(task, "failed", "redirected too often, or nowhere")
+            outcome, reason = "failed", "redirected too often, or nowhere"
         else:
-            self._fail(task, "failed", f"HTTP status {answer.status}")
-
-    def _fail(self, task: Task, outcome: str, reason: str, detail: str = "") -> None:
-        """An address is of no use; if it was the best of a picture's, the next one is asked for."""
-        rest = json.loads(task.notes.get("variants", "[]"))
-        for place, url in enumerate(rest):
-            notes = {**task.notes, "variants": json.dumps(rest[place + 1 :]), "hops": "0"}
-            if self._add(url, "picture", task.depth, notes):
-                self._finish(task, "moved", reason, detail)
-                return
-        self._finish(task, outcome, reason, detail)
-
-    def _follow(self, task: Task, found: Found) -> None:
-        new = sum(self._add_candidate(task, candidate) for candidate in found.pictures)
-        barren = 0 if new else int(task.notes.get("barren", "0")) + 1
-        for link in found.links:
-            self._add_link(task, link, barren)
-        empty = found.fault and not found.pictures and not found.links
-        if empty and task.notes.get("seed"):
-            self._finish(task, "failed", found.fault)
-        else:
-            self._finish(task, "read", found.fault)
-
-    def _add_candidate(self, task: Task, candidate: Candidate) -> bool:
-        credit = candidate.credit
-        notes = {
-            "page": candidate.page or ("" if task.kind == "api" else task.url),
-            "title": credit.title or candidate.words[:300],
-            "author": credit.author,
-            "license": credit.license,
-            "license_url": credit.license_url,
-            "attribution": credit.attribution,
-            "variants": json.dumps(candidate.urls[1:6]),
-        }
-        refused = refuse_unseen(candidate, self._options)
-        return self._add(
-            candidate.urls[0],
-            "picture",
-            task.depth,
-            {key: value for key, value in notes.items() if value},
-            outcome="unasked" if refused else "",
-            reason=refused,
-        )
-
-    def _add_link(self, task: Task, link: Link, barren: int) -> None:
-        depth = task.depth + link.steps
-        site = task.notes.get("site", task.url)
-        if depth > self._options.depth or is_trap(link.url):
-            return
-        if link.kind != "api" and not link.notes.get("anywhere") and not same_site(link.url, site):
-            return
-        notes = {**link.notes, "site": site}
-        if link.pagination:
-            if not self._options.pagination or barren >= _BARREN:
-                return
-            notes["barren"] = str(barren)
-        self._add(link.url, link.kind, depth, notes)
-
-    def _add(
-        self,
-        url: str,
-        kind: str,
-        depth: int,
-        notes: dict[str, str],
-        *,
-        outcome: str = "",
-        reason: str = "",
-    ) -> bool:
-        host = host_of(url)
-        known = self._journal.outcome(url)
-        new = self._journal.add(url, host, kind, depth, notes, outcome=outcome, reason=reason)
-        if new and known == "unasked":
-            self._count("picture", "unasked", number=-1)
-        if new and outcome:
-            self._count(kind, outcome)
-        elif new:
-            self._queue[host, kind in ("page", "api")] += 1
-        return new
-
-    def _finish(self, task: Task, outcome: str, reason: str = "", detail: str = "") -> None:
-        self._journal.finish(task, outcome, reason, detail)
-        key = task.host, task.kind in ("page", "api")
-        self._queue[key] -= 1
-        if self._queue[key] <= 0:
-            del self._queue[key]
-        self._count(task.kind, outcome, reason)
+            outcome, reason = "failed", f"HTTP status {answer.status}"
+        self._agenda.fail(task, outcome, reason, answer.fault)
 
     def _settle_picture(self, task: Task, picture: Picture, answer: Answer, place: Place) -> None:
         if task.kind != "picture":
-            # What was taken for a page is a picture, and counts as one.
-            self._journal.change_kind(task.url, "picture")
-            self._queue[task.host, True] -= 1
-            self._queue[task.host, False] += 1
-            task = replace(task, kind="picture")
+            task = self._agenda.take_for_picture(task)
+        if picture.refused in VARIABLE:
+            self._agenda.fail(task, "skipped", picture.refused)
+            return
         if not place.name:
-            self._finish(task, "skipped" if picture.refused else "duplicate", place.reason)
+            outcome = "skipped" if picture.refused else "duplicate"
+            self._agenda.finish(task, outcome, place.reason)
             return
         page = task.notes.get("page", "")
         for url in self._album.enter(picture, place, answer, task.url, page):
             self._journal.change_outcome(url, "replaced", "a near-duplicate of a better one")
-            self._count("picture", "kept", number=-1)
-            self._count("picture", "replaced")
-        self._finish(task, "kept")
+            self._tally.count("picture", "kept", number=-1)
+            self._tally.count("picture", "replaced")
+        self._agenda.finish(task, "kept")
 
     # Telling
 
-    def _count(self, kind: str, outcome: str, reason: str = "", number: int = 1) -> None:
-        if kind == "picture":
-            self._tally[outcome] += number
-        elif kind in ("page", "api") and outcome in ("read", "unchanged"):
-            self._tally["read"] += number
-        elif kind != "robots" and reason not in (_FORBIDDEN, _PRIVATE, _TOO_MANY):
-            self._tally["fruitless"] += number
-
     def _progress(self, pause: float) -> Progress:
         tally = self._tally
-        skipped = sum(tally[key] for key in _LEFT_OUT)
-        waiting = sum(self._queue.values())
-        pictures = sum(number for (_, reading), number in self._queue.items() if not reading)
         return Progress(
-            pages=tally["read"],
-            found=tally["kept"] + skipped + tally["failed"] + pictures,
+            pages=tally.read,
+            found=tally.found,
             kept=len(self._album),
-            skipped=skipped,
-            failed=tally["failed"],
-            waiting=waiting,
+            skipped=tally.skipped,
+            failed=tally.failed,
+            waiting=tally.waiting,
             bytes=self._budget.used,
             seconds=time.monotonic() - self._began,
             pause=pause,
@@ -838,19 +596,13 @@ class Crawl:
         )
 
     def _check_fruitless(self) -> None:
-        tally = self._tally
-        if tally["read"] or tally["kept"] or tally["skipped"] or tally["duplicate"]:
+        if not self._tally.in_vain:
             return
         url, reason = self._journal.first_fault()
-        if not url and not self._stop:
-            name, host = next(((n, h) for n, h in self._hosts.items() if h.given_up), ("", None))
-            if host is not None:
-                raise RunError(f"{name}: {host.given_up}; try again later")
+        given_up = self._hosts.given_up()
+        if not url and given_up and not self._stop:
+            raise RunError(f"{given_up[0][0]}: {given_up[0][1]}; try again later")
         if url:
-            raise RunError(f"{url}: {reason}; check the address")
-
-
-def _said(task: Task) -> Credit:
-    """What the page that named a picture says about it."""
-    names = ("title", "author", "license", "license_url", "attribution")
-    return Credit(*(task.notes.get(name, "") for name in names))
+            later = reason.startswith(("HTTP status 5", "HTTP status 429"))
+            remedy = "try again later" if later else "check the address"
+            raise RunError(f"{url}: {reason}; {remedy}")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 
 import httpcore2
 import httpx2
@@ -40,6 +39,7 @@ _KEPT_HEADERS = (
     "x-robots-tag",
     "tdm-reservation",
 )
+_PACKINGS = ("", "identity", "gzip", "x-gzip", "deflate")
 _ACCEPTED = {
     "picture": "image/avif,image/webp,image/*;q=0.9,*/*;q=0.5",
     "api": "application/json,application/ld+json;q=0.9,*/*;q=0.5",
@@ -50,7 +50,7 @@ class Fetcher:
     """Asks for addresses, one call a request; may be used from several threads.
 
     Args:
-        folder: where answers wait; it belongs to this program.
+        shelf: where answers wait.
         options: how to ask.
         budget: what may be received in all.
         guard: whom may be asked.
@@ -60,14 +60,14 @@ class Fetcher:
 
     def __init__(
         self,
-        folder: Path,
+        shelf: Shelf,
         options: CollectOptions,
         budget: Budget,
         guard: Guard,
         watch: Watch,
         connect: Connect | None = None,
     ) -> None:
-        self._shelf = Shelf(folder)
+        self._shelf = shelf
         self._budget, self._watch = budget, watch
         self._transport = GuardedTransport(guard, watch, connect)
         self._headers = {
@@ -82,10 +82,6 @@ class Fetcher:
         """Closes the connections."""
         self._transport.close()
 
-    def forget(self, url: str) -> None:
-        """Removes the answer of an address that has been dealt with."""
-        self._shelf.forget(url)
-
     def fetch(
         self,
         url: str,
@@ -93,7 +89,7 @@ class Fetcher:
         *,
         limit: int,
         seconds: float,
-        cut: bool = False,
+        rules: bool = False,
         etag: str = "",
         modified: str = "",
     ) -> Answer:
@@ -104,7 +100,8 @@ class Fetcher:
             kind: what is expected: `picture`, `api` or anything else.
             limit: most bytes of contents.
             seconds: most time for all of it.
-            cut: of longer contents, take the first `limit` bytes; otherwise they are a fault.
+            rules: it is a robots.txt: of longer contents the first `limit` bytes are taken, which
+                otherwise are a fault, and a packing that cannot be undone is one.
             etag: of contents that are known already; the server may answer 304.
             modified: when they last changed, in the server's words.
 
@@ -134,7 +131,7 @@ class Fetcher:
             request = httpx2.Request("GET", url, headers=headers, extensions={"timeout": timeout})
             response = self._transport.handle_request(request)
             try:
-                return self._receive(url, response, limit, there, cut=cut)
+                return self._receive(url, response, limit, there, rules=rules)
             finally:
                 response.close()
         except PrivateAddressError as error:
@@ -154,8 +151,12 @@ class Fetcher:
         limit: int,
         there: Beginning | None,
         *,
-        cut: bool,
+        rules: bool,
     ) -> Answer:
+        packing = response.headers.get("content-encoding", "").strip().lower()
+        if packing == "x-gzip":
+            # Another name of the same (RFC 9110, section 8.4.1.3).
+            response.headers["content-encoding"] = "gzip"
         headers = {
             name: value[:2000] for name in _KEPT_HEADERS if (value := response.headers.get(name))
         }
@@ -169,49 +170,53 @@ class Fetcher:
             return Answer(fault="the rest that came does not fit the beginning", again=True)
         if status != 200 and not partial:
             if length <= _DRAIN:
-                self._drain(response)
+                self._drain(url, response)
             return Answer(status, headers)
         too_large = Answer(200, headers, fault=f"is larger than {limit / 1e6:g} MB")
-        if cut:
+        if rules:
             # More than that is not asked of the budget, nor waited for.
             length = min(length, limit)
         elif max(length, total or 0) > limit:
             return too_large
-        if response.headers.get("content-encoding", "").count(","):
+        if packing.count(","):
             return Answer(status, headers, fault="is packed more than once")
+        if rules and packing not in _PACKINGS:
+            return Answer(status, headers, fault="is packed in an unknown way")
         if there is not None and partial:
             place = self._shelf.append(url, there, headers)
         else:
             # A packed length says nothing of the contents.
             total = 0 if _is_packed(response.headers) else length
-            place = self._shelf.write(url, headers, _validator(response.headers), total)
+            known, before = _validator(response.headers), self._budget.pending(url)
+            place = self._shelf.write(url, headers, known, total, before)
         # What states its length is counted before it comes: either it fits the budget, and then no
         # other answer can take its share, or nothing of it is taken.
-        self._budget.take(length)
-        counted = length
+        self._budget.take(url, length)
+        counted, told = length, 0
         try:
             with place as writing:
                 for chunk in response.iter_bytes():
                     self._watch.left()
                     received = response.num_bytes_downloaded
                     if received > counted:
-                        self._budget.take(received - counted)
+                        self._budget.take(url, received - counted)
                         counted = received
                     if writing.size + len(chunk) > limit:
-                        if not cut:
+                        if not rules:
                             return too_large
-                        writing.add(chunk[: limit - writing.size])
+                        writing.add(chunk[: limit - writing.size], received - told)
                         return writing.finish()
-                    writing.add(chunk)
+                    writing.add(chunk, received - told)
+                    told = received
                 if partial and writing.size < (total or 0):
                     return Answer(fault="the answer ended too early", again=True)
                 return writing.finish()
         finally:
-            self._budget.give_back(counted - min(counted, response.num_bytes_downloaded))
+            self._budget.give_back(url, counted - min(counted, response.num_bytes_downloaded))
 
-    def _drain(self, response: httpx2.Response) -> None:
+    def _drain(self, url: str, response: httpx2.Response) -> None:
         for chunk in response.iter_raw():
-            self._budget.take(len(chunk))
+            self._budget.take(url, len(chunk))
             if response.num_bytes_downloaded > _DRAIN:
                 return
 

@@ -10,6 +10,7 @@ import contextlib
 import json
 import sqlite3
 import time
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +18,17 @@ from typing import Any
 
 import numpy as np
 
+from impasto.collect.found import Link
 from impasto.collect.likeness import SIDE, Likeness
 from impasto.collect.manifest import Entry
+from impasto.collect.urls import MAX_LENGTH
 from impasto.errors import OutputError, one_line
 
 _RANKS = {"robots": 0, "picture": 1, "style": 1, "api": 2, "page": 2}
 _READ_RANK = 2
 _DROPPED, _KEPT, _DELETED = 0, 1, 2
 """A better version took a picture's place; it is in the folder; someone removed its file."""
+_COLUMNS = "id, url, host, kind, depth, notes, tries, etag, modified, outcome, reason, detail"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS tasks (
@@ -43,7 +47,8 @@ CREATE TABLE IF NOT EXISTS tasks (
     etag TEXT NOT NULL DEFAULT '',
     modified TEXT NOT NULL DEFAULT ''
 );
-CREATE INDEX IF NOT EXISTS waiting ON tasks (outcome, host, rank, id);
+CREATE INDEX IF NOT EXISTS turns ON tasks (outcome, host, rank > 0, tries, rank, id);
+CREATE INDEX IF NOT EXISTS joined ON tasks (detail) WHERE outcome = 'joined';
 CREATE TABLE IF NOT EXISTS pictures (
     id INTEGER PRIMARY KEY,
     sha256 TEXT NOT NULL UNIQUE,
@@ -57,6 +62,10 @@ CREATE INDEX IF NOT EXISTS sources ON pictures (json_extract(entry, '$.url'));
 CREATE TABLE IF NOT EXISTS robots (
     origin TEXT PRIMARY KEY, text TEXT NOT NULL, fetched REAL NOT NULL
 );
+CREATE TABLE IF NOT EXISTS pauses (
+    host TEXT PRIMARY KEY, since REAL NOT NULL, seconds REAL NOT NULL, busy INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS links (task INTEGER PRIMARY KEY, packed BLOB NOT NULL);
 """
 
 
@@ -74,6 +83,9 @@ class Task:
         tries: requests so far that failed.
         etag: of the contents that are known; empty where none are.
         modified: when those last changed, in the server's words.
+        outcome: what became of it; empty while it waits.
+        reason: why, in words that others share.
+        detail: more about it; of an address that leads to another one, that one.
     """
 
     id: int
@@ -85,6 +97,9 @@ class Task:
     tries: int = 0
     etag: str = ""
     modified: str = ""
+    outcome: str = ""
+    reason: str = ""
+    detail: str = ""
 
 
 class Journal:
@@ -122,7 +137,7 @@ class Journal:
             else:
                 fault = f"its journal cannot be used ({error}); choose another folder"
             raise OutputError(f"{self._name}: {fault}") from error
-        except (sqlite3.Error, ValueError, TypeError, KeyError) as error:
+        except (sqlite3.Error, zlib.error, ValueError, TypeError, KeyError) as error:
             # The others come of reading what it holds.
             reason = one_line(str(error))[:100]
             raise OutputError(
@@ -175,25 +190,78 @@ class Journal:
     ) -> bool:
         """Puts an address down to be asked for, or, with an outcome, not to be.
 
-        One that a filter left out because of what was said about it gets another chance where
-        something else is said about it.
-
         Returns:
-            Whether it is new.
+            Whether it is new; one that is known stays as it is.
         """
         done = self._do(
-            "INSERT INTO tasks (url, host, kind, rank, depth, notes, outcome, reason)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (url) DO UPDATE SET"
-            " notes = excluded.notes, outcome = '', reason = ''"
-            " WHERE tasks.outcome = 'unasked' AND excluded.outcome = ''",
+            "INSERT OR IGNORE INTO tasks (url, host, kind, rank, depth, notes, outcome, reason)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (url, host, kind, _RANKS[kind], depth, json.dumps(dict(notes or {})), outcome, reason),
         )
         return done.rowcount > 0
 
-    def outcome(self, url: str) -> str | None:
-        """What became of an address; empty while it waits, `None` where it is unknown."""
-        row = self._row("SELECT outcome FROM tasks WHERE url = ?", (url,))
-        return row[0] if row else None
+    def find(self, url: str) -> Task | None:
+        """What is known of an address; `None` where nothing is."""
+        return self._task(self._row(f"SELECT {_COLUMNS} FROM tasks WHERE url = ?", (url,)))
+
+    def end_of(self, url: str) -> Task | None:
+        """What is known of an address, or of the one to which it was found to lead."""
+        task, seen = self.find(url), {url}
+        while task is not None and task.outcome in ("moved", "joined") and task.detail not in seen:
+            seen.add(task.detail)
+            further = self.find(task.detail)
+            if further is None:
+                break
+            task = further
+        return task
+
+    def joined(self, url: str) -> list[Task]:
+        """The pictures whose addresses were found to lead to one that was known already."""
+        rows = self._rows(
+            f"SELECT {_COLUMNS} FROM tasks WHERE outcome = 'joined' AND detail = ?", (url,)
+        )
+        return [task for row in rows if (task := self._task(row)) is not None]
+
+    def _task(self, row: Any) -> Task | None:
+        if row is None:
+            return None
+        id, url, host, kind, depth, notes, *rest = row
+        with self._telling():
+            return Task(id, url, host, kind, depth, json.loads(notes), *rest)
+
+    def note(self, task: Task, notes: Mapping[str, str]) -> None:
+        """Puts down other notes for an address."""
+        self._do("UPDATE tasks SET notes = ? WHERE id = ?", (json.dumps(dict(notes)), task.id))
+
+    def lower(self, task: Task, depth: int, notes: Mapping[str, str]) -> None:
+        """Puts down that an address is fewer links away than was known."""
+        self._do("UPDATE tasks SET depth = ? WHERE id = ?", (depth, task.id))
+        self.note(task, notes)
+
+    def reopen(self, task: Task, notes: Mapping[str, str]) -> None:
+        """Has an address that was done with asked for after all."""
+        self._do(
+            "UPDATE tasks SET outcome = '', reason = '', detail = '', tries = 0, due = 0"
+            " WHERE id = ?",
+            (task.id,),
+        )
+        self.note(task, notes)
+
+    def keep_links(self, task: Task, links: Sequence[Link]) -> None:
+        """Puts down where an address leads, for when a shorter way to it is found."""
+        known = [(k.url, k.kind, k.steps, k.pagination, dict(k.notes)) for k in links]
+        packed = zlib.compress(json.dumps(known).encode())
+        self._do("INSERT OR REPLACE INTO links VALUES (?, ?)", (task.id, packed))
+
+    def links(self, task: Task) -> list[Link]:
+        """Where an address leads, as far as that was put down."""
+        row = self._row("SELECT packed FROM links WHERE task = ?", (task.id,))
+        with self._telling():
+            known = json.loads(zlib.decompress(row[0])) if row else []
+            return [
+                Link(url, kind, steps, pagination=pagination, notes=notes)
+                for url, kind, steps, pagination, notes in known
+            ]
 
     def change_outcome(self, url: str, outcome: str, reason: str) -> None:
         """Puts down that something else became of an address."""
@@ -243,7 +311,7 @@ class Journal:
         """Puts down what became of an address."""
         self._do(
             "UPDATE tasks SET outcome = ?, reason = ?, detail = ? WHERE id = ?",
-            (outcome, reason, detail[:500], task.id),
+            (outcome, reason, detail[:MAX_LENGTH], task.id),
         )
 
     def remember(self, task: Task, etag: str, modified: str) -> None:
@@ -260,15 +328,12 @@ class Journal:
     def next(self, host: str, *, reading: bool) -> Task | None:
         """The next address of a host that is due; without `reading`, none that is to be read."""
         row = self._row(
-            "SELECT id, url, host, kind, depth, notes, tries, etag, modified FROM tasks"
-            " WHERE outcome = '' AND host = ? AND rank < ? AND due <= ? ORDER BY rank, id LIMIT 1",
+            f"SELECT {_COLUMNS} FROM tasks WHERE outcome = '' AND host = ? AND rank < ?"
+            # What failed comes after all that did not, but for the rules.
+            " AND due <= ? ORDER BY rank > 0, tries, rank, id LIMIT 1",
             (host, _READ_RANK + reading, time.time()),
         )
-        if row is None:
-            return None
-        id, url, name, kind, depth, notes, tries, etag, modified = row
-        with self._telling():
-            return Task(id, url, name, kind, depth, json.loads(notes), tries, etag, modified)
+        return self._task(row)
 
     def due(self, host: str, *, reading: bool) -> float | None:
         """Seconds until an address of a host is due; `None` where none is waiting."""
@@ -393,13 +458,28 @@ class Journal:
                 hashes.append(np.frombuffer(blob, np.uint64))
         return numbers, hashes
 
-    def robots(self, origin: str, newer_than: float) -> str | None:
-        """The robots.txt of an origin; `None` where it is not known, or only an old one."""
-        row = self._row(
-            "SELECT text FROM robots WHERE origin = ? AND fetched > ?", (origin, newer_than)
-        )
-        return row[0] if row else None
+    def robots(self, origin: str) -> tuple[str, float] | None:
+        """The robots.txt of an origin and its age in seconds; `None` where it is not known."""
+        row = self._row("SELECT text, fetched FROM robots WHERE origin = ?", (origin,))
+        return (row[0], time.time() - row[1]) if row else None
 
     def keep_robots(self, origin: str, text: str) -> None:
         """Puts down the robots.txt of an origin."""
         self._do("INSERT OR REPLACE INTO robots VALUES (?, ?, ?)", (origin, text, time.time()))
+
+    def pause(self, host: str) -> tuple[float, bool]:
+        """Seconds for which a host is to be left alone, and whether the process that asked it last
+        ended before the answer did."""
+        row = self._row("SELECT since, seconds, busy FROM pauses WHERE host = ?", (host,))
+        if row is None:
+            return 0.0, False
+        since, seconds, busy = row
+        # A clock that was set back must not make a pause longer.
+        gone = 0.0 if busy else max(0.0, time.time() - since)
+        return max(0.0, seconds - gone), bool(busy)
+
+    def keep_pause(self, host: str, seconds: float, *, busy: bool = False) -> None:
+        """Puts down for how long a host is to be left alone from now on; where it is `busy`, from
+        the end of the request that is under way."""
+        values = host, time.time(), seconds, busy
+        self._do("INSERT OR REPLACE INTO pauses VALUES (?, ?, ?, ?)", values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -23,10 +24,20 @@ class BudgetSpentError(Exception):
 
 
 class Budget:
-    """Counts what is received, over all threads; no more than `limit` bytes are taken."""
+    """Counts what is received, over all threads and runs; no more than `limit` bytes are taken.
 
-    def __init__(self, limit: int, used: int = 0) -> None:
-        self._limit, self._used, self._spent = limit, used, False
+    Args:
+        limit: most bytes in all.
+        settled: bytes of the answers that have been dealt with.
+        pending: bytes that came of the others, by their addresses.
+    """
+
+    def __init__(
+        self, limit: int, settled: int = 0, pending: Mapping[str, int] | None = None
+    ) -> None:
+        self._limit, self._settled, self._spent = limit, settled, False
+        self._pending = dict(pending or {})
+        self._used = settled + sum(self._pending.values())
         self._lock = threading.Lock()
 
     @property
@@ -35,26 +46,45 @@ class Budget:
         return self._used
 
     @property
+    def settled(self) -> int:
+        """Bytes of the answers that have been dealt with."""
+        return self._settled
+
+    @property
     def left(self) -> int:
         """Bytes that may still come; none once something did not fit."""
         return 0 if self._spent else max(0, self._limit - self._used)
 
-    def take(self, size: int) -> None:
-        """Counts so many bytes.
+    def take(self, url: str, size: int) -> None:
+        """Counts so many bytes of an address's answer.
 
         Raises:
             BudgetSpentError: they are too many; what was left is counted as used.
         """
         with self._lock:
-            self._used += size
-            if self._used > self._limit:
-                self._used, self._spent = self._limit, True
+            fits = min(size, self._limit - self._used)
+            self._add(url, max(0, fits))
+            if fits < size:
+                self._spent = True
                 raise BudgetSpentError
 
-    def give_back(self, size: int) -> None:
-        """So many bytes that were taken have not come after all."""
+    def give_back(self, url: str, size: int) -> None:
+        """So many bytes that were taken for an address have not come after all."""
         with self._lock:
-            self._used -= size
+            self._add(url, -size)
+
+    def settle(self, url: str) -> None:
+        """An address has been dealt with, and is not asked for again."""
+        with self._lock:
+            self._settled += self._pending.pop(url, 0)
+
+    def pending(self, url: str) -> int:
+        """Bytes that came of the answers of an address that has not been dealt with."""
+        return self._pending.get(url, 0)
+
+    def _add(self, url: str, size: int) -> None:
+        self._used += size
+        self._pending[url] = self._pending.get(url, 0) + size
 
 
 class Rules:
@@ -88,13 +118,15 @@ class Host:
     Attributes:
         delay: least seconds from the end of a request to the next one.
         ready_at: when it may be asked again, by `time.monotonic`.
+        ended_at: when its last request was over, by `time.monotonic`.
         busy: a request is under way.
         given_up: why it is left alone for the rest of this run; empty while it is not.
-        faults: failed requests in a row.
+        faults: addresses that have failed at their first try since one has not failed.
     """
 
     delay: float
     ready_at: float = 0.0
+    ended_at: float = float("-inf")
     busy: bool = False
     given_up: str = ""
     faults: int = 0
@@ -105,8 +137,13 @@ class Host:
 
     def end(self) -> None:
         """The request is over."""
-        self.busy = False
-        self.ready_at = max(self.ready_at, time.monotonic() + self.delay)
+        self.busy, self.ended_at = False, time.monotonic()
+        self.hold(self.delay)
+
+    def slow_down(self, delay: float) -> None:
+        """It asks for pauses of so many seconds, after the last request too."""
+        self.delay = max(self.delay, delay)
+        self.ready_at = max(self.ready_at, self.ended_at + self.delay)
 
     def hold(self, seconds: float) -> None:
         """It wants to be left alone for so long."""

@@ -25,6 +25,11 @@ class Source(Protocol):
         """A word for it."""
         ...
 
+    @property
+    def interface(self) -> tuple[str, ...]:
+        """How the addresses of its interface begin: what `robots.txt` says does not bind these."""
+        ...
+
     def matches(self, url: str) -> bool:
         """Whether an address is one of this collection, and of a kind that `start` understands."""
         ...

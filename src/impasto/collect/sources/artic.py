@@ -37,6 +37,7 @@ class ArtInstituteOfChicago:
         self, site: str = "https://www.artic.edu", api: str = "https://api.artic.edu/api/v1"
     ) -> None:
         self._site, self._api = site, api
+        self.interface = (f"{api}/",)
 
     def matches(self, url: str) -> bool:
         """Whether an address is that of an artwork, or of a search with words."""

@@ -30,6 +30,7 @@ class Commons:
 
     def __init__(self, site: str = "https://commons.wikimedia.org") -> None:
         self._site = site
+        self.interface = (f"{site}/w/api.php?",)
 
     def matches(self, url: str) -> bool:
         """Whether an address is that of a category or of a file."""

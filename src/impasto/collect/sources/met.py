@@ -34,6 +34,7 @@ class Met:
         api: str = "https://collectionapi.metmuseum.org/public/collection/v1",
     ) -> None:
         self._site, self._api = site, api
+        self.interface = (f"{api}/",)
 
     def matches(self, url: str) -> bool:
         """Whether an address is that of an object, or of a search with words."""

@@ -38,6 +38,7 @@ class Rijksmuseum:
         ids: str = "https://id.rijksmuseum.nl",
     ) -> None:
         self._site, self._data, self._ids = site, data, ids
+        self.interface = (f"{data}/", f"{ids}/")
 
     def matches(self, url: str) -> bool:
         """Whether an address is that of an object, by number or identifier, or of a search."""
