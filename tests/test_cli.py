@@ -1,11 +1,15 @@
 """The command line, end to end at tiny sizes: files, output, exit codes, one line per fault."""
 
+import contextlib
+import io
 import json
+import logging
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,7 @@ from PIL import Image
 
 from impasto import __version__, styles
 from impasto.cli import main
+from impasto.errors import ImageError
 from impasto.features import layers_of
 from impasto.images import read_image
 from impasto.objective import Objective, Terms
@@ -900,3 +905,41 @@ def test_long_names_are_cut(make_png: Maker, folder: Path, narrow: Weights) -> N
     (made,) = names(folder) - {photo.name, painting.name}
     assert made.startswith("照片照片")
     assert len(made.encode()) < 255
+
+
+def test_ctrl_c_while_libvips_tells_of_something() -> None:
+    """A key pressed while libvips calls Python back, where an exception is lost, interrupts."""
+    from impasto.cli.running import one_interrupt
+
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8))
+    contents = io.BytesIO()
+    image.save(contents, "JPEG")
+    data = bytearray(contents.getvalue())
+    data[-400:-300] = bytes(100)  # libvips says what it thinks of that
+    pressed: list[int] = []
+
+    def press(_: logging.LogRecord) -> bool:
+        if not pressed:
+            pressed.append(1)
+            signal.raise_signal(signal.SIGINT)
+        return False
+
+    def run() -> None:
+        with one_interrupt():
+            with contextlib.suppress(ImageError):
+                read_image(bytes(data))
+            assert pressed
+            until = time.monotonic() + 20
+            while time.monotonic() < until:
+                time.sleep(0.01)
+
+    logger = logging.getLogger("pyvips")
+    level = logger.level
+    logger.addFilter(press)
+    logger.setLevel(logging.DEBUG)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    finally:
+        logger.removeFilter(press)
+        logger.setLevel(level)

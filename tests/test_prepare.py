@@ -1,9 +1,11 @@
 """Preparing a folder: what is kept, what it becomes, and that nothing else is touched."""
 
+import contextlib
 import hashlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -814,6 +816,56 @@ def test_ctrl_c_keeps_what_is_done(
     assert main([*command, "--min-sharpness", "0"]) == 0
     assert "2 were done before" in capsys.readouterr().out
     assert pictures(output) == ["0.jpg", "1.jpg", "2.jpg", "3.jpg"]
+
+
+def test_a_ctrl_c_that_a_library_swallows_counts(
+    source: Path, output: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Ctrl-C in the middle of a picture stops the run after it, wherever it comes."""
+    from impasto import prepare
+
+    for number in range(4):
+        draw(source / f"{number}.png", 60, 40, seed=number)
+    judge: Callable[..., Any] = prepare._sharpness
+    count = [0]
+
+    def interrupted(pixels: Any) -> float:
+        count[0] += 1
+        if count[0] == 2:
+            # As C libraries do with what is raised in their callbacks.
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        return judge(pixels)
+
+    monkeypatch.setattr(prepare, "_sharpness", interrupted)
+    command = ["prepare", str(source), "-o", str(output), "--min-side", "1"]
+    assert main([*command, "--min-sharpness", "0"]) == 130
+    assert capsys.readouterr().out.startswith("stopped early, 2 left for the same command")
+    assert pictures(output) == ["0.jpg", "1.jpg"]
+
+
+def test_ctrl_c_before_the_first_picture(
+    source: Path, output: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Ctrl-C before anything is done is no fault of the folder, and leaves an old report alone."""
+    from impasto import prepare
+
+    draw(source / "a.png")
+    command = ["prepare", str(source), "-o", str(output), "--min-side", "1"]
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, "make_folder", interrupt)
+        assert main(command) == 130
+        assert capsys.readouterr().err == "impasto: interrupted\n"
+        assert not output.exists()
+    assert main(command) == 0
+    report = (output / "report.json").read_bytes()
+    monkeypatch.setattr(Preparation, "_see_to", interrupt)
+    assert main(command) == 130
+    assert (output / "report.json").read_bytes() == report
 
 
 @pytest.mark.parametrize(

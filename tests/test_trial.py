@@ -1,7 +1,9 @@
 """Trials of pairs: the draw, what is made of it, going on, and the page and table."""
 
+import contextlib
 import json
 import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -23,7 +25,7 @@ from impasto.errors import InputError, OptionError, OutputError, RunError
 from impasto.features import Features
 from impasto.images import read_image
 from impasto.page import Page, Provenance, Shown, render_page
-from impasto.run import stylize
+from impasto.run import Picture, stylize
 from impasto.samples import sample_names
 from impasto.styles import style_names
 from impasto.trial import PAGE_NAME, RECORD_NAME, Trial, draw_pairs, list_sources
@@ -547,6 +549,42 @@ def test_ctrl_c_shows_what_is_done(
     reader = read((tmp_path / "out" / PAGE_NAME).read_text("utf-8"))
     assert len(reader.all("img")) == 3
     assert (tmp_path / "out" / "table.png").exists()
+
+
+def test_a_ctrl_c_that_a_library_swallows_counts(
+    photos: list[str],
+    paintings: list[str],
+    tmp_path: Path,
+    narrow: Weights,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    """Ctrl-C counts wherever it comes, and before the first result leaves an old page alone."""
+    from impasto import trial
+
+    out, command = tmp_path / "out", ["try", str(tmp_path / "photos"), *QUICK]
+    command += ["--styles", str(tmp_path / "art"), "-o", str(out)]
+    save = Picture.save
+
+    def interrupted(*values: Any, **options: Any) -> Any:
+        # As C libraries do with what is raised in their callbacks.
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return save(*values, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Picture, "save", interrupted)
+        assert main(command) == 130
+    assert capsys.readouterr().out.startswith("stopped early, 11 left for the same command")
+    page = (out / PAGE_NAME).read_bytes()
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trial, "make_folder", interrupt)
+    assert main(command) == 130
+    assert capsys.readouterr().err.endswith("impasto: interrupted\n")
+    assert (out / PAGE_NAME).read_bytes() == page
 
 
 def test_when_nothing_could_be_made(

@@ -68,7 +68,7 @@ def compare(
         overwrite: Replace a file that exists.
         as_json: Write JSON with every number instead of a table.
     """
-    from impasto.cli.running import check_apart
+    from impasto.cli.running import check_apart, one_interrupt
     from impasto.images import DEFAULT_MAX_PIXELS, check_place, write_whole
 
     shares = _shares(style_weights)
@@ -79,19 +79,20 @@ def compare(
         check_apart({"--output": output}, [*pictures, *(style or []), *filter(None, [content])])
     from impasto import quality
 
-    found = quality.compare(
-        pictures,
-        content,
-        style,
-        style_weights=shares,
-        between=between,
-        size=size,
-        model=model,
-        style_layers=style_layers,
-        content_layers=content_layers,
-        device=device,
-        max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels,
-    )
+    with one_interrupt():
+        found = quality.compare(
+            pictures,
+            content,
+            style,
+            style_weights=shares,
+            between=between,
+            size=size,
+            model=model,
+            style_layers=style_layers,
+            content_layers=content_layers,
+            device=device,
+            max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels,
+        )
     for note in found.notes:
         say(f"note: {note}")
     if output is not None:

@@ -52,18 +52,28 @@ def prepare(
 
     work = Preparation(folder, place, chosen, recursive=recursive, overwrite=overwrite)
     from impasto.cli.counting import Count
-    from impasto.cli.running import one_interrupt
+    from impasto.cli.running import gentle_interrupt
 
     again, interrupted = 0, False
-    with one_interrupt() as write_undisturbed:
+
+    def stop() -> None:
+        nonlocal interrupted
+        interrupted = True
+
+    with gentle_interrupt(stop) as write_undisturbed:
         try:
             with Count("preparing", len(work.files), quiet=quiet or json) as bar:
                 for step in work:
                     again += step.again
                     bar.show(step.done, one_line(step.outcome.file)[-40:])
+                    if interrupted:
+                        break
         except KeyboardInterrupt:
-            interrupted = True
+            stop()
         write_undisturbed()
+        if interrupted and not work.outcomes:
+            # What an earlier run reported stays.
+            raise KeyboardInterrupt
         report = work.finish()
         _draw(work)
     if json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import errno
 import io
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import Group, Parameter
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 _OUTPUT = Group("Output", sort_key=1)
 _SNAPSHOT_PATTERN = "[0-9]" * 6 + ".png"
+_AGAIN = 0.02
+"""Seconds until an interruption that came at a bad moment is tried again."""
 _STOPPING = [signal.SIGINT, signal.SIGTERM]
 if hasattr(signal, "SIGHUP"):
     _STOPPING.append(signal.SIGHUP)
@@ -512,8 +516,7 @@ def one_interrupt() -> Iterator[Callable[[], None]]:
     is written after it. With `nohup`, which has the closing ignored, the run goes on.
 
     Gives a function to call before the writing. A key pressed twice counts once, or the second
-    press would cost the picture; a later one counts anew, in case the first went astray in a
-    library's callback.
+    press would cost the picture; a later one counts anew.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
@@ -526,21 +529,19 @@ def one_interrupt() -> Iterator[Callable[[], None]]:
         if last - before > 1:
             raise KeyboardInterrupt
 
-    with _handled(interrupt) as stopping:
-
-        def ignore() -> None:
-            for number in stopping:
-                signal.signal(number, signal.SIG_IGN)
-
+    with _handled(interrupt) as ignore:
         yield ignore
 
 
 @contextlib.contextmanager
-def gentle_interrupt(stop: Callable[[], None]) -> Iterator[None]:
+def gentle_interrupt(stop: Callable[[], None]) -> Iterator[Callable[[], None]]:
     """The first Ctrl-C, polite kill or closed terminal calls a function that has the run come to
-    its end; the next one interrupts it. With `nohup`, the closing of the terminal is ignored."""
+    its end; the next one interrupts it. With `nohup`, the closing of the terminal is ignored.
+
+    Gives a function to call before what is to be written undisturbed.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield lambda: None
         return
     pressed = False
 
@@ -551,21 +552,55 @@ def gentle_interrupt(stop: Callable[[], None]) -> Iterator[None]:
         pressed = True
         stop()
 
-    with _handled(interrupt):
-        yield
+    with _handled(interrupt) as ignore:
+        yield ignore
 
 
 @contextlib.contextmanager
-def _handled(interrupt: Callable[[int, Any], None]) -> Iterator[list[signal.Signals]]:
-    """Has the signals that stop a run handled so, and gives them."""
+def _handled(interrupt: Callable[[int, Any], None]) -> Iterator[Callable[[], None]]:
+    """Has the signals that stop a run handled so; gives a function that has them ignored.
+
+    Code that a C library calls back cannot be interrupted: there, the exception would be lost. It
+    is raised a moment later instead.
+    """
     kept = getattr(signal, "SIGHUP", None), signal.SIG_IGN
     stopping = [n for n in _STOPPING if (n, signal.getsignal(n)) != kept]
-    before = {number: signal.signal(number, interrupt) for number in stopping}
+    again: threading.Timer | None = None
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal again
+        try:
+            if again is not None:
+                raise KeyboardInterrupt
+            interrupt(number, frame)
+        except KeyboardInterrupt:
+            if not _is_inside_libvips(frame):
+                again = None
+                raise
+            again = threading.Timer(_AGAIN, _thread.interrupt_main, [number])
+            again.start()
+
+    def ignore() -> None:
+        for number in stopping:
+            signal.signal(number, signal.SIG_IGN)
+
+    before = {number: signal.signal(number, handle) for number in stopping}
     try:
-        yield stopping
+        yield ignore
     finally:
+        if again is not None:
+            again.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _is_inside_libvips(frame: FrameType | None) -> bool:
+    """Whether libvips is at work, or one of the functions that it calls."""
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == "pyvips":
+            return True
+        frame = frame.f_back
+    return False
 
 
 class _Bar:

@@ -80,19 +80,29 @@ def try_(
     place = output or _place(folder)
     work = Trial(*(contents, paintings, place, chosen), count=count, seed=seed, overwrite=overwrite)
     from impasto.cli.counting import Count
-    from impasto.cli.running import one_interrupt
+    from impasto.cli.running import gentle_interrupt
     from impasto.memory import limit_heap
 
     limit_heap()
     interrupted = False
-    with one_interrupt() as write_undisturbed:
+
+    def stop() -> None:
+        nonlocal interrupted
+        interrupted = True
+
+    with gentle_interrupt(stop) as write_undisturbed:
         try:
             with Count("trying", len(work.pairs), quiet=quiet or json) as bar:
                 for step in work:
                     bar.show(step.done, step.pair.result[-48:])
+                    if interrupted:
+                        break
         except KeyboardInterrupt:
-            interrupted = True
+            stop()
         write_undisturbed()
+        if interrupted and not work.tried:
+            # What an earlier trial laid out stays.
+            raise KeyboardInterrupt
         record = work.finish()
         work.lay_out(table)
     skipped = sum(bool(tried.fault) for tried in work.tried)
