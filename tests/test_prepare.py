@@ -495,11 +495,33 @@ def test_other_files_are_never_replaced_unasked(source: Path, output: Path) -> N
         Preparation(other, output, PrepareOptions(**ANY))
     prepared(source, output, size=30, overwrite=True)
     assert Image.open(output / "b.jpg").size == (30, 20)
-    (output / "a.jpg").write_bytes(b"painted over")
+    painted_over = draw(output / "a.jpg", seed=9).read_bytes()
+    assert prepared(source, output, size=30)[0].reason is None
     draw(source / "a.png", seed=8)
     with pytest.raises(OutputError, match=r"a\.jpg: exists already"):
         prepared(source, output, size=30)
-    assert (output / "a.jpg").read_bytes() == b"painted over"
+    assert (output / "a.jpg").read_bytes() == painted_over
+    for left in ("", "null\n", '{"version": 1'):
+        (output / "prepared.jsonl").write_text(left)
+        with pytest.raises(OutputError, match=r"prepared\.jsonl: is damaged"):
+            prepared(source, output, size=30)
+
+
+def test_spoilt_results_are_made_anew(source: Path, output: Path) -> None:
+    """A result that was emptied or cut short, as by a power cut, is no result."""
+    for number in range(4):
+        draw(source / f"{number}.png", 90, 60, seed=number)
+    prepared(source, output)
+    before = digests(output)
+    (output / "1.jpg").write_bytes(b"")
+    (output / "2.jpg").write_bytes((output / "2.jpg").read_bytes()[:-200])
+    work = Preparation(source, output, PrepareOptions(**ANY))
+    assert [step.again for step in work] == [True, False, False, True]
+    work.finish()
+    after = digests(output)
+    assert {n: d for n, d in after.items() if n.endswith(".jpg")} == {
+        n: d for n, d in before.items() if n.endswith(".jpg")
+    }
 
 
 def test_a_record_cannot_lead_outside(source: Path, output: Path) -> None:

@@ -40,6 +40,7 @@ from impasto.images import (
     encode_image,
     fit_within,
     folded_name,
+    glance,
     make_folder,
     output_error,
     read_reduced,
@@ -335,6 +336,11 @@ class Preparation:
         if header != self._header:
             if self._overwrite:
                 return {}
+            if header is None:
+                raise OutputError(
+                    f"{path}: is damaged; choose another folder with --output, or replace what is "
+                    "there with --overwrite"
+                )
             raise OutputError(
                 f"{self.output}: was prepared from other pictures or with other options; choose "
                 "another folder with --output, or replace what is there with --overwrite"
@@ -507,10 +513,15 @@ class Preparation:
         return Outcome(file=file, sha256=digest)
 
     def _stands(self, known: Outcome) -> bool:
-        """Whether all that a former run made of a file is still there."""
+        """Whether all that a former run made of a file is still there, and no less than a picture:
+        what somebody has retouched since is left to them."""
         if known.reason == "duplicate":
             return False
-        return all((self.output / written.file).is_file() for written in known.written)
+        for written in known.written:
+            path = self.output / written.file
+            if not path.is_file() or _is_spoilt(path, {written.sha256}):
+                return False
+        return True
 
     def _judged(self, outcome: Outcome) -> tuple[Outcome, list[bytes]]:
         """A picture's measures, and its results where it is kept."""
@@ -591,8 +602,10 @@ class Preparation:
         mine.add(written.sha256)
         replaceable = self._overwrite
         if not replaceable and os.path.lexists(path):
+            former = known is not None and any(w.file == written.file for w in known.written)
             with contextlib.suppress(OSError):
-                replaceable = hashlib.sha256(path.read_bytes()).hexdigest() in mine
+                own = hashlib.sha256(path.read_bytes()).hexdigest() in mine
+                replaceable = own or (former and _is_spoilt(path, mine))
         write_whole(path, data, overwrite=replaceable)
 
     # --- what came of it ---------------------------------------------------------------------
@@ -739,6 +752,20 @@ def _open_regular(path: Path) -> Any:
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(0, "is no file but a pipe or a device")
     return path.open("rb")
+
+
+def _is_spoilt(path: Path, digests: set[str]) -> bool:
+    """Whether a file has none of these SHA-256 and is no whole picture any more, as after a power
+    cut."""
+    try:
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() not in digests:
+            glance(data, MEASURE_SIDE, max_pixels=MAX_SIDE**2)
+    except ImageError:
+        return True
+    except OSError as error:
+        raise output_error(str(path), error) from None
+    return False
 
 
 def _json_object(line: bytes) -> dict[str, Any] | None:
