@@ -443,3 +443,54 @@ def corpus() -> tuple[Odd, ...]:
         _not_pictures,
     )
     return tuple(odd for family in families for odd in family())
+
+
+def odd_jpegs() -> dict[str, bytes]:
+    """What each is → a JPEG that every viewer shows whole, though a decoder may warn of it."""
+    plain = encoded_soft()
+    table = plain.index(b"\xff\xdb")  # quantisation, behind the JFIF header
+
+    def with_segment(marker: int, contents: bytes) -> bytes:
+        head = bytes([0xFF, marker]) + (len(contents) + 2).to_bytes(2, "big")
+        return plain[:2] + head + contents + plain[2:]
+
+    revision = bytearray(plain)
+    revision[plain.index(b"JFIF\0") + 5] = 3
+    return {
+        "bytes before a marker": plain[:table] + b"\0\1\2abc" + plain[table:],
+        "fill before a marker": plain[:table] + b"\xff" * 5 + plain[table:],
+        "bytes before the end": plain[:-2] + b"abc" * 5 + plain[-2:],
+        "bytes after the end": plain + b"JUNK" * 100,
+        "another picture after the end": plain + plain,
+        "an unknown revision of JFIF": bytes(revision),
+        "a strange Adobe marker": with_segment(0xEE, b"Adobe\0\x64\0\0\0\0\7"),
+        "damaged EXIF": with_segment(0xE1, b"Exif\0\0II*\0\x08\0\0\0\5\0" + b"\xff" * 20),
+        "a damaged profile": with_segment(0xE2, b"ICC_PROFILE\0\2\5garbage"),
+        "restart markers": encoded_soft(restart_marker_blocks=10),
+        "progressive": encoded_soft(progressive=True),
+    }
+
+
+def lossy_jpegs() -> dict[str, bytes]:
+    """What each is → a JPEG that lost some of its contents."""
+
+    def spoilt(data: bytes) -> bytes:
+        middle = len(data) // 2
+        # A restart marker that belongs nowhere ends the data (ITU-T T.81, annex F).
+        return data[:middle] + b"\xff\xd0".ljust(60, b"\0") + data[middle + 60 :]
+
+    plain = encoded_soft()
+    progressive = encoded_soft(progressive=True)
+    return {
+        "overwritten in the middle": spoilt(plain),
+        "overwritten between restart markers": spoilt(encoded_soft(restart_marker_blocks=10)),
+        "cut short": plain[: len(plain) * 2 // 3],
+        "progressive and cut short": progressive[: len(progressive) * 2 // 3],
+    }
+
+
+def encoded_soft(**options: Any) -> bytes:
+    """A soft picture of 320 × 240 px as JPEG."""
+    small = np.random.default_rng(0).integers(0, 255, (12, 16, 3)).astype(np.uint8)
+    picture = Image.fromarray(small).resize((320, 240), Image.Resampling.BICUBIC)
+    return encode(picture, "JPEG", quality=90, **options)

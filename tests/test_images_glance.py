@@ -8,6 +8,7 @@ from PIL import Image
 
 from impasto.errors import ImageError
 from impasto.images import glance, is_picture, read_image
+from odd_images import lossy_jpegs, odd_jpegs
 from web_site import encoded, painted
 
 
@@ -60,3 +61,20 @@ def test_thin_pictures_keep_a_pixel() -> None:
     """A very long picture is shrunk to one pixel's height, not to none."""
     look = glance(encoded(painted(4, 3000, 12), "PNG"), 64, max_pixels=10**6)
     assert look.small.pixels.shape == (3, 1, 64)
+
+
+@pytest.mark.parametrize("kind", odd_jpegs())
+def test_odd_jpegs_are_pictures(kind: str) -> None:
+    """What a decoder only finds odd is shown as Pillow shows it."""
+    data = odd_jpegs()[kind]
+    look = glance(data, 320, max_pixels=10**6)
+    with Image.open(io.BytesIO(data)) as image:
+        wanted = np.asarray(image.convert("RGB")) / 255
+    assert np.abs(np.moveaxis(look.small.pixels, 0, 2) - wanted).max() < 0.02
+
+
+@pytest.mark.parametrize("kind", lossy_jpegs())
+def test_jpegs_that_lost_contents_are_refused(kind: str) -> None:
+    """A JPEG that decodes with a warning of lost contents is damaged."""
+    with pytest.raises(ImageError, match="damaged"):
+        glance(lossy_jpegs()[kind], 64, max_pixels=10**6)

@@ -25,7 +25,16 @@ from impasto.images import Bitmap, crop_box, read_image
 from impasto.options import PrepareOptions
 from impasto.prepare import Outcome, Preparation, find_files, find_pictures, sharpness
 from impasto.samples import sample_names, sample_path
-from odd_images import P3_PROFILE, corpus, decoded, p3_to_srgb, smooth, translucent
+from odd_images import (
+    P3_PROFILE,
+    corpus,
+    decoded,
+    lossy_jpegs,
+    odd_jpegs,
+    p3_to_srgb,
+    smooth,
+    translucent,
+)
 from stand_ins import soft_picture
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's file system")
@@ -116,6 +125,14 @@ def test_every_kind_of_file_is_kept_or_named(source: Path, output: Path) -> None
                 shown, right = shown[seen], right[seen]
             if entry.name != "transparent.gif":
                 assert np.abs(shown - right).max() <= entry.tolerance + 1e-4
+
+
+def test_odd_jpegs_are_kept_and_lossy_ones_dropped(source: Path, output: Path) -> None:
+    """JPEGs that decoders only find odd are prepared; of those that lost contents none is."""
+    for number, data in enumerate([*odd_jpegs().values(), *lossy_jpegs().values()]):
+        (source / f"{number:02}.jpg").write_bytes(data)
+    reasons = [outcome.reason for outcome in prepared(source, output)]
+    assert reasons == [None] * len(odd_jpegs()) + ["broken"] * len(lossy_jpegs())
 
 
 def test_phone_pictures_are_turned_and_strangers_colours_converted(

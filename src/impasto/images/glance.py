@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pyvips
 
@@ -16,7 +17,7 @@ from impasto.images.bitmap import Bitmap
 from impasto.images.conversion import to_bitmap
 from impasto.images.reading import check_size, upright_size
 from impasto.images.recognition import SNIFF_BYTES, recognise
-from impasto.images.vips import blob, detail
+from impasto.images.vips import blob, detail, tells_of_damage
 
 _FORMATS = {"JPEG XL": "jxl"}
 _TEXTS = {
@@ -60,12 +61,32 @@ def glance(data: bytes, side: int, *, max_pixels: int, name: str = "the picture"
         ImageError: it is damaged, cut short, too large or no picture.
     """
     title, operation = recognise(data[:SNIFF_BYTES], name)
+    if title == "JPEG":
+        # A JPEG decoder draws on where contents are lost, and only warns; of oddities, too.
+        try:
+            return _glance(data, operation, title, side, max_pixels, name, fail_on="warning")
+        except ImageError as error:
+            if not isinstance(error.__cause__, pyvips.Error) or tells_of_damage(error.__cause__):
+                raise
+    return _glance(data, operation, title, side, max_pixels, name, fail_on="error")
+
+
+def _glance(
+    data: bytes,
+    operation: str,
+    title: str,
+    side: int,
+    max_pixels: int,
+    name: str,
+    *,
+    fail_on: Literal["warning", "error"],
+) -> Glance:
     try:
         image = pyvips.Operation.call(
             operation,
             pyvips.Source.new_from_memory(data),
             access="sequential",
-            fail_on="error",
+            fail_on=fail_on,
         )
         check_size(image.width, image.height, max_pixels, name)
         width, height = upright_size(image)

@@ -17,7 +17,7 @@ from impasto.images.conversion import FLOAT_TOLERANCE, to_bitmap
 from impasto.images.recognition import READ_HINT, SNIFF_BYTES, recognise
 from impasto.images.resolution import dpi_of, plausible_dpi
 from impasto.images.settings import settings_from_xmp
-from impasto.images.vips import blob, detail, set_blob, vips_from_array
+from impasto.images.vips import blob, detail, set_blob, tells_of_damage, vips_from_array
 from impasto.options import DEFAULT_MAX_PIXELS
 
 
@@ -96,7 +96,8 @@ def read_reduced(
 
     One that is more than twice as large as these is reduced to that as it is decoded (Lanczos-3),
     so that its pixels are never in memory all at once. What is then shrunk to the versions
-    themselves is that of the whole picture up to rounding to its own bits per channel.
+    themselves is that of the whole picture up to rounding to its own bits per channel. A JPEG that
+    lost contents in its middle, which decoders draw all the same, is refused here.
 
     Args:
         path: the file.
@@ -118,8 +119,13 @@ def read_reduced(
         size = upright_size(image)
         return _reduced(image, (min if of_short else max)(size) / (2 * side))
 
-    bitmap = _read_file(path, max_pixels, one_line(name or os.fspath(path)), reduce)
-    return bitmap, size
+    name = one_line(name or os.fspath(path))
+    try:
+        return _read_file(path, max_pixels, name, reduce, strict=True), size
+    except ImageError as error:
+        if not isinstance(error.__cause__, pyvips.Error) or tells_of_damage(error.__cause__):
+            raise
+    return _read_file(path, max_pixels, name, reduce), size
 
 
 def upright_size(image: pyvips.Image) -> tuple[int, int]:
@@ -147,17 +153,19 @@ def _read_file(
     max_pixels: int,
     name: str,
     reduce: Callable[[pyvips.Image], pyvips.Image] | None = None,
+    *,
+    strict: bool = False,
 ) -> Bitmap:
     try:
         with Path(path).open("rb", buffering=0) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 # A pipe cannot be rewound after its first bytes have been looked at.
-                return _read_bytes(file.read(), max_pixels, name, reduce)
+                return _read_bytes(file.read(), max_pixels, name, reduce, strict=strict)
             title, operation = recognise(file.read(SNIFF_BYTES), name)
             file.seek(0)
             # By descriptor, since libvips takes brackets in a file name for loader options.
             vips_source = pyvips.Source.new_from_descriptor(file.fileno())
-            return _decode(vips_source, title, operation, max_pixels, name, reduce)
+            return _decode(vips_source, title, operation, max_pixels, name, reduce, strict=strict)
     except FileNotFoundError:
         fault = "no such file; check the path"
         if name.startswith(("http://", "https://")):
@@ -177,10 +185,12 @@ def _read_bytes(
     max_pixels: int,
     name: str,
     reduce: Callable[[pyvips.Image], pyvips.Image] | None = None,
+    *,
+    strict: bool = False,
 ) -> Bitmap:
     title, operation = recognise(data[:SNIFF_BYTES], name)
     source = pyvips.Source.new_from_memory(data)
-    return _decode(source, title, operation, max_pixels, name, reduce)
+    return _decode(source, title, operation, max_pixels, name, reduce, strict=strict)
 
 
 def check_size(width: int, height: int, max_pixels: int, name: str) -> None:
@@ -206,10 +216,14 @@ def _decode(
     max_pixels: int,
     name: str,
     reduce: Callable[[pyvips.Image], pyvips.Image] | None,
+    *,
+    strict: bool,
 ) -> Bitmap:
     try:
-        # "error" also refuses a TIFF cut short, which libvips would otherwise fill with grey.
-        image = pyvips.Operation.call(operation, source, access="sequential", fail_on="error")
+        # "error" also refuses a TIFF cut short, which libvips would otherwise fill with grey;
+        # decoders of JPEG only warn of contents that are lost in the middle.
+        fail_on = "warning" if strict and title == "JPEG" else "error"
+        image = pyvips.Operation.call(operation, source, access="sequential", fail_on=fail_on)
         check_size(image.width, image.height, max_pixels, name)
         dpi = dpi_of(image)
         settings = settings_from_xmp(blob(image, "xmp-data"))

@@ -10,6 +10,15 @@ from numpy.typing import NDArray
 
 from impasto.errors import one_line
 
+_LOSSES = (
+    "premature end",
+    "bad Huffman code",
+    "bad arithmetic code",
+    "instead of RST",
+    "Inconsistent progression",
+)
+"""What libjpeg says of lost contents (libjpeg-turbo, jerror.h)."""
+
 
 def vips_from_array(array: NDArray[Any], *, cmyk: bool = False) -> pyvips.Image:
     """A libvips picture over an `(H, W)` or `(H, W, B)` array, with its interpretation set."""
@@ -47,6 +56,12 @@ def detail(error: pyvips.Error) -> str:
     lines = [line.strip() for line in str(error).splitlines()[1:]]
     told = [line for line in lines if line and not line.startswith("source: bad seek")]
     return f" ({one_line(told[0])})" if told else ""
+
+
+def tells_of_damage(error: BaseException | None) -> bool:
+    """Whether a decoder's warning says that contents are lost; others are about oddities, such as
+    bytes between the parts of a file, that change no pixel."""
+    return any(words in str(error) for words in _LOSSES)
 
 
 def system_error(error: pyvips.Error) -> OSError | None:
