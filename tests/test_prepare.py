@@ -946,3 +946,19 @@ def test_what_a_killed_run_was_writing_goes_away(source: Path, output: Path) -> 
     prepared(source, output, size=(20, 40))
     assert not any(part.exists() for part in parts)
     assert len(pictures(output)) == 2
+
+
+def test_empty_names_are_no_folder(
+    source: Path, output: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """An empty name, as a shell leaves of an unset variable, is not the current folder."""
+    draw(source / "a.png")
+    monkeypatch.chdir(source)
+    for words in (["", "-o", str(output)], [".", "-o", ""]):
+        assert main(["prepare", *words]) == 2
+        assert "the name is empty" in capsys.readouterr().err
+    assert not output.exists()
+    file = output.with_name("file")
+    file.write_text("mine")
+    assert main(["prepare", ".", "-o", str(file)]) == 1
+    assert capsys.readouterr().err.count(str(file)) == 1

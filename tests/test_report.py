@@ -2,6 +2,7 @@
 
 import math
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,22 @@ def test_preparations_are_counted(tmp_path: Path, drawn: list[Figure]) -> None:
     for name, some in (("one", files[:1]), ("none", []), ("dropped", files[4:])):
         plot_preparation(some, tmp_path / f"{name}.png", min_side=256, min_sharpness=60)
     assert {Image.open(path).size for path in tmp_path.iterdir()} == {(2200, 1520)}
+
+
+@pytest.mark.parametrize("sides", [(300, 310), (450, 900), (333, 333), (1100, 2000), (40, 30_000)])
+def test_every_axis_of_sizes_can_be_read(
+    sides: tuple[int, int], tmp_path: Path, drawn: list[Figure]
+) -> None:
+    """However near or far apart the sizes, at least three numbers stand along their axis, with
+    room between them."""
+    plot_preparation([outcome(side, side) for side in sides], tmp_path / "sizes.png")
+    axes = drawn[0].axes[1]
+    places = [label.get_window_extent() for label in axes.get_xticklabels()]
+    assert len(places) >= 3
+    assert all(one.x1 + 3 < other.x0 for one, other in pairwise(places))
+    shown = [float(label.get_text().replace(",", "")) for label in axes.get_xticklabels()]
+    assert shown == pytest.approx(list(axes.get_xticks()))
+    assert axes.get_xlim()[0] <= shown[0] < shown[-1] <= axes.get_xlim()[1]
 
 
 @pytest.mark.parametrize("count", [1, 4, 5, 13, 25])

@@ -645,3 +645,21 @@ def test_options_without_effect_or_sense_are_refused(photos: list[str], capsys: 
         err = capsys.readouterr().err
         assert word in err
         assert err.count("\n") == 1
+
+
+def test_empty_names_and_broken_numbers_are_refused(
+    photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """An empty name is not the current folder, and half a pair is none."""
+    monkeypatch.chdir(Path(photos[0]).parent)
+    out = str(tmp_path / "out")
+    for words, fault in (
+        (["", "-o", out], "is empty"),
+        ([".", "-o", ""], "-o: the name is empty"),
+        ([".", "--styles", "", "-o", out], "is empty"),
+        ([".", "-n", "1.5", "-o", out], "-n 1.5: must be a whole number"),
+        ([".", "--evaluations", "0.5", "-o", out], "--evaluations 0.5: must be a whole number"),
+    ):
+        assert main(["try", *words]) == 2
+        assert fault in capsys.readouterr().err
+    assert not Path(out).exists()

@@ -394,7 +394,8 @@ class Preparation:
             while not there.exists() and there != there.parent:
                 there = there.parent
             if not there.is_dir():
-                raise OutputError(f"{self.output}: {there} is no folder; choose another place")
+                which = "" if there == self.output else f"{there} "
+                raise OutputError(f"{self.output}: {which}is no folder; choose another place")
         except (OSError, ValueError) as error:
             raise output_error(str(self.output), error) from None
         if self.output.is_dir():

@@ -387,11 +387,23 @@ def _draw_spread(
     axes.set_axisbelow(True)
     if title.startswith("Shape"):
         return
-    digits = (1, 2, 5) if edges[-1] < 100 * edges[0] else (1,)
-    ticks = [n * 10**e for e in range(6) for n in digits if edges[0] <= n * 10**e <= edges[-1]]
-    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    ticks = _log_ticks(edges[0], edges[-1])
+    axes.set_xticks(ticks, [f"{tick:,g}" for tick in ticks])
     if limit and values:
         axes.axvline(limit, color=_INK, linewidth=1, linestyle=(0, (3, 2)))
+
+
+_DIGITS = (1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers of 1 to a million on a logarithmic axis, as coarse as three of them allow."""
+    ticks: list[float] = []
+    for digits in _DIGITS:
+        ticks = [n * 10**e for e in range(6) for n in digits if low <= n * 10**e <= high]
+        if len(ticks) >= 3:
+            break
+    return ticks
 
 
 def _edges(values: Sequence[float], limit: float) -> NDArray[np.float64]:

@@ -136,6 +136,8 @@ def list_sources(text: str, *, recursive: bool = False) -> list[str]:
         say(name)  # an unknown one is refused
         return [text]
     path = Path(text)
+    if not text.strip():
+        raise InputError("the name of a folder of pictures is empty; give one, or . for here")
     if path.is_file():
         return [text]
     found = find_pictures(path, recursive=recursive)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from impasto.cli import EXIT_INTERRUPTED, say
-from impasto.cli.flags import flags, given
+from impasto.cli.flags import flags, given, named_path
 from impasto.collect.options import CollectOptions
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def collect(
     urls: Annotated[list[str], Parameter(negative="")],
     /,
     *,
-    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    output: Annotated[Path, Parameter(name=["--output", "-o"], converter=named_path)],
     refresh: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
     options: Flags = _NO_FLAGS,

@@ -5,17 +5,20 @@ A flag that is not given stays `None`, so that presets can tell a default from a
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Group, Parameter
+from cyclopts import Group, Parameter, Token, convert
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
+from impasto.errors import OptionError
 from impasto.options import OPTION_GROUPS, StyleOptions
 
 _GROUPS = {
@@ -88,6 +91,33 @@ def given(values: Any) -> dict[str, Any]:
     return found
 
 
+def whole_number(kind: Any, tokens: Sequence[Token]) -> Any:
+    """Reads a number that 1.5 is none of; cyclopts would round it.
+
+    Raises:
+        OptionError: it has a fraction.
+    """
+    token = tokens[0]
+    with contextlib.suppress(ValueError):
+        if not float(token.value).is_integer():
+            raise OptionError(f"{token.keyword} {token.value[:40]}: must be a whole number")
+    return convert(kind, tokens)
+
+
+def named_path(_: Any, tokens: Sequence[Token]) -> Path:
+    """Reads a path; an empty text, as an unset variable leaves it, is not the current folder.
+
+    Raises:
+        OptionError: it is empty.
+    """
+    token = tokens[0]
+    if not token.value.strip():
+        raise OptionError(
+            f"{token.keyword or 'FOLDER'}: the name is empty; give one, or . for here"
+        )
+    return Path(token.value)
+
+
 def _parameter(panel: Group | None, info: FieldInfo, default: Any) -> Parameter:
     shown = default
     if isinstance(default, bool):
@@ -98,6 +128,7 @@ def _parameter(panel: Group | None, info: FieldInfo, default: Any) -> Parameter:
         group=panel,
         show_default=False,
         allow_leading_hyphen=True,
+        converter=whole_number if _type_of(info) is int else None,
     )
 
 

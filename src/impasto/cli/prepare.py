@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from impasto.cli import EXIT_INTERRUPTED
-from impasto.cli.flags import flags, given
+from impasto.cli.flags import flags, given, named_path
 from impasto.errors import OptionError, one_line
 from impasto.options import PrepareOptions
 
@@ -26,10 +26,10 @@ _NO_FLAGS = _flags()
 
 
 def prepare(
-    folder: Path,
+    folder: Annotated[Path, Parameter(converter=named_path)],
     /,
     *,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], converter=named_path)] = None,
     recursive: Annotated[bool, Parameter(name=["--recursive", "-r"], negative="")] = False,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from impasto.cli import EXIT_INTERRUPTED
-from impasto.cli.flags import flags, given
+from impasto.cli.flags import flags, given, named_path, whole_number
 from impasto.errors import one_line
 from impasto.options import StyleOptions, make_options
 
@@ -38,9 +38,9 @@ def try_(
     /,
     *,
     styles: Annotated[list[str] | None, Parameter(negative="")] = None,
-    count: Annotated[int, Parameter(name=["--count", "-n"])] = 12,
-    seed: int = 0,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    count: Annotated[int, Parameter(name=["--count", "-n"], converter=whole_number)] = 12,
+    seed: Annotated[int, Parameter(converter=whole_number)] = 0,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], converter=named_path)] = None,
     table: Literal["png", "svg", "pdf"] = "png",
     recursive: Annotated[bool, Parameter(name=["--recursive", "-r"], negative="")] = False,
     overwrite: Annotated[bool, Parameter(negative="")] = False,
