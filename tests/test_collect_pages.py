@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from impasto.collect import feeds
 from impasto.collect.feeds import read_xml
 from impasto.collect.found import Candidate, Found
 from impasto.collect.licenses import attribution, label, recognize
@@ -490,6 +491,37 @@ def test_hostile_pages_cost_no_more_than_their_length(kind: str) -> None:
     assert len(found.pictures) <= 5000
     assert lines < 400 * count
     assert searches < 30
+
+
+@pytest.mark.parametrize(
+    "before", ["<div ", "</div ", "<div x='>' ", "<div a=b>text</div><p/", "<p ="]
+)
+def test_tags_of_endless_attributes_are_refused(before: str) -> None:
+    """A tag whose attributes would each be compared with all before is refused; a few hundred, and
+    long values, are not."""
+    many = " ".join(f"a{n}=b" for n in range(30_000))
+    assert "keep its readers busy" in read(f"{before}{many}><img src=a.jpg>").fault
+    few = " ".join(f"a{n}=b" for n in range(300))
+    long = "x y=z " * 100_000
+    found = read(f'<p {few} title="{long}">' * 3 + f"<p alt='{long}'><img src=a.jpg>")
+    assert len(found.pictures) == 1
+
+
+def test_what_items_share_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A feed's channel, which holds all items, is searched a few times, however many they are."""
+    searched: list[int] = []
+    children = feeds._children
+
+    def watched(node: Any, name: str) -> Any:
+        searched.append(len(node))
+        return children(node, name)
+
+    monkeypatch.setattr(feeds, "_children", watched)
+    item = '<item><enclosure url="/a.jpg" type="image/jpeg"/></item>'
+    found = read_xml(f"<rss><channel>{item * 3000}</channel></rss>".encode(), BASE)
+    assert len(found.pictures) == 3000
+    assert sum(size >= 3000 for size in searched) < 10
+    assert len(searched) < 3000 * 40
 
 
 def test_long_pages_are_no_hostile_ones() -> None:

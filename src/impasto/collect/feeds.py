@@ -64,7 +64,8 @@ def _sitemap(root: Element, url: str) -> Found:
 
 def _feed(root: Element, url: str) -> Found:
     channel = next(iter(_children(root, "channel")), root)
-    shared = _license_of(channel)
+    # Asked of the channel once: it holds all the items.
+    shared, maker = _license_of(channel), _author(channel)
     items = [*_children(channel, "item"), *_children(root, "item"), *_children(root, "entry")]
     pictures: list[Candidate] = []
     links: dict[str, Link] = {}
@@ -72,7 +73,7 @@ def _feed(root: Element, url: str) -> Found:
         page = _page_of(item, url)
         title = plain_text(_text(item, "title"))
         stated = _license_of(item) or shared
-        author = _author(item) or _author(channel)
+        author = _author(item) or maker
         found = list(_item_pictures(item, url, title, author, stated))
         pictures += [Candidate(c.urls, c.words, c.credit, page) for c in found]
         if page:

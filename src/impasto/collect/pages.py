@@ -48,6 +48,11 @@ _NEXT_TEXT = re.compile(
     re.I,
 )
 _TAG = re.compile(r"<(/?)([a-zA-Z]+)")
+# As WHATWG HTML reads them, sections 13.2.5.32 to 13.2.5.39.
+_ATTRIBUTE = re.compile(
+    r"""(?:=[^\s/>=]*+|[^\s/>=]++)(?:\s*+=\s*+(?:"[^"]*+"?|'[^']*+'?|[^\s>]*+))?"""
+)
+_WHOLE_TAG = re.compile(rf"</?[a-zA-Z][^\s/>]*+((?:[\s/]++|{_ATTRIBUTE.pattern})*+)")
 _VOID = {
     "area",
     "base",
@@ -173,6 +178,12 @@ def _is_costly(markup: str) -> bool:
         if name not in _SELF_CLOSING:
             depth = max(0, depth + step)
         cost += depth + 200 * formatting
+        if cost > _MOST_COST:
+            return True
+    # Each attribute of a tag is compared with those before it.
+    for match in _WHOLE_TAG.finditer(markup):
+        if len(match[1]) > 2000:
+            cost += sum(1 for _ in _ATTRIBUTE.finditer(match[1])) ** 2
         if cost > _MOST_COST:
             return True
     return False
