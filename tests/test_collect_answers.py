@@ -117,6 +117,16 @@ def test_without_a_sure_sign_all_is_asked_for(headers: dict[str, str], tmp_path:
             206,
             {"Content-Range": f"bytes {HALF}-{len(BODY) - 1}/{len(BODY)}", "ETag": '"v2"'},
         ),
+        Reply(
+            BODY[HALF:] + b"more",
+            206,
+            {"Content-Range": f"bytes {HALF}-{len(BODY) - 1}/{len(BODY)}"},
+        ),
+        Reply(
+            BODY[HALF:] + b"more",
+            206,
+            {"Content-Range": f"bytes {HALF}-{len(BODY) + 3}/{len(BODY)}"},
+        ),
     ],
 )
 def test_a_rest_that_does_not_fit_is_not_used(wrong: Reply, tmp_path: Path) -> None:

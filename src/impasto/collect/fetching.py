@@ -165,9 +165,10 @@ class Fetcher:
         length = int(declared) if declared.isascii() and declared.isdecimal() else 0
         partial = there is not None and status == 206
         total = _total(response, there) if partial else length
+        misfit = Answer(fault="the rest that came does not fit the beginning", again=True)
         if there is not None and (status == 416 or total is None):
             self._shelf.forget(url)
-            return Answer(fault="the rest that came does not fit the beginning", again=True)
+            return misfit
         if status != 200 and not partial:
             if length <= _DRAIN:
                 self._drain(url, response)
@@ -193,6 +194,7 @@ class Fetcher:
         # other answer can take its share, or nothing of it is taken.
         self._budget.take(url, length)
         counted, told = length, 0
+        end, fits = _end(response, total or 0) if partial else None, True
         try:
             with place as writing:
                 for chunk in response.iter_bytes():
@@ -201,6 +203,9 @@ class Fetcher:
                     if received > counted:
                         self._budget.take(url, received - counted)
                         counted = received
+                    if end is not None and writing.size + len(chunk) > end:
+                        fits = False
+                        break
                     if writing.size + len(chunk) > limit:
                         if not rules:
                             return too_large
@@ -208,9 +213,12 @@ class Fetcher:
                         return writing.finish()
                     writing.add(chunk, received - told)
                     told = received
-                if partial and writing.size < (total or 0):
+                if fits and partial and writing.size < (total or 0):
                     return Answer(fault="the answer ended too early", again=True)
-                return writing.finish()
+                if fits:
+                    return writing.finish()
+            self._shelf.forget(url)
+            return misfit
         finally:
             self._budget.give_back(url, counted - min(counted, response.num_bytes_downloaded))
 
@@ -255,3 +263,10 @@ def _total(response: httpx2.Response, there: Beginning | None) -> int | None:
         return None
     total = 0 if match[2] == "*" else int(match[2])
     return None if there.length and total not in (0, there.length) else total or there.length
+
+
+def _end(response: httpx2.Response, total: int) -> int:
+    """Length of the whole up to the end of the part that an answer states to be; see `_total`."""
+    told = response.headers["content-range"]
+    stated = int(told.rpartition("/")[0].rpartition("-")[2]) + 1
+    return min(stated, total or stated)
