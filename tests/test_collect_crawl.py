@@ -1,10 +1,12 @@
 """A collection as a whole: what it follows, keeps and leaves out, and how it goes on."""
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -18,13 +20,14 @@ import pytest
 from PIL import Image
 
 from impasto.cli import main
+from impasto.collect.addresses import Guard
 from impasto.collect.album import Album
 from impasto.collect.crawl import Crawl, Summary
 from impasto.collect.filters import colorfulness, refuse_unseen
 from impasto.collect.found import Candidate
 from impasto.collect.manifest import Entry, read_manifest, write_manifest
-from impasto.collect.options import CollectOptions
-from impasto.errors import InputError, OptionError, OutputError
+from impasto.collect.options import BUDGETS, MANNERS, CollectOptions
+from impasto.errors import InputError, OptionError, OutputError, RunError
 from impasto.images import read_image
 from web_site import (
     Names,
@@ -241,7 +244,7 @@ def test_redirects_to_known_addresses_are_counted(tmp_path: Path) -> None:
         assert kept(tmp_path) == {"s1.jpg", "s2.jpg", "real.jpg"}
         assert set(summary.reasons) == {
             ("picture", "failed", "no picture that can be read", 1),
-            ("picture", "failed", "redirected too often, or nowhere", 1),
+            ("picture", "failed", "redirected in a circle", 1),
             ("picture", "skipped", "leads to the same address as another", 1),
         }
         progress = summary.progress
@@ -766,6 +769,115 @@ def test_bad_options(values: dict[str, object], words: str) -> None:
         CollectOptions(**values)  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.parametrize("kind", ["itself", "another"])
+def test_first_pages_that_lead_in_a_circle_are_told(kind: str, tmp_path: Path) -> None:
+    """A page that leads back to itself, at once or by another one, is a failure with a reason; a
+    collection of nothing else ends in a line."""
+    with served({"/ok": '<img src="/a.jpg">', "/a.jpg": picture(1)}) as site:
+        back = Reply(status=302, headers={"Location": "/"})
+        site.pages["/"] = (
+            Reply(status=302, headers={"Location": "/2"}) if kind != "itself" else back
+        )
+        site.pages["/2"] = back
+        with pytest.raises(RunError, match="redirected in a circle"):
+            collect([f"{site.url}/"], tmp_path / "one")
+        summary = collect([f"{site.url}/", f"{site.url}/ok"], tmp_path / "two")
+        assert summary.progress.kept == 1
+        assert summary.reasons == (("page", "failed", "redirected in a circle", 1),)
+
+
+def test_only_pictures_are_counted_as_pictures(tmp_path: Path) -> None:
+    """While a collection goes on, neither robots.txt nor style sheets are pictures that were
+    found."""
+    with served({"/": '<img src="/a.jpg"><link rel="stylesheet" href="/s.css">'}) as site:
+        site.pages.update({"/a.jpg": picture(1), "/s.css": "", "/robots.txt": "User-agent: *\n"})
+        crawl = Crawl([f"{site.url}/"], tmp_path, quick())
+        assert {progress.found for progress in crawl.run()} == {0, 1}
+        assert crawl.summary().progress.found == 1
+        crawl.close()
+
+
+def test_what_goes_wrong_with_one_request_costs_it_alone(tmp_path: Path) -> None:
+    """Whatever a library makes of a strange address, the others are asked for."""
+    with served() as site:
+        names = Names({"a.example": [["93.184.215.14"]]}, site)
+
+        def resolve(host: str, port: int) -> Sequence[str]:
+            if host == "b.example":
+                raise UnicodeError("label empty or too long")
+            return names.resolve(host, port)
+
+        site.pages["a.example/"] = '<img src="http://b.example/b.jpg"><img src="/a.jpg">'
+        site.pages["a.example/a.jpg"] = picture(1)
+        crawl = Crawl(
+            ["http://a.example/"],
+            tmp_path,
+            quick(allow_private=False, attempts=1),
+            guard=Guard(resolve=resolve),
+            connect=names.connect,
+        )
+        list(crawl.run())
+        assert kept(tmp_path) == {"a.jpg"}
+        assert "cannot be asked (UnicodeError: label" in crawl.summary().unfinished
+        crawl.close()
+
+
+def test_pictures_whose_journal_is_gone_are_left_alone(tmp_path: Path) -> None:
+    """Where the journal was deleted or emptied, the manifest with makers and licences stays."""
+    with served({"/": '<img src="/a.jpg">', "/a.jpg": picture(1)}) as site:
+        collect([f"{site.url}/"], tmp_path)
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+        journal = tmp_path / ".impasto-collect" / "journal.sqlite"
+        for _ in range(2):
+            for path in journal.parent.glob("journal.sqlite*"):
+                path.unlink()
+            with pytest.raises(OutputError, match="holds files, but its journal"):
+                collect([f"{site.url}/"], tmp_path)
+            journal.write_bytes(b"")
+        after = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+        assert after == before
+        assert len(read_manifest(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("fact", "value", "fault"),
+    [
+        ("command", "{", "its journal is damaged"),
+        ("command", "[1]", "its journal is damaged"),
+        ("command", '"text"', "its journal is damaged"),
+        ("bytes", "many", "its journal is damaged"),
+        ("bytes", "1.5", "its journal is damaged"),
+    ],
+)
+def test_altered_facts_are_told_in_a_line(
+    fact: str, value: str, fault: str, tmp_path: Path
+) -> None:
+    """A journal whose facts make no sense is refused in words."""
+    with served({"/": '<img src="/a.jpg">', "/a.jpg": picture(1)}) as site:
+        collect([f"{site.url}/"], tmp_path)
+        set_fact(tmp_path, fact, value)
+        with pytest.raises(OutputError, match=fault):
+            collect([f"{site.url}/"], tmp_path)
+
+
+def set_fact(folder: Path, name: str, value: str) -> None:
+    """Alters the journal of a collection."""
+    with contextlib.closing(sqlite3.connect(folder / ".impasto-collect/journal.sqlite")) as base:
+        base.execute("UPDATE facts SET value = ? WHERE name = ?", (value, name))
+        base.commit()
+
+
+def test_options_of_other_versions_are_named(tmp_path: Path) -> None:
+    """A collection with an option that this version does not have is refused with its name."""
+    with served({"/": '<img src="/a.jpg">', "/a.jpg": picture(1)}) as site:
+        collect([f"{site.url}/"], tmp_path)
+        plain = quick().model_dump(mode="json", exclude={*BUDGETS, *MANNERS})
+        command = {"urls": [f"{site.url}/"], **plain, "best_of": 3}
+        set_fact(tmp_path, "command", json.dumps(command))
+        with pytest.raises(OptionError, match="collected with other --best-of"):
+            collect([f"{site.url}/"], tmp_path)
+
+
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The command collects, says what it kept and why not more, and ends with a line and code 2 or
     1 where nothing could be."""
@@ -777,8 +889,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         text = capsys.readouterr().out
         assert "1 picture kept of 2 found on 1 page;" in text
         assert "skipped: too small" in text
-        assert main(["collect", f"{site.url}/", "-o", str(tmp_path / "x")]) == 1
-        assert "not on the public internet" in capsys.readouterr().err
+        assert main(["collect", f"{site.url}/", "-o", str(tmp_path / "x")]) == 2
+        assert "not on the public internet; if it is yours, add" in capsys.readouterr().err
     closed = f"http://127.0.0.1:{free_port()}/"
     arguments = ["collect", closed, "-o", str(tmp_path / "y"), "--allow-private", "--attempts", "1"]
     assert main(arguments) == 1

@@ -94,7 +94,7 @@ def test_from_a_site_to_a_table(
         assert "5 pictures kept of 11 found" in told
         for reason in (
             "failed: larger than --max-file",
-            "failed: redirected too often",
+            "failed: redirected in a circle",
             "failed: no picture that can be read",
             "skipped: robots.txt forbids it",
             "skipped: too small",

@@ -25,6 +25,7 @@ _VARIANTS = 5
 _UNLICENSED = "no licence stated"
 VARIABLE = (FORBIDDEN, "another format", "too large")
 """Why a picture is left out that may hold for one of its variants and not for another."""
+_CIRCLE = "redirected in a circle"
 _NO_PICTURE = "no picture that can be read"
 _KNOWN = "leads to the same address as another"
 _CREDITS = (("page",), ("title",), ("author",), ("license", "license_url", "attribution"))
@@ -92,7 +93,10 @@ class Agenda:
             if fault := self._hand_over(task, target, notes):
                 self.fail(task, *fault)
             return
-        task = self._found(task.url)
+        task, known = self._found(task.url), self._journal.end_of(target)
+        if known is not None and known.url == task.url:
+            self.fail(task, "failed", _CIRCLE)
+            return
         self.finish(task, "moved", detail=target)
         link = Link(target, task.kind, 0, notes=notes)  # pyright: ignore[reportArgumentType]
         self._journal.keep_links(task, [link])
@@ -183,7 +187,7 @@ class Agenda:
             self.finish(task, "moved", reason, url)
             self._add(url, "picture", task.depth, notes)
         elif known.url == task.url:
-            return "failed", "redirected too often, or nowhere"
+            return "failed", _CIRCLE
         elif known.outcome in ("failed", "skipped"):
             return known.outcome, known.reason
         elif known.outcome in ("read", "unchanged", "moved"):

@@ -36,7 +36,7 @@ from impasto.collect.robots import Robots
 from impasto.collect.sources import SOURCES, Source
 from impasto.collect.tally import FORBIDDEN, PRIVATE, TOO_MANY, Progress, Summary, Tally
 from impasto.collect.urls import host_of, normalize, origin_of, same_site
-from impasto.errors import ImageError, OptionError, OutputError, RunError, one_line
+from impasto.errors import ImageError, ImpastoError, OptionError, OutputError, RunError, one_line
 from impasto.images import is_picture, output_error
 
 _WORK = ".impasto-collect"
@@ -160,14 +160,18 @@ class Crawl:
         """Refuses to mix two collections in one folder."""
         plain = self._options.model_dump(mode="json", exclude={*BUDGETS, *MANNERS})
         now = json.dumps({"urls": self._seeds, **plain}, sort_keys=True)
-        before = self._journal.fact("command")
-        if not before:
+        new, old = json.loads(now), self._journal.record("command")
+        if not old:
+            if any(path.name != _WORK for path in self.folder.iterdir()):
+                raise OutputError(
+                    f"{self._name}: holds files, but its journal, which knows them, is empty; name "
+                    "an empty or a new folder"
+                )
             with self._journal as journal:
                 journal.state("command", now)
             return
-        if before != now:
-            old, new = json.loads(before), json.loads(now)
-            changed = next(key for key in new if new[key] != old.get(key))
+        if old != new:
+            changed = next(key for key in {**new, **old} if new.get(key) != old.get(key))
             what = "addresses" if changed == "urls" else f"--{changed.replace('_', '-')}"
             raise OptionError(
                 f"{self._name}: was collected with other {what}; give the same, or another folder"
@@ -198,7 +202,7 @@ class Crawl:
             else:
                 # The process was killed after it was dealt with.
                 self._shelf.forget(url)
-        return int(self._journal.fact("bytes") or 0), pending
+        return self._journal.number("bytes"), pending
 
     def _seed(self, url: str) -> Link:
         for source in self._sources:
@@ -217,6 +221,7 @@ class Crawl:
         Raises:
             OutputError: the folder cannot be written.
             RunError: not one of the first addresses could be read.
+            OptionError: nor may they be asked.
         """
         try:
             more = self._album.tidy()
@@ -415,6 +420,12 @@ class Crawl:
     def _work(self, task: Task) -> None:
         try:
             self._results.put(self._ask(task))
+        except (BudgetSpentError, Stopped, OSError, ImpastoError) as error:
+            self._results.put(_Done(task, error=error))
+        except Exception as error:
+            # Whatever it is, it is one address of many.
+            words = one_line(f"{type(error).__name__}: {error}")[:200]
+            self._results.put(_Done(task, Answer(fault=f"cannot be asked ({words})")))
         except BaseException as error:
             self._results.put(_Done(task, error=error))
 
@@ -603,6 +614,8 @@ class Crawl:
         if not url and given_up and not self._stop:
             raise RunError(f"{given_up[0][0]}: {given_up[0][1]}; try again later")
         if url:
+            if reason.endswith(PRIVATE):
+                raise OptionError(f"{url}: {reason}; if it is yours, add --allow-private")
             later = reason.startswith(("HTTP status 5", "HTTP status 429"))
             remedy = "try again later" if later else "check the address"
             raise RunError(f"{url}: {reason}; {remedy}")

@@ -173,6 +173,16 @@ class Journal:
         row = self._row("SELECT value FROM facts WHERE name = ?", (name,))
         return row[0] if row else ""
 
+    def record(self, name: str) -> dict[str, Any]:
+        """A fact that is a JSON object; empty where it is not known."""
+        with self._telling():
+            return _json_object(self.fact(name) or "{}")
+
+    def number(self, name: str) -> int:
+        """A fact that is a number; 0 where it is not known."""
+        with self._telling():
+            return int(self.fact(name) or 0)
+
     def state(self, name: str, value: str) -> None:
         """Writes a fact."""
         self._do("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
@@ -227,7 +237,7 @@ class Journal:
             return None
         id, url, host, kind, depth, notes, *rest = row
         with self._telling():
-            return Task(id, url, host, kind, depth, json.loads(notes), *rest)
+            return Task(id, url, host, kind, depth, _json_object(notes), *rest)
 
     def note(self, task: Task, notes: Mapping[str, str]) -> None:
         """Puts down other notes for an address."""
@@ -483,3 +493,10 @@ class Journal:
         the end of the request that is under way."""
         values = host, time.time(), seconds, busy
         self._do("INSERT OR REPLACE INTO pauses VALUES (?, ?, ?, ?)", values)
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise TypeError(f"no object but {text[:40]}")
+    return value

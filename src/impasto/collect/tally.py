@@ -10,6 +10,8 @@ from impasto.collect.journal import Journal
 FORBIDDEN = "robots.txt forbids it"
 PRIVATE = "not on the public internet"
 TOO_MANY = "too many style sheets"
+_READ, _ASKED = ("page", "api"), ("robots", "picture", "style")
+"""Kinds of addresses that count for --max-pages, and the others."""
 _LEFT_OUT = ("skipped", "unasked", "duplicate", "joined", "replaced", "deleted")
 
 
@@ -70,7 +72,7 @@ class Tally:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._outcomes: Counter[str] = Counter()
-        self._queue: Counter[tuple[str, bool]] = Counter()
+        self._queue: Counter[tuple[str, str]] = Counter()
         self.recount()
         for kind, outcome, reason, number in journal.outcomes():
             self.count(kind, outcome, reason, number)
@@ -83,7 +85,7 @@ class Tally:
 
     def queue(self, host: str, kind: str, number: int = 1) -> None:
         """So many addresses more wait to be asked for."""
-        key = host, kind in ("page", "api")
+        key = host, kind
         self._queue[key] += number
         if self._queue[key] <= 0:
             del self._queue[key]
@@ -92,7 +94,7 @@ class Tally:
         """So many addresses more are done with."""
         if kind == "picture":
             self._outcomes[outcome] += number
-        elif kind in ("page", "api") and outcome in ("read", "unchanged"):
+        elif kind in _READ and outcome in ("read", "unchanged"):
             self._outcomes["read"] += number
         elif kind != "robots" and reason not in (FORBIDDEN, PRIVATE, TOO_MANY):
             self._outcomes["fruitless"] += number
@@ -103,7 +105,7 @@ class Tally:
 
     def waits(self, host: str, *, reading: bool) -> bool:
         """Whether something of a host waits; without `reading`, something not to be read."""
-        return self._queue[host, False] > 0 or (reading and self._queue[host, True] > 0)
+        return any(self._queue[host, kind] > 0 for kind in (*_ASKED, *(_READ if reading else ())))
 
     @property
     def waiting(self) -> int:
@@ -133,7 +135,7 @@ class Tally:
     @property
     def found(self) -> int:
         """Different addresses of pictures."""
-        pictures = sum(number for (_, reading), number in self._queue.items() if not reading)
+        pictures = sum(number for (_, kind), number in self._queue.items() if kind == "picture")
         return self._outcomes["kept"] + self.skipped + self.failed + pictures
 
     @property

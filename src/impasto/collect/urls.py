@@ -34,6 +34,9 @@ def normalize(url: str, base: str = "") -> str | None:
         host = host.rstrip(".")
         if not host or re.search(r"[\s/\\%<>\"|^`{}]", host):
             return None
+        # No name server knows others (RFC 1035, section 2.3.4).
+        if len(host) > 253 or not all(0 < len(label) <= 63 for label in host.split(".")):
+            return None
         path, query = _plain(quote(path or "/", safe=_PATH)), quote(parts.query, safe=_QUERY)
     except ValueError:
         # Encoding errors are among them: JSON may hold halves of characters.
