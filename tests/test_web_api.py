@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -692,6 +692,41 @@ def test_places_are_looked_up_once() -> None:
     got, reads, looks = asyncio.run(watch())
     assert got == {str(n): [str(n + 1), str(n)] if n else ["1", "over"] for n in range(30)}
     assert (reads, looks) == (31, 1)
+
+
+def test_news_of_a_picture_are_not_missed() -> None:
+    """Whoever waits for a picture is told at once, also where the news come while the record is
+    looked at, and where another one's time is over."""
+
+    async def story() -> list[str]:
+        watching = Watching(lambda _: _Seen(False), dict, lambda *_: "", lambda *_: None)
+        loop, order = asyncio.get_running_loop(), list[str]()
+
+        def look() -> bool:
+            # It was still being read, and the reader answers before anybody waits.
+            loop.call_soon_threadsafe(watching.heard, "picture", "one", None)
+            return False
+
+        async def wait(name: str, seconds: float, is_read: Callable[[], bool]) -> None:
+            await watching.picture(name, seconds, is_read)
+            order.append(name)
+
+        await wait("one", 60, look)
+        await wait("two", 60, lambda: True)
+        short = asyncio.create_task(wait("three", 0.05, lambda: False))
+        long = asyncio.create_task(wait("three", 60, lambda: False))
+        await short
+        order.append("news")
+        watching.heard("picture", "three", None)
+        await long
+        assert not watching._pictures
+        return order
+
+    async def in_time() -> list[str]:
+        async with asyncio.timeout(30):
+            return await story()
+
+    assert asyncio.run(in_time()) == ["one", "two", "three", "news", "three"]
 
 
 def test_closing_ends_streams(visit: Visit, studio: Served) -> None:

@@ -98,7 +98,7 @@ class Watching(Generic[_Seen]):
         self._topics = dict[str, _Topic]()
         self._seen = dict[str, float]()
         self._told = set[str]()
-        self._pictures = dict[str, asyncio.Event]()
+        self._pictures = dict[str, set[asyncio.Event]]()
         self._closed = False
 
     def close(self) -> None:
@@ -110,13 +110,14 @@ class Watching(Generic[_Seen]):
             if topic.task is not None:
                 topic.task.cancel()
             topic.end()
-        for event in self._pictures.values():
-            event.set()
+        for events in self._pictures.values():
+            for event in events:
+                event.set()
 
     def heard(self, kind: str, id: str, progress: dict[str, Any] | None) -> None:
         """News of a job or picture: its progress, or that its record has changed."""
         if kind == "picture":
-            if (event := self._pictures.pop(id, None)) is not None:
+            for event in self._pictures.get(id, ()):
                 event.set()
         elif progress is not None:
             if (topic := self._topics.get(id)) is not None:
@@ -129,17 +130,29 @@ class Watching(Generic[_Seen]):
                 topic.stale = True
                 topic.heard.set()
 
-    async def picture(self, id: str, seconds: float) -> None:
-        """Waits until there is news of a picture, at most so long."""
+    async def picture(self, id: str, seconds: float, is_read: Callable[[], bool]) -> None:
+        """Waits until there is news of a picture, at most so long.
+
+        Args:
+            id: of the picture.
+            seconds: longest wait.
+            is_read: whether there is nothing to wait for; called in a thread, when news of it can
+                no longer be missed.
+        """
         if self._closed:
             return
-        event = self._pictures.setdefault(id, asyncio.Event())
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await event.wait()
-        if not event.is_set():
-            # Others who wait for it look again by themselves when their time is over.
-            self._pictures.pop(id, None)
+        event = asyncio.Event()
+        waiting = self._pictures.setdefault(id, set())
+        waiting.add(event)
+        try:
+            if not await anyio.to_thread.run_sync(is_read):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await event.wait()
+        finally:
+            waiting.discard(event)
+            if not waiting and self._pictures.get(id) is waiting:
+                del self._pictures[id]
 
     async def follow(self, job: str) -> AsyncIterator[str]:
         """The states of a job as texts, the present one first, until one is final."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated, Literal
 
 import anyio.to_thread
@@ -115,8 +116,9 @@ async def picture(
 ) -> PictureOut:
     """Deleted ones too, until they are gone for good."""
     if found.state == "reading" and wait:
-        await studio.watching.picture(found.id, wait)
-        found = await anyio.to_thread.run_sync(studio.records.picture, found.id)
+        see = functools.partial(studio.records.picture, found.id)
+        await studio.watching.picture(found.id, wait, lambda: see().state != "reading")
+        found = await anyio.to_thread.run_sync(see)
     return picture_out(found)
 
 
