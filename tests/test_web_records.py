@@ -214,6 +214,8 @@ def test_only_the_jobs_of_the_device_have_crashed(records: Records) -> None:
     records.crash("cuda:0", "gone")
     assert records.job(other).state == "running"
     assert records.running_elsewhere(["cuda:0"]) == ["cuda:1"]
+    assert records.running_job("cuda:0") is None
+    assert records.running_job("cuda:1") == records.job(other)
 
 
 def test_wishes_for_a_running_job(records: Records) -> None:
@@ -228,8 +230,10 @@ def test_wishes_for_a_running_job(records: Records) -> None:
     assert records.resume(job).state == "queued"
     records.take_job("cpu")
     assert records.cancel(job).wanted == "cancel"
-    with pytest.raises(StateError):
+    with pytest.raises(StateError, match="is being cancelled, so it cannot be paused"):
         records.pause(job)
+    with pytest.raises(StateError, match="is being cancelled, so it cannot go on"):
+        records.resume(job)
     assert records.put_back(job).wanted == "cancel"
     records.take_job("cpu")
     assert records.cancelled(job).state == "cancelled"

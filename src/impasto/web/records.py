@@ -30,7 +30,8 @@ from typing import Any, Literal, get_args
 import sqlalchemy as sql
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from impasto.errors import ImpastoError, one_line
 from impasto.web.storage import new_id
@@ -46,6 +47,9 @@ NAME_LENGTH = 120
 
 SEEN_STEP = 3600.0
 """Seconds that an owner's `seen` may lag, so that looking is not writing."""
+
+UNAVAILABLE = (DBAPIError, PoolTimeoutError)
+"""What is raised where the database cannot be used just now."""
 
 PictureKind = Literal["photo", "style", "mask", "result"]
 PictureState = Literal["reading", "ready", "refused"]
@@ -312,7 +316,7 @@ class Records:
             self._make_tables()
         except (SQLAlchemyError, ImportError, ValueError) as error:
             raise RecordsError(
-                f"the database cannot be opened ({_reason(error)}); check --database"
+                f"the database cannot be opened ({reason_of(error)}); check --database"
             ) from None
 
     def _make_tables(self) -> None:
@@ -470,14 +474,6 @@ class Records:
             change.execute(_pictures.update().where(mine).values(**values))
             return _picture(_one(change, _pictures, picture))
 
-    def rename_picture(self, picture: str, name: str) -> Picture:
-        """Calls a picture otherwise.
-
-        Raises:
-            MissingError: there is none.
-        """
-        return self._set_picture(picture, name=clean_name(name))
-
     def delete_picture(self, picture: str) -> Picture:
         """Deletes a picture; `restore_picture` takes it back until it is purged.
 
@@ -627,8 +623,8 @@ class Records:
         """
         with self._change() as change:
             row = _one(change, _jobs, job)
-            if row.wanted == "cancel" or row.state not in ("queued", "running", "paused"):
-                raise StateError(f"the job is {_STATED[row.state]}, so it cannot be paused")
+            if row.wanted == "cancel" or row.state not in ACTIVE:
+                raise StateError(f"the job is {_stated(row)}, so it cannot be paused")
             if row.state == "queued":
                 return self._set(change, job, state="paused", interrupted=False)
             if row.state == "running":
@@ -644,8 +640,8 @@ class Records:
         """
         with self._change() as change:
             row = _one(change, _jobs, job)
-            if row.wanted == "cancel" or row.state not in ("queued", "running", "paused"):
-                raise StateError(f"the job is {_STATED[row.state]}, so it cannot go on")
+            if row.wanted == "cancel" or row.state not in ACTIVE:
+                raise StateError(f"the job is {_stated(row)}, so it cannot go on")
             if row.state == "paused":
                 return self._set(change, job, state="queued", wanted=None, note="")
             return self._set(change, job, wanted=None)
@@ -780,6 +776,13 @@ class Records:
             started = now if row.started is None else row.started
             taken = {"state": "running", "device": device, "boot": boot(), "interrupted": False}
             return self._set(change, row.id, started=started, **taken)
+
+    def running_job(self, device: str) -> Job | None:
+        """The job that runs on a device by the records; `None` where none does."""
+        mine = (_jobs.c.device == device) & (_jobs.c.state == "running")
+        with self._look() as look:
+            row = look.execute(_jobs.select().where(mine).order_by(_jobs.c.started)).first()
+        return None if row is None else _job(row)
 
     def note_progress(
         self,
@@ -1132,6 +1135,10 @@ def _running(change: Connection, job: str) -> Any:
     return row
 
 
+def _stated(row: Any) -> str:
+    return "being cancelled" if row.wanted == "cancel" else _STATED[row.state]
+
+
 def _fault_values(fault: Fault) -> dict[str, str]:
     return {"code": fault.code, "message": one_line(fault.message)}
 
@@ -1154,7 +1161,8 @@ def _job(row: Any) -> Job:
     return Job(**{"losses": [], **values, "fault": _fault(row.fault)})
 
 
-def _reason(error: Exception) -> str:
-    """What a database says, without the address, in which a password may stand."""
+def reason_of(error: Exception) -> str:
+    """What went wrong in one line; of a database without its address, in which a password may
+    stand."""
     inner = getattr(error, "orig", None) or error
     return one_line(str(inner).strip().splitlines()[0] if str(inner).strip() else repr(inner))
