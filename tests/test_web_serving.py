@@ -109,6 +109,83 @@ def test_ends_soon_with_clients(
         again.wait()
 
 
+_STUBBORN = """
+import sys, time
+from impasto.web import child
+from impasto.web.records import Records
+line, settings = child.begin()
+records = Records(settings["database"])
+line.tell({"ready": True})
+while (job := records.take_job("cpu")) is None:
+    time.sleep(0.05)
+line.tell({"job": job.id})
+time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_ends_soon_with_a_painter_that_does_not(tmp_path: Path) -> None:
+    """With clients connected, one of them slow to be answered, and a painter in the middle of a
+    very long step, the studio ends within five seconds, and the job is queued without a crash.
+    """
+    painter = tmp_path / "stubborn.py"
+    painter.write_text(_STUBBORN)
+    program = (
+        "import sys; from impasto.cli import main; from impasto.web import supervisor\n"
+        f"supervisor.PROGRAMS['painter'] = ({str(painter)!r},)\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    command = [sys.executable, "-c", program, "serve", "--data", str(tmp_path / "data")]
+    process = subprocess.Popen(
+        [*command, "--port", "0", "--devices", "cpu", "--free-space", "0"],
+        stdout=subprocess.PIPE,
+        stderr=(tmp_path / "log").open("w"),
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip().rpartition("http://")[2].partition("/")[0]
+        address = f"http://{address}"
+        _wait_for_painter(address)
+        visit = Visit(httpx2.Client(base_url=address, timeout=60))
+        job = visit.start().json()["id"]
+        running = threading.Event()
+
+        def follow() -> None:
+            with visit.client.stream("GET", f"/api/jobs/{job}/events") as stream:
+                for line in stream.iter_lines():
+                    if '"running"' in line:
+                        running.set()
+
+        viewer = threading.Thread(target=follow)
+        viewer.start()
+        assert running.wait(60)
+        host, _, port = address.rpartition("//")[2].partition(":")
+        with socket.create_connection((host, int(port))) as slow:
+            # An upload whose end never comes.
+            cookies = "; ".join(f"{name}={value}" for name, value in visit.client.cookies.items())
+            slow.sendall(
+                "POST /api/pictures?kind=photo HTTP/1.1\r\n"
+                f"Host: {host}:{port}\r\nCookie: {cookies}\r\n"
+                f"X-Impasto-CSRF: {visit.csrf}\r\nContent-Type: application/octet-stream\r\n"
+                "Content-Length: 100000\r\n\r\n\x89PNG".encode("latin-1")
+            )
+            time.sleep(0.3)
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+            assert time.monotonic() - began < 5
+        viewer.join(10)
+        log = (tmp_path / "log").read_text()
+        assert "did not end in time" in log
+        assert "memory" not in log
+        found = Records(f"sqlite:///{tmp_path / 'data' / 'studio.sqlite3'}").job(job)
+        assert (found.state, found.crashes) == ("queued", 0)
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_stopping_meets_an_answer(tmp_path: Path) -> None:
     """The studio stops although the reader's answer comes in the very moment."""
     storage = Storage(tmp_path)

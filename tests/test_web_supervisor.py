@@ -6,14 +6,18 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from impasto.samples import sample_path
+from impasto.web import child
+from impasto.web import supervisor as module
 from impasto.web.config import StudioOptions
 from impasto.web.records import Job, Picture, Records
 from impasto.web.storage import Storage, new_id
@@ -375,3 +379,195 @@ def test_jobs_of_a_device_that_is_no_more_go_on(studio: Studio) -> None:
         assert (done.state, done.crashes, done.device) == ("done", 0, "cpu")
 
     live(studio, story)
+
+
+def _stand_in(folder: Path, name: str, *lines: str) -> tuple[str]:
+    """A program that takes its settings and then does what the lines say."""
+    program = folder / f"{name}.py"
+    start = ["import json, os, signal, sys, time", "settings = json.loads(sys.stdin.readline())"]
+    program.write_text("\n".join([*start, *lines]))
+    return (str(program),)
+
+
+_READY = "print(json.dumps({'ready': True}), flush=True)"
+
+
+def test_a_message_that_is_cut_ends_nothing(
+    studio: Studio, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A painter that dies in the middle of a message, or says what cannot be understood, is
+    listened to on, and started again where it is gone."""
+    lives = tmp_path / "lives"
+    painter = _stand_in(
+        *(tmp_path, "painter", _READY),
+        f"lives = open({str(lives)!r}, 'a'); lives.write('x'); lives.flush()",
+        "print('[1]', flush=True)",
+        "print('x' * 3000000, flush=True)",
+        "print(json.dumps({'job': 'bad', 'progress': 3}), flush=True)",
+        f"if os.path.getsize({str(lives)!r}) == 1:",
+        """    sys.stdout.write('{"job": "abc", "prog')""",
+        "    sys.stdout.flush()",
+        "    os.kill(os.getpid(), signal.SIGKILL)",
+        "print(json.dumps({'job': 'good', 'text': 'y' * 70000}), flush=True)",
+        "sys.stdin.read()",
+    )
+    studio.programs = {**NARROW, "painter": painter}
+    studio.new()
+
+    def heard(*news: Any) -> None:
+        if news[1] == "bad":
+            raise KeyError("a fault of the listener")
+        studio.heard.append(news)
+
+    studio.supervisor.listener = heard
+
+    async def story() -> None:
+        await studio.until(lambda: ("job", "good", None) in studio.heard)
+        await studio.until(lambda: lives.read_text() == "xx")
+        assert studio.supervisor.health()["painters"] == {"cpu": "ready"}
+
+    live(studio, story)
+    assert "a fault of the listener" in caplog.text
+
+
+def test_an_answer_without_sense_refuses_its_picture(studio: Studio, tmp_path: Path) -> None:
+    """A reader's answer that makes no sense costs its own picture alone."""
+    reader = _stand_in(
+        *(tmp_path, "reader", _READY, "count = 0"),
+        "for line in sys.stdin:",
+        "    count += 1",
+        "    answer = {'picture': json.loads(line)['picture']}",
+        "    if count == 2: answer['fault'] = {'nonsense': 1}",
+        "    if count == 3: answer |= {'width': 4, 'height': 3, 'has_alpha': False}",
+        "    print(json.dumps(answer), flush=True)",
+    )
+    studio.programs = {**NARROW, "reader": reader}
+    studio.new()
+
+    async def story() -> None:
+        for state in "refused", "refused", "ready":
+            assert (await studio.looked_at(studio.upload(b"x"))).state == state
+        assert studio.supervisor.health()["reader"]
+
+    live(studio, story)
+
+
+def test_a_fault_of_the_records_stops_no_work(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the records raise once, pictures are read and painters are kept afterwards; and
+    health says where they are not."""
+    monkeypatch.setattr(module, "FAULT_PAUSE", 0.0)
+    unread, crash, faults = studio.records.unread_pictures, studio.records.crash, list[str]()
+
+    def failing(real: Any, error: Exception) -> Any:
+        def once(*given: Any, **named: Any) -> Any:
+            if str(error) not in faults:
+                faults.append(str(error))
+                raise error
+            return real(*given, **named)
+
+        return once
+
+    monkeypatch.setattr(studio.records, "unread_pictures", failing(unread, ValueError("odd")))
+    monkeypatch.setattr(studio.records, "crash", failing(crash, PoolTimeoutError("all taken")))
+
+    async def story() -> None:
+        os.kill(studio.pid("painter"), signal.SIGKILL)
+        await studio.until(lambda: len(faults) == 2)
+        assert (await studio.looked_at(studio.upload(b"no picture"))).state == "refused"
+        await studio.ready()
+        assert (await studio.over(studio.ask(2))).state == "done"
+        for task in studio.supervisor._keeping, studio.supervisor._tasks:
+            task[0].cancel()
+        await asyncio.sleep(0.1)
+        assert not studio.supervisor.health()["reader"]
+
+    live(studio, story)
+
+
+def test_a_painter_that_cannot_paint_is_told_by_health(
+    studio: Studio, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A painter without weights is down until it has some, and the log says why."""
+    go = tmp_path / "go"
+    painter = _stand_in(
+        *(tmp_path, "painter", "print(json.dumps({'cannot': 'there are no weights'}), flush=True)"),
+        f"while not os.path.exists({str(go)!r}): time.sleep(0.05)",
+        *(_READY, "sys.stdin.read()"),
+    )
+    studio.programs = {**NARROW, "painter": painter}
+    studio.new()
+
+    async def story() -> None:
+        await studio.supervisor.start()
+        await studio.until(lambda: studio.supervisor.health()["painters"] == {"cpu": "down"})
+        go.touch()
+        await studio.ready()
+        await studio.supervisor.stop()
+
+    asyncio.run(story())
+    assert "there are no weights" in caplog.text
+
+
+def test_a_painter_that_will_not_end_is_killed(
+    studio: Studio,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A painter that does not end in time is killed; that is no crash of its job's, and memory is
+    not blamed."""
+    monkeypatch.setattr(module, "STOP_SECONDS", 0.3)
+    studio.programs = {
+        **NARROW,
+        "painter": _stand_in(tmp_path, "painter", _READY, "time.sleep(600)"),
+    }
+    studio.new()
+    job, pids = studio.ask(), list[int]()
+
+    async def story() -> None:
+        assert studio.records.take_job("cpu") is not None
+        pids.append(studio.pid("painter"))
+
+    live(studio, story)
+    assert not alive(pids[0])
+    found = studio.records.job(job)
+    assert (found.state, found.crashes) == ("queued", 0)
+    assert "did not end in time" in caplog.text
+    assert "memory" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("allowed", "device", "seen"),
+    [
+        (None, "cuda:1", {"CUDA_VISIBLE_DEVICES": "1"}),
+        ("2,3", "cuda:1", {"CUDA_VISIBLE_DEVICES": "3"}),
+        ("GPU-aa, GPU-bb", "cuda:0", {"CUDA_VISIBLE_DEVICES": "GPU-aa"}),
+        ("2", "cuda:1", {"CUDA_VISIBLE_DEVICES": ""}),
+        ("2,3", "cpu", {}),
+    ],
+)
+def test_painters_see_gpus_that_the_host_allows(
+    monkeypatch: pytest.MonkeyPatch, allowed: str | None, device: str, seen: dict[str, str]
+) -> None:
+    """GPUs are counted among those that the studio itself may see."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if allowed is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", allowed)
+    assert module._alone_with(device) == seen
+
+
+def test_messages_longer_than_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child's message arrives whole where the pipe takes it in parts only."""
+    line, taken = child.Line.__new__(child.Line), bytearray()
+
+    class Pipe:
+        def write(self, data: memoryview) -> int:
+            taken.extend(data[:4096])
+            return len(data[:4096])
+
+    monkeypatch.setattr(line, "_lock", threading.Lock(), raising=False)
+    monkeypatch.setattr(line, "_out", Pipe(), raising=False)
+    line.tell({"text": "z" * 10000})
+    assert taken == b'{"text": "' + b"z" * 10000 + b'"}\n'

@@ -44,9 +44,11 @@ class Line:
 
     def tell(self, message: Mapping[str, Any]) -> None:
         """Says something to the supervisor; nothing, where that is gone."""
-        data = json.dumps(message, allow_nan=False).encode() + b"\n"
+        data = memoryview(json.dumps(message, allow_nan=False).encode() + b"\n")
         with self._lock, contextlib.suppress(OSError):
-            self._out.write(data)
+            # A pipe may take only a part of it, where a signal comes in between.
+            while data:
+                data = data[self._out.write(data) or 0 :]
 
 
 def begin() -> tuple[Line, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import logging
@@ -124,4 +125,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # Streams would keep it waiting.
         self._studio.watching.close()
+        # Painters may need all of their time: they begin to end while clients are let go.
+        ending = asyncio.create_task(self._studio.workers.stop())
         await super().shutdown(sockets)
+        await ending

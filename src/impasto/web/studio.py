@@ -51,7 +51,7 @@ class Workers(Protocol):
         """Starts them."""
 
     async def stop(self) -> None:
-        """Ends them in good order, within 4 seconds."""
+        """Ends them in good order, within 4 seconds; may be called twice."""
 
     def read(self, picture: str) -> None:
         """A new upload lies in its place."""

@@ -17,17 +17,16 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from sqlalchemy.exc import DBAPIError
-
 from impasto.errors import ImpastoError, one_line
 from impasto.web import child
 from impasto.web.config import StudioOptions
-from impasto.web.records import Fault, MissingError, Records
+from impasto.web.records import UNAVAILABLE, Fault, MissingError, Records, reason_of
 from impasto.web.retention import purge
 from impasto.web.storage import Storage
 
-STOP_SECONDS = 4.0
-"""Seconds that children have to end by themselves; they are killed then."""
+STOP_SECONDS = 3.0
+"""Seconds that children have to end by themselves; they are killed then. With what the server takes
+itself, its end stays below 5 seconds."""
 
 READ_SECONDS = 60.0
 """Seconds after which a reader that does not answer is ended."""
@@ -43,6 +42,9 @@ FIRST_PAUSE = 0.25
 become ready."""
 
 LONGEST_PAUSE = 30.0
+
+FAULT_PAUSE = 1.0
+"""Seconds before work that failed unexpectedly is begun again."""
 
 Listener = Callable[[Literal["job", "picture"], str, dict[str, Any] | None], None]
 Programs = Mapping[str, Sequence[str]]
@@ -103,6 +105,8 @@ class Supervisor:
         self._watched = set[str]()
         self._tasks = list[asyncio.Task[None]]()
         self._keeping = list[asyncio.Task[None]]()
+        self._reading: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Starts them; they take up what an earlier studio left."""
@@ -118,13 +122,21 @@ class Supervisor:
             ended=self._read_ended,
         )
         self._reader = reader
-        self._keeping.append(asyncio.create_task(reader.keep()))
-        for work in self._read_all(reader), self._paint_all(settings), self._purge_ever():
-            self._tasks.append(asyncio.create_task(work))
+        self._keeping.append(reader.start())
+        self._reading = asyncio.create_task(_again_and_again(lambda: self._read_all(reader)))
+        self._tasks.append(self._reading)
+        for work in lambda: self._paint_all(settings), self._purge_ever:
+            self._tasks.append(asyncio.create_task(_again_and_again(work)))
 
     async def stop(self) -> None:
         """Ends them in good order: painters write down where they stand. After `STOP_SECONDS` they
-        are killed, and the time since the last checkpoint is lost."""
+        are killed, and the time since the last checkpoint is lost. A second call waits for the
+        first one's end."""
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._stop())
+        await asyncio.shield(self._ending)
+
+    async def _stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -156,10 +168,18 @@ class Supervisor:
             painter.tell({"order": "watch", "job": job, "on": on})
 
     def health(self) -> dict[str, Any]:
-        """`reader`: whether it works; `painters`: `ready`, `starting` or `down` by device."""
+        """`reader`: whether it works; `painters`: `ready`, `starting` or `down` by device, or what
+        the settings call it until that is known."""
+        reader, reading = self._reader, self._reading
+        painters = dict.fromkeys(self._options.devices, "starting")
+        if self._painters:
+            painters = {device: one.health() for device, one in self._painters.items()}
         return {
-            "reader": self._reader is not None and self._reader.state == "ready",
-            "painters": {device: one.state for device, one in self._painters.items()},
+            "reader": reader is not None
+            and reader.health() == "ready"
+            and reading is not None
+            and not reading.done(),
+            "painters": painters,
         }
 
     # --- painters --------------------------------------------------------------------------------
@@ -182,7 +202,7 @@ class Supervisor:
                 environment=_alone_with(device),
             )
             self._painters[device] = painter
-            self._keeping.append(asyncio.create_task(painter.keep()))
+            self._keeping.append(painter.start())
 
     def _release(self, devices: Sequence[str]) -> None:
         """Queues jobs again that ran on devices which no painter has any more."""
@@ -215,9 +235,9 @@ class Supervisor:
                 pictures = await asyncio.to_thread(self._records.unread_pictures)
                 for picture in pictures:
                     await self._read_one(reader, picture.id)
-            except (DBAPIError, ImpastoError) as error:
-                _log.error("pictures cannot be read: %s", one_line(str(error)))
-                await asyncio.sleep(1)
+            except (*UNAVAILABLE, ImpastoError) as error:
+                _log.error("pictures cannot be read: %s", reason_of(error))
+                await asyncio.sleep(FAULT_PAUSE)
                 continue
             if not pictures:
                 await self._unread.wait()
@@ -246,12 +266,19 @@ class Supervisor:
         self.listener("picture", picture, None)
 
     def _note_read(self, picture: str, found: dict[str, Any]) -> None:
-        if (fault := found.get("fault")) is not None:
-            self._records.picture_refused(picture, Fault(**fault))
+        try:
+            fault = found.get("fault")
+            refusal = None if fault is None else Fault(**fault)
+            size = (0, 0) if refusal else (int(found["width"]), int(found["height"]))
+            has_alpha = not refusal and bool(found["has_alpha"])
+        except (KeyError, TypeError, ValueError):
+            _log.error("picture %s: refused, since the reader's answer makes no sense", picture)
+            refusal, size, has_alpha = Fault(**_REFUSED["fault"]), (0, 0), False
+        if refusal is not None:
+            self._records.picture_refused(picture, refusal)
             self._storage.remove_picture(picture)
         else:
-            size = found["width"], found["height"]
-            self._records.picture_ready(picture, *size, has_alpha=found["has_alpha"])
+            self._records.picture_ready(picture, *size, has_alpha=has_alpha)
 
     def _read_heard(self, message: dict[str, Any]) -> None:
         self._answer_with(message)
@@ -306,8 +333,9 @@ class _Child:
         self._heard, self._ended, self._begun = heard, ended, begun
         self._environment = {**os.environ, **(environment or {})}
         self._process: asyncio.subprocess.Process | None = None
-        self._stopping = False
+        self._stopping, self._killed = False, False
         self._over = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
     def tell(self, order: Mapping[str, Any]) -> None:
         """Sends an order; nothing while it is not running, since the records have it all."""
@@ -315,8 +343,18 @@ class _Child:
         if stream is not None and not stream.is_closing():
             stream.write(json.dumps(order).encode() + b"\n")
 
+    def start(self) -> asyncio.Task[None]:
+        """Keeps it, in a task of its own."""
+        self._task = asyncio.create_task(self.keep())
+        return self._task
+
+    def health(self) -> str:
+        """Its state; `down` where nothing keeps it any more."""
+        return "down" if self._task is None or self._task.done() else self.state
+
     def kill(self) -> None:
         """Ends it at once."""
+        self._killed = True
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
@@ -326,7 +364,11 @@ class _Child:
         pause = FIRST_PAUSE
         try:
             while not self._stopping:
-                worked = await self._live()
+                try:
+                    worked = await self._live()
+                except Exception:
+                    _log.exception("%s: an unexpected fault of the server's", self.name)
+                    worked, self.state = False, "down"
                 if self._stopping:
                     break
                 pause = FIRST_PAUSE if worked else min(LONGEST_PAUSE, 2 * pause)
@@ -354,7 +396,7 @@ class _Child:
 
     async def _live(self) -> bool:
         """One life of it; whether it became ready."""
-        self.state = "starting"
+        self._killed = False
         try:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", *self._program),
@@ -371,37 +413,65 @@ class _Child:
             _log.error("%s: cannot be started (%s)", self.name, error.strerror)
             return False
         self._process = process
-        self.tell(self._settings)
-        if self._stopping and process.stdin is not None:
-            process.stdin.close()
-        await asyncio.gather(self._listen(process), self._forward(process))
-        status = await process.wait()
-        worked = self.ready.is_set()
-        self._process, self.state = None, "down"
-        self.ready.clear()
-        reason = _how(status)
+        try:
+            self.tell(self._settings)
+            if self._stopping and process.stdin is not None:
+                process.stdin.close()
+            await asyncio.gather(self._listen(process), self._forward(process))
+            status = await process.wait()
+        finally:
+            if process.returncode is None:
+                self.kill()
+            worked = self.ready.is_set()
+            # One that never became ready is not just starting when it is tried once more.
+            self._process, self.state = None, "down"
+            self.ready.clear()
+        reason = _how(status, killed=self._killed)
         if not self._stopping:
             _log.warning("%s: %s; it is started again", self.name, reason)
         while True:
             try:
-                await self._ended(reason, not self._stopping and status != 0)
-                return worked
-            except DBAPIError as error:
-                _log.error("%s: %s", self.name, one_line(str(error.orig)))
+                # Before it was ready it was at no job.
+                await self._ended(reason, worked and not self._stopping and status != 0)
+                break
+            except UNAVAILABLE as error:
+                _log.error("%s: %s", self.name, reason_of(error))
                 if self._stopping:
-                    return worked
-                await asyncio.sleep(1)
+                    break
+                await asyncio.sleep(FAULT_PAUSE)
+        if worked:
+            self.state = "starting"
+        return worked
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
-        async for line in process.stdout:
-            message = json.loads(line)
-            if message.get("ready"):
-                self.state = "ready"
-                self.ready.set()
-                self._begun(self)
-            else:
-                self._heard(message)
+        while True:
+            try:
+                line = await process.stdout.readline()
+                if not line:
+                    return
+                message = json.loads(line)
+                if not isinstance(message, dict):
+                    raise ValueError
+            except ValueError:
+                # Its last one was cut where it died, or a line was too long.
+                _log.warning("%s: a message that cannot be read", self.name)
+                continue
+            try:
+                self._take(message)
+            except Exception:
+                _log.exception("%s: a message that cannot be used", self.name)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if message.get("ready"):
+            self.state = "ready"
+            self.ready.set()
+            self._begun(self)
+        elif "cannot" in message:
+            self.state = "down"
+            _log.error("%s: cannot work: %s", self.name, one_line(str(message["cannot"])))
+        else:
+            self._heard(message)
 
     async def _forward(self, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None
@@ -410,8 +480,10 @@ class _Child:
                 _log.info("%s: %s", self.name, one_line(line))
 
 
-def _how(status: int) -> str:
-    """How a process ended, in words."""
+def _how(status: int, *, killed: bool) -> str:
+    """How a process ended, in words; `killed`: by this one."""
+    if killed:
+        return "was ended by the studio"
     if status >= 0:
         return f"ended with status {status}"
     try:
@@ -423,9 +495,16 @@ def _how(status: int) -> str:
 
 
 def _alone_with(device: str) -> dict[str, str]:
-    """Variables with which a painter sees only its GPU."""
+    """Variables with which a painter sees only its GPU, of those that the host lets us see."""
     kind, _, number = device.partition(":")
-    return {"CUDA_VISIBLE_DEVICES": number} if kind == "cuda" and number else {}
+    if kind != "cuda" or not number:
+        return {}
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is None:
+        return {"CUDA_VISIBLE_DEVICES": number}
+    # Its entries are numbers or names of GPUs; ours count among them.
+    entries = [entry.strip() for entry in allowed.split(",")]
+    return {"CUDA_VISIBLE_DEVICES": entries[int(number)] if int(number) < len(entries) else ""}
 
 
 async def _devices_here() -> list[str]:
@@ -437,9 +516,19 @@ async def _devices_here() -> list[str]:
     return out.decode().strip().split(",") if process.returncode == 0 else ["cpu"]
 
 
+async def _again_and_again(work: Callable[[], Awaitable[None]]) -> None:
+    """Does something to its end, beginning again where a fault that nobody thought of ends it."""
+    while True:
+        try:
+            return await work()
+        except Exception:
+            _log.exception("an unexpected fault of the server's")
+        await asyncio.sleep(FAULT_PAUSE)
+
+
 async def _kindly(work: Awaitable[Any]) -> None:
     """Does what can be done another time where it fails."""
     try:
         await work
-    except (DBAPIError, ImpastoError, OSError) as error:
-        _log.error("%s", one_line(str(error)))
+    except (*UNAVAILABLE, ImpastoError, OSError) as error:
+        _log.error("%s", reason_of(error))
