@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from impasto.errors import OutputError
+from impasto.errors import OutputError, WeightsError
 from impasto.images import read_image
 from impasto.options import make_options
 from impasto.run import Stylization, stylize
@@ -385,6 +385,53 @@ def test_memory_that_runs_out_fails_in_one_line(
     assert studio.wire.done() == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("how", ["a run", "its result", "its checkpoint"])
+def test_memory_that_runs_out_once_costs_no_job(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A job that ran out of memory goes on by itself from its checkpoint, with less of it."""
+    from impasto.objective import Objective
+
+    owner = {"a run": Objective, "its result": module, "its checkpoint": module}[how]
+    name = {"a run": "evaluate", "its result": "resize_image", "its checkpoint": "from_checkpoint"}
+    tries, allowances = [0], list[int | None]()
+
+    def once(real: Any) -> Any:
+        def hungry(*given: Any, **named: Any) -> Any:
+            tries[0] += 1
+            # The engine itself tries an evaluation several times, with less each time.
+            if tries[0] == 1 or (how == "a run" and not allowances):
+                raise MemoryError
+            return real(*given, **named)
+
+        return hungry
+
+    if how != "a run":
+        monkeypatch.setattr(owner, name[how], once(getattr(owner, name[how])))
+    from_checkpoint = module.from_checkpoint
+
+    def resumed(*given: Any, memory: int | None, **named: Any) -> Stylization:
+        allowances.append(memory)
+        return from_checkpoint(*given, memory=memory, **named)
+
+    monkeypatch.setattr(module, "from_checkpoint", resumed)
+    job = studio.ask()
+    if how == "a run":
+        # Only now, so that it is an evaluation in the middle that finds no room.
+        studio.wire.at[3] = lambda: monkeypatch.setattr(
+            Objective, "evaluate", once(Objective.evaluate)
+        )
+    if how == "its checkpoint":
+        studio.wire.at[3] = studio.stop
+        assert studio.paint().state == "queued"
+    done = studio.paint()
+    assert (done.id, done.state, done.fault) == (job, "done", None)
+    assert "memory ran out" in done.note
+    assert [row[0] for row in done.losses] == [1, 2, 3, 4, 5, 6]
+    assert studio.wire.done() == [1, 2, 3, 4, 5, 6]
+    assert isinstance(allowances[-1], int)
+
+
 def test_memory_that_runs_out_at_the_end_loses_nothing(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -504,3 +551,103 @@ def test_jobs_wait_while_records_cannot_be_used(
     studio.ask()
     assert studio.paint().state == "done"
     assert tries[0] == 3
+
+
+def test_a_lost_answer_takes_no_second_job(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the database takes a change but its answer is lost, the job that was taken is painted
+    and not forgotten, and one that was put aside keeps its checkpoint."""
+    from sqlalchemy.exc import OperationalError
+
+    monkeypatch.setattr(module, "RETRY_EVERY", 0.0)
+    lost = set[str]()
+
+    def losing(name: str) -> Any:
+        real = getattr(Records, name)
+
+        def change(self: Records, *given: Any, **named: Any) -> Any:
+            found = real(self, *given, **named)
+            if name not in lost:
+                lost.add(name)
+                raise OperationalError("COMMIT", {}, ConnectionError("the server closed it"))
+            return found
+
+        return change
+
+    for name in "take_job", "put_aside", "finish":
+        monkeypatch.setattr(Records, name, losing(name))
+    first, second = studio.ask(), studio.ask()
+    painter = studio.painter
+    job = painter.insist(painter._take)
+    assert job is not None
+    assert job.id == first
+    assert studio.records.job(second).state == "queued"
+    studio.wire.at[3] = studio.wish("pause", first)
+    painter.paint(job)
+    assert studio.records.job(first).state == "paused"
+    assert studio.storage.checkpoint(first).exists()
+    studio.records.pause(second)
+    studio.records.resume(first)
+    done = studio.paint()
+    assert (done.id, done.state) == (first, "done")
+    assert not studio.storage.checkpoint(first).exists()
+    assert studio.wire.done() == [1, 2, 3, 4, 5, 6]
+    assert lost == {"take_job", "put_aside", "finish"}
+
+
+def test_jobs_wait_for_a_connection(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all connections to the database are taken, the painter tries until one is free."""
+    from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+    monkeypatch.setattr(module, "RETRY_EVERY", 0.0)
+    answers = [PoolTimeoutError("all connections are taken"), None]
+
+    def look() -> str:
+        if (error := answers.pop(0)) is not None:
+            raise error
+        return "found"
+
+    assert studio.painter.insist(look) == "found"
+
+
+def test_an_ended_predecessor_is_no_crash(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that die with their painters, however often, do not set a job aside."""
+    job = studio.ask()
+    monkeypatch.setattr(Painter, "_warm_up", lambda _: True)
+    monkeypatch.setattr(Painter, "_listen", lambda _: None)
+    studio.painter.stopping = True
+    for _ in range(4):
+        taken = studio.records.take_job("cpu")
+        assert taken is not None
+        assert taken.id == job
+        assert studio.painter.run() == 0
+        found = studio.records.job(job)
+        assert (found.state, found.crashes) == ("queued", 0)
+
+
+def test_a_painter_that_cannot_paint_takes_no_job(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without weights a painter says why instead of being ready, leaves jobs in the queue, and
+    begins when there are some."""
+    job, tries = studio.ask(), [0]
+    load = module.Networks.of
+
+    def missing(self: Any, *given: Any) -> Any:
+        tries[0] += 1
+        if tries[0] < 3:
+            assert studio.records.job(job).state == "queued"
+            raise WeightsError("vgg19: there are no weights; run impasto weights convert")
+        return load(self, *given)
+
+    def tell(message: Mapping[str, Any]) -> None:
+        studio.wire.said.append(dict(message))
+        if message == {"job": job}:
+            studio.painter.stopping = True
+
+    monkeypatch.setattr(module.Networks, "of", missing)
+    monkeypatch.setattr(module, "WARM_EVERY", 0.0)
+    monkeypatch.setattr(Painter, "_listen", lambda _: None)
+    monkeypatch.setattr(studio.wire, "tell", tell)
+    assert studio.painter.run() == 0
+    cannot = {"cannot": "vgg19: there are no weights; run impasto weights convert"}
+    assert studio.wire.said[:3] == [cannot, cannot, {"ready": True}]

@@ -3,14 +3,16 @@
 It takes jobs from the records, and writes a checkpoint where a level begins and every
 `CHECKPOINT_EVERY` seconds, so that whatever ends it costs no more than the time since then. A
 checkpoint that cannot be read is set aside, and the job begins anew. Results are written whole
-before the record says that the job is done.
+before the record says that the job is done. Where memory runs out the job goes on once more from
+its checkpoint with less of it, and fails with that reason only where it runs out again.
 
 Results are kept as PNG with 16 bits per channel: it loses nothing, browsers show it, and every
 download is made from it, among them the TIFF that printers ask for.
 
 Orders: `{"order": "paint"}` (a job was queued), `{"order": "tell", "job": id}` (something else is
 wanted of it), `{"order": "watch", "job": id, "on": true}`. Messages: `{"ready": true}`,
-`{"job": id, "progress": {…}}` and `{"job": id}` where its record has changed.
+`{"cannot": line}` where it cannot paint at all, `{"job": id, "progress": {…}}` and `{"job": id}`
+where its record has changed.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import _thread
 import contextlib
 import errno
 import functools
+import gc
 import json
 import math
 import os
@@ -35,7 +38,6 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sqlalchemy.exc import DBAPIError
 
 from impasto.checkpoint import read_checkpoint
 from impasto.devices import Networks
@@ -50,7 +52,7 @@ from impasto.errors import (
 )
 from impasto.images import Bitmap, encode_image, fit_within, resize_image, write_whole
 from impasto.inputs import painting_size
-from impasto.memory import limit_heap
+from impasto.memory import hand_back, limit_heap, memory_budget
 from impasto.optimize import Progress
 from impasto.options import StyleOptions, make_options
 from impasto.regions import resolve
@@ -61,7 +63,15 @@ from impasto.sources import LARGE_SIDE, Loaded
 from impasto.styles import style_names
 from impasto.web import child
 from impasto.web.drawing import drawn
-from impasto.web.records import Fault, Job, MissingError, Records, StateError
+from impasto.web.records import (
+    UNAVAILABLE,
+    Fault,
+    Job,
+    MissingError,
+    Records,
+    StateError,
+    reason_of,
+)
 from impasto.web.storage import THUMB_SIDE, VIEW_SIDE, Live, Storage, is_id, new_id
 
 CHECKPOINT_EVERY = 10.0
@@ -91,6 +101,13 @@ LOOK_EVERY = 5.0
 RETRY_EVERY = 1.0
 """Seconds between two tries to write into records that cannot be written."""
 
+WARM_EVERY = 30.0
+"""Seconds between two tries to paint at all, where the weights are missing or the GPU is."""
+
+LESS_MEMORY = 0.5
+"""Share of the usual memory that a job has after it ran out of it."""
+
+_LESS_MEMORY_NOTE = "memory ran out, so it went on with less of it"
 _QUALITY = 88
 _HOSTS = ("device", "threads", "memory")
 NICENESS = 5
@@ -167,14 +184,16 @@ class Painter:
         signal.signal(_INTERRUPT, self._interrupted)
         threading.Thread(target=self._listen, daemon=True).start()
         try:
-            # Its predecessor is gone for certain, since the lock was free.
+            # Its predecessor is gone for certain, since the lock was free. A supervisor that saw it
+            # die has counted that; one that ended with it cannot say that the job was to blame.
             reason = "it was gone when the studio began again"
-            self.insist(lambda: self._records.crash(self.device, reason))
-            self._warm_up()
+            self.insist(lambda: self._records.crash(self.device, reason, counts=False))
+            while not self._warm_up():
+                self._wake_by(WARM_EVERY)
             self._line.tell({"ready": True})
             while not self.stopping:
                 self._wake.clear()
-                job = self.insist(lambda: self._records.take_job(self.device))
+                job = self.insist(self._take)
                 if job is None:
                     self._wake.wait(LOOK_EVERY)
                 elif not self.paint(job):
@@ -183,13 +202,32 @@ class Painter:
             pass
         return 0
 
+    def _take(self) -> Job | None:
+        # Where the answer of a change was lost, a job may have been taken and not be known here.
+        return self._records.running_job(self.device) or self._records.take_job(self.device)
+
+    def _wake_by(self, seconds: float) -> None:
+        """Waits, unless the painter is to stop.
+
+        Raises:
+            StoppedError: it is.
+        """
+        end = time.monotonic() + seconds
+        while not self.stopping and (left := end - time.monotonic()) > 0:
+            self._wake.clear()
+            # Again, since it may have been set just before.
+            if not self.stopping:
+                self._wake.wait(left)
+        if self.stopping:
+            raise StoppedError
+
     def _listen(self) -> None:
         for order in self._line.orders():
             if order["order"] == "watch":
                 (self.watched.add if order["on"] else self.watched.discard)(order["job"])
             elif order["order"] == "tell" and order["job"] == self._job:
                 self.told = True
-                with contextlib.suppress(MissingError, DBAPIError):
+                with contextlib.suppress(MissingError, *UNAVAILABLE):
                     if self._records.job(order["job"]).wanted is not None:
                         # At large sizes an evaluation takes a minute.
                         _thread.interrupt_main(_INTERRUPT)
@@ -234,20 +272,26 @@ class Painter:
         while True:
             try:
                 return change()
-            except DBAPIError as error:
-                _log(f"the records cannot be used ({one_line(str(error.orig))}); trying again")
+            except UNAVAILABLE as error:
+                _log(f"the records cannot be used ({reason_of(error)}); trying again")
             if self.stopping:
                 raise StoppedError
             time.sleep(RETRY_EVERY)
 
-    def _warm_up(self) -> None:
-        """Loads the network and compiles what is compiled, so that the first job need not wait."""
+    def _warm_up(self) -> bool:
+        """Loads the network and compiles what is compiled, so that the first job need not wait.
+
+        Returns:
+            whether it can paint; where not, the supervisor is told why.
+        """
         options = self.options_of({"size": 64, "evaluations": 2, "single_level": True})
         try:
             for _ in stylization("sample:cat", "sample:coffee", options, networks=self.networks):
                 pass
         except ImpastoError as error:
-            _log(f"cannot paint: {error}")
+            self._line.tell({"cannot": str(error)})
+            return False
+        return True
 
     def options_of(self, values: Mapping[str, Any]) -> StyleOptions:
         """The options of a run here.
@@ -259,7 +303,7 @@ class Painter:
             OptionError: a value cannot be used.
         """
         mine = {name: value for name, value in values.items() if name not in _HOSTS}
-        return make_options({**mine, "device": self.device.partition(":")[0]})
+        return make_options({**mine, "device": self._kind})
 
     def tell(self, message: Mapping[str, Any]) -> None:
         """Says something to the supervisor."""
@@ -272,7 +316,15 @@ class Painter:
         self.told = True
         self.tell({"job": job.id})
         try:
-            _Painting(self, self._records, self._storage, job).go()
+            if not self._paint(job):
+                # What the failed run held in cycles would not be there for the next.
+                gc.collect()
+                hand_back(self._kind)
+                self._paint_with_less(job.id)
+        except StateError:
+            # A change whose answer was lost has been made, and was tried once more.
+            if self.insist(lambda: self._records.job(job.id)).over:
+                self._storage.remove_job(job.id)
         except ImpastoError as error:
             self._fail(job.id, Fault(_code(error), str(error)), keep=isinstance(error, RunError))
         except StoppedError:
@@ -290,6 +342,29 @@ class Painter:
             self.tell({"job": job.id})
         return True
 
+    @property
+    def _kind(self) -> str:
+        """The device as the run, which sees only that one, calls it."""
+        return self.device.partition(":")[0]
+
+    def _paint(self, job: Job) -> bool:
+        """Paints until the job is over or wanted otherwise; `False` where memory ran out."""
+        try:
+            _Painting(self, self._records, self._storage, job).go()
+        except (RunError, MemoryError, RuntimeError) as error:
+            if not _ran_out(error):
+                raise
+            _log(f"job {job.id}: {one_line(str(error))}; it goes on with less memory")
+            # What the traceback holds must go before the next try.
+            return False
+        return True
+
+    def _paint_with_less(self, job: str) -> None:
+        memory = int(LESS_MEMORY * memory_budget(self._kind))
+        again = self.insist(lambda: self._records.job(job))
+        self.told = True
+        _Painting(self, self._records, self._storage, again, memory).go()
+
     def _fail(self, job: str, fault: Fault, *, keep: bool) -> None:
         with contextlib.suppress(StateError, MissingError):
             self.insist(lambda: self._records.fail(job, fault))
@@ -302,11 +377,19 @@ class _Painting:
 
     _run: Stylization
 
-    def __init__(self, painter: Painter, records: Records, storage: Storage, job: Job) -> None:
+    def __init__(
+        self,
+        painter: Painter,
+        records: Records,
+        storage: Storage,
+        job: Job,
+        memory: int | None = None,
+    ) -> None:
         self._painter, self._records, self._storage, self._job = painter, records, storage, job
+        self._memory = memory
         self._names: dict[str, str] = {}
         self._wanted: str | None = job.wanted
-        self._note = ""
+        self._note = "" if memory is None else _LESS_MEMORY_NOTE
         self._losses: list[list[float | None]] = []
         self._version: int | None = (job.progress or {}).get("version")
         self._level: int | None = None
@@ -325,10 +408,11 @@ class _Painting:
             self._run = self._resumed() or self._begun()
             try:
                 self._go()
-            except RunError:
-                # With more memory it could go on another time.
-                self._keep()
-                self._note_down()
+            except (RunError, MemoryError, RuntimeError) as error:
+                if isinstance(error, RunError) or is_out_of_memory(error):
+                    # It can go on, with more memory or in another way.
+                    self._keep()
+                    self._note_down()
                 raise
         except ImpastoError as error:
             raise type(error)(self._named(str(error))) from error
@@ -390,7 +474,12 @@ class _Painting:
         chosen = resolve(options, len(styles), len(roles["masks"]))
         if painting_size(options, chosen) <= LARGE_SIDE:
             styles = [self._drawn(style) for style in styles]
-        return stylization(photo, styles, options, **roles, networks=self._painter.networks)
+        return stylization(
+            *(photo, styles, options),
+            **roles,
+            memory=self._memory,
+            networks=self._painter.networks,
+        )
 
     def _drawn(self, style: str) -> str | Loaded:
         kind, _, name = style.partition(":")
@@ -408,12 +497,18 @@ class _Painting:
             if checkpoint.settings["options"]["device"] == device:
                 device = None
             run = from_checkpoint(
-                *(checkpoint, path), **roles, device=device, networks=painter.networks
+                *(checkpoint, path),
+                **roles,
+                device=device,
+                memory=self._memory,
+                networks=painter.networks,
             )
             done = 0 if run.last is None else run.last.done
             losses = json.loads(run.attachment or b"[]")
             self._losses = [list(row) for row in losses if row[0] <= done]
         except Exception as error:
+            if _ran_out(error):
+                raise
             # Whatever is in it, it may not end the painter each time anew.
             _log(f"{path}: set aside ({type(error).__name__}: {one_line(str(error))})")
             with contextlib.suppress(OSError):
@@ -545,7 +640,7 @@ class _Painting:
         self._noted = time.monotonic()
         last = self._run.last
         if last is not None:
-            with contextlib.suppress(DBAPIError):
+            with contextlib.suppress(*UNAVAILABLE):
                 self._records.note_progress(
                     self._job.id, self._progress(last), self._losses, note=self._note
                 )
@@ -621,6 +716,11 @@ _UNWRITTEN = {
 def _is_full(error: OutputError) -> bool:
     cause = error.__cause__
     return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _ran_out(error: BaseException | None) -> bool:
+    """Whether memory ran out, or what an error came from was that."""
+    return error is not None and (is_out_of_memory(error) or _ran_out(error.__cause__))
 
 
 def _code(error: ImpastoError) -> str:
