@@ -540,6 +540,37 @@ def test_shared_gallery(studio: Served, tmp_path: Path) -> None:
         assert other.client.get(f"/api/jobs/{job}/view").status_code == 404
 
 
+def test_sharing_shows_no_file_names(tmp_path: Path) -> None:
+    """A job is called after its files for its owner alone; others see what the owner typed, else
+    the names of built-in styles.
+    """
+    with served(tmp_path, shared_gallery="true") as studio:
+        mine, other = studio.visit(), studio.visit()
+        photo = mine.upload(name="Lena-Mueller-7b.png").json()["id"]
+        painting = mine.upload(name="Omas-Bild.png", kind="style").json()["id"]
+        first = mine.start(photo=photo, styles=["style:stained-glass", painting]).json()
+        assert first["label"].startswith("Lena-Mueller-7b · ")
+        # The page sends back what it was given to show.
+        again = mine.start(**{**first["request"], "label": first["label"]}).json()
+        second = mine.start(photo=photo, styles=[painting]).json()
+        mine.client.patch(f"/api/jobs/{second['id']}", json={"label": second["label"]})
+        copy = mine.client.post(f"/api/jobs/{mine.wait(first['id'])['id']}/again").json()
+        jobs = [first["id"], again["id"], copy["id"], second["id"]]
+        for job in jobs:
+            mine.client.patch(f"/api/jobs/{mine.wait(job)['id']}", json={"shared": True})
+        seen = other.client.get("/api/shared")
+        labels = {job["id"]: job["label"] for job in seen.json()["jobs"]}
+        assert [labels[job] for job in jobs] == ["stained glass"] * 3 + [""]
+        assert "Lena" not in seen.text
+        assert "Oma" not in seen.text
+        own = {job["id"]: job["label"] for job in mine.client.get("/api/shared").json()["jobs"]}
+        assert own[second["id"]] == second["label"] == "Lena-Mueller-7b · Omas-Bild"
+        named = mine.client.get(f"/api/jobs/{second['id']}/file").headers["content-disposition"]
+        assert "Lena-Mueller-7b" in named
+        mine.client.patch(f"/api/jobs/{second['id']}", json={"label": "for grandma"})
+        assert "for grandma" in other.client.get("/api/shared").text
+
+
 def _grey(image: Image.Image) -> np.ndarray:
     """Brightness alone: JPEG and WebP keep colours at half the resolution."""
     return np.asarray(image.convert("RGB").convert("L"), float)

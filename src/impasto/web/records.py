@@ -147,9 +147,10 @@ class Job:
     Attributes:
         id: unguessable.
         owner: whose it is.
-        label: what its owner calls it.
+        label: what its owner calls it; empty where they have not said.
         state: see the module.
-        request: `photo`, `styles`, `masks`, `style_masks`, `fine`, `start`, `coarse`, `options`.
+        request: `photo`, `styles`, `masks`, `style_masks`, `fine`, `start`, `coarse`, `options`;
+            `title` is what it is called for its owner alone where there is no label.
         strength: that was asked for since; `None`: that of the options.
         wanted: what its painter is asked to do with it next.
         device: that it runs on, or ran on last.
@@ -185,6 +186,13 @@ class Job:
     started: float | None
     finished: float | None
     deleted: float | None
+
+    @property
+    def title(self) -> str:
+        """What its owner sees it called: the label, else words from the names of its pictures,
+        which are nobody else's business.
+        """
+        return self.label or str(self.request.get("title", ""))
 
     @property
     def over(self) -> bool:
@@ -946,7 +954,7 @@ class Records:
                 id=picture,
                 owner=row.owner,
                 kind="result",
-                name=row.label,
+                name=row.label or row.request.get("title", ""),
                 state="ready",
                 width=size[0],
                 height=size[1],

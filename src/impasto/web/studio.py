@@ -193,12 +193,12 @@ def job_out(seen: Seen, progress: dict[str, Any] | None = None) -> JobOut:
         size = ResultOut(id=result.id, width=result.width or 0, height=result.height or 0)
     return JobOut(
         id=job.id,
-        label=job.label,
+        label=job.title,
         state=job.state,
         fault=None if job.fault is None else Problem(**dataclasses.asdict(job.fault)),
         note=job.note,
         place=seen.place,
-        request=job.request,
+        request={name: value for name, value in job.request.items() if name != "title"},
         wanted=job.wanted,
         progress=None if found is None else ProgressOut.model_validate(found),
         result=size,

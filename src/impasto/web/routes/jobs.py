@@ -12,7 +12,15 @@ from impasto.errors import OptionError
 from impasto.samples import sample_names
 from impasto.styles import style_names
 from impasto.web.forms import check_request
-from impasto.web.records import Job, JobState, MissingError, Records, StateError, named_pictures
+from impasto.web.records import (
+    Job,
+    JobState,
+    MissingError,
+    Records,
+    StateError,
+    clean_name,
+    named_pictures,
+)
 from impasto.web.routes.asking import MyJob, MyPresentJob, StudioHere, VisitorHere, refusals
 from impasto.web.schema import JobChange, JobOut, JobRequest, JobsOut, LossesOut
 from impasto.web.security import Refused
@@ -29,12 +37,13 @@ def start(request: JobRequest, studio: StudioHere, visitor: VisitorHere) -> JobO
     """The job waits in the queue until it is its owner's turn."""
     kept = check_request(request, studio.options)
     names = _check_sources(studio.records, request, visitor.owner)
+    title = _title(request, names)
     studio.know(visitor.owner)
     job = studio.records.add_job(
         visitor.owner,
-        kept,
-        label=request.label or _label(request, names),
-        words=[*names.values(), *request.styles],
+        {**kept, "title": title},
+        label=_typed(request.label, title),
+        words=[title, *names.values(), *request.styles],
         limit=studio.options.queue,
     )
     return _told(studio, job)
@@ -121,7 +130,8 @@ def change(found: MyPresentJob, wanted: JobChange, studio: StudioHere) -> JobOut
         found = studio.records.set_shared(found.id, shared=wanted.shared)
     if wanted.label is not None:
         words = _words(studio.records, found)
-        found = studio.records.set_label(found.id, wanted.label, words)
+        label = _typed(wanted.label, found.request.get("title", ""))
+        found = studio.records.set_label(found.id, label, words)
     return _told(studio, found)
 
 
@@ -196,17 +206,23 @@ def _check_sources(records: Records, request: JobRequest, owner: str) -> dict[st
     return names
 
 
-def _label(request: JobRequest, names: dict[str, str]) -> str:
-    """What a job is called whose owner says nothing."""
+def _title(request: JobRequest, names: dict[str, str]) -> str:
+    """What a job is called for its owner, who says nothing."""
     photo = names.get(request.photo) or request.photo.partition(":")[2].replace("-", " ")
     style = names.get(request.styles[0]) or request.styles[0].partition(":")[2].replace("-", " ")
     plain = [part.rpartition(".")[0] or part for part in (photo, style) if part]
-    return " · ".join(plain)[:120]
+    return clean_name(" · ".join(plain))
+
+
+def _typed(label: str, title: str) -> str:
+    """The label, if it is more than the title that the page was given to show and sends back."""
+    return "" if clean_name(label) == title else label
 
 
 def _words(records: Records, job: Job) -> list[str]:
     """What else a search finds a job by."""
-    words = [style for style in job.request.get("styles", ()) if ":" in style]
+    words = [job.request.get("title", "")]
+    words += [style for style in job.request.get("styles", ()) if ":" in style]
     for id in named_pictures(job.request):
         try:
             words.append(records.picture(id).name)

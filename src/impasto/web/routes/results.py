@@ -142,7 +142,7 @@ async def file(
     if not master.is_file():
         raise MissingError("the result's file is gone")
     headers = {
-        "Content-Disposition": disposition(file_name(found.label, found.id, ENDINGS[format]))
+        "Content-Disposition": disposition(file_name(found.title, found.id, ENDINGS[format]))
     }
     if format == "png" and bits == "16" and dpi is None:
         return FileResponse(master, media_type="image/png", headers=headers)
@@ -184,7 +184,7 @@ def _all_results(studio: Studio, owner: str) -> Iterator[tuple[str, float, Path]
         page = studio.records.jobs(owner, before=before, limit=100)
         for job in page.jobs:
             if job.result is not None:
-                name = file_name(job.label, job.id, ".png")
+                name = file_name(job.title, job.id, ".png")
                 when = job.created if job.finished is None else job.finished
                 yield name, when, studio.storage.master(job.result)
         if page.next is None:

@@ -6,9 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from impasto.web.records import MissingError
+from impasto.web.records import NAME_LENGTH, Job, MissingError
 from impasto.web.routes.asking import StudioHere, VisitorHere, refusals
 from impasto.web.schema import SharedJob, SharedOut
+from impasto.web.security import Visitor
 
 router = APIRouter(prefix="/api", tags=["results"])
 
@@ -29,10 +30,10 @@ def shared(
     jobs = [
         SharedJob(
             id=seen.job.id,
-            label=seen.job.label,
+            label=_shown_label(seen.job, visitor),
             width=seen.result.width or 0,
             height=seen.result.height or 0,
-            styles=[style for style in seen.job.request.get("styles", ()) if ":" in style],
+            styles=_built_in_styles(seen.job),
             options=seen.job.request.get("options", {}),
             finished=seen.job.finished,
             mine=seen.job.owner == visitor.owner,
@@ -41,3 +42,15 @@ def shared(
         if seen.result is not None
     ]
     return SharedOut(jobs=jobs, next=page.next)
+
+
+def _shown_label(job: Job, visitor: Visitor) -> str:
+    """The label that its owner typed; else, for others, nothing that came from names of files."""
+    if job.owner == visitor.owner:
+        return job.title
+    names = [style.partition(":")[2].replace("-", " ") for style in _built_in_styles(job)]
+    return job.label or " · ".join(names)[:NAME_LENGTH]
+
+
+def _built_in_styles(job: Job) -> list[str]:
+    return [style for style in job.request.get("styles", ()) if ":" in style]
