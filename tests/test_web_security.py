@@ -1,6 +1,8 @@
 """Passwords, cookies, and what tells the studio's own pages from other sites'."""
 
+import asyncio
 import base64
+import contextlib
 import hashlib
 import logging
 from pathlib import Path
@@ -21,6 +23,7 @@ from impasto.web.security import (
     host_name,
     load_secret,
 )
+from impasto.web.signing_in import ALL_TRIES, TRIES, SignIn
 
 TOKEN = "a-token-drawn-at-random"
 
@@ -285,6 +288,49 @@ def test_secret_is_kept_private(tmp_path: Path) -> None:
 
 
 # --- limits --------------------------------------------------------------------------------------
+
+
+def test_one_guesser_locks_nobody_else_out(tmp_path: Path) -> None:
+    """However often one address guesses, the right password lets in from another one."""
+    guard = _make_guard(tmp_path, "the right one")
+    sign_in = SignIn(guard.passwords, guard)
+
+    async def guess() -> bool:
+        refused = 0
+        for _ in range(ALL_TRIES + 20):
+            try:
+                assert not await sign_in.is_right("wrong", "203.0.113.9")
+            except Refused:
+                refused += 1
+        assert refused == ALL_TRIES + 20 - TRIES
+        return await sign_in.is_right("the right one", "198.51.100.7")
+
+    assert asyncio.run(guess())
+
+
+def test_guessing_from_many_addresses_is_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wrong passwords are counted over all addresses too, and who is then refused may try later."""
+    guard = _make_guard(tmp_path, "the right one")
+    sign_in = SignIn(guard.passwords, guard)
+    monkeypatch.setattr(sign_in._all, "rate", 1e-9)
+    monkeypatch.setattr(guard.passwords, "is_password", lambda said: said == "the right one")
+
+    async def guess() -> int:
+        compared = 0
+        for number in range(ALL_TRIES + 5):
+            with contextlib.suppress(Refused):
+                await sign_in.is_right("wrong", f"10.0.0.{number}")
+                compared += 1
+        for _ in range(TRIES + 1):
+            with pytest.raises(Refused):
+                await sign_in.is_right("the right one", "198.51.100.7")
+        sign_in._all.give_back("")
+        assert await sign_in.is_right("the right one", "198.51.100.7")
+        return compared
+
+    assert asyncio.run(guess()) == ALL_TRIES
 
 
 def test_limiter_holds_the_rate() -> None:

@@ -52,7 +52,12 @@ class SignIn:
         if mark in self._right:
             return True
         key = address_key(address)
-        wait = max(self._tries.take(key), self._all.take(""))
+        wait = self._tries.take(key)
+        if not wait:
+            # Who may not try spends nothing of what all have in common.
+            wait = self._all.take("")
+            if wait:
+                self._tries.give_back(key)
         if wait:
             raise Refused(
                 429, "throttled", "too many wrong passwords; wait a little and try again", wait
