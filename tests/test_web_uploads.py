@@ -3,11 +3,14 @@
 import hashlib
 import io
 import os
+import re
+import socket
 import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import numpy as np
@@ -18,6 +21,7 @@ from impasto.web import receiving
 from impasto.web.app import create_app
 from impasto.web.config import StudioOptions, load_options
 from impasto.web.records import Records
+from impasto.web.security import CSRF_HEADER
 from impasto.web.storage import Storage
 from impasto.web.supervisor import PROGRAMS, Supervisor
 from odd_images import Odd, corpus, encode, png, smooth
@@ -226,6 +230,36 @@ def test_broken_off_uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             assert answer.json()["detail"]["code"] == "too_slow"
         except httpx2.TransportError:
             pass  # the connection was closed while it was still sending
+        assert visit.client.get("/api/pictures").json() == []
+        assert list((tmp_path / "incoming").iterdir()) == []
+
+
+def test_going_away_is_no_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A client that goes away in the middle of an upload is logged and counted as gone, not as a
+    fault, and leaves neither a file nor a picture.
+    """
+    options = load_options({"data": str(tmp_path), "free_space": "0"}, environment={})
+    app = create_app(options, StandInWorkers)
+    with on_a_port(app) as address, caplog.at_level("INFO", "impasto.studio"):
+        visit = Visit(httpx2.Client(base_url=address))
+        cookies = "; ".join(f"{name}={value}" for name, value in visit.client.cookies.items())
+        place = urlsplit(address)
+        with socket.create_connection((place.hostname, place.port)) as client:
+            client.sendall(
+                f"POST /api/pictures HTTP/1.1\r\nHost: {place.netloc}\r\nCookie: {cookies}\r\n"
+                f"{CSRF_HEADER}: {visit.csrf}\r\nContent-Length: 500000\r\n\r\n".encode()
+                + png_bytes()[:100]
+            )
+            while not list((tmp_path / "incoming").iterdir()):
+                time.sleep(0.01)
+        for _ in range(500):
+            if any(getattr(line, "facts", {}).get("status") == 499 for line in caplog.records):
+                break
+            time.sleep(0.01)
+        counted = re.findall(r'requests_total{.*status="(\d+)"}', visit.client.get("/metrics").text)
+        assert "499" in counted
+        assert not [status for status in counted if status >= "5"]
+        assert not [line for line in caplog.records if line.levelname != "INFO"]
         assert visit.client.get("/api/pictures").json() == []
         assert list((tmp_path / "incoming").iterdir()) == []
 

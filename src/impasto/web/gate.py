@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from starlette.requests import cookie_parser
+from starlette.requests import ClientDisconnect, cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,6 +30,10 @@ UPLOAD = "/api/pictures"
 
 MAX_BODY = 1 << 18
 """Most bytes of any other body: a job's request, with room to spare."""
+
+GONE = 499
+"""Status in the log and the measures where the visitor went away before an answer; nginx's number
+for it."""
 
 
 class Gate:
@@ -71,6 +75,9 @@ class Gate:
                 await self._refused(error)(scope, receive, send_on)
             else:
                 await self._app(scope, receive, send_on)
+        except ClientDisconnect:
+            # Nobody is there to answer; it is no fault of the studio's.
+            answer["status"] = answer["status"] or GONE
         except Exception as error:
             # The framework would answer this outside of the gate, without its headers.
             log.error("an unexpected fault", exc_info=error)
