@@ -36,6 +36,12 @@ def test_file_named_by_environment(tmp_path: Path) -> None:
         ({}, {"IMPASTO_STUDIO_COLOUR": "1"}, "", "IMPASTO_STUDIO_COLOUR: there is no such"),
         ({}, {}, "port = ", "studio.toml: is no TOML file"),
         ({"devices": "cpu,tpu"}, {}, "", "--devices: 'tpu' is no device"),
+        ({"proxies": "*"}, {}, "", "--proxies: '*' is no address or network"),
+        ({"proxies": "proxy.local"}, {}, "", "--proxies: 'proxy.local' is no address or network"),
+        ({}, {}, 'proxies = "10.0.0.1,nonsense"', "studio.toml: proxies: 'nonsense' is no address"),
+        ({"proxies": "10.0.0.1/8"}, {}, "", "--proxies: '10.0.0.1/8' is no network; write 10.0."),
+        ({"proxies": "0.0.0.0/0"}, {}, "", "--proxies: '0.0.0.0/0' takes everybody's word"),
+        ({"proxies": "::/0"}, {}, "", "--proxies: '::/0' takes everybody's word"),
         ({"keep": "0"}, {}, "", "--keep: "),
         ({"keep": "nan"}, {}, "", "--keep: "),
     ],
@@ -78,6 +84,13 @@ def test_proxied_studios_demand_a_secret(name: str, tmp_path: Path) -> None:
     secret = {"password_file": tmp_path / "secret"}
     assert not load_options({name: "10.0.0.9", **secret}, environment={}).is_local
     assert load_options({"names": "studio.localhost"}, environment={}).is_local
+
+
+def test_proxies_are_addresses_or_networks(tmp_path: Path) -> None:
+    """Addresses and networks of both kinds are taken as proxies."""
+    given = {"proxies": "127.0.0.1, 10.1.0.0/16,::1,FD00::/8", "password_file": tmp_path / "secret"}
+    options = load_options(given, environment={})
+    assert options.proxies == ("127.0.0.1", "10.1.0.0/16", "::1", "fd00::/8")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost"])

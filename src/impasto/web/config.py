@@ -74,8 +74,8 @@ class StudioOptions(BaseModel):
     )
     proxies: Words = Field(
         default=(),
-        description="Addresses of reverse proxies whose word on the visitor's address and on "
-        "https is taken, with commas.",
+        description="Addresses or networks of reverse proxies whose word on the visitor's address "
+        "and on https is taken, with commas.",
     )
     password_file: Path | None = Field(
         default=None,
@@ -158,6 +158,26 @@ class StudioOptions(BaseModel):
         if "\0" in str(value) or str(value) == "":
             raise ValueError("is no name of a file")
         return value.expanduser().absolute()
+
+    @field_validator("proxies")
+    @classmethod
+    def _check_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            try:
+                network = ipaddress.ip_network(name)
+            except ValueError as error:
+                if "host bits" in str(error):
+                    right = ipaddress.ip_network(name, strict=False)
+                    raise ValueError(f"'{name[:60]}' is no network; write {right}") from None
+                raise ValueError(
+                    f"'{name[:60]}' is no address or network; write one such as 127.0.0.1 or "
+                    "10.0.0.0/24"
+                ) from None
+            if network.prefixlen == 0:
+                raise ValueError(
+                    f"'{name}' takes everybody's word; name the proxies' own addresses"
+                )
+        return value
 
     @field_validator("devices")
     @classmethod
