@@ -239,6 +239,38 @@ def test_sockets_answer_at_once() -> None:
                 assert connection.proto == socket.IPPROTO_TCP
 
 
+@pytest.mark.skipif(os.name != "posix", reason="files have modes on POSIX systems")
+def test_records_are_private(tmp_path: Path) -> None:
+    """In a folder that everybody may look into, nobody else can read what the studio writes."""
+    data = tmp_path / "data"
+    data.mkdir()
+    data.chmod(0o755)
+    with (data / "studio.sqlite3").open("wb"):
+        (data / "studio.sqlite3").chmod(0o644)
+    idle = "from impasto.web import supervisor as s; s.PROGRAMS.update(reader=('-c', ''))"
+    command = f"import os, sys; os.umask(0o022); {idle}; s.PROGRAMS.update(painter=('-c', ''))"
+    command += "; from impasto.cli import main; main(['serve', *sys.argv[1:]])"
+    flags = ["--data", str(data), "--port", "0", "--free-space", "0", "--devices", "cpu"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+        assert found is not None
+        visit = Visit(httpx2.Client(base_url=found[0]))
+        assert visit.upload().status_code == 201
+        files = [file for file in data.rglob("*") if file.is_file()]
+        assert {"studio.sqlite3", "studio.sqlite3-wal", "secret.key"} <= {f.name for f in files}
+        assert [file for file in files if file.stat().st_mode & 0o077] == []
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
 def test_hash_password(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -33,6 +33,15 @@ def serve(options: StudioOptions, announce: Callable[[str], None]) -> None:
     Raises:
         ImpastoError: it cannot begin; in one line.
     """
+    # Its folder may have been there before, open to all; what is written into it is not.
+    before = os.umask(0o077)
+    try:
+        _serve(options, announce)
+    finally:
+        os.umask(before)
+
+
+def _serve(options: StudioOptions, announce: Callable[[str], None]) -> None:
     start_logging(options.log_format)
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL + 1)
     listening = bind(options.host, options.port)

@@ -91,6 +91,10 @@ class Storage:
         try:
             for name in ("", "locks", "pictures", "jobs", "live", "incoming", "drawn"):
                 (self.root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self.database.exists():
+                # SQLite gives the files beside it the same mode.
+                for file in self.root.glob(f"{self.database.name}*"):
+                    file.chmod(0o600)
         except (OSError, ValueError) as error:
             raise output_error(one_line(str(self.root)), error) from error
 
