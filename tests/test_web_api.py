@@ -25,6 +25,7 @@ from impasto.errors import OptionError, OutputError
 from impasto.images import read_image
 from impasto.web.app import create_app
 from impasto.web.config import load_options
+from impasto.web.downloads import disposition, file_name
 from impasto.web.forms import check_request
 from impasto.web.gate import MAX_BODY
 from impasto.web.live import LivePictures, bucket_of
@@ -842,6 +843,16 @@ def test_archive_holds_all(visit: Visit) -> None:
             f"/api/jobs/{jobs[0]['id']}/file", params={"format": "png", "bits": "16"}
         ).content
         assert all(archive.read(name) == master for name in names)
+
+
+@pytest.mark.parametrize("label", ["CON", "nul", "Aux.", " prn ", "com1", "LPT¹", "ＣＯＮ", "Çon"])
+def test_names_of_devices(label: str) -> None:
+    """No download is called as Windows calls a device, in full or in the ASCII form beside it."""
+    name = file_name(label, "x" * 22, ".png")
+    assert name.startswith("impasto ")
+    assert name.endswith(".png")
+    assert 'filename="impasto ' in disposition(name)
+    assert file_name(f"{label} caf", "x" * 22, ".png").lower().startswith(label.strip(" .").lower())
 
 
 # --- every answer --------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,7 @@ MEDIA_TYPES = {
 }
 ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
 _CHUNK = 1 << 18
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 
 
 def paper_dpi(width: int, height: int, paper: str, orientation: Orientation) -> float:
@@ -72,7 +74,17 @@ def write_download(
 def file_name(label: str, job: str, ending: str) -> str:
     """What a download is called: its label as far as every file system takes it."""
     plain = "".join(c if c.isalnum() or c in " -_()" else " " for c in label)
-    return (" ".join(plain.split())[:80] or f"impasto-{job[:6]}") + ending
+    stem = " ".join(plain.split())[:80].rstrip() or f"impasto-{job[:6]}"
+    return _undevised(stem) + ending
+
+
+def _undevised(stem: str) -> str:
+    """A name that means no device to Windows, in whatever letters it is written.
+
+    Source: Microsoft, Naming Files, Paths, and Namespaces.
+    """
+    folded = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().strip()
+    return f"impasto {stem}" if _DEVICE.fullmatch(folded) else stem
 
 
 def disposition(name: str) -> str:
