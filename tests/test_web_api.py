@@ -994,6 +994,29 @@ def test_one_studio_in_a_folder(studio: Served) -> None:
     assert studio.browser().get("/healthz").status_code == 200
 
 
+def test_heads(studio: Served) -> None:
+    """HEAD is answered as GET is, without a body, over a real socket; by pages, parts of them,
+    pictures and files, but not by what only ends as it goes out.
+    """
+    visit = studio.visit()
+    job = visit.wait(visit.start().json()["id"])["id"]
+    cookies = dict(visit.client.cookies)
+    paths = ["/", "/gallery", "/docs", "/healthz", "/static/index.html", "/api/jobs"]
+    paths += [f"/api/jobs/{job}/{part}" for part in ("thumb", "view", "file", "file?format=jpeg")]
+    with on_a_port(studio.app, lifespan="off") as address:
+        client = httpx2.Client(base_url=address, cookies=cookies)
+        for path in paths:
+            head, whole = client.head(path), client.get(path)
+            assert (head.status_code, head.content) == (200, b""), path
+            assert head.headers["content-length"] == str(len(whole.content)) != "0"
+            assert head.headers["content-type"] == whole.headers["content-type"]
+        assert client.head(f"/api/jobs/{job}/events").status_code == 405
+        assert client.head("/api/archive").status_code == 405
+        assert client.head(f"/api/jobs/{new_id()}/file").status_code == 404
+        assert 'method="HEAD",route="/gallery"' in client.get("/metrics").text
+    assert list((studio.studio.storage.root / "incoming").iterdir()) == []
+
+
 def test_pages_and_static_files(studio: Served) -> None:
     """Every page's address is answered by the one document, whose parts come from the studio."""
     if not pages.STATIC.is_dir():

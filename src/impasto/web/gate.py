@@ -31,6 +31,9 @@ UPLOAD = "/api/pictures"
 MAX_BODY = 1 << 18
 """Most bytes of any other body: a job's request, with room to spare."""
 
+ENDLESS = ("/events", "/archive")
+"""What has no head without its body: a stream, and an archive that is made as it goes out."""
+
 GONE = 499
 """Status in the log and the measures where the visitor went away before an answer; nginx's number
 for it."""
@@ -65,16 +68,19 @@ class Gate:
                 _add_headers(message, scope)
             await send(message)
 
-        refusal = None
+        refusal, asked = None, scope
         try:
             try:
                 await self._admit(scope)
+                if scope["method"] == "HEAD" and not scope["path"].endswith(ENDLESS):
+                    # As GET (RFC 9110, section 9.3.2); the server itself leaves the body out.
+                    asked = {**scope, "method": "GET"}
             except Refused as error:
                 refusal = error
                 self._studio().metrics.refused.labels(error.code).inc()
                 await self._refused(error)(scope, receive, send_on)
             else:
-                await self._app(scope, receive, send_on)
+                await self._app(asked, receive, send_on)
         except ClientDisconnect:
             # Nobody is there to answer; it is no fault of the studio's.
             answer["status"] = answer["status"] or GONE
@@ -85,7 +91,7 @@ class Gate:
                 fault = Refused(500, "fault", "the studio has a fault; its log says more")
                 await self._refused(fault)(scope, receive, send_on)
         finally:
-            self._note(scope, answer, time.perf_counter() - began, refusal)
+            self._note(scope, asked, answer, time.perf_counter() - began, refusal)
 
     async def _admit(self, scope: Scope) -> None:
         studio, path, method = self._studio(), scope["path"], scope["method"]
@@ -137,10 +143,15 @@ class Gate:
         return studio.guard.from_cookie(cookies.get(studio.guard.cookie_name))
 
     def _note(
-        self, scope: Scope, answer: dict[str, Any], seconds: float, refusal: Refused | None
+        self,
+        scope: Scope,
+        asked: Scope,
+        answer: dict[str, Any],
+        seconds: float,
+        refusal: Refused | None,
     ) -> None:
         studio, status = self._studio(), answer["status"]
-        route = getattr(scope.get("route"), "path", None) or "other"
+        route = getattr(asked.get("route"), "path", None) or "other"
         method = scope["method"] if scope["method"] in _METHODS else "other"
         studio.metrics.requests.labels(method, route, str(status)).inc()
         if answer["seconds"] is not None:
