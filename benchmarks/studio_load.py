@@ -258,6 +258,7 @@ def studio(data: Path) -> Iterator[tuple[str, psutil.Process]]:
     """A real studio; its address and its process."""
     command = [sys.executable, "-m", "impasto", "serve", "--data", str(data), "--port", "0"]
     command += ["--free-space", "0", "--max-pictures", "100000", "--queue", "1000"]
+    command += ["--address-queue", "10000", "--address-uploads", "1000000"]
     with (data / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         try:

@@ -154,9 +154,11 @@ class Served:
         self.studio: Studio = app.state.studio
         self.workers: StandInWorkers = self.studio.workers  # pyright: ignore[reportAttributeAccessIssue]
 
-    def browser(self) -> TestClient:
-        """Another browser, which has not been here."""
-        other = TestClient(self.app, base_url=ADDRESS, raise_server_exceptions=False)
+    def browser(self, address: tuple[str, int] = ("testclient", 50000)) -> TestClient:
+        """Another browser, which has not been here, at an address."""
+        other = TestClient(
+            self.app, base_url=ADDRESS, raise_server_exceptions=False, client=address
+        )
         # The same event loop as the first one's, which runs the studio.
         other.portal = self.client.portal
         return other

@@ -352,6 +352,38 @@ def test_queue_and_picture_limits(tmp_path: Path) -> None:
         assert other.start().status_code == other.upload().status_code == 201
 
 
+def test_new_cookies_make_no_room(tmp_path: Path) -> None:
+    """Who throws the cookie away still finds the address's queue full, until a job is over; other
+    addresses have their own.
+    """
+    with served(tmp_path, queue="2", address_queue="3") as studio:
+        studio.workers.painting = False
+        visits = [studio.visit() for _ in range(3)]
+        answers = [visit.start() for visit in visits for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [201] * 3 + [429] * 3
+        assert answers[-1].json()["detail"]["code"] == "queue_full"
+        job = answers[0].json()["id"]
+        visits[0].client.post(f"/api/jobs/{job}/cancel")
+        assert visits[2].start().status_code == 201
+        assert visits[0].client.post(f"/api/jobs/{job}/again").status_code == 429
+        elsewhere = Visit(studio.browser(("192.0.2.9", 50000)))
+        assert elsewhere.start().status_code == 201
+
+
+def test_uploads_of_an_address(tmp_path: Path) -> None:
+    """An address may upload so many pictures in a day whatever its cookies; refused ones do not
+    count.
+    """
+    with served(tmp_path, address_uploads="3", max_pictures="2") as studio:
+        first = studio.visit()
+        assert first.upload(b"no picture").status_code == 415
+        codes = [first.upload().status_code for _ in range(4)]
+        assert codes == [201, 201, 409, 409]
+        codes = [studio.visit().upload().status_code for _ in range(3)]
+        assert codes == [201, 429, 429]
+        assert Visit(studio.browser(("192.0.2.9", 50000))).upload().status_code == 201
+
+
 def test_large_and_chunked_bodies(visit: Visit) -> None:
     """Bodies of requests are small and say how long they are."""
     large = visit.client.post("/api/jobs", content=b" " * (MAX_BODY + 1))
@@ -1068,6 +1100,7 @@ def test_schemathesis(tmp_path: Path) -> None:
     from schemathesis.generation import GenerationMode
 
     wide = {"rate": "1e6", "address_rate": "1e6", "queue": "1000", "max_pictures": "10000"}
+    wide |= {"address_queue": "10000", "address_uploads": "1000000"}
     options = load_options({"data": str(tmp_path), "free_space": "0", **wide}, environment={})
     asked = 0
     with on_a_port(create_app(options, StandInWorkers)) as address:

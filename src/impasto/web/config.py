@@ -108,6 +108,18 @@ class StudioOptions(BaseModel):
     queue: int = Field(
         default=10, ge=1, le=1000, description="Most unfinished jobs that one visitor may have."
     )
+    address_queue: int = Field(
+        default=300,
+        ge=1,
+        le=10_000,
+        description="Most unfinished jobs that visitors at one address may have together; a school "
+        "may share one.",
+    )
+    address_uploads: int = Field(
+        default=3000,
+        ge=1,
+        description="Pictures that visitors at one address may upload together in a day.",
+    )
     free_space: Bytes = Field(
         default=10**9, ge=0, description="Space to leave free on the disk, such as 1GB."
     )

@@ -98,7 +98,7 @@ class Gate:
         if path == "/healthz":
             return
         address = client_address(scope)
-        wait = studio.by_address.take(address_key(address))
+        wait = studio.by_address.take(client_key(scope))
         if wait:
             raise Refused(429, "too_many", "too many requests from this address; wait", wait)
         headers = {
@@ -181,6 +181,11 @@ def _check_body(headers: dict[str, str]) -> None:
     length = headers.get("content-length", "0")
     if not length.isascii() or not length.isdigit() or int(length) > MAX_BODY:
         raise Refused(413, "too_large", f"the body is larger than {MAX_BODY // 1024} kB")
+
+
+def client_key(scope: Scope) -> str:
+    """What limits of an address count by."""
+    return address_key(client_address(scope))
 
 
 def client_address(scope: Scope) -> str:

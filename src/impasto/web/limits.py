@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 MAX_KEYS = 20_000
@@ -96,6 +97,46 @@ class Slots:
             self._taken[key] = left
         else:
             del self._taken[key]
+
+
+class Unfinished:
+    """How much that is not over each key has asked for, by what it asked for here.
+
+    It is remembered in memory alone: with a new server the count begins anew.
+
+    Args:
+        most: for one key.
+        left: which of these ids are not over.
+    """
+
+    def __init__(self, most: int, left: Callable[[Iterable[str]], list[str]]) -> None:
+        self.most, self._left = most, left
+        self._asked = OrderedDict[str, dict[str, None]]()
+        self._lock = threading.Lock()
+
+    def add(self, key: str, make: Callable[[], str]) -> bool:
+        """Makes one more, where there is room for it. May be called in any thread.
+
+        Args:
+            key: who asks.
+            make: does it, and gives its id.
+
+        Returns:
+            Whether there was room.
+        """
+        with self._lock:
+            asked = self._asked.get(key, {})
+            if len(asked) >= self.most:
+                # Only now is it worth a look which of them are over.
+                asked = dict.fromkeys(self._left(asked))
+            if len(asked) >= self.most:
+                return False
+            asked[make()] = None
+            self._asked[key] = asked
+            self._asked.move_to_end(key)
+            if len(self._asked) > MAX_KEYS:
+                self._asked.popitem(last=False)
+            return True
 
 
 def address_key(address: str) -> str:

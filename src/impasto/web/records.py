@@ -617,6 +617,12 @@ class Records:
         last = f"{jobs[-1].created.hex()}~{jobs[-1].id}" if more else None
         return Page(jobs, last)
 
+    def unfinished(self, jobs: Iterable[str]) -> list[str]:
+        """Which of these ids are of jobs that are not over."""
+        query = sql.select(_jobs.c.id).where(_jobs.c.id.in_(list(jobs)), _jobs.c.state.in_(ACTIVE))
+        with self._look() as look:
+            return list(look.scalars(query))
+
     def places(self) -> dict[str, int]:
         """Where the queued jobs stand: id → 1 for the one that is taken next, and so on."""
         with self._look() as look:

@@ -14,11 +14,12 @@ import anyio
 
 from impasto.web.built_in import BuiltInPictures
 from impasto.web.config import StudioOptions
-from impasto.web.limits import MAX_KEYS, Limiter, Slots
+from impasto.web.limits import MAX_KEYS, Limiter, Slots, Unfinished
 from impasto.web.live import LivePictures
 from impasto.web.metrics import Metrics
 from impasto.web.passwords import Passwords
 from impasto.web.records import Job, MissingError, Picture, Records
+from impasto.web.retention import DAY
 from impasto.web.schema import JobOut, PictureOut, Problem, ProgressOut, ResultOut
 from impasto.web.security import Guard, load_secret
 from impasto.web.signing_in import SignIn
@@ -112,6 +113,8 @@ class Studio:
         workers.listener = self.watching.heard
         self.by_owner = Limiter(options.rate, options.rate * BURST)
         self.by_address = Limiter(options.address_rate, options.address_rate * BURST)
+        self.jobs_by_address = Unfinished(options.address_queue, records.unfinished)
+        self.uploads_by_address = Limiter(options.address_uploads / DAY, options.address_uploads)
         self.uploads = Slots(UPLOADS, ALL_UPLOADS)
         self.streams = Slots(STREAMS, ALL_STREAMS)
         self.downloads = Slots(DOWNLOADS, ALL_DOWNLOADS)

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from impasto.errors import ImageError, ImpastoError, OptionError, OutputError
+from impasto.web.gate import client_key
 from impasto.web.logs import log
 from impasto.web.records import Job, MissingError, Picture, QueueFullError, StateError
 from impasto.web.security import Refused, Visitor
@@ -67,8 +68,13 @@ def _visitor(request: Request) -> Visitor:
     return request.state.visitor
 
 
+def _address(request: Request) -> str:
+    return client_key(request.scope)
+
+
 StudioHere = Annotated[Studio, Depends(_studio)]
 VisitorHere = Annotated[Visitor, Depends(_visitor)]
+AddressHere = Annotated[str, Depends(_address)]
 ID_PATTERN = r"^[A-Za-z0-9_-]{22}$"
 IdInPath = Annotated[str, Path(pattern=ID_PATTERN, description="An id.")]
 

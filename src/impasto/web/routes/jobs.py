@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, cast, get_args
 
 from fastapi import APIRouter, Depends, Query
@@ -16,12 +16,20 @@ from impasto.web.records import (
     Job,
     JobState,
     MissingError,
+    QueueFullError,
     Records,
     StateError,
     clean_name,
     named_pictures,
 )
-from impasto.web.routes.asking import MyJob, MyPresentJob, StudioHere, VisitorHere, refusals
+from impasto.web.routes.asking import (
+    AddressHere,
+    MyJob,
+    MyPresentJob,
+    StudioHere,
+    VisitorHere,
+    refusals,
+)
 from impasto.web.schema import JobChange, JobOut, JobRequest, JobsOut, LossesOut
 from impasto.web.security import Refused
 from impasto.web.studio import Studio, job_out
@@ -33,20 +41,25 @@ _STATES = get_args(JobState)
 @router.post(
     "", status_code=201, responses=refusals(400, 404, 409, 422), summary="Ask for a picture"
 )
-def start(request: JobRequest, studio: StudioHere, visitor: VisitorHere) -> JobOut:
+def start(
+    request: JobRequest, studio: StudioHere, visitor: VisitorHere, address: AddressHere
+) -> JobOut:
     """The job waits in the queue until it is its owner's turn."""
     kept = check_request(request, studio.options)
     names = _check_sources(studio.records, request, visitor.owner)
     title = _title(request, names)
     studio.know(visitor.owner)
-    job = studio.records.add_job(
-        visitor.owner,
-        {**kept, "title": title},
-        label=_typed(request.label, title),
-        words=[title, *names.values(), *request.styles],
-        limit=studio.options.queue,
-    )
-    return _told(studio, job)
+
+    def add() -> Job:
+        return studio.records.add_job(
+            visitor.owner,
+            {**kept, "title": title},
+            label=_typed(request.label, title),
+            words=[title, *names.values(), *request.styles],
+            limit=studio.options.queue,
+        )
+
+    return _told(studio, _queued(studio, address, add))
 
 
 @router.get("", responses=refusals(409, 422), summary="One's jobs")
@@ -154,9 +167,13 @@ def cancel(found: MyPresentJob, studio: StudioHere) -> JobOut:
 
 
 @router.post("/{id}/again", responses=refusals(404, 409, 422), summary="Run a job again")
-def again(found: MyPresentJob, studio: StudioHere) -> JobOut:
+def again(found: MyPresentJob, studio: StudioHere, address: AddressHere) -> JobOut:
     """One that failed or was set aside goes on; of one that is over, a new job is made."""
-    return _told(studio, studio.records.again(found.id, limit=studio.options.queue))
+
+    def run() -> Job:
+        return studio.records.again(found.id, limit=studio.options.queue)
+
+    return _told(studio, _queued(studio, address, run))
 
 
 @router.delete("/{id}", responses=refusals(404, 422), summary="Delete a job")
@@ -169,6 +186,27 @@ def delete(found: MyJob, studio: StudioHere) -> JobOut:
 def restore(found: MyJob, studio: StudioHere) -> JobOut:
     """Until it is gone for good."""
     return _told(studio, studio.records.restore_job(found.id))
+
+
+def _queued(studio: Studio, address: str, add: Callable[[], Job]) -> Job:
+    """The job that is added, where the address has room for it.
+
+    Raises:
+        QueueFullError: the visitor has as many that are not over as one may have, or all visitors
+            at this address have.
+    """
+    added = list[Job]()
+
+    def make() -> str:
+        added.append(add())
+        return added[0].id
+
+    if not studio.jobs_by_address.add(address, make):
+        raise QueueFullError(
+            f"visitors at your address have {studio.jobs_by_address.most} jobs that are queued, "
+            "running or paused, the most that may be; wait for one"
+        )
+    return added[0]
 
 
 def _told(studio: Studio, job: Job) -> JobOut:

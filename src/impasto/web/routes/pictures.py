@@ -11,7 +11,14 @@ from fastapi.responses import FileResponse
 
 from impasto.web.receiving import Receiving
 from impasto.web.records import MissingError, Picture, StateError
-from impasto.web.routes.asking import MyPicture, StudioHere, VisitorHere, file_answer, refusals
+from impasto.web.routes.asking import (
+    AddressHere,
+    MyPicture,
+    StudioHere,
+    VisitorHere,
+    file_answer,
+    refusals,
+)
 from impasto.web.schema import PictureOut
 from impasto.web.security import Refused
 from impasto.web.storage import new_id
@@ -43,6 +50,7 @@ async def upload(
     request: Request,
     studio: StudioHere,
     visitor: VisitorHere,
+    address: AddressHere,
     kind: Annotated[_KIND, Query(description="What it is for.")] = "photo",
     name: Annotated[str, Query(max_length=1000, description="What to call it; a label.")] = "",
 ) -> PictureOut:
@@ -51,7 +59,13 @@ async def upload(
     """
     announced = request.headers.get("content-length", "")
     length = int(announced) if announced.isascii() and announced.isdigit() else None
+    wait = studio.uploads_by_address.take(address)
+    if wait:
+        raise Refused(
+            429, "too_many", "too many pictures from this address today; try again later", wait
+        )
     if not studio.uploads.take(visitor.owner):
+        studio.uploads_by_address.give_back(address)
         raise Refused(429, "too_many", "too many uploads at once; wait for one to end", 5)
     picture = new_id()
     receiving = Receiving(
@@ -64,6 +78,9 @@ async def upload(
         record = await anyio.to_thread.run_sync(
             _keep, studio, visitor.owner, kind, name, picture, receiving
         )
+    except BaseException:
+        studio.uploads_by_address.give_back(address)
+        raise
     finally:
         studio.uploads.leave(visitor.owner)
         studio.storage.incoming(picture).unlink(missing_ok=True)
