@@ -352,6 +352,25 @@ def test_queue_and_picture_limits(tmp_path: Path) -> None:
         assert other.start().status_code == other.upload().status_code == 201
 
 
+def test_live_pictures_have_a_rate(tmp_path: Path) -> None:
+    """Asking for live pictures of jobs that are not there costs as any other request does; those
+    of one's own may be asked for more often, but not without end.
+    """
+    with served(tmp_path, rate="1") as studio:
+        guessing, watching = studio.visit(), studio.visit()
+        # However slow the machine: what is spent does not come back here.
+        studio.studio.by_owner.rate = studio.studio.live_by_owner.rate = 1e-9
+        answers = [guessing.client.get(f"/api/jobs/{new_id()}/live") for _ in range(20)]
+        codes = [answer.status_code for answer in answers]
+        assert set(codes) == {404, 429}
+        assert codes.count(404) < 10
+        studio.workers.hold = True
+        job = watching.start().json()["id"]
+        codes = [watching.client.get(f"/api/jobs/{job}/live").status_code for _ in range(80)]
+        assert codes.index(429) == 60
+        assert set(codes[60:]) == {429}
+
+
 def test_new_cookies_make_no_room(tmp_path: Path) -> None:
     """Who throws the cookie away still finds the address's queue full, until a job is over; other
     addresses have their own.

@@ -115,11 +115,8 @@ class Gate:
             _check_body(headers)
         visitor = await self._visitor(studio, headers, address)
         scope.setdefault("state", {})["visitor"] = visitor
-        # Live pictures are cheap, and who watches several jobs asks for many.
-        if visitor is not None and not path.endswith("/live"):
-            wait = studio.by_owner.take(visitor.owner)
-            if wait:
-                raise Refused(429, "too_many", "too many requests; wait a little", wait)
+        if visitor is not None:
+            studio.count(visitor.owner, live=path.endswith("/live"))
         if path == "/api/me" and method in SAFE_METHODS:
             return
         if path == "/metrics" and not studio.options.needs_password:

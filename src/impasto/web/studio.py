@@ -21,7 +21,7 @@ from impasto.web.passwords import Passwords
 from impasto.web.records import Job, MissingError, Picture, Records
 from impasto.web.retention import DAY
 from impasto.web.schema import JobOut, PictureOut, Problem, ProgressOut, ResultOut
-from impasto.web.security import Guard, load_secret
+from impasto.web.security import Guard, Refused, load_secret
 from impasto.web.signing_in import SignIn
 from impasto.web.storage import Storage
 from impasto.web.watching import Watching
@@ -32,6 +32,10 @@ BURST = 6.0
 UPLOADS, ALL_UPLOADS = 4, 64
 STREAMS, ALL_STREAMS = 64, 1000
 DOWNLOADS, ALL_DOWNLOADS = 3, 32
+
+LIVE_SHARE = 10.0
+"""Live pictures that a visitor may ask for, to one request of any other kind: they are cheap, and
+who watches several jobs asks for many."""
 
 WATCH_SECONDS = 5.0
 """Seconds for which a job that was found to be a visitor's to watch is not looked up again."""
@@ -112,6 +116,8 @@ class Studio:
         self.watching = Watching(self.see, records.places, seen_text, workers.watch)
         workers.listener = self.watching.heard
         self.by_owner = Limiter(options.rate, options.rate * BURST)
+        live_rate = options.rate * LIVE_SHARE
+        self.live_by_owner = Limiter(live_rate, live_rate * BURST)
         self.by_address = Limiter(options.address_rate, options.address_rate * BURST)
         self.jobs_by_address = Unfinished(options.address_queue, records.unfinished)
         self.uploads_by_address = Limiter(options.address_uploads / DAY, options.address_uploads)
@@ -121,6 +127,20 @@ class Studio:
         self.encoders = anyio.CapacityLimiter(1)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._watchers = OrderedDict[tuple[str, str], float]()
+
+    def count(self, owner: str, *, live: bool = False) -> None:
+        """Counts a request of a visitor's.
+
+        Args:
+            owner: who asks.
+            live: for a live picture, which costs no look into the records.
+
+        Raises:
+            Refused: there were too many.
+        """
+        wait = (self.live_by_owner if live else self.by_owner).take(owner)
+        if wait:
+            raise Refused(429, "too_many", "too many requests; wait a little", wait)
 
     def may_watch(self, owner: str, job: str) -> bool:
         """Whether a job was found lately to be this owner's to watch.

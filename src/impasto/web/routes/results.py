@@ -63,6 +63,8 @@ async def live(
 ) -> Response:
     """The newest one, about as large as asked for; 404 before the first. `ETag` is its version."""
     if not studio.may_watch(visitor.owner, id):
+        # Whether the job is there or not: this look costs as much as any other request.
+        studio.count(visitor.owner)
         await anyio.to_thread.run_sync(my_present_job, id, studio, visitor)
         studio.let_watch(visitor.owner, id)
     studio.watching.look(id)
