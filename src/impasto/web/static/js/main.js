@@ -1,7 +1,7 @@
 // @ts-check
 // Draws the frame, then the page that the address names.
 import { announce } from "./announce.js";
-import { whoAmI } from "./api.js";
+import { call, whoAmI } from "./api.js";
 import { connectionBanner } from "./connection.js";
 import { addStyles, fill, make } from "./elements.js";
 import { go, startRouter } from "./router.js";
@@ -148,10 +148,22 @@ function drawFrame(me) {
       {},
       make("a", { href: "/about" }, t("frame.about")),
       make("a", { href: "/docs" }, t("frame.api")),
-      me?.needs_password && me.signed_in && make("a", { href: "/login?out=1" }, t("frame.sign_out")),
+      me?.needs_password &&
+        me.signed_in &&
+        make("button", { type: "button", onclick: signOut }, t("frame.sign_out")),
       me && make("span", {}, `impasto ${me.version}`),
     ),
   );
+}
+
+/** Not at an address of its own, which a foreign link could lead to. */
+async function signOut() {
+  try {
+    await call("POST", "/logout");
+    go("/login");
+  } catch (error) {
+    announce(faultWords(error));
+  }
 }
 
 /** @param {Event} event */

@@ -8,10 +8,6 @@ import { faultWords, t } from "./words.js";
 /** @returns {Promise<import("./main.js").Page>} */
 export async function loginPage() {
   const query = new URLSearchParams(location.search);
-  if (query.has("out")) {
-    await call("POST", "/logout");
-    history.replaceState(null, "", "/login");
-  }
   const next = query.get("next") ?? "/";
   const id = newId();
   const fault = make("p", { class: "fault", role: "alert", id: `${id}-fault` });
