@@ -103,7 +103,9 @@ class StudioOptions(BaseModel):
         default=100_000_000, ge=1, description="Largest picture to decode, in pixels."
     )
     max_pictures: int = Field(
-        default=500, ge=1, description="Most uploaded pictures that one visitor may keep."
+        default=500,
+        ge=1,
+        description="Most pictures that one visitor may keep, uploads and results together.",
     )
     queue: int = Field(
         default=10, ge=1, le=1000, description="Most unfinished jobs that one visitor may have."
@@ -131,8 +133,8 @@ class StudioOptions(BaseModel):
         gt=0,
         le=36_500,
         allow_inf_nan=False,
-        description="Days after which finished jobs and pictures are deleted; by default they are "
-        "kept.",
+        description="Days after which jobs that are over or paused, and pictures, are deleted; by "
+        "default they are kept.",
     )
     shared_gallery: bool = Field(
         default=False, description="Let visitors show results to all others in a shared gallery."
