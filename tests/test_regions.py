@@ -23,7 +23,8 @@ from impasto.losses import between, wasserstein2_loss
 from impasto.moments import Moments, moments_of
 from impasto.optimize import level_objective, optimize
 from impasto.options import RegionOptions, make_options
-from impasto.regions import kept_mask, regions_of, resolve
+from impasto.pairing import resolve
+from impasto.regions import kept_mask, regions_of
 from impasto.reproduction import from_settings, resume
 from impasto.run import stylization
 from impasto.starts import start_picture

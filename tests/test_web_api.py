@@ -432,6 +432,14 @@ def test_large_and_chunked_bodies(visit: Visit) -> None:
         ({"color_strength": 0.5}, "color_strength"),
         ({"style_weight": 1e400}, "style_weight"),
         ({"regions": "a" * 5000}, "regions"),
+        ({"levels": [[side, 1] for side in range(1, 30)]}, "levels"),
+        ({"levels": [[side, 200] for side in range(100, 111)]}, "levels"),
+        ({"style_scale": [[1] * 9]}, "style_scale"),
+        ({"style_scale": [[1], [1]]}, "style_scale"),
+        ({"regions": [{"scale": [[1] * 9]}]}, "style_scale"),
+        ({"regions": [{}] * 18}, "regions"),
+        ({"regions": [{"keep": False}] * 2}, "regions"),
+        ({"regions": [{"styles": [1] * 20_000}]}, "regions"),
     ],
 )
 def test_options_beyond_the_studios(
@@ -447,6 +455,17 @@ def test_options_beyond_the_studios(
     assert detail["field"] in (field, f"options.{field}", None)
     assert "--" not in detail["message"]
     assert studio.studio.records.jobs(studio.studio.guard.new_visitor().owner).jobs == []
+
+
+def test_requests_stay_small(visit: Visit) -> None:
+    """What a job was asked with goes into every list and event, so it cannot grow without end."""
+    mask = visit.upload(kind="mask").json()["id"]
+    many = {"regions": [{"styles": [1] * 9000, "shares": [1] * 9000}]}
+    answer = visit.start(options=many, masks=[mask])
+    assert answer.status_code == 422
+    assert "too long" in answer.json()["detail"]["message"]
+    answer = visit.start(options={"regions": [{"strength": 0.5}, {"keep": True}]}, masks=[mask])
+    assert answer.status_code == 201, answer.text
 
 
 def test_request_is_kept_as_asked() -> None:

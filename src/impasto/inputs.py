@@ -18,8 +18,9 @@ from impasto.images import Bitmap, ImageSource, fit_within, resize_image
 from impasto.levels import preview_options, whole_strides
 from impasto.masks import fit_mask, read_mask
 from impasto.options import MAX_SIDE, RegionOptions, StyleOptions, parse_aspect
+from impasto.pairing import resolve
 from impasto.paper import parse_paper, print_size
-from impasto.regions import covers_of, kept_mask, largest_scale, resolve, scales_of, shares_of
+from impasto.regions import covers_of, kept_mask, largest_scale, scales_of, shares_of
 from impasto.sources import Loaded, read_source, split_label
 from impasto.targets import Painting, level_size
 

@@ -44,9 +44,10 @@ from impasto.matting import as_photograph
 from impasto.memory import Budget, Limit, memory_budget
 from impasto.optimize import Progress, climb, optimize, progress_at
 from impasto.options import StyleOptions
+from impasto.pairing import resolve
 from impasto.places import check_place, levels_left
 from impasto.planning import Plan, make_plan
-from impasto.regions import kept_part, regions_of, resolve, scales_of
+from impasto.regions import kept_part, regions_of, scales_of
 from impasto.sources import Loaded, describe_source, is_built_in, read_source, split_label
 from impasto.starts import start_picture
 from impasto.targets import Kept, Painting, level_size, resize

@@ -43,7 +43,7 @@ from impasto.images import (
 from impasto.inputs import painting_size, read_painting
 from impasto.optimize import Progress
 from impasto.options import StyleOptions, make_options
-from impasto.regions import resolve
+from impasto.pairing import resolve
 from impasto.report import SHEET_FORMATS, Heading, plot_sheet
 from impasto.run import Stylization, stylization
 from impasto.sources import Loaded, describe_source, find_source, is_built_in, read_source

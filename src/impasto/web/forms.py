@@ -4,6 +4,7 @@ limits.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from functools import cache
@@ -11,9 +12,17 @@ from typing import Any
 
 from impasto.errors import OptionError
 from impasto.options import OPTION_GROUPS, PRESETS, StyleOptions, make_options
+from impasto.pairing import resolve
 from impasto.paper import named_papers
 from impasto.web.config import StudioOptions
-from impasto.web.schema import JobRequest, OptionGroup, OptionsOut, PaperOut, PresetOut
+from impasto.web.schema import (
+    MAX_MASKS,
+    JobRequest,
+    OptionGroup,
+    OptionsOut,
+    PaperOut,
+    PresetOut,
+)
 
 HOST_OPTIONS = frozenset({"device", "threads", "memory", "max_pixels", "fast_convolution"})
 """Options that follow from the computer, not from the picture."""
@@ -22,6 +31,18 @@ TEXTURE_OPTIONS = frozenset({"aspect", "tileable"})
 """Options of textures, which have no photo."""
 
 LEFT_OUT = HOST_OPTIONS | TEXTURE_OPTIONS
+
+MAX_LEVELS = 20
+"""Most levels of a run; from 16 px, twice as large each time, twelve reach the largest side."""
+
+MAX_SCALES = 8
+"""Most scales of one painting: each costs as much memory as another painting."""
+
+MAX_REGIONS = MAX_MASKS + 1
+"""A region for each mask, and one for the rest."""
+
+MAX_REQUEST = 16_384
+"""Most characters of a request that is kept: it goes into every list and event."""
 
 
 @cache
@@ -87,11 +108,7 @@ def check_request(request: JobRequest, limits: StudioOptions) -> dict[str, Any]:
     _check_names(values)
     options = make_options(values)
     _check_limits(options, limits)
-    if options.style_weights and len(options.style_weights) != len(request.styles):
-        raise OptionError(
-            f"--style-weights: {len(options.style_weights)} shares for {len(request.styles)} "
-            "paintings; give one for each"
-        )
+    resolve(options, len(request.styles), len(request.masks))
     if (options.start == "image") != (request.start is not None):
         raise OptionError("--start: 'image' goes with a picture to start from; give both")
     if len(request.style_masks) > len(request.styles):
@@ -99,7 +116,10 @@ def check_request(request: JobRequest, limits: StudioOptions) -> dict[str, Any]:
     # What was not asked for follows from the preset, also in a later version.
     given = {name: _plain(options, name) for name in values}
     kept = request.model_dump(mode="json", exclude={"label", "shares"})
-    return {**kept, "options": given}
+    kept["options"] = given
+    if len(json.dumps(kept)) > MAX_REQUEST:
+        raise OptionError("the request is too long; shorten its options")
+    return kept
 
 
 def _plain(options: StyleOptions, name: str) -> Any:
@@ -134,16 +154,29 @@ def _check_limits(options: StyleOptions, limits: StudioOptions) -> None:
     side = max((side for side, _ in options.levels), default=0)
     if side > limits.max_size:
         raise OptionError(f"--levels: {side} px is more than the studio's {limits.max_size}")
-    count = max([options.evaluations, *(number for _, number in options.levels)])
-    if count > limits.max_evaluations:
+    if len(options.levels) > MAX_LEVELS:
         raise OptionError(
-            f"--evaluations: {count} is more than the {limits.max_evaluations} of this studio; ask "
-            "for fewer"
+            f"--levels: {len(options.levels)} are more than the {MAX_LEVELS} of this studio; leave "
+            "some out"
         )
-    if options.levels and sum(n for _, n in options.levels) > 4 * limits.max_evaluations:
-        raise OptionError("--levels: their evaluations are too many in all; ask for fewer")
-    scales = [scale for one in options.style_scale for scale in one]
+    count = max(options.evaluations, sum(number for _, number in options.levels))
+    if count > limits.max_evaluations:
+        name = "levels" if count > options.evaluations else "evaluations"
+        raise OptionError(
+            f"--{name}: {count} evaluations are more than the {limits.max_evaluations} of this "
+            "studio; ask for fewer"
+        )
+    if len(options.regions) > MAX_REGIONS:
+        raise OptionError(
+            f"--regions: {len(options.regions)} are more than the {MAX_REGIONS} of this studio; "
+            "leave some out"
+        )
+    paintings = [*options.style_scale]
     for region in options.regions:
-        scales += [scale for one in region.scale or () for scale in one]
-    if max(scales) * options.size > 4 * limits.max_size:
+        paintings += region.scale or ()
+    if max(map(len, paintings)) > MAX_SCALES:
+        raise OptionError(
+            f"--style-scale: a painting takes at most {MAX_SCALES} scales here; leave some out"
+        )
+    if max(max(scales) for scales in paintings) * options.size > 4 * limits.max_size:
         raise OptionError("--style-scale: the painting would be too large; choose a smaller one")

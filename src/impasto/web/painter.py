@@ -55,7 +55,7 @@ from impasto.inputs import painting_size
 from impasto.memory import hand_back, limit_heap, memory_budget
 from impasto.optimize import Progress
 from impasto.options import StyleOptions, make_options
-from impasto.regions import resolve
+from impasto.pairing import resolve
 from impasto.reproduction import from_checkpoint
 from impasto.run import Picture, Stylization, stylization
 from impasto.samples import sample_names
