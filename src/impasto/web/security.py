@@ -17,6 +17,7 @@ import ipaddress
 import os
 import secrets
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,15 +132,21 @@ class Guard:
     # --- visitors --------------------------------------------------------------------------------
 
     def from_cookie(self, cookie: str | None) -> Visitor | None:
-        """The visitor of a cookie; `None` where it is not the studio's own."""
+        """The visitor of a cookie; `None` where it is not the studio's own.
+
+        Whatever its date, a cookie that the studio signed says who it is: clocks are set back and
+        forth. One too old for a browser to have kept only signs nobody in any more.
+        """
         if not cookie or len(cookie) > 500:
             return None
         try:
-            content = self._cookies.loads(cookie, max_age=COOKIE_AGE)
+            content, when = self._cookies.loads(cookie, return_timestamp=True)
             owner, signed = str(content["o"]), str(content["s"])
-        except (BadSignature, KeyError, TypeError, ValueError):
+            fresh = time.time() - when.timestamp() <= COOKIE_AGE
+        except (BadSignature, KeyError, TypeError, ValueError, OverflowError):
             return None
-        return Visitor(owner, not self.passwords.wanted or hmac.compare_digest(signed, self._pass))
+        known = fresh and hmac.compare_digest(signed, self._pass)
+        return Visitor(owner, not self.passwords.wanted or known)
 
     def new_visitor(self) -> Visitor:
         """A visitor with an id that is drawn at random: 128 bits."""
@@ -182,7 +189,9 @@ class Guard:
             # Rebinding needs a name: an address cannot be made to point elsewhere.
             return
         raise Refused(
-            421, "wrong_host", "the studio is not known under this name; add it to --names"
+            421,
+            "wrong_host",
+            "the studio is not known under this name; open it by the address that its host gave",
         )
 
     def check_site(self, headers: Mapping[str, str], method: str) -> None:
@@ -202,7 +211,7 @@ class Guard:
         if origin is None or method in SAFE_METHODS:
             return
         # Behind a proxy that speaks https the scheme differs; the place does not.
-        if urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+        if _place(origin) != headers.get("host", "").lower():
             raise Refused(403, "cross_site", "another site sent this request; use the studio's own")
 
     def check_csrf(self, visitor: Visitor, headers: Mapping[str, str]) -> None:
@@ -236,6 +245,14 @@ def host_name(host: str) -> str | None:
     if not name or parts.path or parts.query or parts.fragment or "@" in host:
         return None
     return name.removesuffix(".")
+
+
+def _place(origin: str) -> str | None:
+    """Host and port of an Origin header, in lower case; `None` where it cannot be read."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _is_address(name: str) -> bool:
