@@ -490,6 +490,25 @@ def test_layers_are_read_in_every_form(given_value: Any, expected: dict[str, flo
     assert parse_layers(given_value) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("style_scale", 10**400),
+        ("style_scale", [[10**400]]),
+        ("style_layers", {"relu1_1": 10**400}),
+        ("style_loss", {"gram": 10**400}),
+        ("content_loss", {"features": -(10**400)}),
+        ("strength", 10**400),
+        ("levels", [[10**400, 1]]),
+        ("regions", [{"scale": 10**400}]),
+    ],
+)
+def test_numbers_beyond_floating_point_are_refused(name: str, value: Any) -> None:
+    """A whole number too large for a float is out of range like any other large number."""
+    with pytest.raises(OptionError, match=f"--{name.replace('_', '-')}: "):
+        make_options({name: value})
+
+
 @given(st.dictionaries(st.sampled_from(NAMES), st.floats(0, 1e15), min_size=1))
 def test_layer_texts_keep_every_digit(layers: dict[str, float]) -> None:
     """Layers written as text read back as exactly the same weights, in the same order."""

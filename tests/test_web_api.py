@@ -432,6 +432,8 @@ def test_large_and_chunked_bodies(visit: Visit) -> None:
         ({"color_strength": 0.5}, "color_strength"),
         ({"style_weight": 1e400}, "style_weight"),
         ({"regions": "a" * 5000}, "regions"),
+        ({"size": True}, "size"),
+        ({"style_scale": True}, "style_scale"),
         ({"levels": [[side, 1] for side in range(1, 30)]}, "levels"),
         ({"levels": [[side, 200] for side in range(100, 111)]}, "levels"),
         ({"style_scale": [[1] * 9]}, "style_scale"),
@@ -455,6 +457,22 @@ def test_options_beyond_the_studios(
     assert detail["field"] in (field, f"options.{field}", None)
     assert "--" not in detail["message"]
     assert studio.studio.records.jobs(studio.studio.guard.new_visitor().owner).jobs == []
+
+
+@pytest.mark.parametrize("name", ["x" * 100_000, "\ud800", "size\n", "sise", ""])
+@pytest.mark.parametrize("where", ["options", "request"])
+def test_strange_names(visit: Visit, name: str, where: str) -> None:
+    """A name that nobody knows is refused in one short line, however long or broken it is."""
+    body: dict[str, Any] = {"photo": "sample:cat", "styles": ["style:waves"]}
+    body |= {"options": {name: 1}} if where == "options" else {name: 1}
+    headers = {"Content-Type": "application/json"}
+    answer = visit.client.post("/api/jobs", content=json.dumps(body), headers=headers)
+    assert answer.status_code == 422, answer.text
+    detail = answer.json()["detail"]
+    assert len(detail["message"]) <= 500
+    assert len(detail["field"] or "") <= 100
+    assert "\n" not in detail["message"]
+    assert "impasto" not in detail["message"]
 
 
 def test_requests_stay_small(visit: Visit) -> None:

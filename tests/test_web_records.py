@@ -314,8 +314,9 @@ def test_pages_of_jobs(records: Records) -> None:
         page = records.jobs(owner, limit=3, before=page.next)
         found += [job.id for job in page.jobs]
     assert found == asked[::-1]
-    with pytest.raises(StateError, match="before"):
-        records.jobs(owner, before="nonsense")
+    for text in "nonsense", "0x1p99999~x":
+        with pytest.raises(StateError, match="before"):
+            records.jobs(owner, before=text)
 
 
 def test_search(records: Records) -> None:

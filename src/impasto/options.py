@@ -6,6 +6,7 @@ models. A preset is a named set of values; what is given beside it wins.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -76,9 +77,11 @@ def parse_layers(value: Any) -> dict[str, float]:
             number = float(weight)
         except (TypeError, ValueError):
             raise ValueError(f"the weight '{weight}' of layer '{name}' is not a number") from None
+        except OverflowError:
+            number = math.inf
         if not 0 <= number <= MAX_WEIGHT:
             raise ValueError(
-                f"the weight {weight} of layer '{name}' must be a number from 0 to {MAX_WEIGHT:g}"
+                f"the weight {number:g} of layer '{name}' must be a number from 0 to {MAX_WEIGHT:g}"
             )
         if not re.fullmatch(r"(relu[0-9]_[0-9]|block[0-9]_conv[0-9])", name):
             raise ValueError(
@@ -186,6 +189,8 @@ def _number(value: Any, least: float, most: float, what: str) -> float:
         number = float(value)
     except (TypeError, ValueError):
         raise ValueError(f"{what} must be a number, not '{str(value)[:40]}'") from None
+    except OverflowError:
+        number = math.inf
     if not least <= number <= most:
         raise ValueError(f"{what} must lie in {least:g} to {most:g}, not {number:g}")
     return number

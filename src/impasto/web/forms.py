@@ -128,19 +128,23 @@ def _plain(options: StyleOptions, name: str) -> Any:
 
 def _check_names(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
+        shown = name[:40].replace("_", "-")
+        if name not in StyleOptions.model_fields:
+            raise OptionError(f"--{shown}: there is no such option; GET /api/options lists all")
         if name in HOST_OPTIONS:
-            raise OptionError(
-                f"--{name.replace('_', '-')}: is the studio's to choose; leave it out"
-            )
+            raise OptionError(f"--{shown}: is the studio's to choose; leave it out")
         if name in TEXTURE_OPTIONS and value != StyleOptions.model_fields[name].default:
-            raise OptionError(
-                f"--{name.replace('_', '-')}: is for textures, which have no photo; leave it out"
-            )
+            raise OptionError(f"--{shown}: is for textures, which have no photo; leave it out")
+        # JSON has true apart from 1.
+        if isinstance(value, bool) and not isinstance(
+            StyleOptions.model_fields[name].default, bool
+        ):
+            raise OptionError(f"--{shown}: is neither on nor off; give a value")
         # JSON numbers may be too large for a float, and texts too long to show.
         if isinstance(value, float) and not math.isfinite(value):
-            raise OptionError(f"--{name[:40].replace('_', '-')}: must be a finite number")
+            raise OptionError(f"--{shown}: must be a finite number")
         if isinstance(value, str) and len(value) > 2000:
-            raise OptionError(f"--{name[:40].replace('_', '-')}: is too long; shorten it")
+            raise OptionError(f"--{shown}: is too long; shorten it")
 
 
 def _check_limits(options: StyleOptions, limits: StudioOptions) -> None:

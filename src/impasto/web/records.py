@@ -605,7 +605,7 @@ class Records:
             created, _, job = before.partition("~")
             try:
                 when = float.fromhex(created)
-            except ValueError:
+            except (ValueError, OverflowError):
                 raise StateError("before: no such page; leave it out to begin again") from None
             same = (_jobs.c.created == when) & (_jobs.c.id > job)
             query = query.where((_jobs.c.created < when) | same)

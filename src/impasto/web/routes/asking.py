@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from impasto.errors import ImageError, ImpastoError, OptionError, OutputError
+from impasto.errors import ImageError, ImpastoError, OptionError, OutputError, one_line
 from impasto.web.gate import client_key
 from impasto.web.logs import log
 from impasto.web.records import Job, MissingError, Picture, QueueFullError, StateError
@@ -38,6 +38,8 @@ _WORDS = {
     507: "There is no space left.",
 }
 REFUSAL = "#/components/schemas/Refusal"
+MAX_MESSAGE, MAX_FIELD = 500, 100
+"""Most characters of a message, and of the name of what it is about."""
 _ALWAYS = (401, 403, 411, 413, 421, 429, 503)
 
 
@@ -135,9 +137,16 @@ def refusal(
     field: str | None = None,
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
-    """An answer that says why not."""
-    content = {"detail": {"code": code, "message": message, "field": field}}
+    """An answer that says why not: in one line, whatever was sent that it repeats."""
+    shown = None if field is None else _sayable(field, MAX_FIELD)
+    detail = {"code": code, "message": _sayable(message, MAX_MESSAGE), "field": shown}
+    content = {"detail": detail}
     return JSONResponse(content, status, {"Cache-Control": "no-store", **(headers or {})})
+
+
+def _sayable(text: str, most: int) -> str:
+    # JSON may hold halves of characters, which no answer can; they become escapes.
+    return one_line(text[:most])[:most]
 
 
 def refused(error: Refused) -> JSONResponse:
@@ -188,7 +197,7 @@ def _of_validation(error: RequestValidationError) -> JSONResponse:
     message = str(first["msg"]).removeprefix("Value error, ")
     field = _location(first["loc"])
     said = " ".join(f"{field}: {message}".split() if field else message.split())
-    return refusal(422, "request", said[:500], field)
+    return refusal(422, "request", said, field)
 
 
 _CODES = {404: "missing", 405: "method", 413: "too_large"}
