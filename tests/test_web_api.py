@@ -25,7 +25,7 @@ from impasto.errors import OptionError, OutputError
 from impasto.images import read_image
 from impasto.web.app import create_app
 from impasto.web.config import load_options
-from impasto.web.downloads import disposition, file_name
+from impasto.web.downloads import disposition, file_name, zip_stream
 from impasto.web.forms import check_request
 from impasto.web.gate import MAX_BODY
 from impasto.web.live import LivePictures, bucket_of
@@ -941,6 +941,16 @@ def test_names_of_devices(label: str) -> None:
     assert name.endswith(".png")
     assert 'filename="impasto ' in disposition(name)
     assert file_name(f"{label} caf", "x" * 22, ".png").lower().startswith(label.strip(" .").lower())
+
+
+def test_archive_of_any_date(tmp_path: Path) -> None:
+    """Results from before 1980 or after 2107, which ZIP cannot say, are in the archive too."""
+    (tmp_path / "x").write_bytes(b"result")
+    times = {-1e10: 1980, 1000.0: 1980, 1e9: 2001, 4.5e9: 2107}
+    files = [(f"{number}.png", when, tmp_path / "x") for number, when in enumerate(times)]
+    with zipfile.ZipFile(io.BytesIO(b"".join(zip_stream(files)))) as archive:
+        assert archive.testzip() is None
+        assert [entry.date_time[0] for entry in archive.infolist()] == list(times.values())
 
 
 # --- every answer --------------------------------------------------------------------------------

@@ -347,6 +347,19 @@ def test_names_are_clean(records: Records) -> None:
     assert clean_name("ä\u200b b") == "ä b"
 
 
+def test_owners_take_turns_at_the_reader(records: Records) -> None:
+    """Who uploads a picture has it read next, however many another one has uploaded before."""
+    many, one = records.add_owner().id, records.add_owner().id
+    uploads = [records.add_picture(many, "photo", "x").id for _ in range(4)]
+    mine = records.add_picture(one, "photo", "y").id
+    read = list[str]()
+    while found := records.unread_pictures():
+        for picture in found:
+            records.picture_ready(picture.id, 4, 3, has_alpha=False)
+            read.append(picture.id)
+    assert read == [uploads[0], mine, *uploads[1:]]
+
+
 def test_reading_is_decided_once(records: Records) -> None:
     """What the reader said of a picture stays, though it says something else later."""
     owner = records.add_owner().id

@@ -29,6 +29,9 @@ MEDIA_TYPES = {
 ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
 _CHUNK = 1 << 18
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
+_ZIP_FIRST, _ZIP_LAST = 315_532_800, 4_354_819_198
+"""The times that a ZIP entry can have: 1980-01-01 00:00:00 to 2107-12-31 23:59:58, in seconds since
+1970 (APPNOTE.TXT 4.4.6, the MS-DOS date)."""
 
 
 def paper_dpi(width: int, height: int, paper: str, orientation: Orientation) -> float:
@@ -133,6 +136,7 @@ def zip_stream(files: Iterable[tuple[str, float, Path]]) -> Iterator[bytes]:
             except OSError:
                 continue
             with source:
+                when = min(max(when, _ZIP_FIRST), _ZIP_LAST)
                 entry = ZipInfo(_free_name(name, taken), time.gmtime(when)[:6])
                 entry.external_attr = 0o644 << 16
                 with archive.open(entry, "w", force_zip64=True) as into:

@@ -447,10 +447,18 @@ class Records:
             return [_picture(row) for row in look.execute(query)]
 
     def unread_pictures(self) -> list[Picture]:
-        """Pictures that the reader has still to look at, oldest first."""
-        query = _pictures.select().where(_pictures.c.state == "reading")
+        """One picture of each owner that the reader has still to look at: their oldest.
+
+        Asked again and again it gives all, and owners take turns, however much one has uploaded.
+        """
+        order = _pictures.c.created, _pictures.c.id
+        turn = sql.func.row_number().over(partition_by=_pictures.c.owner, order_by=order)
+        unread = sql.select(_pictures.c.id, turn.label("turn"))
+        unread = unread.where(_pictures.c.state == "reading").subquery()
+        next_ones = sql.select(unread.c.id).where(unread.c.turn == 1)
+        query = _pictures.select().where(_pictures.c.id.in_(next_ones)).order_by(*order)
         with self._look() as look:
-            return [_picture(row) for row in look.execute(query.order_by(_pictures.c.created))]
+            return [_picture(row) for row in look.execute(query)]
 
     def bytes_of(self, owner: str) -> tuple[int, int]:
         """How many pictures an owner has that are not purged, and their bytes together."""
