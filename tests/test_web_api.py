@@ -20,6 +20,7 @@ import pytest
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from PIL import Image
+from sqlalchemy import event
 
 from impasto.errors import OptionError, OutputError
 from impasto.images import read_image
@@ -1047,6 +1048,49 @@ def test_metrics_and_health(studio: Served, visit: Visit) -> None:
     studio.workers.health = lambda: {"reader": True, "painters": {"cpu": "down"}}
     ill = studio.browser().get("/healthz")
     assert (ill.status_code, ill.json()["status"]) == (503, "degraded")
+
+
+def test_a_full_disk_is_called_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A database without room is told as a full disk, and what was to be written is not logged."""
+    with served(tmp_path / "data", queue="200", rate="1000") as studio:
+        visit = studio.visit()
+        studio.workers.painting = False
+        engine = studio.studio.records._engine
+
+        @event.listens_for(engine, "connect")
+        def _(connection: Any, _record: Any) -> None:
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            connection.execute(f"PRAGMA max_page_count = {pages}")
+
+        engine.dispose()
+        answers = [visit.start(label=f"secret {number}") for number in range(60)]
+        assert answers[-1].status_code == 507
+        assert answers[-1].json()["detail"]["code"] == "disk_full"
+        ill = studio.browser().get("/healthz")
+        assert (ill.status_code, ill.json()["records"]) == (503, False)
+    assert "database or disk is full" in caplog.text
+    assert "secret" not in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_broken_records_are_called_so(studio: Served, visit: Visit) -> None:
+    """Records that are no database any more are not told as busy, and the studio is not well."""
+    records = studio.studio.records
+    records._engine.dispose()
+    data = studio.studio.options.data
+    for file in data.glob("studio.sqlite3*"):
+        file.unlink()
+    (data / "studio.sqlite3").write_bytes(b"no database" * 1000)
+    answer = visit.client.get("/api/jobs", params={"search": "secret"})
+    assert (answer.status_code, answer.json()["detail"]["code"]) == (503, "records_broken")
+    assert studio.browser().get("/healthz").json()["records"] is False
+
+
+def test_health_tells_of_a_full_disk(studio: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without room for uploads the studio is not well."""
+    monkeypatch.setattr(studio.studio.storage, "free_bytes", lambda: 1000)
+    ill = studio.browser().get("/healthz")
+    assert (ill.status_code, ill.json()["room"]) == (503, False)
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect, cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from impasto.web.limits import address_key
 from impasto.web.logs import event, log
+from impasto.web.records import reason_of
 from impasto.web.security import HEADERS, SAFE_METHODS, Refused, Visitor, bearer
 from impasto.web.studio import Studio
 
@@ -86,10 +88,15 @@ class Gate:
             answer["status"] = answer["status"] or GONE
         except Exception as error:
             # The framework would answer this outside of the gate, without its headers.
-            log.error("an unexpected fault", exc_info=error)
+            fault = error if isinstance(error, SQLAlchemyError) else error.__cause__
+            if isinstance(fault, SQLAlchemyError):
+                # In the middle of an answer; where in the program says nothing about a database.
+                log.error("the database: %s", reason_of(fault))
+            else:
+                log.error("an unexpected fault", exc_info=error)
             if not answer["status"]:
-                fault = Refused(500, "fault", "the studio has a fault; its log says more")
-                await self._refused(fault)(scope, receive, send_on)
+                no = Refused(500, "fault", "the studio has a fault; its log says more")
+                await self._refused(no)(scope, receive, send_on)
         finally:
             self._note(scope, asked, answer, time.perf_counter() - began, refusal)
 

@@ -20,6 +20,7 @@ result.
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -55,6 +56,8 @@ PictureKind = Literal["photo", "style", "mask", "result"]
 PictureState = Literal["reading", "ready", "refused"]
 JobState = Literal["queued", "running", "paused", "done", "cancelled", "failed", "set_aside"]
 Wanted = Literal["pause", "cancel"]
+Trouble = Literal["busy", "full", "broken"]
+"""Why a database fails: for a moment, for want of room, or until its host mends it."""
 
 PICTURE_KINDS: tuple[str, ...] = get_args(PictureKind)
 JOB_STATES: tuple[str, ...] = get_args(JobState)
@@ -317,10 +320,13 @@ class Records:
             parsed = make_url(url)
             self._sqlite = parsed.get_backend_name() == "sqlite"
             if self._sqlite:
-                self._engine = sql.create_engine(parsed, connect_args={"timeout": wait})
+                self._engine = sql.create_engine(
+                    parsed, connect_args={"timeout": wait}, hide_parameters=True
+                )
                 _prepare_sqlite(self._engine)
             else:
-                self._engine = sql.create_engine(parsed, pool_pre_ping=True)
+                # What visitors wrote is not for the log.
+                self._engine = sql.create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
             self._make_tables()
         except (SQLAlchemyError, ImportError, ValueError) as error:
             raise RecordsError(
@@ -338,6 +344,18 @@ class Records:
                     f"the database is of version {one_line(found)}, this impasto works with "
                     f"{SCHEMA_VERSION}; use the impasto that made it, or another --data folder"
                 )
+
+    def probe(self) -> None:
+        """Reads a little of everything and writes a little.
+
+        Raises:
+            SQLAlchemyError: the database cannot do that.
+        """
+        with self._change() as change:
+            for table in (_owners, _pictures, _jobs):
+                change.execute(table.select().limit(1)).all()
+            change.execute(_facts.delete().where(_facts.c.name == "probed"))
+            change.execute(_facts.insert().values(name="probed", value=str(self._clock())))
 
     def close(self) -> None:
         """Lets go of the database."""
@@ -1184,7 +1202,37 @@ def _job(row: Any) -> Job:
 
 
 def reason_of(error: Exception) -> str:
-    """What went wrong in one line; of a database without its address, in which a password may
-    stand."""
+    """What a database says, without the address, in which a password may stand, and without what
+    was to be written."""
     inner = getattr(error, "orig", None) or error
     return one_line(str(inner).strip().splitlines()[0] if str(inner).strip() else repr(inner))
+
+
+def trouble(error: SQLAlchemyError) -> Trouble:
+    """What is the matter with a database that did not do what it was asked.
+
+    SQLite's result codes are at sqlite.org/rescode.html, PostgreSQL's in appendix A of its manual.
+    """
+    inner = getattr(error, "orig", None)
+    if isinstance(inner, sqlite3.Error):
+        # The lower eight bits are the kind of fault; some come before SQLite itself is asked.
+        return _SQLITE.get(getattr(inner, "sqlite_errorcode", 1) & 0xFF, "broken")
+    state = getattr(inner, "sqlstate", None)
+    if state == "53100":
+        return "full"
+    if inner is None or (state is not None and state[:2] in ("23", "40", "53", "55")):
+        return "busy"
+    return "broken"
+
+
+_SQLITE: dict[int, Trouble] = {
+    sqlite3.SQLITE_FULL: "full",
+    **dict.fromkeys(
+        (
+            *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT),
+            # Somebody else was quicker.
+            *(sqlite3.SQLITE_SCHEMA, sqlite3.SQLITE_CONSTRAINT),
+        ),
+        "busy",
+    ),
+}

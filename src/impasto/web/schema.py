@@ -277,6 +277,7 @@ class Health(BaseModel):
 
     status: Literal["ok", "degraded"]
     version: str
-    records: bool
+    records: bool = Field(description="Whether they can be read and written.")
+    room: bool = Field(description="Whether the disk has room for uploads.")
     reader: bool
     painters: dict[str, str]

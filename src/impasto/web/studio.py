@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -11,14 +13,16 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import anyio
+from sqlalchemy.exc import SQLAlchemyError
 
+from impasto.errors import ImpastoError
 from impasto.web.built_in import BuiltInPictures
 from impasto.web.config import StudioOptions
 from impasto.web.limits import MAX_KEYS, Limiter, Slots, Unfinished
 from impasto.web.live import LivePictures
 from impasto.web.metrics import Metrics
 from impasto.web.passwords import Passwords
-from impasto.web.records import Job, MissingError, Picture, Records
+from impasto.web.records import Job, MissingError, Picture, Records, Trouble, trouble
 from impasto.web.retention import DAY
 from impasto.web.schema import JobOut, PictureOut, Problem, ProgressOut, ResultOut
 from impasto.web.security import Guard, Refused, load_secret
@@ -39,6 +43,15 @@ who watches several jobs asks for many."""
 
 WATCH_SECONDS = 5.0
 """Seconds for which a job that was found to be a visitor's to watch is not looked up again."""
+
+LEAST_ROOM = 1 << 20
+"""Bytes below which a disk counts as full, whatever is to be left free."""
+
+PROBE_SECONDS = 5.0
+"""Seconds for which the records' health is not looked into again: it takes a write."""
+
+HURT_SECONDS = 60.0
+"""Seconds for which a fault of the records' makes the studio ill."""
 
 Listener = Callable[[Literal["job", "picture"], str, dict[str, Any] | None], None]
 
@@ -126,6 +139,8 @@ class Studio:
         self.downloads = Slots(DOWNLOADS, ALL_DOWNLOADS)
         self.encoders = anyio.CapacityLimiter(1)
         self.loop: asyncio.AbstractEventLoop | None = None
+        self._probed, self._sound = -math.inf, True
+        self._hurt = -math.inf
         self._watchers = OrderedDict[tuple[str, str], float]()
 
     def count(self, owner: str, *, live: bool = False) -> None:
@@ -141,6 +156,33 @@ class Studio:
         wait = (self.live_by_owner if live else self.by_owner).take(owner)
         if wait:
             raise Refused(429, "too_many", "too many requests; wait a little", wait)
+
+    def trouble(self, error: SQLAlchemyError) -> Trouble:
+        """What hinders the records, noted for the studio's health."""
+        found = trouble(error)
+        # A full disk also keeps SQLite from the files beside its own.
+        with contextlib.suppress(ImpastoError):
+            if found == "broken" and self.storage.free_bytes() < LEAST_ROOM:
+                found = "full"
+        if found != "busy":
+            self._hurt = time.monotonic()
+        return found
+
+    def records_work(self) -> bool:
+        """Whether the records can be read and written, and were lately."""
+        now = time.monotonic()
+        if now - self._probed >= PROBE_SECONDS:
+            self._probed = now
+            try:
+                self.records.probe()
+                self._sound = True
+            except (SQLAlchemyError, ImpastoError):
+                self._sound = False
+        return self._sound and now - self._hurt >= HURT_SECONDS
+
+    def has_room(self) -> bool:
+        """Whether uploads fit on the disk."""
+        return self.storage.free_bytes() >= max(self.options.free_space, LEAST_ROOM)
 
     def may_watch(self, owner: str, job: str) -> bool:
         """Whether a job was found lately to be this owner's to watch.

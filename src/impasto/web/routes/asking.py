@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Path, Request
@@ -16,7 +16,15 @@ from starlette.exceptions import HTTPException
 from impasto.errors import ImageError, ImpastoError, OptionError, OutputError, one_line
 from impasto.web.gate import client_key
 from impasto.web.logs import log
-from impasto.web.records import Job, MissingError, Picture, QueueFullError, StateError
+from impasto.web.records import (
+    Job,
+    MissingError,
+    Picture,
+    QueueFullError,
+    StateError,
+    Trouble,
+    reason_of,
+)
 from impasto.web.security import Refused, Visitor
 from impasto.web.studio import Studio
 
@@ -40,7 +48,7 @@ _WORDS = {
 REFUSAL = "#/components/schemas/Refusal"
 MAX_MESSAGE, MAX_FIELD = 500, 100
 """Most characters of a message, and of the name of what it is about."""
-_ALWAYS = (401, 403, 411, 413, 421, 429, 503)
+_ALWAYS = (401, 403, 411, 413, 421, 429, 503, 507)
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -230,6 +238,19 @@ def say_no(app: FastAPI) -> None:
         return _of_http(error)
 
     @app.exception_handler(SQLAlchemyError)
-    async def _(_request: Request, error: SQLAlchemyError) -> JSONResponse:
-        log.error("the database: %s", type(error).__name__, exc_info=error)
-        return refusal(503, "busy", "the records are busy; try again", headers={"Retry-After": "2"})
+    async def _(request: Request, error: SQLAlchemyError) -> JSONResponse:
+        log.error("the database: %s", reason_of(error))
+        return _TROUBLES[_studio(request).trouble(error)]()
+
+
+_TROUBLES: dict[Trouble, Callable[[], JSONResponse]] = {
+    "busy": lambda: refusal(
+        503, "busy", "the records are busy; try again", headers={"Retry-After": "2"}
+    ),
+    "full": lambda: refusal(
+        507, "disk_full", "the studio's disk is full; its host has to make room"
+    ),
+    "broken": lambda: refusal(
+        503, "records_broken", "the studio's records cannot be used; its host has to mend them"
+    ),
+}

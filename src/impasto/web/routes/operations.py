@@ -8,7 +8,6 @@ import anyio.to_thread
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
-from sqlalchemy.exc import SQLAlchemyError
 
 from impasto import __version__
 from impasto.errors import ImpastoError
@@ -26,18 +25,19 @@ _REFERENCE = Path(__file__).parents[1] / "reference"
     summary="Whether the studio works",
 )
 async def health(studio: StudioHere) -> JSONResponse:
-    """Records, reader and painters. Asked without signing in, and by any name."""
+    """Records, disk, reader and painters. Asked without signing in, and by any name."""
+    records = await anyio.to_thread.run_sync(studio.records_work)
     try:
-        await anyio.to_thread.run_sync(studio.records.places)
-        records = True
-    except (SQLAlchemyError, ImpastoError):
-        records = False
+        room = studio.has_room()
+    except ImpastoError:
+        room = False
     found = studio.workers.health()
-    ok = records and found["reader"] and "down" not in found["painters"].values()
+    ok = records and room and found["reader"] and "down" not in found["painters"].values()
     answer = Health(
         status="ok" if ok else "degraded",
         version=__version__,
         records=records,
+        room=room,
         reader=found["reader"],
         painters=found["painters"],
     )
