@@ -900,6 +900,31 @@ def test_downloads(visit: Visit, query: dict[str, Any], format: str, mode_bytes:
     assert list(incoming.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("query", "damage"),
+    [
+        ({"format": "jpeg"}, "empty"),
+        ({"format": "jpeg"}, "half"),
+        ({"format": "jpeg"}, "changed"),
+        ({"format": "png", "bits": "16"}, "empty"),
+        ({"format": "png", "bits": "16"}, "half"),
+    ],
+)
+def test_damaged_results_are_not_handed_out(
+    studio: Served, visit: Visit, query: dict[str, str], damage: str
+) -> None:
+    """A result whose file is damaged is refused as such, without where it lies."""
+    job = visit.wait(visit.start().json()["id"])
+    master = studio.studio.storage.master(job["result"]["id"])
+    whole = master.read_bytes()
+    broken = {"empty": b"", "half": whole[: len(whole) // 2], "changed": whole[:50] * 9999}
+    master.write_bytes(broken[damage][: len(whole)])
+    answer = visit.client.get(f"/api/jobs/{job['id']}/file", params=query)
+    assert (answer.status_code, answer.json()["detail"]["code"]) == (409, "damaged")
+    assert str(studio.studio.options.data) not in answer.text
+    assert not list((studio.studio.options.data / "incoming").iterdir())
+
+
 def test_paper_sets_the_resolution(visit: Visit) -> None:
     """A file for A4 prints as large as the sheet allows without being cut."""
     job = visit.wait(visit.start().json()["id"])["id"]

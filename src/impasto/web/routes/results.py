@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 from starlette.concurrency import iterate_in_threadpool
 
-from impasto.errors import OptionError
+from impasto.errors import ImageError, OptionError
 from impasto.images import MAX_DPI
 from impasto.web.downloads import (
     ENDINGS,
@@ -26,6 +26,7 @@ from impasto.web.downloads import (
     write_download,
     zip_stream,
 )
+from impasto.web.logs import log
 from impasto.web.records import Job, MissingError, Picture
 from impasto.web.routes.asking import (
     IdInPath,
@@ -143,6 +144,8 @@ async def file(
     master = studio.storage.master(result.id)
     if not master.is_file():
         raise MissingError("the result's file is gone")
+    if result.bytes is not None and master.stat().st_size != result.bytes:
+        raise _damaged()
     headers = {
         "Content-Disposition": disposition(file_name(found.title, found.id, ENDINGS[format]))
     }
@@ -151,7 +154,11 @@ async def file(
     made = studio.storage.root / "incoming" / f"{new_id()}{ENDINGS[format]}"
 
     def write() -> None:
-        write_download(master, made, bits=8 if bits == "8" else 16, quality=quality, dpi=dpi)
+        try:
+            write_download(master, made, bits=8 if bits == "8" else 16, quality=quality, dpi=dpi)
+        except ImageError as error:
+            log.error("%s", error)
+            raise _damaged() from None
 
     await anyio.to_thread.run_sync(write, limiter=studio.encoders)
     return FileResponse(
@@ -160,6 +167,10 @@ async def file(
         headers=headers,
         background=BackgroundTask(_forget, made),
     )
+
+
+def _damaged() -> Refused:
+    return Refused(409, "damaged", "the picture's file is damaged; run the job again")
 
 
 def _forget(file: Path) -> None:
