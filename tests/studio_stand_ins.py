@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import uvicorn
@@ -182,15 +182,9 @@ def served(
 
 
 @contextmanager
-def on_a_port(app: Any, lifespan: Literal["auto", "off"] = "auto") -> Iterator[str]:
-    """The address of an application that is served over a real socket.
-
-    Args:
-        app: the application.
-        lifespan: `off` where it has been started already.
-    """
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan=lifespan)
-    server = uvicorn.Server(config)
+def on_a_port(app: Any, **settings: Any) -> Iterator[str]:
+    """The address of an application that is served over a real socket."""
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, **settings))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

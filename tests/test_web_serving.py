@@ -21,13 +21,14 @@ import pytest
 from impasto.cli import main
 from impasto.errors import OptionError
 from impasto.styles import style_names
+from impasto.web import serving
 from impasto.web.config import load_options
 from impasto.web.passwords import Passwords
 from impasto.web.records import Records
 from impasto.web.serving import bind
 from impasto.web.storage import Storage, new_id
 from impasto.web.supervisor import Supervisor
-from studio_stand_ins import Visit
+from studio_stand_ins import Visit, on_a_port
 
 
 def _open(data: Path, *flags: str) -> tuple[subprocess.Popen[str], str]:
@@ -209,6 +210,35 @@ def test_stopping_meets_an_answer(tmp_path: Path) -> None:
         return reading.cancelled()
 
     assert asyncio.run(stop())
+
+
+async def _slow_app(scope: Any, _receive: Any, send: Any) -> None:
+    if scope["type"] != "http":
+        raise NotImplementedError  # no lifespan
+    await asyncio.sleep(3 * PATIENCE)
+    headers = [(b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+PATIENCE = 0.2
+
+
+@pytest.mark.parametrize("after_one", [False, True])
+def test_heads_that_do_not_come(monkeypatch: pytest.MonkeyPatch, after_one: bool) -> None:
+    """A connection whose request never comes whole is closed; a slow answer is waited for."""
+    monkeypatch.setattr(serving, "HEAD_SECONDS", PATIENCE)
+    with on_a_port(_slow_app, http=serving._Protocol) as address:
+        _, _, port = address.rpartition(":")
+        with socket.create_connection(("127.0.0.1", int(port)), timeout=30) as connection:
+            if after_one:
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                found = b""
+                while not found.endswith(b"ok"):
+                    found += connection.recv(4096)
+                assert found.startswith(b"HTTP/1.1 200")
+            connection.sendall(b"GET / HTTP/1.1\r\nHo")
+            assert connection.recv(4096) == b""
 
 
 def test_taken_port(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

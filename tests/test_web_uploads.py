@@ -264,6 +264,30 @@ def test_going_away_is_no_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture
         assert list((tmp_path / "incoming").iterdir()) == []
 
 
+def test_slow_uploads(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upload that trickles in is given up, though it never stops."""
+    monkeypatch.setattr(receiving, "PATIENCE", 0.0)
+    assert visit.upload().status_code == 201
+    monkeypatch.setattr(receiving, "SLOWEST", 1e15)
+    answer = visit.upload()
+    assert (answer.status_code, answer.json()["detail"]["code"]) == (408, "too_slow")
+
+
+def test_upload_slots(studio: Served, visit: Visit) -> None:
+    """One address holds only some of the uploads at once, whatever visitors it says it is, and
+    gives each place back."""
+    places = studio.studio.address_uploads
+    for _ in range(places.each - 1):
+        assert places.take("testclient")
+    assert [visit.upload().status_code for _ in range(3)] == [201] * 3
+    assert places.take("testclient")
+    other = studio.visit()
+    assert other.upload().status_code == 429
+    assert studio.studio.uploads.taken == 0
+    places.leave("testclient")
+    assert other.upload().status_code == 201
+
+
 def test_same_bytes_are_kept(studio: Served, visit: Visit) -> None:
     """What is kept of an upload are its bytes as they came, and their sum."""
     data = png_bytes(90, 70, 5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+import time
 from collections.abc import AsyncIterator
 from typing import BinaryIO
 
@@ -20,6 +21,9 @@ PAUSE = 60.0
 
 LONGEST = 1800.0
 """Seconds that an upload may take in all."""
+
+SLOWEST, PATIENCE = 8000, 60.0
+"""Bytes a second that an upload must bring on average, and seconds until that is asked of it."""
 
 _PIECE = 1 << 20
 _LOOK_AFTER = 8 << 20
@@ -78,7 +82,7 @@ class Receiving:
 
     async def _take(self, stream: AsyncIterator[bytes]) -> None:
         pieces, held, looked, begun = list[bytes](), 0, 0, False
-        iterator = aiter(stream)
+        iterator, since = aiter(stream), time.monotonic()
         with self._storage.incoming(self._picture).open("xb") as file:
             while True:
                 try:
@@ -89,6 +93,8 @@ class Receiving:
                 self.bytes += len(piece)
                 if self.bytes > self._max:
                     raise self._too_large()
+                if self.bytes < SLOWEST * (time.monotonic() - since - PATIENCE):
+                    raise TimeoutError
                 pieces.append(piece)
                 held += len(piece)
                 if not begun and held >= SNIFF_BYTES:

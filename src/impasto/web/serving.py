@@ -13,11 +13,23 @@ from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from impasto.errors import ImpastoError, OptionError, RunError
 from impasto.web.app import create_app
 from impasto.web.config import StudioOptions
 from impasto.web.logs import log, start_logging
+
+try:
+    import resource
+except ImportError:  # not on Windows, where descriptors are no matter
+    resource = None
+
+KEEP_ALIVE, HEAD_SECONDS = 20, 40
+"""Seconds that a connection may lie idle, and until the head of its next request must be there."""
+
+MOST_CONNECTIONS = 4000
+"""Connections beyond which requests are answered with 503."""
 
 GRACE = 1
 """Seconds that answers under way have when the server ends."""
@@ -106,6 +118,45 @@ def _address(host: str, listening: socket.socket) -> str:
     return f"http://{shown}:{listening.getsockname()[1]}/"
 
 
+class _Protocol(H11Protocol):
+    """uvicorn's HTTP, which waits only so long for a request: its own patience ends with the first
+    byte of one."""
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._be_patient()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._be_patient()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        super().connection_lost(exc)
+
+    def _be_patient(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        self._patience = self.loop.call_later(HEAD_SECONDS, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+
+def _most_connections() -> int:
+    """As many as leave file descriptors for files."""
+    if resource is None:
+        return MOST_CONNECTIONS
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    return min(MOST_CONNECTIONS, files * 3 // 4)
+
+
 class _Server(uvicorn.Server):
     """uvicorn, which says when it is there and ends what browsers follow when it goes."""
 
@@ -117,7 +168,9 @@ class _Server(uvicorn.Server):
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            timeout_keep_alive=20,
+            http=_Protocol,
+            limit_concurrency=_most_connections(),
+            timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=GRACE,
         )
         super().__init__(config)

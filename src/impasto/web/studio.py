@@ -33,7 +33,9 @@ from impasto.web.watching import Watching
 BURST = 6.0
 """Seconds' worth of requests that may come at once: a page asks for many pictures."""
 
-UPLOADS, ALL_UPLOADS = 4, 64
+UPLOADS, ADDRESS_UPLOADS, ALL_UPLOADS = 4, 32, 64
+"""Uploads at once of one visitor, of one address, and of all."""
+
 STREAMS, ALL_STREAMS = 64, 1000
 DOWNLOADS, ALL_DOWNLOADS = 3, 32
 
@@ -135,6 +137,7 @@ class Studio:
         self.jobs_by_address = Unfinished(options.address_queue, records.unfinished)
         self.uploads_by_address = Limiter(options.address_uploads / DAY, options.address_uploads)
         self.uploads = Slots(UPLOADS, ALL_UPLOADS)
+        self.address_uploads = Slots(ADDRESS_UPLOADS, ALL_UPLOADS)
         self.streams = Slots(STREAMS, ALL_STREAMS)
         self.downloads = Slots(DOWNLOADS, ALL_DOWNLOADS)
         self.encoders = anyio.CapacityLimiter(1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 import anyio.to_thread
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse
 
 from impasto.web.receiving import Receiving
@@ -31,9 +33,22 @@ _PICTURE = file_answer("image/webp")
 KEEP = {"Cache-Control": "private, max-age=31536000, immutable"}
 
 
+async def _upload_slot(
+    studio: StudioHere, visitor: VisitorHere, address: AddressHere
+) -> AsyncIterator[None]:
+    with contextlib.ExitStack() as slots:
+        # One address may be a school, or somebody with many cookies.
+        for kind, key in (studio.uploads, visitor.owner), (studio.address_uploads, address):
+            if not kind.take(key):
+                raise Refused(429, "too_many", "too many uploads at once; wait for one to end", 5)
+            slots.callback(kind.leave, key)
+        yield
+
+
 @router.post(
     "",
     status_code=201,
+    dependencies=[Depends(_upload_slot)],
     responses=refusals(400, 408, 409, 413, 415, 422, 507),
     summary="Upload a picture",
     openapi_extra={
@@ -64,9 +79,6 @@ async def upload(
         raise Refused(
             429, "too_many", "too many pictures from this address today; try again later", wait
         )
-    if not studio.uploads.take(visitor.owner):
-        studio.uploads_by_address.give_back(address)
-        raise Refused(429, "too_many", "too many uploads at once; wait for one to end", 5)
     picture = new_id()
     receiving = Receiving(
         studio.storage, picture, studio.options.max_upload, studio.options.free_space
@@ -82,7 +94,6 @@ async def upload(
         studio.uploads_by_address.give_back(address)
         raise
     finally:
-        studio.uploads.leave(visitor.owner)
         studio.storage.incoming(picture).unlink(missing_ok=True)
     studio.metrics.upload_bytes.inc(receiving.bytes)
     studio.workers.read(picture)
