@@ -901,6 +901,26 @@ def test_downloads(visit: Visit, query: dict[str, Any], format: str, mode_bytes:
 
 
 @pytest.mark.parametrize(
+    "said", ["bytes=", "bytes=a-b", "lines=1-2", "bytes=9-1", "bytes=-", "bytes=0-1,4-5", "x", "é"]
+)
+def test_ranges_that_mean_nothing(visit: Visit, said: str) -> None:
+    """A Range header that is no plain range is passed over; one that is gives that part."""
+    whole = visit.client.get("/api/samples/cat/thumb")
+    answer = visit.client.get("/api/samples/cat/thumb", headers={"Range": said.encode()})
+    assert (answer.status_code, answer.content) == (200, whole.content)
+    part = visit.client.get("/api/samples/cat/thumb", headers={"Range": "bytes=2-5"})
+    assert (part.status_code, part.content) == (206, whole.content[2:6])
+
+
+def test_ranges_beyond_the_end(visit: Visit) -> None:
+    """A range beyond the end is refused with the length that there is."""
+    answer = visit.client.get("/api/samples/cat/thumb", headers={"Range": "bytes=99999999-"})
+    assert answer.status_code == 416
+    assert answer.headers["Content-Range"].startswith("bytes */")
+    assert answer.content == b""
+
+
+@pytest.mark.parametrize(
     ("query", "damage"),
     [
         ({"format": "jpeg"}, "empty"),

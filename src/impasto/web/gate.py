@@ -9,6 +9,7 @@ things they are.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -60,6 +61,7 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = _without_bad_range(scope)
         began = time.perf_counter()
         answer: dict[str, Any] = {"status": 0, "seconds": None}
 
@@ -190,6 +192,27 @@ def _check_body(headers: dict[str, str]) -> None:
 def client_key(scope: Scope) -> str:
     """What limits of an address count by."""
     return address_key(client_address(scope))
+
+
+_RANGE = re.compile(rb"bytes=(\d{1,18}-(\d{1,18})?|-\d{1,18})", re.IGNORECASE)
+
+
+def _without_bad_range(scope: Scope) -> Scope:
+    """A request without its Range header where that is not one plain range: it gets the whole, as
+    RFC 9110 14.2 lets a server answer, instead of the framework's plain text."""
+    headers = [
+        (name, value)
+        for name, value in scope["headers"]
+        if name != b"range" or _is_range(value.strip())
+    ]
+    return {**scope, "headers": headers} if len(headers) < len(scope["headers"]) else scope
+
+
+def _is_range(value: bytes) -> bool:
+    if not _RANGE.fullmatch(value):
+        return False
+    first, _, last = value[6:].partition(b"-")
+    return not first or not last or int(first) <= int(last)
 
 
 def client_address(scope: Scope) -> str:
