@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 from fastapi import APIRouter, Request, Response
 
 from impasto import __version__
 from impasto.web.gate import client_address
 from impasto.web.logs import event
 from impasto.web.routes.asking import StudioHere, VisitorHere, refusals
+from impasto.web.routes.pages import STATIC
 from impasto.web.schema import Limits, Login, Me
 from impasto.web.security import COOKIE_AGE, Refused, Visitor
 from impasto.web.studio import Studio
 
-LANGUAGES = ["en", "de"]
+LANGUAGES = list(json.loads((STATIC / "texts/languages.json").read_text()))
 
 router = APIRouter(prefix="/api", tags=["visitor"])
 

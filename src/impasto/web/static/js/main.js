@@ -6,7 +6,7 @@ import { connectionBanner } from "./connection.js";
 import { addStyles, fill, make } from "./elements.js";
 import { go, startRouter } from "./router.js";
 import { themeSwitch } from "./theme.js";
-import { faultWords, keepLanguage, LANGUAGES, language, loadWords, t } from "./words.js";
+import { faultWords, keepLanguage, language, languages, loadWords, t } from "./words.js";
 
 /** @import {Me} from "./types.js" */
 /** @typedef {{title: string, element: HTMLElement, leave?: () => void}} Page */
@@ -82,7 +82,9 @@ async function drawPage() {
   drawFrame(me);
   fill(main, page.element);
   if (turn > 1) {
-    const heading = page.element.querySelector("h1");
+    const heading = /** @type {HTMLElement | null} */ (
+      page.element.querySelector("h1:not([hidden])")
+    );
     scrollTo(0, 0);
     heading?.setAttribute("tabindex", "-1");
     heading?.focus({ preventScroll: true });
@@ -119,7 +121,7 @@ function drawFrame(me) {
         header.querySelector("select")?.focus();
       },
     },
-    Object.entries(LANGUAGES).map(([name, words]) =>
+    Object.entries(languages).map(([name, words]) =>
       make("option", { value: name, lang: name, selected: name === language }, words),
     ),
   );

@@ -23,6 +23,7 @@ export function photoPicker(settings, samples, photos) {
   const local = new Map();
   const canvas = make("figure", { class: "canvas" });
   const fault = make("p", { class: "fault", role: "alert" });
+  const heading = make("h1", { class: "unseen" }, t("studio.title"));
   const thumbs = make("div", { class: "thumbs" });
   const status = make("div", { class: "uploading", hidden: true });
 
@@ -114,6 +115,8 @@ export function photoPicker(settings, samples, photos) {
   const show = () => {
     const { photo } = settings;
     canvas.classList.toggle("empty", !photo);
+    // The invitation has a heading of its own.
+    heading.hidden = !photo;
     if (photo) {
       const picture = make("img", {
         src: local.get(photo) ?? pictureUrl(photo, "view"),
@@ -179,7 +182,7 @@ export function photoPicker(settings, samples, photos) {
   const element = make(
     "section",
     { class: "easel", "aria-label": t("studio.photo") },
-    make("h1", { class: "unseen" }, t("studio.title")),
+    heading,
     canvas,
     fault,
     tools,

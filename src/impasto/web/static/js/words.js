@@ -1,7 +1,8 @@
 // @ts-check
 // The page's words: one file per language. Numbers, dates and times follow the language too.
 
-export const LANGUAGES = { en: "English", de: "Deutsch" };
+/** Languages that there are words in, with their own names. @type {Record<string, string>} */
+export let languages = {};
 
 /** @type {Record<string, any>} */
 let texts = {};
@@ -17,16 +18,22 @@ function wanted() {
     // Storage may be forbidden.
   }
   const asked = [kept, ...navigator.languages].map((name) => String(name).slice(0, 2));
-  return asked.find((name) => name in LANGUAGES) ?? "en";
+  return asked.find((name) => name in languages) ?? "en";
+}
+
+/** @param {string} file */
+async function readTexts(file) {
+  const answer = await fetch(`/static/texts/${file}.json`);
+  if (!answer.ok) throw new Error(`the file of words ${file}.json is missing`);
+  return answer.json();
 }
 
 /** Loads the words. @param {string} [name] */
-export async function loadWords(name = wanted()) {
-  const answer = await fetch(`/static/texts/${name}.json`);
-  if (!answer.ok) throw new Error(`the words of language ${name} are missing`);
-  texts = await answer.json();
-  language = name;
-  document.documentElement.lang = name;
+export async function loadWords(name) {
+  languages = await readTexts("languages");
+  language = name ?? wanted();
+  texts = await readTexts(language);
+  document.documentElement.lang = language;
 }
 
 /** Keeps a language for the next visit. @param {string} name */
@@ -92,11 +99,34 @@ export function span(seconds) {
   return t("time.hours", { count: Math.max(1, Math.round(seconds / 3600)) });
 }
 
+/**
+ * Faults of a run that have words of their own, by what the server says of them.
+ * @type {[RegExp, string][]}
+ */
+const RUN_FAULTS = [
+  [/^out of memory/, "out_of_memory"],
+  [/disk is full|no space left/i, "disk_full"],
+  [/not a finite number/, "not_finite"],
+];
+
 /** What went wrong, in the page's language. @param {any} error an ApiError, a Fault or an Error */
 export function faultWords(error) {
-  const code = error?.code ?? "unknown";
   const message = String(error?.message ?? (typeof error === "string" ? error : ""));
-  return t(`errors.${code}`, { message }, message || t("errors.unknown"));
+  let code = error?.code ?? "unknown";
+  if (code === "run") code = RUN_FAULTS.find(([words]) => words.test(message))?.[1] ?? code;
+  const detail = named(message);
+  return t(`errors.${code}`, { message: detail }, detail || t("errors.unknown"));
+}
+
+/**
+ * A message with the names that options have on the page in place of the command line's.
+ * @param {string} message
+ */
+function named(message) {
+  return message.replace(/--([a-z][a-z-]+)/g, (flag, name) => {
+    const words = t(`options.${name.replaceAll("-", "_")}.name`, {}, "");
+    return words ? t("more.quoted", { name: words }) : flag;
+  });
 }
 
 /** @param {string} source @param {string} [otherwise] */
