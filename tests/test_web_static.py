@@ -13,14 +13,16 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from pydantic.fields import FieldInfo
 
-from impasto.options import PRESETS, StyleOptions
+from impasto.images import fit_within
+from impasto.options import PRESETS, StyleOptions, make_options
+from impasto.paper import named_papers, parse_paper
 from impasto.samples import sample_names
 from impasto.styles import style_names
 
 ROOT = Path(__file__).parent.parent
 STATIC = ROOT / "src/impasto/web/static"
 WEB = ROOT / "src/impasto/web"
-LANGUAGES = ("en", "de")
+LANGUAGES = tuple(json.loads((STATIC / "texts/languages.json").read_text()))
 TOOLS = (ROOT / ".venv/browser", ROOT / "tests/browser")
 """Folders whose node_modules may hold TypeScript; `scripts/setup dev` fills the first."""
 
@@ -46,14 +48,18 @@ def _has(words: dict[str, Any], key: str) -> bool:
 
 def test_languages_say_the_same_things() -> None:
     """Every text stands in every language, with the same values to fill in."""
-    english, german = (dict(_leaves(_texts(language))) for language in LANGUAGES)
-    assert english.keys() == german.keys()
-    for key, text in english.items():
-        if not key.endswith((".one", ".other")):
-            assert sorted(re.findall(r"{\w+}", text)) == sorted(
-                re.findall(r"{\w+}", german[key])
-            ), key
-        assert german[key].strip(), key
+    files = {file.stem for file in (STATIC / "texts").glob("*.json")} - {"languages"}
+    assert files == set(LANGUAGES) >= {"en", "de"}
+    english = dict(_leaves(_texts("en")))
+    for language in LANGUAGES:
+        others = dict(_leaves(_texts(language)))
+        assert english.keys() == others.keys()
+        for key, text in english.items():
+            if not key.endswith((".one", ".other")):
+                assert sorted(re.findall(r"{\w+}", text)) == sorted(
+                    re.findall(r"{\w+}", others[key])
+                ), key
+            assert others[key].strip(), key
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -132,6 +138,147 @@ def test_imports_find_their_modules() -> None:
             assert (STATIC / "js" / name).is_file(), f"{script.name}: {name}"
 
 
+def _node() -> Path:
+    node = Path(sys.prefix) / "bin/node"
+    if not node.exists():
+        pytest.skip("node is not installed; scripts/setup dev installs it")
+    return node
+
+
+def _run_script(source: str, given: Any, language: str = "en") -> Any:
+    """What a script returns that uses the front end's modules, run without a browser."""
+    program = """
+        import { readFileSync } from "node:fs";
+        const [root, language, given] = process.argv.slice(1);
+        globalThis.document = { documentElement: {} };
+        globalThis.fetch = async (path) => {
+          const text = readFileSync(root + path.slice("/static".length), "utf8");
+          return { ok: true, json: async () => JSON.parse(text) };
+        };
+        const load = (name) => import(`file://${root}/js/${name}.js`);
+        await (await load("words")).loadWords(language);
+        const run = async (load, given) => {SOURCE};
+        process.stdout.write(JSON.stringify(await run(load, JSON.parse(given))));
+    """
+    command = [_node(), "--no-warnings", "--input-type=module"]
+    command += ["-e", program.replace("SOURCE", source), "--", STATIC, language, json.dumps(given)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+_OFFERED = {
+    "schema": StyleOptions.model_json_schema(),
+    "presets": {name: {"options": dict(preset.values)} for name, preset in PRESETS.items()},
+    "papers": [
+        {"name": name, "width_mm": paper.short, "height_mm": paper.long}
+        for name, paper in named_papers().items()
+    ],
+    "defaults": StyleOptions().model_dump(mode="json"),
+}
+"""What `/api/options` tells the front end."""
+
+
+def _job(options: dict[str, Any], width: int, height: int, **more: Any) -> dict[str, Any]:
+    request = {"photo": "sample:cat", "styles": ["style:waves"], "options": options}
+    result = {"id": "R", "width": width, "height": height}
+    return {"id": "J", "label": "", "request": request, "strength": None, "result": result, **more}
+
+
+@pytest.mark.parametrize(
+    ("asked", "changed", "expected"),
+    [({"strength": 0.4}, None, 0.4), ({"strength": 0.4}, 0.0, 0.0), ({}, None, 1.0)],
+)
+def test_strength_is_what_was_asked_last(
+    asked: dict[str, float], changed: float | None, expected: float
+) -> None:
+    """A job's strength, and what goes on from it, is as asked for until it is changed."""
+    script = """
+        const { addressOf, largerRequest, strengthNow } = await load("job-request");
+        const [job, options] = given;
+        const larger = largerRequest(job, { options: { size: 1024 }, side: 1024 });
+        return [strengthNow(job, options), addressOf(job, options), larger.options.strength];
+    """
+    job = _job(asked, 64, 48, strength=changed)
+    now, address, larger = _run_script(script, [job, _OFFERED])
+    assert now == expected
+    assert (larger if larger is not None else 1.0) == expected
+    assert (f"strength={expected:g}" in address) == (expected != 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "side"),
+    [
+        ({"size": 64, "color": "match", "style_scale": "0.5"}, 64),
+        ({"levels": "32:2,64:3"}, 64),
+        ({"preview": True, "size": 512}, 256),
+        ({"print": "a6", "dpi": 100.0}, 583),
+        ({"print": "a4", "print_fit": "fill"}, 3508),
+        ({"print": "a6", "print_fit": "fill", "dpi": 72.0}, 420),
+    ],
+)
+def test_larger_sizes_can_be_painted(options: dict[str, Any], side: int) -> None:
+    """Every size offered for a finished picture is taken, is larger and has the same shape."""
+    script = """
+        const { largerRequest, largerSizes } = await load("job-request");
+        const [job, options, most] = given;
+        return largerSizes(job, options, most).map((one) => [one.side, largerRequest(job, one)]);
+    """
+    asked = make_options(options)
+    fills = asked.print_fit == "fill"
+    photo = (3000, 2000)
+    sheet = parse_paper(options.get("print", "a4"))
+    height = round(side * (sheet.short / sheet.long if fills else 2 / 3))
+    found = _run_script(script, [_job(options, side, height), _OFFERED, 8192])
+    assert found
+    for offered, request in found:
+        larger = make_options(request["options"])
+        assert larger.size == offered > side
+        assert request["coarse"] == "R"
+        assert larger.dpi == (options.get("dpi") if larger.print else None)
+        assert not larger.preview
+        assert {name: request["options"].get(name) for name in ("color", "style_scale")} == {
+            name: options.get(name) for name in ("color", "style_scale")
+        }
+        if fills:
+            short, long = parse_paper(larger.print or "").pixels(larger.print_dpi)
+            assert abs(short / long * side - height) <= 2
+        else:
+            assert larger.print_fit == "inside"
+            assert fit_within(*photo, larger.size)[1] / larger.size == pytest.approx(
+                height / side, abs=2 / side
+            )
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_common_faults_have_a_sentence_of_their_own(language: str) -> None:
+    """What often goes wrong is said in the page's language, without words of the command line."""
+    script = """
+        const { faultWords } = await load("words");
+        return given.map((fault) => faultWords(fault));
+    """
+    english = [
+        "out of memory at 9000 x 6000 px; choose a smaller --size, or say with --memory how much",
+        "the loss is not a finite number at the start picture; lower the weights or use float32",
+        "jobs/x.ckpt: cannot be written: No space left on device",
+        "an unexpected fault, ValueError: axes don't match array",
+        "the painter stopped 3 times at this job; the last time: it was killed (signal 9)",
+    ]
+    codes = ["run", "run", "run", "internal", "crashes"]
+    given = [
+        {"code": code, "message": message} for code, message in zip(codes, english, strict=True)
+    ]
+    said = _run_script(script, given, language)
+    assert len(set(said)) == len(given)
+    for words, message in zip(said, english, strict=True):
+        assert message not in words
+        assert "--" not in words
+    print_fit = {"code": "option", "message": "--print-fit fill: acts only with --print"}
+    (words,) = _run_script(script, [print_fit], language)
+    assert _texts(language)["options"]["print_fit"]["name"] in words
+    assert "--" not in words
+
+
 def _compiler() -> Path:
     for folder in TOOLS:
         found = folder / "node_modules/typescript/bin/tsc"
@@ -142,9 +289,7 @@ def _compiler() -> Path:
 
 def test_types_hold() -> None:
     """The scripts' JSDoc types agree with each other and with the browser's interfaces."""
-    node = Path(sys.prefix) / "bin/node"
-    if not node.exists():
-        pytest.skip("node is not installed; scripts/setup dev installs it")
+    node = _node()
     checked = subprocess.run(
         [node, _compiler(), "--project", ROOT / "tests/browser/tsconfig.json"],
         capture_output=True,

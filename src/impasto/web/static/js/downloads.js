@@ -1,7 +1,7 @@
 // @ts-check
 // Ways to take a finished picture home: files, and a file for a sheet of paper.
 import { fill, icon, make, newId } from "./elements.js";
-import { paperWords } from "./few-options.js";
+import { paperWords } from "./paper.js";
 import { t } from "./words.js";
 
 /** @import {Job, Options} from "./types.js" */

@@ -1,7 +1,8 @@
 // @ts-check
 // The few things that matter: preset, strength, brush size, colours and the picture's size.
 import { fill, make, newId, slider } from "./elements.js";
-import { number, percent, t } from "./words.js";
+import { DPI, paperSide, paperWords } from "./paper.js";
+import { percent, t } from "./words.js";
 
 /** @import {Settings} from "./settings.js" */
 /** @import {Me} from "./types.js" */
@@ -14,8 +15,6 @@ export const OWN_CONTROL = new Set([
 
 const SCALES = [0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4];
 const SIZES = [512, 1024, 2048, 4096];
-/** Pixels per inch of a print where none are given. */
-const DPI = 300;
 
 /** @param {Settings} settings @param {Me} me */
 export function fewOptions(settings, me) {
@@ -106,8 +105,8 @@ function sizeField(settings, me) {
   const { papers } = settings.options;
   const most = me.limits.max_size;
   const id = newId();
-  const paperSide = (/** @type {{width_mm: number, height_mm: number}} */ paper) =>
-    Math.round((Math.max(paper.width_mm, paper.height_mm) / 25.4) * (settings.value("dpi") ?? DPI));
+  const sideOf = (/** @type {import("./paper.js").Paper} */ paper) =>
+    paperSide(paper, settings.value("dpi"));
   const note = make("p", { class: "help", id: `${id}-help` });
   const select = make("select", {
     id,
@@ -200,13 +199,13 @@ function sizeField(settings, me) {
         "optgroup",
         { label: t("few.for_paper") },
         papers.map((paper) =>
-          option(`print:${paper.name}`, paperWords(paper), paperSide(paper) > most),
+          option(`print:${paper.name}`, paperWords(paper), sideOf(paper) > most),
         ),
         print && !listed && option(`print:${print}`, print),
       ),
     );
     const paper = papers.find((one) => one.name === print);
-    const side = paper ? paperSide(paper) : print ? null : size;
+    const side = paper ? sideOf(paper) : print ? null : size;
     note.textContent = side ? t("few.pixels", { side }) : "";
     own.element.hidden = !isOwn;
     ownInput.value = size;
@@ -216,15 +215,6 @@ function sizeField(settings, me) {
     dpiInput.value = String(settings.value("dpi") ?? DPI);
   };
   return { element, show };
-}
-
-/** @param {{name: string, width_mm: number, height_mm: number}} paper */
-export function paperWords(paper) {
-  const sides = [paper.width_mm, paper.height_mm].map((side) =>
-    number(side / 10, { maximumFractionDigits: 1 }),
-  );
-  const name = t(`papers.${paper.name}`, {}, paper.name.toUpperCase());
-  return t("few.paper", { name, width: sides[0] ?? "", height: sides[1] ?? "" });
 }
 
 /** @param {Settings} settings */

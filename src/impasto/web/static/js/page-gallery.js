@@ -3,7 +3,7 @@
 import { announce } from "./announce.js";
 import { call } from "./api.js";
 import { button, fill, icon, make, newId } from "./elements.js";
-import { defaultName } from "./page-job.js";
+import { jobName } from "./job-words.js";
 import { setAddress } from "./router.js";
 import { isOver } from "./watch.js";
 import { day, faultWords, percent, sourceName, t } from "./words.js";
@@ -155,7 +155,7 @@ function stateName(job) {
 
 /** @param {Job} job */
 function ownWork(job) {
-  const name = job.label || defaultName(job);
+  const name = jobName(job);
   const address = `/job/${job.id}`;
   const fault = make("p", { class: "fault", role: "alert" });
   const over = isOver(job.state);

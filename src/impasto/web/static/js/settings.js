@@ -2,7 +2,7 @@
 // What a person has chosen: photo, paintings, regions and options. It can be written into an address
 // and read back, and becomes the request for a job. Defaults are left out everywhere.
 
-/** @import {Job, JobRequest, Options, Painting, Region} from "./types.js" */
+/** @import {JobRequest, Options, Painting, Region} from "./types.js" */
 
 /** The rest of the picture beside its regions. @returns {Region} */
 const wholeRest = () => ({ mask: null, keep: false, styles: [], strength: null });
@@ -191,11 +191,4 @@ function readRegion(mask, text) {
     styles: styles.split("+").map(Number).filter((style) => Number.isInteger(style) && style > 0),
     strength: strength !== undefined && number >= 0 && number <= 1 ? number : null,
   };
-}
-
-/** The address of the studio with a job's settings. @param {Job} job @param {Options} options */
-export function addressOf(job, options) {
-  const settings = new Settings(options);
-  settings.readRequest(job.request);
-  return `/?${settings.query()}`;
 }

@@ -76,7 +76,7 @@
  * @property {string | null} wanted
  * @property {Progress | null} progress
  * @property {{id: string, width: number, height: number} | null} result
- * @property {number} strength
+ * @property {number | null} strength that was asked for since; none: that of the request
  * @property {boolean} shared
  * @property {string} note what happened on the way, such as that it began anew
  * @property {number} created seconds since 1970, as are all times

@@ -18,7 +18,7 @@ export class Viewer {
   #shown = 1; // share of the picture, from the right, that is the painted one
   /** @type {Map<number, {x: number, y: number}>} */
   #fingers = new Map();
-  /** Tells once when the picture is looked at closer than its view is sharp. @type {() => void} */
+  /** Tells whenever the picture is looked at closer than it is sharp. @type {() => void} */
   oncloser = () => {};
 
   constructor() {

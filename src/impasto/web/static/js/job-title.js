@@ -1,0 +1,48 @@
+// @ts-check
+// A picture's name, which can be changed.
+import { button, make, newId } from "./elements.js";
+import { jobName } from "./job-words.js";
+import { t } from "./words.js";
+
+/** @import {Job} from "./types.js" */
+
+/** @param {(label: string) => Promise<any>} rename */
+export function jobTitle(rename) {
+  const heading = make("h1");
+  const element = make("div", {}, heading);
+  let label = "";
+
+  /** @param {Job} job */
+  const show = (job) => {
+    label = job.label ?? "";
+    heading.textContent = jobName(job);
+  };
+  const ask = () => {
+    const id = newId();
+    const input = make("input", { id, type: "text", maxlength: 120, value: label });
+    const form = make(
+      "form",
+      {
+        class: "title-field",
+        onsubmit: async (/** @type {Event} */ event) => {
+          event.preventDefault();
+          await rename(input.value.trim());
+          form.remove();
+          // The page keeps its heading while another stands in its place for those who see.
+          heading.classList.remove("unseen");
+          heading.setAttribute("tabindex", "-1");
+          heading.focus();
+        },
+      },
+      make("label", { class: "unseen", for: id }, t("job.name")),
+      input,
+      make("button", { type: "submit" }, t("job.save")),
+    );
+    element.querySelector("form")?.remove();
+    heading.classList.add("unseen");
+    element.append(form);
+    input.select();
+    input.focus();
+  };
+  return { element, show, button: () => button("", t("job.rename"), ask, "plain-button") };
+}

@@ -1,0 +1,22 @@
+// @ts-check
+// Sheets of paper: how large they are, and what they are called.
+import { number, t } from "./words.js";
+
+/** @typedef {{name: string, width_mm: number, height_mm: number}} Paper */
+
+/** Pixels per inch of a print where none are given. */
+export const DPI = 300;
+
+/** Pixels along a sheet's longer side. @param {Paper} paper @param {number | null} [dpi] */
+export function paperSide(paper, dpi) {
+  return Math.round((Math.max(paper.width_mm, paper.height_mm) / 25.4) * (dpi ?? DPI));
+}
+
+/** @param {Paper} paper */
+export function paperWords(paper) {
+  const sides = [paper.width_mm, paper.height_mm].map((side) =>
+    number(side / 10, { maximumFractionDigits: 1 }),
+  );
+  const name = t(`papers.${paper.name}`, {}, paper.name.toUpperCase());
+  return t("few.paper", { name, width: sides[0] ?? "", height: sides[1] ?? "" });
+}
