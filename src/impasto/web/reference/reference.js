@@ -42,7 +42,7 @@ function typeOf(schema) {
   const limits = [
     ["minimum", "from"], ["exclusiveMinimum", "above"], ["maximum", "to"],
     ["minLength", "at least"], ["maxLength", "at most"], ["pattern", "like"],
-  ].filter(([key]) => schema[key] !== undefined).map(([key, word]) => `${word} ${schema[key]}`);
+  ].filter(([key = ""]) => schema[key] !== undefined).map(([key = "", word]) => `${word} ${schema[key]}`);
   const plain = schema.format ? `${schema.type} (${schema.format})` : schema.type ?? "anything";
   return element("span", {}, [plain, ...limits].join(" "));
 }
