@@ -138,6 +138,23 @@ def test_imports_find_their_modules() -> None:
             assert (STATIC / "js" / name).is_file(), f"{script.name}: {name}"
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_notes_of_a_job_have_words(language: str) -> None:
+    """Whatever the painter notes of a job is said in the page's language."""
+    script = """
+        const { noteWords } = await load("job-notes");
+        return given.map((note) => noteWords(note));
+    """
+    painter = (WEB / "painter.py").read_text()
+    notes = re.findall(r'_(?:note|NOTE) = f?"([^"]+)"', painter)
+    for table in re.findall(r"^_UN\w+ = \{(.+?)^\}", painter, re.M | re.S):
+        notes += re.findall(r'"([^"]+)"', table)
+    assert len(notes) >= 6
+    said = _run_script(script, notes, language)
+    assert set(said) <= set(_texts(language)["notes"].values())
+    assert len(set(said)) == len(notes)
+
+
 def _node() -> Path:
     node = Path(sys.prefix) / "bin/node"
     if not node.exists():

@@ -2,6 +2,7 @@
 // Where a job stands: a bar, words, and what is read out now and then.
 import { announce } from "./announce.js";
 import { fill, make } from "./elements.js";
+import { noteWords } from "./job-notes.js";
 import { stateWords } from "./job-words.js";
 import { isOver } from "./watch.js";
 import { t } from "./words.js";
@@ -38,7 +39,9 @@ export function jobState() {
     progress.setAttribute("aria-valuetext", `${words.big} ${words.small}`);
     bar.style.transform = `scaleX(${Math.max(0.01, share)})`;
     if (big.textContent !== words.big) big.textContent = words.big;
-    fill(small, words.small, words.small && job.note && " ", job.note && noteWords(job.note));
+    const note = noteWords(job.note);
+    // What has no words here is said as the server says it: in English.
+    fill(small, words.small, " ", note || make("span", { lang: "en" }, job.note));
     const part = Math.floor(share * TIMES);
     if (job.state === "running" && part > lastPart) announce(`${words.big} ${words.small}`);
     lastPart = part;
@@ -46,10 +49,4 @@ export function jobState() {
     lastState = job.state;
   };
   return { progress, element: make("div", { class: "state" }, big, small), show };
-}
-
-/** What the server notes, by its key; what has no key is in English. @param {string} note */
-function noteWords(note) {
-  const words = t(`notes.${note}`, {}, "");
-  return words || make("span", { lang: "en" }, note);
 }
