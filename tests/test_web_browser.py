@@ -833,6 +833,27 @@ def test_language_and_theme_are_kept(page: Page) -> None:
     assert page.locator("html").get_attribute("data-theme") == "dark"
 
 
+def test_kinds_that_only_the_server_knows(page: Page) -> None:
+    """A photo of a kind that browsers cannot draw is shown, and sent twice it is there once."""
+    out = io.BytesIO()
+    Image.fromarray(soft_picture(96, 64, 5)).save(out, "TIFF")
+    page.goto("/")
+    thumbs = page.locator(".easel .thumbs > *")
+    expect(thumbs.first).to_be_visible()
+    samples = thumbs.count()
+    for _ in range(2):
+        page.get_by_label("Choose a photo").filter(visible=True).first.set_input_files(
+            {"name": "scan.tif", "mimeType": "image/tiff", "buffer": out.getvalue()}
+        )
+        expect(page.locator(".canvas > img")).to_have_attribute("src", re.compile("/view$"))
+        expect(page.get_by_role("radio", name="scan")).to_be_checked()
+        expect(page.locator(".uploading")).to_be_hidden()
+    expect(thumbs).to_have_count(samples + 1)
+    width = "image => image.decode().then(() => image.naturalWidth)"
+    assert page.locator(".canvas > img").evaluate(width) == 96
+    expect(page.locator(".easel .fault")).to_be_empty()
+
+
 # --- every page, in every size ------------------------------------------------------------------
 
 TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"

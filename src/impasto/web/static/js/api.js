@@ -137,6 +137,20 @@ export async function upload(kind, file, name, tell) {
   return picture;
 }
 
+/**
+ * What to show of an upload: the very same file that was there before, or else itself.
+ * @param {Picture[]} own @param {Picture} picture just uploaded
+ */
+export async function notTwice(own, picture) {
+  const before = own.find(
+    (one) => one.id !== picture.id && !one.deleted && one.sha256 === picture.sha256,
+  );
+  if (!before) return picture;
+  // One too many is no reason to bother anybody.
+  await call("DELETE", `/pictures/${picture.id}`).catch(() => {});
+  return before;
+}
+
 /** @param {string} source a picture's id, `style:NAME` or `sample:NAME` @param {"thumb" | "view"} size */
 export function pictureUrl(source, size) {
   const [kind, name] = source.split(":");

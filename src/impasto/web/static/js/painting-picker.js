@@ -1,7 +1,7 @@
 // @ts-check
 // Chooses the paintings: drawn styles, own uploads, finished pictures; one, or several with shares.
 import { announce } from "./announce.js";
-import { pictureUrl, upload } from "./api.js";
+import { notTwice, pictureUrl, upload } from "./api.js";
 import { button, fill, icon, make, slider } from "./elements.js";
 import { ownThumb, thumb } from "./own-thumb.js";
 import { ACCEPT } from "./photo-picker.js";
@@ -50,7 +50,7 @@ export function paintingPicker(settings, styles, uploads) {
     for (const file of files) {
       status.textContent = t("studio.sending_name", { name: file.name });
       try {
-        const picture = await upload("style", file, file.name);
+        const picture = await notTwice(own, await upload("style", file, file.name));
         own = [picture, ...own.filter((one) => one.id !== picture.id)];
         if (settings.paintings.some((one) => own.some((mine) => mine.id === one.source))) {
           blend = true;

@@ -1,7 +1,7 @@
 // @ts-check
 // The easel: drop, paste, browse or photograph a picture, or take a sample or an earlier one.
 import { announce } from "./announce.js";
-import { pictureUrl, upload } from "./api.js";
+import { notTwice, pictureUrl, upload } from "./api.js";
 import { button, fill, icon, make } from "./elements.js";
 import { ownThumb, thumb } from "./own-thumb.js";
 import { faultWords, percent, sourceName, t } from "./words.js";
@@ -44,10 +44,11 @@ export function photoPicker(settings, samples, photos) {
       })
       .catch(() => {}); // A kind of picture that the server knows and the browser does not.
     try {
-      const picture = await upload("photo", file, file.name, (share) => {
+      const sent = await upload("photo", file, file.name, (share) => {
         status.textContent =
           share < 1 ? t("studio.sending", { share: percent(share) }) : t("studio.reading");
       });
+      const picture = await notTwice(own, sent);
       own = [picture, ...own.filter((one) => one.id !== picture.id)];
       local.set(picture.id, url);
       settings.photo = picture.id;
@@ -122,8 +123,16 @@ export function photoPicker(settings, samples, photos) {
         src: local.get(photo) ?? pictureUrl(photo, "view"),
         alt: t("studio.photo_alt", { name: name(photo) }),
         onerror: () => {
-          // A link from somebody else names a photo that is not to be seen here.
           if (settings.photo !== photo) return;
+          const url = local.get(photo);
+          if (url) {
+            // A kind of picture that the server can show and the browser cannot, such as TIFF.
+            URL.revokeObjectURL(url);
+            local.delete(photo);
+            picture.src = pictureUrl(photo, "view");
+            return;
+          }
+          // A link from somebody else names a photo that is not to be seen here.
           fault.textContent = t("studio.photo_gone");
           settings.photo = null;
           settings.changed("photo");

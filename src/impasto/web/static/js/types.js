@@ -33,6 +33,7 @@
  * @property {Fault | null} fault
  * @property {number | null} width
  * @property {number | null} height
+ * @property {string | null} sha256 of the file
  * @property {number | null} deleted
  */
 
