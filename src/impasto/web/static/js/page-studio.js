@@ -86,12 +86,7 @@ export async function studioPage(me) {
   const panel = make(
     "form",
     { class: "panel", novalidate: true, onsubmit: submit, "aria-label": t("studio.panel") },
-    make(
-      "section",
-      { class: "step" },
-      make("h2", { id: "step-painting" }, t("studio.painting")),
-      picker.element,
-    ),
+    picker.element,
     make("section", { class: "step" }, make("h2", {}, t("studio.look")), fewOptions(settings, me)),
     make("div", { class: "folds" }, regionsFold(settings), all.element),
     make(

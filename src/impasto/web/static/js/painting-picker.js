@@ -179,8 +179,9 @@ export function paintingPicker(settings, styles, uploads) {
   });
   all.classList.add("small-button");
   const element = make(
-    "div",
-    { class: "rows" },
+    "section",
+    { class: "step" },
+    make("h2", {}, t("studio.painting")),
     make("fieldset", {}, make("legend", { class: "unseen" }, t("studio.painting")), thumbs),
     make(
       "div",
@@ -208,13 +209,20 @@ export function paintingPicker(settings, styles, uploads) {
     make("label", { class: "tick" }, blendBox, make("span", { class: "name" }, t("studio.blend"))),
     shares,
   );
-  element.addEventListener("dragover", (event) => {
-    if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
-  });
+  /** @param {DragEvent} event */
+  const over = (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    element.classList.toggle("over", event.type === "dragover");
+  };
+  element.addEventListener("dragover", over);
+  element.addEventListener("dragleave", over);
   element.addEventListener("drop", (event) => {
+    element.classList.remove("over");
     if (!event.dataTransfer?.files.length) return;
     event.preventDefault();
-    take(event.dataTransfer.files);
+    // The list is emptied as soon as this listener returns.
+    take([...event.dataTransfer.files]);
   });
   settings.addEventListener("changed", (event) => {
     const what = /** @type {CustomEvent} */ (event).detail;

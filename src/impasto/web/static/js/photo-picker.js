@@ -218,13 +218,14 @@ export function photoPicker(settings, samples, photos) {
   /** @param {DragEvent} event */
   const over = (event) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
+    // The paintings' own place takes what falls there.
+    const isHere = !event.defaultPrevented;
     event.preventDefault();
-    canvas.classList.toggle("over", event.type === "dragover");
+    canvas.classList.toggle("over", isHere && event.type === "dragover");
   };
   /** @param {DragEvent} event */
   const drop = (event) => {
     canvas.classList.remove("over");
-    // The paintings' own place takes what falls there.
     if (event.defaultPrevented || !event.dataTransfer?.files.length) return;
     event.preventDefault();
     take(fileIn(event.dataTransfer) ?? event.dataTransfer.files[0]);
