@@ -854,6 +854,61 @@ def test_kinds_that_only_the_server_knows(page: Page) -> None:
     expect(page.locator(".easel .fault")).to_be_empty()
 
 
+def test_painting_is_dropped_on_its_panel(page: Page) -> None:
+    """Pictures dropped where paintings are chosen, even on the heading, become paintings."""
+    page.goto("/?photo=sample:cat")
+    page.get_by_role("heading", name="Paint it like").evaluate(
+        """(heading, files) => {
+          const data = new DataTransfer();
+          for (const [name, bytes] of files) {
+            data.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
+          }
+          const drop = new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
+          heading.dispatchEvent(drop);
+        }""",
+        [[f"{name}.png", list(_png(seed=seed))] for seed, name in enumerate(("oil", "chalk"), 6)],
+    )
+    for name in ("oil", "chalk"):
+        expect(page.get_by_role("checkbox", name=name, exact=True)).to_be_checked()
+    assert "photo=sample:cat" in page.url
+
+
+def test_large_paper_at_what_fits(page: Page) -> None:
+    """A sheet too large for the finest print is offered with the resolution that fits."""
+    page.goto("/?photo=sample:cat&style=style:waves")
+    size = page.get_by_label("Size of the picture")
+    size.select_option("print:a3")
+    expect(size.locator("option:checked")).to_have_text(re.compile("A3.* at 240 dpi$"))
+    assert "dpi=240&print=a3" in page.url
+    field = page.get_by_label("Dots per inch", exact=True)
+    expect(field).to_have_value("240")
+    field.fill("600")
+    field.blur()
+    expect(field).to_have_value("247")
+    expect(_said(page, "It can be from 50 to 247. It is 247 now.")).to_be_visible()
+    size.select_option("print:a4")
+    expect(field).to_have_value("300")
+    expect(_said(page, re.compile("It can be from"))).to_have_count(0)
+
+
+def test_sizes_by_arrow_keys(page: Page) -> None:
+    """Arrow keys go through all sizes; a number out of bounds is corrected, which is said."""
+    page.goto("/?photo=sample:cat&style=style:waves&size=4096")
+    size = page.get_by_label("Size of the picture")
+    size.focus()
+    page.keyboard.press("ArrowDown")
+    expect(size).to_have_value("own")
+    expect(size).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(size).to_have_value("size:4096")
+    page.keyboard.press("ArrowDown")
+    field = page.get_by_label("Longer side, in pixels")
+    field.fill("9")
+    field.blur()
+    expect(field).to_have_value("16")
+    expect(_said(page, "It can be from 16 to 4,096. It is 16 now.")).to_be_visible()
+
+
 # --- every page, in every size ------------------------------------------------------------------
 
 TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"

@@ -1,7 +1,7 @@
 // @ts-check
 // The few things that matter: preset, strength, brush size, colours and the picture's size.
 import { fill, make, newId, slider } from "./elements.js";
-import { DPI, paperSide, paperWords } from "./paper.js";
+import { DPI, finestDpi, paperSide, paperWords } from "./paper.js";
 import { percent, t } from "./words.js";
 
 /** @import {Settings} from "./settings.js" */
@@ -15,6 +15,9 @@ export const OWN_CONTROL = new Set([
 
 const SCALES = [0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4];
 const SIZES = [512, 1024, 2048, 4096];
+/** Pixels per inch that a print may have. */
+const COARSEST = 50;
+const FINEST = 1200;
 
 /** @param {Settings} settings @param {Me} me */
 export function fewOptions(settings, me) {
@@ -107,24 +110,35 @@ function sizeField(settings, me) {
   const id = newId();
   const sideOf = (/** @type {import("./paper.js").Paper} */ paper) =>
     paperSide(paper, settings.value("dpi"));
+  const dpiFor = (/** @type {import("./paper.js").Paper} */ paper) =>
+    Math.min(DPI, Math.floor(finestDpi(paper, most) / 10) * 10);
   const note = make("p", { class: "help", id: `${id}-help` });
+  const fault = make("p", { class: "fault", role: "alert" });
+  /** The number in a field, brought within its bounds, which is said. @param {HTMLInputElement} input @param {number} usual */
+  const bounded = (input, usual) => {
+    const given = Math.round(Number(input.value) || usual);
+    const value = Math.min(Number(input.max), Math.max(Number(input.min), given));
+    if (value !== Number(input.value)) {
+      fault.textContent = t("few.corrected", { low: Number(input.min), high: Number(input.max), value });
+    } else fill(fault);
+    return value;
+  };
   const select = make("select", {
     id,
     "aria-describedby": `${id}-help`,
     onchange: () => {
       const [kind, value] = select.value.split(":");
+      isOwn = kind === "own";
+      fill(fault);
       delete settings.given.print;
       delete settings.given.print_fit;
       delete settings.given.dpi;
       if (kind === "print") {
         delete settings.given.size;
+        const paper = papers.find((one) => one.name === value);
+        if (paper && dpiFor(paper) < DPI) settings.given.dpi = dpiFor(paper);
         settings.set("print", value);
-      } else if (kind === "size") settings.set("size", Number(value));
-      else {
-        isOwn = true;
-        settings.set("size", settings.value("size"));
-        own.element.querySelector("input")?.focus();
-      }
+      } else settings.set("size", kind === "size" ? Number(value) : settings.value("size"));
     },
   });
   let isOwn = false;
@@ -136,10 +150,7 @@ function sizeField(settings, me) {
     step: 1,
     inputmode: "numeric",
     "aria-describedby": `${id}-range`,
-    onchange: () => {
-      const side = Math.min(most, Math.max(16, Math.round(Number(ownInput.value) || 512)));
-      settings.set("size", side);
-    },
+    onchange: () => settings.set("size", bounded(ownInput, 512)),
   });
   const own = {
     element: make(
@@ -154,11 +165,11 @@ function sizeField(settings, me) {
   const dpiInput = make("input", {
     type: "number",
     id: `${id}-dpi`,
-    min: 50,
-    max: 1200,
+    min: COARSEST,
+    max: FINEST,
     step: 1,
     inputmode: "numeric",
-    onchange: () => settings.set("dpi", Number(dpiInput.value) || null),
+    onchange: () => settings.set("dpi", bounded(dpiInput, DPI)),
   });
   const dpi = make(
     "div",
@@ -172,6 +183,7 @@ function sizeField(settings, me) {
     { class: "rows" },
     make("div", { class: "field" }, make("label", { for: id }, t("few.size")), select, note),
     own.element,
+    fault,
     fit.element,
     dpi,
   );
@@ -198,9 +210,13 @@ function sizeField(settings, me) {
       make(
         "optgroup",
         { label: t("few.for_paper") },
-        papers.map((paper) =>
-          option(`print:${paper.name}`, paperWords(paper), sideOf(paper) > most),
-        ),
+        papers.map((paper) => {
+          const words = paperWords(paper);
+          const dpi = paper.name === print ? (settings.value("dpi") ?? DPI) : dpiFor(paper);
+          const tooLarge = dpi < COARSEST || paperSide(paper, dpi) > most;
+          const named = dpi === DPI ? words : t("few.paper_dpi", { name: words, dpi });
+          return option(`print:${paper.name}`, named, tooLarge);
+        }),
         print && !listed && option(`print:${print}`, print),
       ),
     );
@@ -212,6 +228,7 @@ function sizeField(settings, me) {
     fit.element.hidden = !print;
     fit.show();
     dpi.hidden = !print;
+    dpiInput.max = String(paper ? Math.min(FINEST, finestDpi(paper, most)) : FINEST);
     dpiInput.value = String(settings.value("dpi") ?? DPI);
   };
   return { element, show };

@@ -12,6 +12,11 @@ export function paperSide(paper, dpi) {
   return Math.round((Math.max(paper.width_mm, paper.height_mm) / 25.4) * (dpi ?? DPI));
 }
 
+/** The finest print of a sheet with so many pixels along its longer side. @param {Paper} paper @param {number} most */
+export function finestDpi(paper, most) {
+  return Math.floor((most * 25.4) / Math.max(paper.width_mm, paper.height_mm));
+}
+
 /** @param {Paper} paper */
 export function paperWords(paper) {
   const sides = [paper.width_mm, paper.height_mm].map((side) =>
