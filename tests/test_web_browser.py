@@ -243,8 +243,9 @@ def test_whole_way(visit: Visit, profile: str) -> None:
     slider = page.get_by_role("slider", name="Before and after")
     expect(slider).to_have_attribute("aria-valuetext", "100% painted")
     slider.focus()
-    page.keyboard.press("ArrowLeft")
-    expect(slider).to_have_value("99")
+    page.keyboard.press("ArrowRight")
+    expect(slider).to_have_attribute("aria-valuetext", "99% painted")
+    expect(slider).to_have_value("1")
     box = page.locator(".glass").bounding_box()
     handle = divider.bounding_box()
     assert box
@@ -907,6 +908,51 @@ def test_sizes_by_arrow_keys(page: Page) -> None:
     field.blur()
     expect(field).to_have_value("16")
     expect(_said(page, "It can be from 16 to 4,096. It is 16 now.")).to_be_visible()
+
+
+def test_divider_goes_with_its_slider(page: Page) -> None:
+    """Divider and slider move the same way, and a press or drag anywhere moves both."""
+    _start(page, f"photo=sample:cat&style=style:ikat&{QUICK}")
+    _finished(page)
+    slider = page.get_by_role("slider", name="Before and after")
+    glass, world = page.locator(".glass").bounding_box(), page.locator(".world").bounding_box()
+    assert glass
+    assert world
+    line = "divider => divider.getBoundingClientRect().x + divider.offsetWidth / 2"
+
+    def at() -> float:
+        return (page.locator(".divider").evaluate(line) - world["x"]) / world["width"]
+
+    # All is painted at first, and the handle is whole, even at the edge of the glass.
+    assert abs(at()) < 0.02
+    assert abs(int(slider.input_value()) / 100 - at()) < 0.02
+    knob = "divider => parseFloat(getComputedStyle(divider).getPropertyValue('--knob'))"
+    half = 20
+    centre = world["x"] + page.locator(".divider").evaluate(knob)
+    assert centre - half >= glass["x"] - 0.5
+    for share in (0.25, 0.75):
+        slider.fill(str(round(100 * share)))
+        assert abs(at() - share) < 0.02
+    middle = world["y"] + world["height"] * 0.3
+    page.mouse.click(world["x"] + world["width"] * 0.4, middle)
+    expect(slider).to_have_value("40")
+    page.mouse.move(world["x"] + world["width"] * 0.2, middle)
+    page.mouse.down()
+    page.mouse.move(world["x"] + world["width"] * 0.6, middle, steps=4)
+    page.mouse.up()
+    expect(slider).to_have_value("60")
+    assert abs(at() - 0.6) < 0.02
+    # A small picture is larger than life where it fits; 1:1 shows it as it is.
+    page.get_by_role("button", name="1:1, show single pixels").click()
+    shown = page.locator(".world").bounding_box()
+    assert shown
+    assert round(shown["width"]) == 64
+    page.locator(".glass").focus()
+    page.keyboard.press("0")
+    page.keyboard.press("1")
+    shown = page.locator(".world").bounding_box()
+    assert shown
+    assert round(shown["width"]) == 64
 
 
 # --- every page, in every size ------------------------------------------------------------------

@@ -7,6 +7,8 @@ import { percent, t } from "./words.js";
 /** Largest zoom, screen pixels for a picture's pixel: of a picture that fits, and of one looked at. */
 const LARGEST = 8;
 const CLOSEST = 32;
+/** Half the width of the divider's handle, with its edge, px. */
+const KNOB = 20;
 
 export class Viewer {
   #scale = 1; // CSS px for a pixel of the picture
@@ -36,10 +38,11 @@ export class Viewer {
       name: t("viewer.compare"),
       min: 0,
       max: 100,
-      value: 100,
-      say: (value) => t("viewer.painted", { share: percent(value / 100) }),
+      value: 0,
+      // It stands where the divider does, with the photo left of both.
+      say: (value) => t("viewer.painted", { share: percent(1 - value / 100) }),
       ends: [t("viewer.before"), t("viewer.after")],
-      oninput: (value) => this.#show(value / 100),
+      oninput: (value) => this.#show(1 - value / 100),
     });
     this.compare.element.classList.add("compare");
     this.compare.element.hidden = true;
@@ -92,8 +95,9 @@ export class Viewer {
   allowCompare(isOn) {
     this.compare.element.hidden = !isOn;
     this.divider.hidden = !isOn;
-    if (!isOn) this.compare.set(100);
-    this.#show(Number(this.compare.input.value) / 100);
+    this.glass.classList.toggle("splits", isOn);
+    if (!isOn) this.compare.set(0);
+    this.#show(1 - Number(this.compare.input.value) / 100);
   }
 
   /** Pixels of the screen along the picture's longer side as it is shown. */
@@ -120,9 +124,11 @@ export class Viewer {
 
   /** @param {number} factor @param {number} [x] @param {number} [y] what stays in place, px in the glass */
   zoom(factor, x = this.glass.clientWidth / 2, y = this.glass.clientHeight / 2) {
-    const low = this.#fitScale();
+    const fit = this.#fitScale();
+    // A small picture fits at several screen pixels for one of its own.
+    const low = Math.min(fit, 1 / devicePixelRatio);
     const wanted = Math.max(low, Math.min(CLOSEST, this.#scale * factor));
-    if (wanted <= low * 1.001) {
+    if (Math.abs(wanted / fit - 1) < 0.001) {
       this.fit();
       return;
     }
@@ -165,15 +171,25 @@ export class Viewer {
     this.after.style.clipPath = `inset(0 0 0 ${edge}px)`;
     this.divider.style.top = `${Math.max(0, this.#y)}px`;
     this.divider.style.height = `${Math.min(this.glass.clientHeight, this.#height * this.#scale)}px`;
-    this.divider.style.left = `${Math.min(this.glass.clientWidth, Math.max(0, this.#x + edge * this.#scale))}px`;
+    const wide = this.glass.clientWidth;
+    const at = Math.min(wide, Math.max(0, this.#x + edge * this.#scale));
+    this.divider.style.left = `${at}px`;
+    // At the glass's edges the handle stays whole, beside its line.
+    const knob = Math.min(wide - KNOB, Math.max(KNOB, at)) - at;
+    this.divider.style.setProperty("--knob", `${knob}px`);
   }
 
   /** @param {number} clientX */
   #divide(clientX) {
     const at = clientX - this.glass.getBoundingClientRect().left - this.#x;
-    const share = 1 - at / (this.#width * this.#scale);
+    const share = at / (this.#width * this.#scale);
     this.compare.set(Math.round(Math.min(1, Math.max(0, share)) * 100));
-    this.#show(Number(this.compare.input.value) / 100);
+    this.#show(1 - Number(this.compare.input.value) / 100);
+  }
+
+  /** Whether a press anywhere in the picture moves the divider there. */
+  get #divides() {
+    return this.#isFit && !this.divider.hidden;
   }
 
   #listen() {
@@ -202,8 +218,9 @@ export class Viewer {
     });
     glass.addEventListener("pointerdown", (event) => {
       this.#fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-      if (!this.#isFit) glass.setPointerCapture(event.pointerId);
+      if (!this.#isFit || this.#divides) glass.setPointerCapture(event.pointerId);
     });
+    glass.addEventListener("click", (event) => this.#divides && this.#divide(event.clientX));
     glass.addEventListener("pointermove", (event) => this.#drag(event));
     const lift = (/** @type {PointerEvent} */ event) => this.#fingers.delete(event.pointerId);
     glass.addEventListener("pointerup", lift);
@@ -231,7 +248,7 @@ export class Viewer {
       this.#x += now.x - old.x;
       this.#y += now.y - old.y;
       this.#place();
-    }
+    } else if (this.#divides) this.#divide(now.x);
     this.#fingers.set(event.pointerId, now);
   }
 
