@@ -1,5 +1,5 @@
 // @ts-check
-// "More settings": a field for every other option, drawn from the schema that the command line uses.
+// What "More settings" holds: a field for every other option, drawn from the schema that the command line uses.
 import { button, fill, make, newId, slider } from "./elements.js";
 import { OWN_CONTROL } from "./few-options.js";
 import { pictureField } from "./picture-field.js";
@@ -8,8 +8,11 @@ import { percent, t } from "./words.js";
 /** @import {Settings} from "./settings.js" */
 /** @import {Drawn, Field} from "./types.js" */
 
-/** @param {Settings} settings @param {Drawn[]} styles @param {Drawn[]} samples */
-export function allOptionsFold(settings, styles, samples) {
+/** @typedef {{element: HTMLElement, show: () => void, fault: (words: string) => void}} OptionField */
+/** @typedef {{children: (HTMLElement | false)[], fields: Map<string, OptionField>}} AllOptions */
+
+/** @param {Settings} settings @param {Drawn[]} styles @param {Drawn[]} samples @returns {AllOptions} */
+export function allOptions(settings, styles, samples) {
   const fine = pictureField({
     name: t("more.fine"),
     help: t("more.fine_help"),
@@ -32,9 +35,8 @@ export function allOptionsFold(settings, styles, samples) {
       settings.changed("third");
     },
   });
-  /** @type {Map<string, {element: HTMLElement, show: () => void, fault: (words: string) => void}>} */
+  /** @type {Map<string, OptionField>} */
   const fields = new Map();
-  const count = make("span", { class: "count" });
   const groups = settings.options.groups.map((group) => {
     const names = group.fields.filter(
       (name) => !OWN_CONTROL.has(name) && settings.options.schema.properties[name],
@@ -55,28 +57,10 @@ export function allOptionsFold(settings, styles, samples) {
     fine.show();
     third.show();
     third.element.hidden = settings.value("start") !== "image";
-    const changed = [...fields.keys()].filter((name) => name in settings.given).length;
-    count.textContent = t("more.changed", { count: changed });
-    count.hidden = changed === 0;
   };
   settings.addEventListener("changed", show);
-  const element = make(
-    "details",
-    {},
-    make("summary", {}, make("h2", {}, t("more.title")), count),
-    make("div", { class: "fold-body" }, make("p", { class: "help" }, t("more.help")), groups.flat(2)),
-  );
   show();
-  return {
-    element,
-    /** Says at a field what the server found wrong with it. */
-    showFault(/** @type {string | null} */ name, /** @type {string} */ words) {
-      const field = fields.get(String(name).replaceAll("-", "_"));
-      if (!field) return;
-      element.open = true;
-      field.fault(words);
-    },
-  };
+  return { children: [make("p", { class: "help" }, t("more.help")), ...groups.flat(2)], fields };
 }
 
 /** @param {string} name @param {Settings} settings */

@@ -2,7 +2,7 @@
 // The window in which a mask is painted over the photo, with a brush or by numbers.
 import { announce } from "./announce.js";
 import { pictureUrl } from "./api.js";
-import { button, fill, icon, make, newId, slider } from "./elements.js";
+import { addStyles, button, fill, icon, make, newId, slider } from "./elements.js";
 import { Mask } from "./mask.js";
 import { maskBrush } from "./mask-brush.js";
 import { greyPicture, readMask } from "./mask-picture.js";
@@ -21,7 +21,7 @@ export async function paintMask(photo, old) {
   const picture = new Image();
   picture.src = photo;
   picture.alt = "";
-  await picture.decode();
+  await Promise.all([picture.decode(), addStyles("mask")]);
   const scale = Math.min(1, SIDE / Math.max(picture.naturalWidth, picture.naturalHeight));
   const mask = new Mask(
     Math.max(1, Math.round(picture.naturalWidth * scale)),

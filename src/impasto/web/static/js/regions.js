@@ -2,8 +2,8 @@
 // "Different in parts": masks over the photo, and what happens in each and in the rest.
 import { announce } from "./announce.js";
 import { pictureUrl, upload } from "./api.js";
-import { button, fill, icon, make, newId, slider } from "./elements.js";
-import { faultWords, percent, sourceName, t } from "./words.js";
+import { button, fill, icon, make } from "./elements.js";
+import { faultWords, t } from "./words.js";
 
 /** @import {Settings} from "./settings.js" */
 /** @import {Region} from "./types.js" */
@@ -60,9 +60,14 @@ export function regionsFold(settings) {
     },
   });
 
-  const show = () => {
+  const show = async () => {
     count.textContent = t("regions.count", { count: settings.regions.length });
     count.hidden = settings.regions.length === 0;
+    if (settings.regions.length === 0) {
+      fill(list);
+      return;
+    }
+    const { regionRow } = await import("./region-row.js");
     const rows = settings.regions.map((region, index) =>
       regionRow(settings, region, t("regions.name", { count: index + 1 }), [
         button("brush", t("regions.change"), () => paint(region), "small-button"),
@@ -109,67 +114,5 @@ export function regionsFold(settings) {
     { open: settings.regions.length > 0 },
     make("summary", {}, make("h2", {}, t("regions.title")), count),
     body,
-  );
-}
-
-/**
- * @param {Settings} settings
- * @param {Region} region
- * @param {string} name
- * @param {HTMLElement[]} buttons
- */
-function regionRow(settings, region, name, buttons) {
-  const id = newId();
-  const choices = [
-    ["keep", t("regions.keep")],
-    ["", t("regions.all")],
-    ...(settings.paintings.length > 1
-      ? settings.paintings.map(({ source }, index) => [
-          String(index + 1),
-          t("regions.only", { name: sourceName(source) }),
-        ])
-      : []),
-  ];
-  const now = region.keep ? "keep" : region.styles.join("+");
-  if (!choices.some(([value]) => value === now)) choices.push([now, now]);
-  const what = make(
-    "select",
-    {
-      id,
-      onchange: () => {
-        region.keep = what.value === "keep";
-        region.styles = region.keep ? [] : what.value.split("+").map(Number).filter(Boolean);
-        strength.element.hidden = region.keep;
-        settings.changed("region");
-      },
-    },
-    choices.map(([value, words]) => make("option", { value, selected: value === now }, words)),
-  );
-  const strength = slider({
-    name: t("options.strength.name"),
-    min: 0,
-    max: 100,
-    value: Math.round((region.strength ?? settings.value("strength")) * 100),
-    say: (value) => percent(value / 100),
-    onchange: (value) => {
-      region.strength = value / 100;
-      settings.changed("region");
-    },
-  });
-  strength.element.hidden = region.keep;
-  return make(
-    "fieldset",
-    { class: "region" },
-    make("legend", { class: "unseen" }, name),
-    region.mask
-      ? make("img", { src: pictureUrl(region.mask, "thumb"), alt: t("regions.mask_alt", { name }) })
-      : make("span", { class: "blank" }),
-    make(
-      "div",
-      { class: "rows" },
-      make("div", { class: "field" }, make("label", { for: id }, name), what),
-      strength.element,
-      buttons.length > 0 && make("div", { class: "row" }, buttons),
-    ),
   );
 }

@@ -1,0 +1,47 @@
+// @ts-check
+// The fold of "More settings". Its fields, which few need, come when it is opened.
+import { fill, make } from "./elements.js";
+import { OWN_CONTROL } from "./few-options.js";
+import { t } from "./words.js";
+
+/** @import {Settings} from "./settings.js" */
+/** @import {Drawn} from "./types.js" */
+
+/** @param {Settings} settings @param {Drawn[]} styles @param {Drawn[]} samples */
+export function moreFold(settings, styles, samples) {
+  const count = make("span", { class: "count" });
+  const body = make("div", { class: "fold-body" });
+  /** @type {Promise<import("./all-options.js").AllOptions> | null} */
+  let fields = null;
+  const draw = () => {
+    fields ??= import("./all-options.js").then(({ allOptions }) => {
+      const drawn = allOptions(settings, styles, samples);
+      fill(body, drawn.children);
+      return drawn;
+    });
+    return fields;
+  };
+  const show = () => {
+    const changed = Object.keys(settings.given).filter((name) => !OWN_CONTROL.has(name)).length;
+    count.textContent = t("more.changed", { count: changed });
+    count.hidden = changed === 0;
+  };
+  settings.addEventListener("changed", show);
+  show();
+  const element = make(
+    "details",
+    { ontoggle: draw },
+    make("summary", {}, make("h2", {}, t("more.title")), count),
+    body,
+  );
+  return {
+    element,
+    /** Says at a field what the server found wrong with it. */
+    async showFault(/** @type {string | null} */ name, /** @type {string} */ words) {
+      const field = (await draw()).fields.get(String(name).replaceAll("-", "_"));
+      if (!field) return;
+      element.open = true;
+      field.fault(words);
+    },
+  };
+}
