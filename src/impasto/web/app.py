@@ -116,7 +116,7 @@ def create_app(
         app.include_router(part.router)
     if pages.STATIC.is_dir():
         app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
-    say_no(app)
+    say_no(app, pages.lost)
     app.add_middleware(Gate, studio=lambda: studio, refused=refused)
     if options.proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(options.proxies))

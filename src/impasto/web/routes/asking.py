@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
@@ -218,8 +218,13 @@ def _of_http(error: HTTPException) -> JSONResponse:
     return refusal(error.status_code, code, message, headers=dict(error.headers or {}))
 
 
-def say_no(app: FastAPI) -> None:
-    """Has every fault answered in the same form."""
+def say_no(app: FastAPI, lost: Callable[[Request], Response | None]) -> None:
+    """Has every fault answered in the same form.
+
+    Args:
+        app: whose faults.
+        lost: answers a request for what is not there, or leaves it to that form.
+    """
 
     @app.exception_handler(ImpastoError)
     async def _(_request: Request, error: ImpastoError) -> JSONResponse:
@@ -234,8 +239,9 @@ def say_no(app: FastAPI) -> None:
         return _of_validation(error)
 
     @app.exception_handler(HTTPException)
-    async def _(_request: Request, error: HTTPException) -> JSONResponse:
-        return _of_http(error)
+    async def _(request: Request, error: HTTPException) -> Response:
+        page = lost(request) if error.status_code == 404 else None
+        return page or _of_http(error)
 
     @app.exception_handler(SQLAlchemyError)
     async def _(request: Request, error: SQLAlchemyError) -> JSONResponse:
