@@ -239,7 +239,40 @@ function sharedWork(work) {
   return make(
     "article",
     { class: "work" },
-    make("div", { class: "shown" }, thumb(work.id, name)),
+    make(
+      "a",
+      {
+        class: "shown",
+        href: `/api/jobs/${work.id}/view`,
+        onclick: (/** @type {Event} */ event) => {
+          event.preventDefault();
+          showLarge(work.id, name);
+        },
+      },
+      thumb(work.id, name),
+    ),
     make("div", { class: "label" }, make("h2", {}, name)),
   );
+}
+
+/** A window with a picture as large as fits. @param {string} id of its job @param {string} name */
+function showLarge(id, name) {
+  const heading = newId();
+  const dialog = make(
+    "dialog",
+    { class: "large", "aria-labelledby": heading, onclose: () => dialog.remove() },
+    make(
+      "div",
+      { class: "dialog-head" },
+      make("h2", { id: heading }, name),
+      make(
+        "button",
+        { class: "icon-button", type: "button", "aria-label": t("gallery.close"), onclick: () => dialog.close() },
+        icon("close"),
+      ),
+    ),
+    make("img", { src: `/api/jobs/${id}/view`, alt: t("job.result_alt", { name }) }),
+  );
+  document.body.append(dialog);
+  dialog.showModal();
 }
