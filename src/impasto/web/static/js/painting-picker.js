@@ -8,7 +8,7 @@ import { ACCEPT } from "./photo-picker.js";
 import { faultWords, percent, sourceName, t } from "./words.js";
 
 /** @import {Settings} from "./settings.js" */
-/** @import {Drawn, Picture} from "./types.js" */
+/** @import {Drawn, Painting, Picture} from "./types.js" */
 
 /** How many drawn styles are shown before "show all". */
 const FIRST = 12;
@@ -39,7 +39,8 @@ export function paintingPicker(settings, styles, uploads) {
     if (!blend) settings.paintings = wanted ? [{ source, share: 1 }] : [];
     else if (!wanted) settings.paintings = settings.paintings.filter((one) => one.source !== source);
     else if (!settings.paintings.some((one) => one.source === source)) {
-      settings.paintings = [...settings.paintings, { source, share: 1 }];
+      const share = sum(settings.paintings) / settings.paintings.length || 1;
+      settings.paintings = [...settings.paintings, { source, share }];
     }
     settings.changed("paintings");
   };
@@ -115,16 +116,15 @@ export function paintingPicker(settings, styles, uploads) {
             name: name(painting.source),
             min: 0,
             max: 100,
-            step: 5,
-            value: Math.round(painting.share * 50),
-            say: () => shareOf(painting.share),
+            value: shown(painting),
+            say: () => percent(shown(painting) / 100),
             oninput: (value) => {
-              painting.share = value / 50;
+              give(painting, value / 100);
               for (const show of said) show();
             },
             onchange: () => settings.changed("shares"),
           });
-          said.push(() => control.set(Math.round(painting.share * 50)));
+          said.push(() => control.set(shown(painting)));
           return make(
             "div",
             { class: "share" },
@@ -147,9 +147,21 @@ export function paintingPicker(settings, styles, uploads) {
   };
   /** @type {(() => void)[]} */
   const said = [];
-  const shareOf = (/** @type {number} */ share) => {
-    const all = settings.paintings.reduce((sum, one) => sum + one.share, 0);
-    return percent(all ? share / all : 1 / settings.paintings.length);
+  const sum = (/** @type {Painting[]} */ paintings) =>
+    paintings.reduce((all, one) => all + one.share, 0);
+  /** A painting's part of the whole, in percent. @param {Painting} painting */
+  const shown = ({ share }) => {
+    const all = sum(settings.paintings);
+    return Math.round(100 * (all ? share / all : 1 / settings.paintings.length));
+  };
+  /** Gives a painting its part of the whole; the others share the rest as they did. @param {Painting} painting @param {number} part */
+  const give = (painting, part) => {
+    const others = settings.paintings.filter((one) => one !== painting);
+    const all = sum(others);
+    for (const one of [painting, ...others]) {
+      const own = one === painting ? part : (1 - part) * (all ? one.share / all : 1 / others.length);
+      one.share = Math.round(own * 1e4) / 1e4;
+    }
   };
 
   const input = make("input", {
