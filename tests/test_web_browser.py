@@ -433,6 +433,7 @@ def test_every_option_has_a_field(page: Page) -> None:
     }
     own = {"preset", "strength", "style_scale", "color", "color_strength", "size", "print"}
     own |= {"print_fit", "dpi", "style_weights", "regions"}
+    page.locator("[data-option]").first.wait_for()
     drawn = page.locator("[data-option]").evaluate_all("all => all.map(e => e.dataset.option)")
     assert len(taken) > 30
     assert sorted([*drawn, *own & taken]) == sorted(taken)
@@ -747,6 +748,12 @@ def test_visitors_do_not_see_each_other(visit: Visit) -> None:
     stranger.goto("/shared")
     shown = stranger.get_by_role("img", name=re.compile("beach · Pastel"))
     expect(shown).to_be_visible()
+    shown.click()
+    large = stranger.get_by_role("dialog").get_by_role("img", name=re.compile("beach · Pastel"))
+    expect(large).to_be_visible()
+    assert large.evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
+    stranger.get_by_role("button", name="Close").click()
+    expect(large).to_have_count(0)
     page.get_by_label("Share it with everybody in this studio").uncheck()
     stranger.reload()
     expect(shown).to_have_count(0)
@@ -955,6 +962,53 @@ def test_divider_goes_with_its_slider(page: Page) -> None:
     assert round(shown["width"]) == 64
 
 
+def test_unknown_address_is_a_page(page: Page) -> None:
+    """An address without a page says so and leads back; programs are answered in JSON."""
+    answer = page.goto("/nowhere/at-all")
+    assert answer
+    assert answer.status == 404
+    expect(page.get_by_role("heading", level=1)).to_have_text("There is no such page.")
+    page.get_by_role("link", name="To the studio").click()
+    expect(page.get_by_role("button", name="Start painting")).to_be_visible()
+    for address, accept in (("/api/nowhere", "text/html"), ("/nowhere", "application/json")):
+        told = page.request.get(address, headers={"Accept": accept})
+        assert told.status == 404
+        assert told.json()["detail"]["code"] == "missing"
+
+
+def test_mangled_link(page: Page) -> None:
+    """A link with settings that cannot be is said at once, with their names; others are taken."""
+    page.goto(
+        "/?photo=sample:cat&style=style:waves&strength=7&color=pink&size=64px&levels=64:2"
+        "&normalize=perhaps&strenght=1&evaluations=6"
+    )
+    notice = page.get_by_role("alert").get_by_text(re.compile("could not be taken"))
+    expect(notice).to_have_text(
+        "Some settings of this link could not be taken: Strength (7), Colours (pink), "
+        "Size (64px), Even out layers (perhaps), strenght (1). All others are set."
+    )
+    assert set(page.url.partition("?")[2].split("&")) == {
+        *("photo=sample:cat", "style=style:waves", "levels=64:2", "evaluations=6")
+    }
+    page.get_by_role("button", name="Clear everything").click()
+    expect(notice).to_have_count(0)
+
+
+def test_shares_are_what_they_say(page: Page) -> None:
+    """The sliders of a blend stand at the percentages they say, which fill the whole."""
+    page.goto("/?photo=sample:cat&style=style:waves&style=style:mosaic&style=style:frost")
+    sliders = page.locator(".share input")
+    expect(sliders).to_have_count(3)
+    for move in (None, (0, 60), (1, 10), (2, 100), (2, 50)):
+        if move:
+            sliders.nth(move[0]).fill(str(move[1]))
+            assert sliders.nth(move[0]).input_value() == str(move[1])
+        values = [int(one.input_value()) for one in sliders.all()]
+        said = page.locator(".share output").all_inner_texts()
+        assert said == [f"{value}%" for value in values]
+        assert abs(sum(values) - 100) <= 1
+
+
 # --- every page, in every size ------------------------------------------------------------------
 
 TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
@@ -1057,6 +1111,7 @@ def test_every_page(
     look("studio", "/?photo=sample:coffee&style=style:waves", ".canvas img")
     page.goto(f"/?{full}", wait_until="networkidle")
     page.evaluate("document.querySelectorAll('.folds details').forEach(fold => (fold.open = true))")
+    page.locator("[data-option]").first.wait_for()
     look("settings")
     page.locator(".folds details button").first.click()
     page.locator("dialog canvas").wait_for()

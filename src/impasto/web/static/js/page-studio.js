@@ -3,7 +3,7 @@
 import { allOptions, drawnStyles, pictures, samplePhotos, startJob } from "./api.js";
 import { button, fill, icon, make } from "./elements.js";
 import { fewOptions } from "./few-options.js";
-import { allOptionsFold } from "./all-options.js";
+import { moreFold } from "./more-fold.js";
 import { paintingPicker } from "./painting-picker.js";
 import { photoPicker } from "./photo-picker.js";
 import { regionsFold } from "./regions.js";
@@ -37,9 +37,14 @@ export async function studioPage(me) {
     t("studio.start"),
   );
   const missing = make("p", { class: "help", id: "missing" });
-  const all = allOptionsFold(settings, styles, samples);
+  const all = moreFold(settings, styles, samples);
+
+  const refused = make("p", { class: "notice bad", role: "alert" });
 
   const show = () => {
+    const list = settings.refused.map(([name, text]) => `${t(`options.${name}.name`, {}, name)} (${text})`);
+    refused.textContent = list.length ? t("studio.link_bad", { settings: list.join(", ") }) : "";
+    refused.hidden = !refused.textContent;
     missing.textContent = !settings.photo
       ? t("studio.needs_photo")
       : settings.paintings.length === 0
@@ -112,7 +117,7 @@ export async function studioPage(me) {
   );
   return {
     title: t("frame.studio"),
-    element: make("div", { class: "page studio" }, easel.element, panel),
+    element: make("div", { class: "page studio" }, refused, easel.element, panel),
     leave: easel.leave,
   };
 }

@@ -2,13 +2,16 @@
 // What a person has chosen: photo, paintings, regions and options. It can be written into an address
 // and read back, and becomes the request for a job. Defaults are left out everywhere.
 
-/** @import {JobRequest, Options, Painting, Region} from "./types.js" */
+/** @import {Field, JobRequest, Options, Painting, Region} from "./types.js" */
 
 /** The rest of the picture beside its regions. @returns {Region} */
 const wholeRest = () => ({ mask: null, keep: false, styles: [], strength: null });
 
 /** Options that are set elsewhere than in a field of their own. */
 const ELSEWHERE = new Set(["style_weights", "regions"]);
+
+/** Names in an address that are no options. */
+const IN_ADDRESS = new Set(["photo", "style", "share", "region", "rest", "fine", "third"]);
 
 export class Settings extends EventTarget {
   /** @type {string | null} */
@@ -25,6 +28,8 @@ export class Settings extends EventTarget {
   third = null;
   /** @type {Record<string, any>} */
   given = {};
+  /** What of an address could not be taken: names and texts. @type {[string, string][]} */
+  refused = [];
 
   /** @param {Options} options */
   constructor(options) {
@@ -83,31 +88,33 @@ export class Settings extends EventTarget {
   /** @param {string} text */
   readQuery(text) {
     const query = new URLSearchParams(text);
+    this.refused = [];
     this.photo = query.get("photo");
     const shares = query.getAll("share").map(Number);
+    for (const share of query.getAll("share")) {
+      if (!(Number(share) >= 0)) this.refused.push(["style_weights", share]);
+    }
     this.paintings = query.getAll("style").map((source, index) => {
       const share = shares[index] ?? 1;
       return { source, share: share >= 0 ? share : 1 };
     });
-    this.regions = query.getAll("region").map((region) => {
+    this.regions = query.getAll("region").flatMap((region) => {
       const at = region.indexOf("~");
-      return readRegion(region.slice(0, at), region.slice(at + 1));
+      if (at > 0) return [readRegion(region.slice(0, at), region.slice(at + 1))];
+      this.refused.push(["regions", region]);
+      return [];
     });
     this.rest = readRegion(null, query.get("rest") ?? "");
     this.fine = query.get("fine");
     this.third = query.get("third");
     this.given = {};
     for (const [name, text] of query) {
-      const field = this.options.schema.properties[name];
-      if (!field || ELSEWHERE.has(name)) continue;
-      const kinds = [field, ...(field.anyOf ?? [])].map((one) => one.type);
-      /** @type {any} */
-      let value = text;
-      if (kinds.includes("boolean")) value = text === "true";
-      else if (kinds.some((kind) => kind === "number" || kind === "integer")) {
-        if (text !== "" && Number.isFinite(Number(text))) value = Number(text);
-      }
-      this.given[name] = value;
+      if (IN_ADDRESS.has(name)) continue;
+      const field = ELSEWHERE.has(name) ? undefined : this.options.schema.properties[name];
+      const isPreset = name !== "preset" || text in this.options.presets;
+      const value = field && isPreset ? readValue(field, text) : undefined;
+      if (value === undefined) this.refused.push([name, text]);
+      else this.given[name] = value;
     }
     this.#forgetWhatPresetSays();
     this.changed();
@@ -172,6 +179,25 @@ export class Settings extends EventTarget {
       ...(region.strength === null ? {} : { strength: region.strength }),
     };
   }
+}
+
+/** What a text means as an option's value; `undefined` if nothing. @param {Field} field @param {string} text @returns {any} */
+function readValue(field, text) {
+  if (field.enum) return field.enum.includes(text) ? text : undefined;
+  const kinds = [field, ...(field.anyOf ?? []).flatMap((one) => [one, ...(one.anyOf ?? [])])];
+  const has = (/** @type {string} */ type) => kinds.some((one) => one.type === type);
+  if (has("boolean")) return { true: true, false: false }[text];
+  const ofNumbers = kinds.filter(({ type }) => type === "number" || type === "integer");
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) return has("string") && text ? text : undefined;
+  if (ofNumbers.length === 0) return text;
+  const holds = (/** @type {Field} */ one) =>
+    value >= (one.minimum ?? value) &&
+    value <= (one.maximum ?? value) &&
+    value > (one.exclusiveMinimum ?? -Infinity) &&
+    value < (one.exclusiveMaximum ?? Infinity) &&
+    (one.type !== "integer" || Number.isInteger(value));
+  return ofNumbers.some(holds) ? value : undefined;
 }
 
 /** @param {Region} region */
