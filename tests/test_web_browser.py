@@ -871,8 +871,8 @@ def test_painting_is_dropped_on_its_panel(page: Page) -> None:
           for (const [name, bytes] of files) {
             data.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
           }
-          const drop = new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
-          heading.dispatchEvent(drop);
+          const how = { dataTransfer: data, bubbles: true, cancelable: true };
+          heading.dispatchEvent(new DragEvent("drop", how));
         }""",
         [[f"{name}.png", list(_png(seed=seed))] for seed, name in enumerate(("oil", "chalk"), 6)],
     )
@@ -1007,6 +1007,38 @@ def test_shares_are_what_they_say(page: Page) -> None:
         said = page.locator(".share output").all_inner_texts()
         assert said == [f"{value}%" for value in values]
         assert abs(sum(values) - 100) <= 1
+
+
+def test_rename_and_facts(page: Page) -> None:
+    """Renaming happens in sight and can be left; own pictures are named, with their shares."""
+    page.set_viewport_size({"width": 390, "height": 600})
+    page.goto(f"/?{QUICK}&style=style:waves&share=1")
+    _choose_photo(page, "harbour.png", seed=8)
+    page.get_by_label("Upload a painting").set_input_files(_file("wall.png", _png(80, 80, 9)))
+    page.get_by_text("Blend several paintings").click()
+    page.get_by_role("checkbox", name="Waves").check()
+    page.get_by_role("checkbox", name="wall").check()
+    page.locator(".share").get_by_role("slider", name="wall").fill("30")
+    page.get_by_role("button", name="Start painting").click()
+    _finished(page)
+    facts = page.locator(".facts")
+    expect(facts.get_by_text("harbour", exact=True)).to_be_visible()
+    expect(facts.get_by_text("wall 30%")).to_be_visible()
+    expect(facts.get_by_text("Waves 70%")).to_be_visible()
+    heading = page.get_by_role("heading", level=1)
+    before = heading.inner_text()
+    field = page.get_by_label("Name of the picture")
+    for leave in ("Escape", "Cancel"):
+        page.get_by_role("button", name="Rename").click()
+        expect(field).to_be_focused()
+        expect(field).to_be_in_viewport()
+        field.fill("Another")
+        if leave == "Escape":
+            page.keyboard.press("Escape")
+        else:
+            page.get_by_role("button", name="Cancel").click()
+        expect(field).to_have_count(0)
+        expect(heading).to_have_text(before)
 
 
 # --- every page, in every size ------------------------------------------------------------------

@@ -20,6 +20,13 @@ export function jobTitle(rename) {
   const ask = () => {
     const id = newId();
     const input = make("input", { id, type: "text", maxlength: 120, value: label });
+    const leave = () => {
+      form.remove();
+      // The page keeps its heading while another stands in its place for those who see.
+      heading.classList.remove("unseen");
+      heading.setAttribute("tabindex", "-1");
+      heading.focus();
+    };
     const form = make(
       "form",
       {
@@ -27,22 +34,22 @@ export function jobTitle(rename) {
         onsubmit: async (/** @type {Event} */ event) => {
           event.preventDefault();
           await rename(input.value.trim());
-          form.remove();
-          // The page keeps its heading while another stands in its place for those who see.
-          heading.classList.remove("unseen");
-          heading.setAttribute("tabindex", "-1");
-          heading.focus();
+          leave();
         },
+        onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && leave(),
       },
       make("label", { class: "unseen", for: id }, t("job.name")),
       input,
       make("button", { type: "submit" }, t("job.save")),
+      button("", t("job.keep_name"), leave, "plain-button"),
     );
     element.querySelector("form")?.remove();
     heading.classList.add("unseen");
     element.append(form);
     input.select();
-    input.focus();
+    input.focus({ preventScroll: true });
+    // The button that led here may stand far below.
+    form.scrollIntoView({ block: "center" });
   };
   return { element, show, button: () => button("", t("job.rename"), ask, "plain-button") };
 }
