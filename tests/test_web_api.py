@@ -951,6 +951,8 @@ def test_paper_sets_the_resolution(visit: Visit) -> None:
 
     def dpi(**query: Any) -> float:
         answer = visit.client.get(f"/api/jobs/{job}/file", params={"format": "tiff", **query})
+        name = answer.headers["content-disposition"]
+        assert f"({query['paper']}).tif" in name if "paper" in query else "(" not in name
         return float(Image.open(io.BytesIO(answer.content)).info["dpi"][0])
 
     # 48 × 36 px: on the sheet across, 297 × 210 mm, the height decides; upright, the width.

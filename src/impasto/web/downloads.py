@@ -74,11 +74,15 @@ def write_download(
     write_image(bitmap, target, bits=bits, quality=quality, dpi=dpi)
 
 
-def file_name(label: str, job: str, ending: str) -> str:
-    """What a download is called: its label as far as every file system takes it."""
-    plain = "".join(c if c.isalnum() or c in " -_()" else " " for c in label)
-    stem = " ".join(plain.split())[:80].rstrip() or f"impasto-{job[:6]}"
-    return _undevised(stem) + ending
+def file_name(label: str, job: str, ending: str, paper: str = "") -> str:
+    """What a download is called: its label, and its sheet, as far as every file system takes them."""
+
+    def plain(words: str) -> str:
+        taken = "".join(c if c.isalnum() or c in " -_()" else " " for c in words)
+        return " ".join(taken.split())[:80].rstrip()
+
+    stem = plain(label) or f"impasto-{job[:6]}"
+    return _undevised(f"{stem} ({plain(paper)})" if paper else stem) + ending
 
 
 def _undevised(stem: str) -> str:

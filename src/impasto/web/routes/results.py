@@ -146,9 +146,8 @@ async def file(
         raise MissingError("the result's file is gone")
     if result.bytes is not None and master.stat().st_size != result.bytes:
         raise _damaged()
-    headers = {
-        "Content-Disposition": disposition(file_name(found.title, found.id, ENDINGS[format]))
-    }
+    name = file_name(found.title, found.id, ENDINGS[format], paper or "")
+    headers = {"Content-Disposition": disposition(name)}
     if format == "png" and bits == "16" and dpi is None:
         return FileResponse(master, media_type="image/png", headers=headers)
     made = studio.storage.root / "incoming" / f"{new_id()}{ENDINGS[format]}"
