@@ -157,7 +157,7 @@ export function photoPicker(settings, samples, photos) {
           make("h1", {}, t("studio.welcome")),
           make("p", { class: "lead" }, t("studio.lead")),
           make("div", { class: "tray" }, buttons("main-button")),
-          make("p", { class: "help" }, t("studio.drop")),
+          !hasCamera && make("p", { class: "help" }, t("studio.drop")),
         ),
         status,
       );

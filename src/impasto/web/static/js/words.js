@@ -86,7 +86,9 @@ export function percent(share) {
 
 /** @param {number} moment seconds since 1970 */
 export function day(moment) {
-  return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(
+  // In the way of the browser's own country, where that speaks the page's language.
+  const here = navigator.languages.find((name) => name.split("-")[0] === language) ?? language;
+  return new Intl.DateTimeFormat(here, { dateStyle: "medium", timeStyle: "short" }).format(
     new Date(moment * 1000),
   );
 }
