@@ -75,7 +75,7 @@ def write_download(
 
 
 def file_name(label: str, job: str, ending: str, paper: str = "") -> str:
-    """What a download is called: its label, and its sheet, as far as every file system takes them."""
+    """What a download is called: its label and sheet, as far as every file system takes them."""
 
     def plain(words: str) -> str:
         taken = "".join(c if c.isalnum() or c in " -_()" else " " for c in words)
