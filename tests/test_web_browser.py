@@ -809,8 +809,7 @@ def test_page_weight(visit: Visit, visitor: tuple[dict[str, Any], str], language
     sums: dict[str, int] = {}
     for address in ("/", f"/job/{job}", "/gallery", "/shared", "/about", "/login", "/docs"):
         # A new visit each time: nothing is in the browser's store.
-        context = visit(**state, locale=language)
-        page = context.new_page()
+        page = visit(**state, locale=language).new_page()
         answers: list[Any] = []
         page.on("requestfinished", lambda request, answers=answers: answers.append(request))
         page.goto(address, wait_until="networkidle")
@@ -820,7 +819,6 @@ def test_page_weight(visit: Visit, visitor: tuple[dict[str, Any], str], language
             for answer in found
             if not answer.headers.get("content-type", "").startswith("image/")
         }
-        context.close()
         assert len(sizes) >= 4, address
         sums[address.replace(job, "ID")] = sum(sizes.values())
         assert sum(sizes.values()) <= MAX_WEIGHT, json.dumps(sizes, indent=1)
