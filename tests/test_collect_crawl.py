@@ -687,6 +687,17 @@ def test_the_manifest_grows_with_the_folder(tmp_path: Path) -> None:
         assert len(seen) > 3
 
 
+def test_a_304_that_nobody_asked_for_is_a_failure(tmp_path: Path) -> None:
+    """An answer that nothing has changed fails where nothing was known, and is counted as such."""
+    with served() as site:
+        site.pages["/"] = '<img src="/a.jpg"><img src="/b.jpg">'
+        site.pages.update({"/a.jpg": Reply(status=304), "/b.jpg": picture(2)})
+        summary = collect([f"{site.url}/"], tmp_path)
+        assert kept(tmp_path) == {"b.jpg"}
+        assert summary.progress.failed == 1
+        assert ("picture", "failed", "HTTP status 304", 1) in summary.reasons
+
+
 def test_what_was_deleted_is_not_wanted(tmp_path: Path) -> None:
     """A picture whose file somebody removed from the folder is not fetched again, and neither it
     nor a larger one that shows the same is kept; the manifest is without it until it is back."""

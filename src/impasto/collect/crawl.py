@@ -504,10 +504,10 @@ class Crawl:
                 self._settle_robots(task, done, answer)
             elif picture is not None:
                 self._settle_picture(task, picture, answer, place)
-            elif answer.fault or answer.status not in (200, 304):
-                self._settle_without(task, answer)
-            elif answer.status == 304:
+            elif answer.status == 304 and (task.etag or task.modified):
                 self._agenda.finish(task, "unchanged")
+            elif answer.fault or answer.status != 200:
+                self._settle_without(task, answer)
             elif done.found is not None and task.kind != "picture":
                 known = answer.headers.get("etag", ""), answer.headers.get("last-modified", "")
                 journal.remember(task, *known)
