@@ -15,7 +15,7 @@ from impasto.collect import feeds
 from impasto.collect.feeds import read_xml
 from impasto.collect.found import Candidate, Found
 from impasto.collect.licenses import attribution, label, recognize
-from impasto.collect.pages import read_page, read_style_sheet
+from impasto.collect.pages import read_page, read_style_sheet, reserves_picture
 from impasto.collect.reading import read_answer
 from impasto.collect.sources import SOURCES
 
@@ -179,6 +179,29 @@ def test_reserved_pictures_are_left_alone(head: str, headers: dict[str, str]) ->
     found = read_page(f"<head>{head}</head><img src=a.jpg>", BASE, headers)
     assert found.pictures == ()
     assert "reserves" in found.fault
+
+
+@pytest.mark.parametrize(
+    ("rules", "pictures", "links"),
+    [
+        ("none", 0, 0),
+        ("otherbot: none", 0, 0),
+        ("noindex, nofollow", 1, 0),
+        ("max-image-preview: none", 1, 1),
+        ("otherbot: max-image-preview:none, max-snippet: -1", 1, 1),
+        ("max-snippet: -1, max-image-preview: none, noai", 0, 1),
+    ],
+)
+def test_values_of_robots_rules_are_no_rules(rules: str, pictures: int, links: int) -> None:
+    """The value of a rule for robots is no rule itself, whereas `none` alone forbids both pictures
+    and links, in a page as in the fields of its answer."""
+    body = "<img src=a.jpg><a href=b.html>b</a>"
+    for found in (
+        read(body, f'<meta name="robots" content="{rules}">'),
+        read_page(body, BASE, {"x-robots-tag": rules}),
+    ):
+        assert (len(found.pictures), len(found.links)) == (pictures, links)
+    assert reserves_picture({"x-robots-tag": rules}) == (pictures == 0)
 
 
 def credit_of(found: Found, name: str) -> tuple[str, str]:

@@ -79,6 +79,8 @@ _NEXT_CLASS = re.compile(
     r"next|nextpostslink|pag\w{0,9}[-_]{1,2}next|next[-_]{1,2}pag\w{0,9}", re.I
 )
 _RESERVED = {"noimageindex", "noimageai", "noai"}
+_VALUED = re.compile(r"max-[a-z-]+|unavailable_after")
+"""Rules for robots that have a value, which is none of their words."""
 
 Variant = tuple[float, float, str]
 
@@ -157,8 +159,13 @@ def _header_words(headers: Mapping[str, str]) -> set[str]:
 
 
 def _words(texts: Iterable[str]) -> set[str]:
-    # A field may begin with the name of the robot that it is meant for.
-    return {word.rpartition(":")[2].strip() for text in texts for word in text.lower().split(",")}
+    words: set[str] = set()
+    for rule in (rule for text in texts for rule in text.lower().split(",")):
+        # A field may begin with the name of the robot that it is meant for.
+        *names, word = (part.strip() for part in rule.split(":"))
+        if not any(map(_VALUED.fullmatch, names)):
+            words.add(word)
+    return words
 
 
 def _is_costly(markup: str) -> bool:
