@@ -1,5 +1,6 @@
 """What a page names: every picture once, its largest variant first, with what is said about it."""
 
+import json
 import linecache
 import random
 import sys
@@ -222,6 +223,85 @@ def test_licences_of_a_page() -> None:
     assert credit_of(found, "f.jpg") == ("cc0", "Bo")
     other = f'<a rel="license" href="{cc}/licenses/by-nc/4.0/">CC BY-NC</a>'
     assert credit_of(read(f'{by}{other}<img src="a.jpg">'), "a.jpg") == ("", "")
+
+
+CC = "https://creativecommons.org/licenses"
+BY, NC = f"{CC}/by/4.0/", f"{CC}/by-nc/4.0/"
+
+
+@pytest.mark.parametrize(
+    ("statements", "expected"),
+    [
+        ([], "by-sa"),
+        ([BY], "by"),
+        ([BY, NC], "by-nc"),
+        ([NC, BY], "by-nc"),
+        (["https://h.example/terms"], ""),
+        ([BY, "https://h.example/terms"], ""),
+        (["https://h.example/terms", BY], ""),
+    ],
+)
+@pytest.mark.parametrize("form", ["figure", "item", "json", "objects"])
+def test_of_licences_of_one_picture_the_stricter_counts(
+    form: str, statements: list[str], expected: str
+) -> None:
+    """All that a figure, an item of microdata or JSON-LD states for a picture counts, in any order,
+    before what the page states for itself: the stricter of two, and none where one is unknown."""
+    image = '<img src="a.jpg">'
+    objects = [{"@type": "ImageObject", "contentUrl": "a.jpg", "license": s} for s in statements]
+    if form == "figure":
+        links = "".join(f'<a rel="license" href="{one}">x</a>' for one in statements)
+        body = f"<figure>{image}<figcaption>Sea {links}</figcaption></figure>"
+    elif form == "item":
+        links = "".join(f'<p><a itemprop="license" href="{one}">x</a></p>' for one in statements)
+        kind = "https://schema.org/ImageObject"
+        body = f'<div itemscope itemtype="{kind}">{image}{links}</div>'
+    else:
+        whole = {"@type": "ImageObject", "contentUrl": "a.jpg", "license": statements}
+        stated = objects if form == "objects" else [whole] if statements else []
+        body = f'<script type="application/ld+json">{json.dumps(stated)}</script>{image}'
+    page = f'<a rel="license" href="{CC}/by-sa/4.0/">x</a>'
+    found = read(f'{page}{body}<img src="b.jpg">', '<meta property="og:image" content="a.jpg">')
+    assert credit_of(found, "a.jpg")[0] == expected
+    assert credit_of(found, "b.jpg")[0] == "by-sa"
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("All rights reserved", ""),
+        ("© 2024 Ann, all rights\nreserved.", ""),
+        ("Sea. " * 400 + "Tous droits réservés", ""),
+        (f'<a rel="license" href="{NC}">x</a> All rights reserved', ""),
+        ("Some rights reserved", "by"),
+    ],
+)
+def test_captions_reserve_the_pictures_of_figures(caption: str, expected: str) -> None:
+    """What a figure's caption reserves has no licence, whatever the page states for itself; other
+    pictures, and those that share a stand-in with it, keep the page's."""
+    found = read(
+        f"""<a rel="license" href="{BY}">x</a><img src="blank.gif" data-src="b.jpg">
+        <figure style="background: url(c.jpg)"><img src="blank.gif" data-src="a.jpg">
+        <figcaption>{caption}</figcaption></figure>"""
+    )
+    licenses = {name: credit_of(found, name)[0] for name in ("a.jpg", "b.jpg", "c.jpg")}
+    assert licenses == {"a.jpg": expected, "b.jpg": "by", "c.jpg": expected}
+
+
+def test_licences_of_other_items_are_not_of_pictures() -> None:
+    """Only the licence of the item that a picture stands in is that of the picture, and a link that
+    states it is none of the whole page."""
+    kind = 'itemscope itemtype="https://schema.org/'
+    found = read(
+        f"""<div {kind}ImageObject"><img src="a.jpg">
+        <a rel="license" itemprop="license" href="{NC}">x</a>
+        <p itemprop="sound" {kind}AudioObject"><a itemprop="license" href="/terms">x</a></p></div>
+        <div {kind}Article"><a itemprop="license" href="{BY}">x</a><img src="b.jpg"></div>
+        <div {kind}ImageObject"><img src="c.jpg"><b itemprop="license">CC BY-SA 4.0</b></div>"""
+    )
+    assert credit_of(found, "c.jpg")[0] == "by-sa"
+    assert credit_of(found, "a.jpg")[0] == "by-nc"
+    assert credit_of(found, "b.jpg")[0] == ""
 
 
 @pytest.mark.parametrize(

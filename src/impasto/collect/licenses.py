@@ -120,6 +120,14 @@ def strictest(licenses: Iterable[License]) -> License | None:
     return max(licenses, key=lambda one: _STRICTNESS.index(one.id), default=None)
 
 
+def agreed(stated: Iterable[License | None]) -> License | None:
+    """What all that is stated for one thing allows: the strictest licence; `None` where one of the
+    statements is none that is known, or where there are none."""
+    every = list(stated)
+    known = [one for one in every if one is not None]
+    return strictest(known) if len(known) == len(every) else None
+
+
 def _addressed(match: re.Match[str]) -> License | None:
     if match["mark"]:
         id = "cc0" if match["mark"].lower() == "zero" else "pd"

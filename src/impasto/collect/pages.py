@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from impasto.collect.found import Candidate, Credit, Found, Link
-from impasto.collect.licenses import License, recognize
+from impasto.collect.licenses import License, agreed, recognize, reserves
 from impasto.collect.urls import file_name, names_picture, normalize
 
 _MOST_LINKS = 5000
@@ -201,16 +201,29 @@ class _Page:
         self._base, self._url = base, url
         self._credits: dict[str, Credit] = {}
         self._described: list[tuple[str, str]] = []
+        # What is stated for single pictures, by their addresses; `None` is what is not known to
+        # allow anything. In the order of the page, each once.
+        self._stated: dict[str, dict[License | None, None]] = {}
         for node in tree.css('script[type="application/ld+json"]'):
             self._read_json(node.text())
         # What many pictures share is looked for once, so that no page takes longer than in
         # proportion to its length.
         self._figures: dict[int, int] = {}
+        self._items: dict[int, int] = {}
+        self._reserved: set[int] = set()
         self._captions = self._of_figures(tree, "figcaption")
         self._makers = self._of_figures(
             tree, '[rel~="author"], [itemprop="author"], [itemprop="creator"]'
         )
-        self._licenses: dict[int, License] = {}
+        self._images = {
+            node.mem_id
+            for node in tree.css("[itemscope][itemtype]")
+            if any(
+                kind.endswith("/ImageObject")
+                for kind in (node.attributes.get("itemtype") or "").split()
+            )
+        }
+        self._licenses: dict[int, License | None] = {}
         self._license = self._find_licenses(tree)
         self._seen_sources: set[int] = set()
         self._alone: dict[int, bool] = {}
@@ -222,7 +235,19 @@ class _Page:
         for candidate in itertools.islice(self._all(root), _MOST_LINKS):
             # The first mention has the best words; a link around a thumbnail comes with it.
             found.setdefault(candidate.urls[0], candidate)
-        return list(found.values())
+        # What is stated for one picture may stand at any of its mentions.
+        return [self._licensed(candidate) for candidate in found.values()]
+
+    def _licensed(self, candidate: Candidate) -> Candidate:
+        urls = candidate.urls
+        # The other addresses may be of what stands in for many pictures until they are seen.
+        shown = next((url for url in urls if url in self._credits), urls[0])
+        stated = [*self._stated.get(urls[0], ()), *self._stated.get(shown, ())]
+        if not stated:
+            return candidate
+        license = agreed(stated)
+        id, url = (license.id, license.url) if license else ("", "")
+        return replace(candidate, credit=replace(candidate.credit, license=id, license_url=url))
 
     def _all(self, root: LexborNode) -> Iterator[Candidate]:
         images = 0
@@ -251,7 +276,9 @@ class _Page:
                 yield from _css_candidates(node.text(), self._base, self._license)
             if style := attributes.get("style"):
                 sure = "background" in style.lower()
-                yield from _css_candidates(style, self._base, self._license, sure=sure)
+                for one in _css_candidates(style, self._base, self._license, sure=sure):
+                    self._state(one.urls[0], node)
+                    yield one
             if target := self._address(attributes.get(_PLACES.get(tag or "", ""))):
                 yield self._candidate([target], attributes.get("aria-label") or "", node)
             if tag not in ("img", "amp-img", "source"):
@@ -266,7 +293,9 @@ class _Page:
             if not value or not _is_background(name):
                 continue
             if "url(" in value.lower():
-                yield from _css_candidates(value, self._base, self._license, sure=True)
+                for one in _css_candidates(value, self._base, self._license, sure=True):
+                    self._state(one.urls[0], node)
+                    yield one
             elif name.endswith("set"):
                 urls = self._ordered(list(itertools.islice(_srcset(value), _MOST_VARIANTS)))
                 if any(names_picture(url) for url in urls):
@@ -335,11 +364,13 @@ class _Page:
         credit = next((self._credits[url] for url in urls if url in self._credits), None)
         title = words
         figure = 0 if node is None else self._figure(node)
+        if node is not None:
+            self._state(urls[0], node)
         if text := self._captions.get(figure):
             title = title or text
             words = f"{words} {text}".strip()
         if credit is None:
-            stated = self._licenses.get(figure) or self._license
+            stated = self._license
             credit = Credit(
                 title=title[:300],
                 author=self._makers.get(figure, "")[:300],
@@ -349,6 +380,12 @@ class _Page:
         elif not credit.title:
             credit = replace(credit, title=title[:300])
         return Candidate(tuple(urls), words[:1000], credit)
+
+    def _state(self, url: str, node: LexborNode) -> None:
+        """Notes what is stated for a picture where it stands."""
+        for place in (self._figure(node), self._item(node)):
+            if place in self._licenses:
+                self._stated.setdefault(url, {})[self._licenses[place]] = None
 
     def _address(self, text: str | None) -> str | None:
         return normalize(text, self._base) if text else None
@@ -387,32 +424,28 @@ class _Page:
         target = self._address(address) if isinstance(address, str) else None
         if not target:
             return
-        stated = recognize(_name(value.get("license")))
+        named = value.get("license")
+        named = named if isinstance(named, list) else [named]
+        stated = {recognize(_name(one)): None for one in named[:_MOST_VARIANTS] if one}
+        if reserves(_name(value.get("copyrightNotice"))):
+            stated[None] = None
+        self._stated.setdefault(target, {}).update(stated)
         title = _name(value.get("name")) or _name(value.get("caption"))
         self._credits[target] = Credit(
             title=plain_text(title)[:300],
             author=plain_text(_name(value.get("creator")) or _name(value.get("author")))[:300],
-            license=stated.id if stated else "",
-            license_url=stated.url if stated else "",
             attribution=plain_text(_name(value.get("creditText")))[:500],
         )
         self._described.append((target, title))
 
     def _figure(self, node: LexborNode) -> int:
         """The number of the nearest figure around an element; 0 where there is none."""
-        way: list[int] = []
-        found, place = 0, node
-        while place is not None:
-            if place.mem_id in self._figures:
-                found = self._figures[place.mem_id]
-                break
-            if place.tag == "figure":
-                found = place.mem_id
-                break
-            way.append(place.mem_id)
-            place = place.parent
-        self._figures.update(dict.fromkeys(way, found))
-        return found
+        return _nearest(node, self._figures, lambda place: place.tag == "figure")
+
+    def _item(self, node: LexborNode | None) -> int:
+        """The number of the nearest item of microdata around an element (WHATWG HTML, section 5.2);
+        0 where there is none."""
+        return _nearest(node, self._items, lambda place: "itemscope" in place.attributes)
 
     def _of_figures(self, tree: LexborHTMLParser, selector: str) -> dict[int, str]:
         """The text, by the number of each figure, of the first such element that has one."""
@@ -420,8 +453,20 @@ class _Page:
         for node in tree.css(selector):
             figure = self._figure(node)
             if figure and not texts.get(figure):
-                texts[figure] = " ".join(node.text(separator=" ").split())[:1000]
+                text = " ".join(node.text(separator=" ").split())
+                texts[figure] = text[:1000]
+                # Long captions say so at their end.
+                if reserves(text):
+                    self._reserved.add(figure)
         return texts
+
+    def _is_of_item(self, node: LexborNode) -> bool:
+        """Whether an element states the licence of a picture that microdata describe, by
+        schema.org/ImageObject."""
+        return (
+            "license" in (node.attributes.get("itemprop") or "").split()
+            and self._item(node.parent) in self._images
+        )
 
     def _find_licenses(self, tree: LexborHTMLParser) -> License | None:
         """The one licence that a page states for all that is on it.
@@ -429,12 +474,23 @@ class _Page:
         A statement inside a figure is about that figure; two different ones say nothing.
         """
         found: set[License] = set()
+        # By the numbers of figures and items.
+        places: dict[int, list[License | None]] = {}
         for node in tree.css('[rel~="license"][href]'):
-            if stated := recognize(node.attributes.get("href") or ""):
-                if figure := self._figure(node):
-                    self._licenses.setdefault(figure, stated)
-                else:
-                    found.add(stated)
+            stated = recognize(node.attributes.get("href") or "")
+            if figure := self._figure(node):
+                places.setdefault(figure, []).append(stated)
+            elif stated and not self._is_of_item(node):
+                found.add(stated)
+        for node in tree.css('[itemprop~="license"]'):
+            if self._is_of_item(node):
+                address = node.attributes.get("href") or node.attributes.get("content")
+                # Only its own text, so that no text is read once for each element around it.
+                stated = recognize(address or node.text(deep=False, separator=" "))
+                places.setdefault(self._item(node.parent), []).append(stated)
+        for figure in self._reserved:
+            places.setdefault(figure, []).append(None)
+        self._licenses = {place: agreed(stated) for place, stated in places.items()}
         for node in tree.css("meta[name][content]"):
             if (node.attributes.get("name") or "").lower() in (
                 "dc.rights",
@@ -467,6 +523,25 @@ class _Page:
             else:
                 found.setdefault(target, Link(target))
         return list(found.values())
+
+
+def _nearest(
+    node: LexborNode | None, known: dict[int, int], fits: Callable[[LexborNode], bool]
+) -> int:
+    """The number of the nearest element that fits, of a node and those around it; 0 for none."""
+    way: list[int] = []
+    found, place = 0, node
+    while place is not None:
+        if place.mem_id in known:
+            found = known[place.mem_id]
+            break
+        if fits(place):
+            found = place.mem_id
+            break
+        way.append(place.mem_id)
+        place = place.parent
+    known.update(dict.fromkeys(way, found))
+    return found
 
 
 def _variants(attributes: dict[str, str | None]) -> Iterator[Variant]:
