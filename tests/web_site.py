@@ -34,13 +34,19 @@ class Reply:
 
 @dataclass
 class Request:
-    """One line of the site's log; times by `time.monotonic`."""
+    """One line of the site's log; times by `time.monotonic`.
+
+    Attributes:
+        last: just before the last piece was sent: no client can have had the whole before, while
+            `ended` may be noted late where the machine is busy.
+    """
 
     host: str
     path: str
     headers: dict[str, str]
     began: float
     ended: float = 0.0
+    last: float = 0.0
     status: int = 0
     sent: int = 0
 
@@ -118,8 +124,10 @@ class Site:
         if self.ranges and page.status == 200 and isinstance(page.body, bytes):
             page = _ranged(page, page.body, line)
         line.status = page.status
+        line.last = time.monotonic()
 
         def write(data: bytes) -> None:
+            line.last = time.monotonic()
             handler.wfile.write(data)
             line.sent += len(data)
 
