@@ -246,8 +246,8 @@ def test_a_host_that_asks_for_very_long_pauses_is_left_alone(tmp_path: Path) -> 
 
 
 def gaps(lines: Sequence[Request]) -> list[float]:
-    """Seconds from the end of each request to the beginning of the next one."""
-    return [b.began - a.ended for a, b in itertools.pairwise(lines)]
+    """Seconds from the last piece of each answer to the next request."""
+    return [b.began - a.last for a, b in itertools.pairwise(lines)]
 
 
 def test_pauses_between_requests(tmp_path: Path) -> None:
@@ -327,8 +327,8 @@ def test_one_request_at_a_time_per_host(tmp_path: Path) -> None:
         crawl.close()
         overlaps = 0
         for line in site.log:
-            during = [o for o in site.log if o is not line and o.began < line.ended]
-            together = [o for o in during if o.ended > line.began]
+            during = [o for o in site.log if o is not line and o.began < line.last]
+            together = [o for o in during if o.last > line.began]
             assert all(o.host != line.host for o in together)
             overlaps += len(together)
         assert len(site.log) == 3 * 8
@@ -351,7 +351,7 @@ def test_busy_servers_get_the_pause_they_ask_for(status: int, tmp_path: Path) ->
         site.pages["/1.jpg"] = busy
         assert collect([url], tmp_path).progress.kept == 3
         (place,) = (i for i, line in enumerate(site.log) if line.status == status)
-        assert site.log[place + 1].began - site.log[place].ended >= 0.98
+        assert site.log[place + 1].began - site.log[place].last >= 0.98
         assert site.paths()["/1.jpg"] == 2
 
 

@@ -37,8 +37,8 @@ class Request:
     """One line of the site's log; times by `time.monotonic`.
 
     Attributes:
-        last: just before the last piece was sent: no client can have had the whole before, while
-            `ended` may be noted late where the machine is busy.
+        last: just before the last piece was sent to a client that was still there: none can have
+            had the whole before, while `ended` may be noted late where the machine is busy.
     """
 
     host: str
@@ -106,7 +106,8 @@ class Site:
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         host = (handler.headers.get("Host") or "").partition(":")[0]
-        line = Request(host, handler.path, dict(handler.headers.items()), time.monotonic())
+        began = time.monotonic()
+        line = Request(host, handler.path, dict(handler.headers.items()), began, last=began)
         with self._lock:
             self.log.append(line)
         if self.delay:
@@ -124,14 +125,20 @@ class Site:
         if self.ranges and page.status == 200 and isinstance(page.body, bytes):
             page = _ranged(page, page.body, line)
         line.status = page.status
-        line.last = time.monotonic()
+
+        def begin_piece() -> None:
+            now = time.monotonic()
+            if _hung_up(handler.connection):
+                raise ConnectionResetError
+            line.last = now
 
         def write(data: bytes) -> None:
-            line.last = time.monotonic()
+            begin_piece()
             handler.wfile.write(data)
             line.sent += len(data)
 
         try:
+            begin_piece()
             handler.send_response(page.status)
             for name, value in page.headers.items():
                 handler.send_header(name, value)
@@ -160,6 +167,14 @@ class Site:
     def paths(self) -> Counter[str]:
         """How often each path was asked for."""
         return Counter(line.path for line in self.log)
+
+
+def _hung_up(connection: socket.socket) -> bool:
+    """Whether the other side has closed a connection."""
+    try:
+        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
 
 
 def _ranged(page: Reply, body: bytes, line: Request) -> Reply:

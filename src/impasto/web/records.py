@@ -662,9 +662,7 @@ class Records:
             StateError: it is over, or being cancelled.
         """
         with self._change() as change:
-            row = _one(change, _jobs, job)
-            if row.wanted == "cancel" or row.state not in ACTIVE:
-                raise StateError(f"the job is {_stated(row)}, so it cannot be paused")
+            row = _steerable(change, job, "be paused")
             if row.state == "queued":
                 return self._set(change, job, state="paused", interrupted=False)
             if row.state == "running":
@@ -679,9 +677,7 @@ class Records:
             StateError: it is over, or being cancelled.
         """
         with self._change() as change:
-            row = _one(change, _jobs, job)
-            if row.wanted == "cancel" or row.state not in ACTIVE:
-                raise StateError(f"the job is {_stated(row)}, so it cannot go on")
+            row = _steerable(change, job, "go on")
             if row.state == "paused":
                 return self._set(change, job, state="queued", wanted=None, note="")
             return self._set(change, job, wanted=None)
@@ -1172,6 +1168,14 @@ def _running(change: Connection, job: str) -> Any:
     row = _one(change, _jobs, job)
     if row.state != "running":
         raise StateError(f"the job is {_STATED[row.state]}, not running")
+    return row
+
+
+def _steerable(change: Connection, job: str, what: str) -> Any:
+    """The row of a job that is neither over nor being cancelled."""
+    row = _one(change, _jobs, job)
+    if row.wanted == "cancel" or row.state not in ACTIVE:
+        raise StateError(f"the job is {_stated(row)}, so it cannot {what}")
     return row
 
 
