@@ -25,7 +25,8 @@ from typing import Any
 
 from impasto.samples import sample_path
 from impasto.web.config import StudioOptions
-from impasto.web.records import Job, Records
+from impasto.web.entities import Job
+from impasto.web.records import Records
 from impasto.web.storage import Storage, new_id
 from impasto.web.supervisor import Supervisor
 from record import RESULTS, describe_run, write_json

@@ -18,7 +18,8 @@ from PIL import Image
 from impasto.images import Bitmap, write_image
 from impasto.web.app import create_app
 from impasto.web.config import StudioOptions, load_options
-from impasto.web.records import Job, Records
+from impasto.web.entities import Job
+from impasto.web.records import Records
 from impasto.web.security import CSRF_HEADER
 from impasto.web.storage import THUMB_SIDE, VIEW_SIDE, Live, Storage, new_id
 from impasto.web.studio import Studio, Workers

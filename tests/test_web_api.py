@@ -1102,7 +1102,7 @@ def test_a_full_disk_is_called_so(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     with served(tmp_path / "data", queue="200", rate="1000") as studio:
         visit = studio.visit()
         studio.workers.painting = False
-        engine = studio.studio.records._engine
+        engine = studio.studio.records._database._engine
 
         @event.listens_for(engine, "connect")
         def _(connection: Any, _record: Any) -> None:
@@ -1123,7 +1123,7 @@ def test_a_full_disk_is_called_so(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 def test_broken_records_are_called_so(studio: Served, visit: Visit) -> None:
     """Records that are no database any more are not told as busy, and the studio is not well."""
     records = studio.studio.records
-    records._engine.dispose()
+    records._database._engine.dispose()
     data = studio.studio.options.data
     for file in data.glob("studio.sqlite3*"):
         file.unlink()

@@ -18,7 +18,8 @@ import pytest
 
 from impasto.images import read_image
 from impasto.web import child
-from impasto.web.records import Job, Records, records_in
+from impasto.web.entities import Job
+from impasto.web.records import Records, records_in
 from impasto.web.storage import Storage
 
 TINY = {"size": 24, "single_level": True, "content_layers": "relu2_1", "start": "content"}

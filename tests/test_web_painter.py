@@ -18,8 +18,9 @@ from impasto.images import read_image
 from impasto.options import make_options
 from impasto.run import Stylization, stylize
 from impasto.web import painter as module
+from impasto.web.entities import Job, Picture
 from impasto.web.painter import Painter, StoppedError
-from impasto.web.records import Job, Picture, Records, records_in
+from impasto.web.records import Records, records_in
 from impasto.web.storage import Storage, new_id
 
 TINY = {"size": 24, "single_level": True, "content_layers": "relu2_1", "start": "content"}

@@ -11,18 +11,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from impasto.web import records as module
-from impasto.web.records import (
+from impasto.web.database import METADATA
+from impasto.web.entities import (
     Fault,
     MissingError,
     QueueFullError,
-    Records,
     RecordsError,
     StateError,
     clean_name,
     named_pictures,
-    records_in,
 )
+from impasto.web.records import Records, records_in
 from impasto.web.storage import new_id
 from postgres_server import postgres_server
 
@@ -57,7 +56,7 @@ def records(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Records]
         made = Records(request.getfixturevalue("server"), clock=Clock())
     yield made
     if request.param == "postgres":
-        module._meta.drop_all(made._engine)
+        METADATA.drop_all(made._database._engine)
     made.close()
 
 
@@ -197,7 +196,7 @@ def test_a_restart_of_the_machine_is_no_crash(
     owner = records.add_owner().id
     job = ask(records, owner)
     for start in range(4):
-        monkeypatch.setattr(module, "boot", lambda start=start: f"start {start}")
+        monkeypatch.setattr("impasto.web.records.boot", lambda start=start: f"start {start}")
         assert all(one.crashes == 0 for one in records.crash("cpu", "gone"))
         taken = records.take_job("cpu")
         assert taken is not None

@@ -19,7 +19,8 @@ from impasto.samples import sample_path
 from impasto.web import child
 from impasto.web import supervisor as module
 from impasto.web.config import StudioOptions
-from impasto.web.records import Job, Picture, Records
+from impasto.web.entities import Job, Picture
+from impasto.web.records import Records
 from impasto.web.storage import Storage, new_id
 from impasto.web.supervisor import PROGRAMS, Programs, Supervisor
 from postgres_server import postgres_server

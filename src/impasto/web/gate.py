@@ -19,9 +19,9 @@ from starlette.requests import ClientDisconnect, cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from impasto.web.database import reason_of
 from impasto.web.limits import address_key
 from impasto.web.logs import event, log
-from impasto.web.records import reason_of
 from impasto.web.security import HEADERS, SAFE_METHODS, Refused, Visitor, bearer
 from impasto.web.studio import Studio
 

@@ -62,16 +62,10 @@ from impasto.samples import sample_names
 from impasto.sources import LARGE_SIDE, Loaded
 from impasto.styles import style_names
 from impasto.web import child
+from impasto.web.database import UNAVAILABLE, reason_of
 from impasto.web.drawing import drawn
-from impasto.web.records import (
-    UNAVAILABLE,
-    Fault,
-    Job,
-    MissingError,
-    Records,
-    StateError,
-    reason_of,
-)
+from impasto.web.entities import Fault, Job, MissingError, StateError
+from impasto.web.records import Records
 from impasto.web.storage import THUMB_SIDE, VIEW_SIDE, Live, Storage, is_id, new_id
 
 CHECKPOINT_EVERY = 10.0

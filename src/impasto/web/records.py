@@ -1,8 +1,8 @@
-"""What the studio knows: owners, pictures and jobs, in SQLite or PostgreSQL.
+"""What the studio knows: owners, pictures and jobs, and what may become of them.
 
 The records are the truth. Every change is one transaction that also checks whether it may happen,
-so that no job is lost, taken twice or finished twice, whoever is killed when. Plain frozen
-dataclasses come out; times are seconds since 1970.
+so that no job is lost, taken twice or finished twice, whoever is killed when. Times are seconds
+since 1970.
 
 States of a job, and what leads from one to the next:
 
@@ -19,286 +19,43 @@ result.
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy import event
-from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.engine import Connection
 
-from impasto.errors import ImpastoError, one_line
+from impasto.errors import one_line
+from impasto.web.database import JOBS, OWNERS, PICTURES, Database
+from impasto.web.entities import (
+    ACTIVE,
+    JOB_STATES,
+    PICTURE_KINDS,
+    Counts,
+    Fault,
+    Job,
+    JobState,
+    MissingError,
+    Owner,
+    Page,
+    Picture,
+    PictureKind,
+    Purged,
+    QueueFullError,
+    StateError,
+    clean_name,
+    named_pictures,
+)
 from impasto.web.storage import new_id
-
-SCHEMA_VERSION = 1
-"""Version of the tables; others are refused."""
 
 CRASHES = 3
 """After so many a job is set aside."""
 
-NAME_LENGTH = 120
-"""Longest name or label; the rest is cut off."""
-
 SEEN_STEP = 3600.0
 """Seconds that an owner's `seen` may lag, so that looking is not writing."""
-
-UNAVAILABLE = (DBAPIError, PoolTimeoutError)
-"""What is raised where the database cannot be used just now."""
-
-PictureKind = Literal["photo", "style", "mask", "result"]
-PictureState = Literal["reading", "ready", "refused"]
-JobState = Literal["queued", "running", "paused", "done", "cancelled", "failed", "set_aside"]
-Wanted = Literal["pause", "cancel"]
-Trouble = Literal["busy", "full", "broken"]
-"""Why a database fails: for a moment, for want of room, or until its host mends it."""
-
-PICTURE_KINDS: tuple[str, ...] = get_args(PictureKind)
-JOB_STATES: tuple[str, ...] = get_args(JobState)
-ACTIVE: tuple[str, ...] = ("queued", "running", "paused")
-"""States of a job that is not over."""
-
-
-class RecordsError(ImpastoError):
-    """What was asked of the records cannot be done; `code` is a key for translations."""
-
-    code = "records"
-
-
-class MissingError(RecordsError):
-    """There is no such owner, picture or job."""
-
-    code = "missing"
-
-
-class StateError(RecordsError):
-    """The picture or job is in a state that does not allow it."""
-
-    code = "state"
-
-
-class QueueFullError(RecordsError):
-    """The owner has as many jobs that are not over as one may have."""
-
-    code = "queue_full"
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Why something did not come about: a key for translations, and one plain line."""
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Owner:
-    """One browser, or one program's token."""
-
-    id: str
-    created: float
-    seen: float
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An upload or a result.
-
-    Attributes:
-        id: unguessable.
-        owner: whose it is.
-        kind: `photo`, `style`, `mask` or `result`.
-        name: what its owner calls it; a label only.
-        state: `reading` until the reader has looked at it, then `ready` or `refused`.
-        fault: why it was refused.
-        width: px, upright; `None` while unknown, as are the next.
-        height: px.
-        bytes: size of the source or the master.
-        sha256: of the source, as hexadecimal digits.
-        has_alpha: whether anything in it is transparent.
-        job: which made it, for a result.
-        created: when it was added.
-        deleted: when its owner deleted it; it can be restored until it is purged.
-    """
-
-    id: str
-    owner: str
-    kind: PictureKind
-    name: str
-    state: PictureState
-    fault: Fault | None
-    width: int | None
-    height: int | None
-    bytes: int | None
-    sha256: str | None
-    has_alpha: bool | None
-    job: str | None
-    created: float
-    deleted: float | None
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run, asked for, under way or over.
-
-    Attributes:
-        id: unguessable.
-        owner: whose it is.
-        label: what its owner calls it; empty where they have not said.
-        state: see the module.
-        request: `photo`, `styles`, `masks`, `style_masks`, `fine`, `start`, `coarse`, `options`;
-            `title` is what it is called for its owner alone where there is no label.
-        strength: that was asked for since; `None`: that of the options.
-        wanted: what its painter is asked to do with it next.
-        device: that it runs on, or ran on last.
-        crashes: how often its painter died while it ran.
-        fault: why it failed or was set aside.
-        note: what its owner should know, such as that it began anew.
-        progress: how far it is, as last written down: plain data of the painter's.
-        losses: `[evaluation, loss, content, style]` of its evaluations so far; empty in a `Page`.
-        result: id of the picture it made.
-        shared: whether its owner shows it in the shared gallery.
-        created: when it was asked for.
-        started: when it was taken first.
-        finished: when it was over.
-        deleted: when its owner deleted it; it can be restored until it is purged.
-    """
-
-    id: str
-    owner: str
-    label: str
-    state: JobState
-    request: dict[str, Any]
-    strength: float | None
-    wanted: Wanted | None
-    device: str | None
-    crashes: int
-    fault: Fault | None
-    note: str
-    progress: dict[str, Any] | None
-    losses: list[list[float | None]]
-    result: str | None
-    shared: bool
-    created: float
-    started: float | None
-    finished: float | None
-    deleted: float | None
-
-    @property
-    def title(self) -> str:
-        """What its owner sees it called: the label, else words from the names of its pictures,
-        which are nobody else's business.
-        """
-        return self.label or str(self.request.get("title", ""))
-
-    @property
-    def over(self) -> bool:
-        """Whether it will not go on by itself: it is neither queued, running nor paused."""
-        return self.state not in ACTIVE
-
-
-@dataclass(frozen=True)
-class Page:
-    """Some of the jobs, newest first.
-
-    Attributes:
-        jobs: at most as many as were asked for.
-        next: what to give as `before` for those after them; `None`: there are none.
-    """
-
-    jobs: list[Job]
-    next: str | None
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How much there is, for measuring."""
-
-    jobs: dict[str, int]
-    pictures: dict[str, int]
-    owners: int
-    bytes: int
-
-
-@dataclass(frozen=True)
-class Purged:
-    """Ids of what has no record any more, whose files may go."""
-
-    pictures: list[str]
-    jobs: list[str]
-
-
-_meta = sql.MetaData()
-_facts = sql.Table(
-    "facts",
-    _meta,
-    sql.Column("name", sql.String(40), primary_key=True),
-    sql.Column("value", sql.Text, nullable=False),
-)
-_owners = sql.Table(
-    "owners",
-    _meta,
-    sql.Column("id", sql.String(64), primary_key=True),
-    sql.Column("created", sql.Double, nullable=False),
-    sql.Column("seen", sql.Double, nullable=False),
-    # When a job of theirs was taken last: who waits longest is next.
-    sql.Column("served", sql.Double, nullable=False, default=0.0),
-)
-_pictures = sql.Table(
-    "pictures",
-    _meta,
-    sql.Column("id", sql.String(22), primary_key=True),
-    sql.Column("owner", sql.ForeignKey("owners.id"), nullable=False),
-    sql.Column("kind", sql.String(10), nullable=False),
-    sql.Column("name", sql.String(NAME_LENGTH), nullable=False),
-    sql.Column("state", sql.String(10), nullable=False, index=True),
-    sql.Column("fault", sql.JSON(none_as_null=True)),
-    sql.Column("width", sql.Integer),
-    sql.Column("height", sql.Integer),
-    sql.Column("bytes", sql.BigInteger),
-    sql.Column("sha256", sql.String(64)),
-    sql.Column("has_alpha", sql.Boolean),
-    sql.Column("job", sql.String(22)),
-    sql.Column("created", sql.Double, nullable=False, index=True),
-    sql.Column("deleted", sql.Double, index=True),
-    sql.Index("pictures_of", "owner", "created"),
-)
-_jobs = sql.Table(
-    "jobs",
-    _meta,
-    sql.Column("id", sql.String(22), primary_key=True),
-    sql.Column("owner", sql.ForeignKey("owners.id"), nullable=False),
-    sql.Column("label", sql.String(NAME_LENGTH), nullable=False),
-    sql.Column("state", sql.String(10), nullable=False, index=True),
-    sql.Column("request", sql.JSON, nullable=False),
-    sql.Column("strength", sql.Double),
-    sql.Column("wanted", sql.String(10)),
-    sql.Column("device", sql.String(40)),
-    sql.Column("crashes", sql.Integer, nullable=False, default=0),
-    sql.Column("fault", sql.JSON(none_as_null=True)),
-    sql.Column("note", sql.Text, nullable=False, default=""),
-    sql.Column("progress", sql.JSON(none_as_null=True)),
-    sql.Column("losses", sql.JSON, nullable=False, default=list),
-    sql.Column("result", sql.String(22)),
-    sql.Column("shared", sql.Boolean, nullable=False, default=False),
-    sql.Column("created", sql.Double, nullable=False, index=True),
-    sql.Column("started", sql.Double),
-    sql.Column("finished", sql.Double),
-    sql.Column("deleted", sql.Double, index=True),
-    # Whether it was stopped in the middle by no wish of its owner's, and so goes first.
-    sql.Column("interrupted", sql.Boolean, nullable=False, default=False),
-    # The boot of the machine that it was taken in.
-    sql.Column("boot", sql.String(64)),
-    # What a search looks in, in lower case.
-    sql.Column("words", sql.Text, nullable=False),
-    sql.Index("jobs_of", "owner", "created"),
-)
 
 
 class Records:
@@ -315,35 +72,8 @@ class Records:
     """
 
     def __init__(self, url: str, *, clock: Any = time.time, wait: float = 30.0) -> None:
-        self._clock = clock
-        try:
-            parsed = make_url(url)
-            self._sqlite = parsed.get_backend_name() == "sqlite"
-            if self._sqlite:
-                self._engine = sql.create_engine(
-                    parsed, connect_args={"timeout": wait}, hide_parameters=True
-                )
-                _prepare_sqlite(self._engine)
-            else:
-                # What visitors wrote is not for the log.
-                self._engine = sql.create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
-            self._make_tables()
-        except (SQLAlchemyError, ImportError, ValueError) as error:
-            raise RecordsError(
-                f"the database cannot be opened ({reason_of(error)}); check --database"
-            ) from None
-
-    def _make_tables(self) -> None:
-        with self._change() as change:
-            _meta.create_all(change)
-            found = change.scalar(sql.select(_facts.c.value).where(_facts.c.name == "schema"))
-            if found is None:
-                change.execute(_facts.insert().values(name="schema", value=str(SCHEMA_VERSION)))
-            elif found != str(SCHEMA_VERSION):
-                raise RecordsError(
-                    f"the database is of version {one_line(found)}, this impasto works with "
-                    f"{SCHEMA_VERSION}; use the impasto that made it, or another --data folder"
-                )
+        self._clock, self._database = clock, Database(url, wait=wait)
+        self._look, self._change = self._database.look, self._database.change
 
     def probe(self) -> None:
         """Reads a little of everything and writes a little.
@@ -351,31 +81,11 @@ class Records:
         Raises:
             SQLAlchemyError: the database cannot do that.
         """
-        with self._change() as change:
-            for table in (_owners, _pictures, _jobs):
-                change.execute(table.select().limit(1)).all()
-            change.execute(_facts.delete().where(_facts.c.name == "probed"))
-            change.execute(_facts.insert().values(name="probed", value=str(self._clock())))
+        self._database.probe(str(self._clock()))
 
     def close(self) -> None:
         """Lets go of the database."""
-        self._engine.dispose()
-
-    @contextlib.contextmanager
-    def _look(self) -> Iterator[Connection]:
-        with self._engine.connect() as connection, connection.begin():
-            yield connection
-
-    @contextlib.contextmanager
-    def _change(self) -> Iterator[Connection]:
-        """A transaction that no other one runs beside, so that what it reads stays true."""
-        with self._engine.connect() as connection:
-            connection.execution_options(impasto_change=True)
-            with connection.begin():
-                if not self._sqlite:
-                    # SQLite has one writer at a time anyway.
-                    connection.execute(sql.text("SELECT pg_advisory_xact_lock(1768846451)"))
-                yield connection
+        self._database.close()
 
     # --- owners ----------------------------------------------------------------------------------
 
@@ -384,14 +94,12 @@ class Records:
         now = self._clock()
         with self._change() as change:
             if owner is not None:
-                row = change.execute(_owners.select().where(_owners.c.id == owner)).first()
+                row = change.execute(OWNERS.select().where(OWNERS.c.id == owner)).first()
                 if row is not None:
                     return Owner(row.id, row.created, row.seen)
             made = Owner(owner or new_id(), now, now)
             change.execute(
-                _owners.insert().values(
-                    id=made.id, created=made.created, seen=made.seen, served=0.0
-                )
+                OWNERS.insert().values(id=made.id, created=made.created, seen=made.seen, served=0.0)
             )
             return made
 
@@ -399,12 +107,12 @@ class Records:
         """The owner of an id, who is noted as seen now; `None` where there is none."""
         now = self._clock()
         with self._look() as look:
-            row = look.execute(_owners.select().where(_owners.c.id == owner)).first()
+            row = look.execute(OWNERS.select().where(OWNERS.c.id == owner)).first()
         if row is None:
             return None
         if now - row.seen > SEEN_STEP:
             with self._change() as change:
-                change.execute(_owners.update().where(_owners.c.id == owner).values(seen=now))
+                change.execute(OWNERS.update().where(OWNERS.c.id == owner).values(seen=now))
             return Owner(row.id, row.created, now)
         return Owner(row.id, row.created, row.seen)
 
@@ -441,8 +149,8 @@ class Records:
             "created": self._clock(),
         }
         with self._change() as change:
-            change.execute(_pictures.insert().values(**values))
-            return _picture(_one(change, _pictures, values["id"]))
+            change.execute(PICTURES.insert().values(**values))
+            return _picture(_one(change, PICTURES, values["id"]))
 
     def picture(self, picture: str) -> Picture:
         """A picture, deleted or not.
@@ -451,16 +159,16 @@ class Records:
             MissingError: there is none.
         """
         with self._look() as look:
-            return _picture(_one(look, _pictures, picture))
+            return _picture(_one(look, PICTURES, picture))
 
     def pictures(
         self, owner: str, kind: PictureKind | None = None, *, limit: int = 500
     ) -> list[Picture]:
         """An owner's pictures that are not deleted, newest first."""
-        query = _pictures.select().where(_pictures.c.owner == owner, _pictures.c.deleted.is_(None))
+        query = PICTURES.select().where(PICTURES.c.owner == owner, PICTURES.c.deleted.is_(None))
         if kind is not None:
-            query = query.where(_pictures.c.kind == kind)
-        query = query.order_by(_pictures.c.created.desc(), _pictures.c.id).limit(limit)
+            query = query.where(PICTURES.c.kind == kind)
+        query = query.order_by(PICTURES.c.created.desc(), PICTURES.c.id).limit(limit)
         with self._look() as look:
             return [_picture(row) for row in look.execute(query)]
 
@@ -469,20 +177,20 @@ class Records:
 
         Asked again and again it gives all, and owners take turns, however much one has uploaded.
         """
-        order = _pictures.c.created, _pictures.c.id
-        turn = sql.func.row_number().over(partition_by=_pictures.c.owner, order_by=order)
-        unread = sql.select(_pictures.c.id, turn.label("turn"))
-        unread = unread.where(_pictures.c.state == "reading").subquery()
+        order = PICTURES.c.created, PICTURES.c.id
+        turn = sql.func.row_number().over(partition_by=PICTURES.c.owner, order_by=order)
+        unread = sql.select(PICTURES.c.id, turn.label("turn"))
+        unread = unread.where(PICTURES.c.state == "reading").subquery()
         next_ones = sql.select(unread.c.id).where(unread.c.turn == 1)
-        query = _pictures.select().where(_pictures.c.id.in_(next_ones)).order_by(*order)
+        query = PICTURES.select().where(PICTURES.c.id.in_(next_ones)).order_by(*order)
         with self._look() as look:
             return [_picture(row) for row in look.execute(query)]
 
     def bytes_of(self, owner: str) -> tuple[int, int]:
         """How many pictures an owner has that are not purged, and their bytes together."""
-        query = sql.select(sql.func.count(), sql.func.coalesce(sql.func.sum(_pictures.c.bytes), 0))
+        query = sql.select(sql.func.count(), sql.func.coalesce(sql.func.sum(PICTURES.c.bytes), 0))
         with self._look() as look:
-            count, size = look.execute(query.where(_pictures.c.owner == owner)).one()
+            count, size = look.execute(query.where(PICTURES.c.owner == owner)).one()
             return int(count), int(size)
 
     def picture_ready(self, picture: str, width: int, height: int, *, has_alpha: bool) -> Picture:
@@ -504,9 +212,9 @@ class Records:
 
     def _read(self, picture: str, values: dict[str, Any]) -> Picture:
         with self._change() as change:
-            mine = (_pictures.c.id == picture) & (_pictures.c.state == "reading")
-            change.execute(_pictures.update().where(mine).values(**values))
-            return _picture(_one(change, _pictures, picture))
+            mine = (PICTURES.c.id == picture) & (PICTURES.c.state == "reading")
+            change.execute(PICTURES.update().where(mine).values(**values))
+            return _picture(_one(change, PICTURES, picture))
 
     def delete_picture(self, picture: str) -> Picture:
         """Deletes a picture; `restore_picture` takes it back until it is purged.
@@ -526,9 +234,9 @@ class Records:
 
     def _set_picture(self, picture: str, **values: Any) -> Picture:
         with self._change() as change:
-            _one(change, _pictures, picture)
-            change.execute(_pictures.update().where(_pictures.c.id == picture).values(**values))
-            return _picture(_one(change, _pictures, picture))
+            _one(change, PICTURES, picture)
+            change.execute(PICTURES.update().where(PICTURES.c.id == picture).values(**values))
+            return _picture(_one(change, PICTURES, picture))
 
     # --- jobs, for those who ask for them --------------------------------------------------------
 
@@ -568,7 +276,7 @@ class Records:
         _check_room(change, owner, limit)
         job = new_id()
         change.execute(
-            _jobs.insert().values(
+            JOBS.insert().values(
                 id=job,
                 owner=owner,
                 label=label,
@@ -578,7 +286,7 @@ class Records:
                 words=" ".join([label, *words]).casefold(),
             )
         )
-        return _job(_one(change, _jobs, job))
+        return _job(_one(change, JOBS, job))
 
     def job(self, job: str) -> Job:
         """A job, deleted or not.
@@ -587,7 +295,7 @@ class Records:
             MissingError: there is none.
         """
         with self._look() as look:
-            return _job(_one(look, _jobs, job))
+            return _job(_one(look, JOBS, job))
 
     def jobs(
         self,
@@ -610,11 +318,11 @@ class Records:
         Raises:
             StateError: `before` is no page's.
         """
-        query = sql.select(*_LISTED).where(_jobs.c.owner == owner)
+        query = sql.select(*_LISTED).where(JOBS.c.owner == owner)
         for word in search.casefold().split():
-            query = query.where(_jobs.c.words.contains(word, autoescape=True))
+            query = query.where(JOBS.c.words.contains(word, autoescape=True))
         if states:
-            query = query.where(_jobs.c.state.in_(states))
+            query = query.where(JOBS.c.state.in_(states))
         return self._page(query, before, limit)
 
     def shared_jobs(self, *, before: str | None = None, limit: int = 50) -> Page:
@@ -623,7 +331,7 @@ class Records:
         Raises:
             StateError: `before` is no page's.
         """
-        query = sql.select(*_LISTED).where(_jobs.c.shared.is_(True), _jobs.c.result.is_not(None))
+        query = sql.select(*_LISTED).where(JOBS.c.shared.is_(True), JOBS.c.result.is_not(None))
         return self._page(query, before, limit)
 
     def _page(self, query: Any, before: str | None, limit: int) -> Page:
@@ -633,10 +341,10 @@ class Records:
                 when = float.fromhex(created)
             except (ValueError, OverflowError):
                 raise StateError("before: no such page; leave it out to begin again") from None
-            same = (_jobs.c.created == when) & (_jobs.c.id > job)
-            query = query.where((_jobs.c.created < when) | same)
-        query = query.where(_jobs.c.deleted.is_(None))
-        query = query.order_by(_jobs.c.created.desc(), _jobs.c.id).limit(limit + 1)
+            same = (JOBS.c.created == when) & (JOBS.c.id > job)
+            query = query.where((JOBS.c.created < when) | same)
+        query = query.where(JOBS.c.deleted.is_(None))
+        query = query.order_by(JOBS.c.created.desc(), JOBS.c.id).limit(limit + 1)
         with self._look() as look:
             found = [_job(row) for row in look.execute(query)]
         jobs, more = found[:limit], len(found) > limit
@@ -645,7 +353,7 @@ class Records:
 
     def unfinished(self, jobs: Iterable[str]) -> list[str]:
         """Which of these ids are of jobs that are not over."""
-        query = sql.select(_jobs.c.id).where(_jobs.c.id.in_(list(jobs)), _jobs.c.state.in_(ACTIVE))
+        query = sql.select(JOBS.c.id).where(JOBS.c.id.in_(list(jobs)), JOBS.c.state.in_(ACTIVE))
         with self._look() as look:
             return list(look.scalars(query))
 
@@ -690,7 +398,7 @@ class Records:
             MissingError: there is none.
         """
         with self._change() as change:
-            return self._cancel(change, _one(change, _jobs, job))
+            return self._cancel(change, _one(change, JOBS, job))
 
     def _cancel(self, change: Connection, row: Any) -> Job:
         if row.state not in ACTIVE:
@@ -711,7 +419,7 @@ class Records:
             QueueFullError: its owner has `limit` jobs already that are not over.
         """
         with self._change() as change:
-            row = _one(change, _jobs, job)
+            row = _one(change, JOBS, job)
             if row.state in ACTIVE:
                 raise StateError(f"the job is {_STATED[row.state]}, so it cannot be run again")
             if row.state in ("done", "cancelled"):
@@ -732,7 +440,7 @@ class Records:
             StateError: it is over.
         """
         with self._change() as change:
-            row = _one(change, _jobs, job)
+            row = _one(change, JOBS, job)
             if row.state not in ACTIVE:
                 raise StateError(
                     f"the job is {_STATED[row.state]}, so its strength cannot be changed; run it "
@@ -748,7 +456,7 @@ class Records:
         """
         label = clean_name(label)
         with self._change() as change:
-            _one(change, _jobs, job)
+            _one(change, JOBS, job)
             found = " ".join([label, *words]).casefold()
             return self._set(change, job, label=label, words=found)
 
@@ -759,7 +467,7 @@ class Records:
             MissingError: there is none.
         """
         with self._change() as change:
-            _one(change, _jobs, job)
+            _one(change, JOBS, job)
             return self._set(change, job, shared=shared)
 
     def delete_job(self, job: str) -> Job:
@@ -771,9 +479,9 @@ class Records:
         """
         now = self._clock()
         with self._change() as change:
-            row = _one(change, _jobs, job)
+            row = _one(change, JOBS, job)
             self._cancel(change, row)
-            change.execute(_pictures.update().where(_pictures.c.job == job).values(deleted=now))
+            change.execute(PICTURES.update().where(PICTURES.c.job == job).values(deleted=now))
             return self._set(change, job, deleted=now)
 
     def restore_job(self, job: str) -> Job:
@@ -783,8 +491,8 @@ class Records:
             MissingError: there is none (any more).
         """
         with self._change() as change:
-            _one(change, _jobs, job)
-            change.execute(_pictures.update().where(_pictures.c.job == job).values(deleted=None))
+            _one(change, JOBS, job)
+            change.execute(PICTURES.update().where(PICTURES.c.job == job).values(deleted=None))
             return self._set(change, job, deleted=None)
 
     # --- jobs, for those who paint them ----------------------------------------------------------
@@ -798,26 +506,23 @@ class Records:
         now = self._clock()
         with self._look() as look:
             # Most looks find nothing, and need not keep others from writing.
-            if (
-                look.scalar(sql.select(_jobs.c.id).where(_jobs.c.state == "queued").limit(1))
-                is None
-            ):
+            if look.scalar(sql.select(JOBS.c.id).where(JOBS.c.state == "queued").limit(1)) is None:
                 return None
         with self._change() as change:
             queue = _queue(change)
             if not queue:
                 return None
-            row = _one(change, _jobs, queue[0])
-            change.execute(_owners.update().where(_owners.c.id == row.owner).values(served=now))
+            row = _one(change, JOBS, queue[0])
+            change.execute(OWNERS.update().where(OWNERS.c.id == row.owner).values(served=now))
             started = now if row.started is None else row.started
             taken = {"state": "running", "device": device, "boot": boot(), "interrupted": False}
             return self._set(change, row.id, started=started, **taken)
 
     def running_job(self, device: str) -> Job | None:
         """The job that runs on a device by the records; `None` where none does."""
-        mine = (_jobs.c.device == device) & (_jobs.c.state == "running")
+        mine = (JOBS.c.device == device) & (JOBS.c.state == "running")
         with self._look() as look:
-            row = look.execute(_jobs.select().where(mine).order_by(_jobs.c.started)).first()
+            row = look.execute(JOBS.select().where(mine).order_by(JOBS.c.started)).first()
         return None if row is None else _job(row)
 
     def note_progress(
@@ -842,8 +547,8 @@ class Records:
         if note is not None:
             values["note"] = note
         with self._change() as change:
-            mine = (_jobs.c.id == job) & (_jobs.c.state == "running")
-            change.execute(_jobs.update().where(mine).values(**values))
+            mine = (JOBS.c.id == job) & (JOBS.c.state == "running")
+            change.execute(JOBS.update().where(mine).values(**values))
 
     def put_back(self, job: str) -> Job:
         """Queues a running job again, to go on where it stands as soon as may be: its painter was
@@ -943,8 +648,8 @@ class Records:
             counts: whether it may have been the job's fault.
         """
         with self._change() as change:
-            mine = (_jobs.c.device == device) & (_jobs.c.state == "running")
-            rows = change.execute(_jobs.select().where(mine)).all()
+            mine = (JOBS.c.device == device) & (JOBS.c.state == "running")
+            rows = change.execute(JOBS.select().where(mine)).all()
             return [self._crashed(change, row, reason, counts) for row in rows]
 
     def _crashed(self, change: Connection, row: Any, reason: str, counts: bool) -> Job:
@@ -964,7 +669,7 @@ class Records:
 
     def running_elsewhere(self, devices: Iterable[str]) -> list[str]:
         """Devices that jobs run on by the records, other than these."""
-        query = sql.select(_jobs.c.device).where(_jobs.c.state == "running").distinct()
+        query = sql.select(JOBS.c.device).where(JOBS.c.state == "running").distinct()
         with self._look() as look:
             return sorted(set(look.scalars(query)) - set(devices))
 
@@ -978,7 +683,7 @@ class Records:
         has_alpha: bool,
     ) -> None:
         change.execute(
-            _pictures.insert().values(
+            PICTURES.insert().values(
                 id=picture,
                 owner=row.owner,
                 kind="result",
@@ -999,21 +704,21 @@ class Records:
         return self._set(change, job, state=state, wanted=None, finished=now, **values)
 
     def _set(self, change: Connection, job: str, **values: Any) -> Job:
-        change.execute(_jobs.update().where(_jobs.c.id == job).values(**values))
-        return _job(_one(change, _jobs, job))
+        change.execute(JOBS.update().where(JOBS.c.id == job).values(**values))
+        return _job(_one(change, JOBS, job))
 
     # --- all of it -------------------------------------------------------------------------------
 
     def counts(self) -> Counts:
         """How much there is, deleted but not yet purged things included."""
         with self._look() as look:
-            jobs = look.execute(sql.select(_jobs.c.state, sql.func.count()).group_by(_jobs.c.state))
+            jobs = look.execute(sql.select(JOBS.c.state, sql.func.count()).group_by(JOBS.c.state))
             of_jobs = dict.fromkeys(JOB_STATES, 0) | {state: int(n) for state, n in jobs}
-            kinds = sql.select(_pictures.c.kind, sql.func.count()).group_by(_pictures.c.kind)
+            kinds = sql.select(PICTURES.c.kind, sql.func.count()).group_by(PICTURES.c.kind)
             pictures = {kind: int(n) for kind, n in look.execute(kinds)}
             of_pictures = dict.fromkeys(PICTURE_KINDS, 0) | pictures
-            owners = look.scalar(sql.select(sql.func.count()).select_from(_owners)) or 0
-            size = sql.select(sql.func.coalesce(sql.func.sum(_pictures.c.bytes), 0))
+            owners = look.scalar(sql.select(sql.func.count()).select_from(OWNERS)) or 0
+            size = sql.select(sql.func.coalesce(sql.func.sum(PICTURES.c.bytes), 0))
             return Counts(of_jobs, of_pictures, int(owners), int(look.scalar(size) or 0))
 
     def purge(self, *, created_before: float, deleted_before: float) -> Purged:
@@ -1027,32 +732,32 @@ class Records:
             deleted_before: deletions after it may still be taken back.
         """
         with self._change() as change:
-            since = sql.func.coalesce(_jobs.c.finished, _jobs.c.created)
-            old = (_jobs.c.deleted < deleted_before) | (since < created_before)
-            idle = _jobs.c.state.not_in(("queued", "running"))
-            jobs = list(change.scalars(sql.select(_jobs.c.id).where(old, idle)))
-            change.execute(_jobs.delete().where(_jobs.c.id.in_(jobs)))
+            since = sql.func.coalesce(JOBS.c.finished, JOBS.c.created)
+            old = (JOBS.c.deleted < deleted_before) | (since < created_before)
+            idle = JOBS.c.state.not_in(("queued", "running"))
+            jobs = list(change.scalars(sql.select(JOBS.c.id).where(old, idle)))
+            change.execute(JOBS.delete().where(JOBS.c.id.in_(jobs)))
             needed = set[str]()
-            active = sql.select(_jobs.c.request).where(_jobs.c.state.in_(ACTIVE))
+            active = sql.select(JOBS.c.request).where(JOBS.c.state.in_(ACTIVE))
             for request in change.scalars(active):
                 needed.update(named_pictures(request))
-            kept_results = sql.select(_jobs.c.result).where(_jobs.c.result.is_not(None))
+            kept_results = sql.select(JOBS.c.result).where(JOBS.c.result.is_not(None))
             rows = change.execute(
-                sql.select(_pictures.c.id).where(
-                    (_pictures.c.deleted < deleted_before)
-                    | ((_pictures.c.created < created_before) & _pictures.c.id.not_in(kept_results))
-                    | (_pictures.c.job.is_not(None) & _pictures.c.id.not_in(kept_results))
+                sql.select(PICTURES.c.id).where(
+                    (PICTURES.c.deleted < deleted_before)
+                    | ((PICTURES.c.created < created_before) & PICTURES.c.id.not_in(kept_results))
+                    | (PICTURES.c.job.is_not(None) & PICTURES.c.id.not_in(kept_results))
                 )
             )
             pictures = [row.id for row in rows if row.id not in needed]
-            change.execute(_pictures.delete().where(_pictures.c.id.in_(pictures)))
+            change.execute(PICTURES.delete().where(PICTURES.c.id.in_(pictures)))
             # A result that is gone is no job's any more.
-            gone = _jobs.c.result.is_not(None) & _jobs.c.result.not_in(sql.select(_pictures.c.id))
-            change.execute(_jobs.update().where(gone).values(result=None))
-            empty = _owners.c.id.not_in(sql.select(_jobs.c.owner)) & _owners.c.id.not_in(
-                sql.select(_pictures.c.owner)
+            gone = JOBS.c.result.is_not(None) & JOBS.c.result.not_in(sql.select(PICTURES.c.id))
+            change.execute(JOBS.update().where(gone).values(result=None))
+            empty = OWNERS.c.id.not_in(sql.select(JOBS.c.owner)) & OWNERS.c.id.not_in(
+                sql.select(PICTURES.c.owner)
             )
-            change.execute(_owners.delete().where(empty, _owners.c.seen < created_before))
+            change.execute(OWNERS.delete().where(empty, OWNERS.c.seen < created_before))
             return Purged(pictures, jobs)
 
     def without_record(
@@ -1060,29 +765,14 @@ class Records:
     ) -> tuple[list[str], list[str]]:
         """Which of these ids of pictures and of jobs have no record."""
         with self._look() as look:
-            known = set(look.scalars(sql.select(_pictures.c.id)))
-            alive = set(look.scalars(sql.select(_jobs.c.id)))
+            known = set(look.scalars(sql.select(PICTURES.c.id)))
+            alive = set(look.scalars(sql.select(JOBS.c.id)))
         return [p for p in pictures if p not in known], [j for j in jobs if j not in alive]
 
 
 def records_in(path: Path, **options: Any) -> Records:
     """The records in an SQLite file; see `Records`."""
     return Records(sql.URL.create("sqlite", database=str(path)).render_as_string(), **options)
-
-
-def named_pictures(request: Mapping[str, Any]) -> list[str]:
-    """Ids of the pictures that a job's request names; not `style:…` and `sample:…`."""
-    names: list[Any] = [request.get(key) for key in ("photo", "fine", "start", "coarse")]
-    for key in ("styles", "masks", "style_masks"):
-        names.extend(request.get(key) or ())
-    # A label picture's mask is `ID#rrggbb`.
-    return [name.partition("#")[0] for name in names if name and ":" not in name]
-
-
-def clean_name(text: str) -> str:
-    """A name as it may be shown: one line without invisible characters, at most `NAME_LENGTH`."""
-    text = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(text.split())[:NAME_LENGTH].rstrip()
 
 
 def boot() -> str:
@@ -1104,38 +794,18 @@ _STATED = {
 }
 
 
-def _prepare_sqlite(engine: sql.Engine) -> None:
-    """Several processes read while one writes; who wants to write waits instead of failing."""
-
-    @event.listens_for(engine, "connect")
-    def _(connection: Any, _record: Any) -> None:
-        # Transactions are begun below, not by the driver.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _(connection: Connection) -> None:
-        # A reader that turns writer in the middle could not wait: what it read would be old.
-        changes = connection.get_execution_options().get("impasto_change")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if changes else "BEGIN")
-
-
 def _queue(look: Connection) -> list[str]:
     """Ids of the queued jobs in the order in which they are taken, if nothing else happens."""
     rows = look.execute(
         sql.select(
-            *(_jobs.c.id, _jobs.c.owner, _jobs.c.interrupted, _jobs.c.wanted),
-            _owners.c.served,
+            *(JOBS.c.id, JOBS.c.owner, JOBS.c.interrupted, JOBS.c.wanted),
+            OWNERS.c.served,
         )
-        .join(_owners, _owners.c.id == _jobs.c.owner)
-        .where(_jobs.c.state == "queued")
-        .order_by(_jobs.c.created, _jobs.c.id)
+        .join(OWNERS, OWNERS.c.id == JOBS.c.owner)
+        .where(JOBS.c.state == "queued")
+        .order_by(JOBS.c.created, JOBS.c.id)
     ).all()
-    running = sql.select(_jobs.c.owner).where(_jobs.c.state == "running")
+    running = sql.select(JOBS.c.owner).where(JOBS.c.state == "running")
     # In each round every owner has one turn; a job that runs already was one.
     turns: Counter[str] = Counter(look.scalars(running))
     ranked: list[tuple[Any, ...]] = []
@@ -1148,7 +818,7 @@ def _queue(look: Connection) -> list[str]:
 
 
 def _check_room(look: Connection, owner: str, limit: int | None) -> None:
-    count = sql.select(sql.func.count()).where(_jobs.c.owner == owner, _jobs.c.state.in_(ACTIVE))
+    count = sql.select(sql.func.count()).where(JOBS.c.owner == owner, JOBS.c.state.in_(ACTIVE))
     found = look.scalar(count) or 0
     if limit is not None and found >= limit:
         raise QueueFullError(
@@ -1160,12 +830,12 @@ def _check_room(look: Connection, owner: str, limit: int | None) -> None:
 def _one(look: Connection, table: sql.Table, key: str) -> Any:
     row = look.execute(table.select().where(table.c.id == key)).first()
     if row is None:
-        raise MissingError(f"there is no such {'job' if table is _jobs else 'picture'}")
+        raise MissingError(f"there is no such {'job' if table is JOBS else 'picture'}")
     return row
 
 
 def _running(change: Connection, job: str) -> Any:
-    row = _one(change, _jobs, job)
+    row = _one(change, JOBS, job)
     if row.state != "running":
         raise StateError(f"the job is {_STATED[row.state]}, not running")
     return row
@@ -1173,7 +843,7 @@ def _running(change: Connection, job: str) -> Any:
 
 def _steerable(change: Connection, job: str, what: str) -> Any:
     """The row of a job that is neither over nor being cancelled."""
-    row = _one(change, _jobs, job)
+    row = _one(change, JOBS, job)
     if row.wanted == "cancel" or row.state not in ACTIVE:
         raise StateError(f"the job is {_stated(row)}, so it cannot {what}")
     return row
@@ -1197,46 +867,9 @@ def _picture(row: Any) -> Picture:
 
 _INNER = {"interrupted", "boot", "words"}
 # What makes a record long is not read for each job of a gallery.
-_LISTED = [column for column in _jobs.c if column.name != "losses"]
+_LISTED = [column for column in JOBS.c if column.name != "losses"]
 
 
 def _job(row: Any) -> Job:
     values = {name: value for name, value in row._mapping.items() if name not in _INNER}
     return Job(**{"losses": [], **values, "fault": _fault(row.fault)})
-
-
-def reason_of(error: Exception) -> str:
-    """What a database says, without the address, in which a password may stand, and without what
-    was to be written."""
-    inner = getattr(error, "orig", None) or error
-    return one_line(str(inner).strip().splitlines()[0] if str(inner).strip() else repr(inner))
-
-
-def trouble(error: SQLAlchemyError) -> Trouble:
-    """What is the matter with a database that did not do what it was asked.
-
-    SQLite's result codes are at sqlite.org/rescode.html, PostgreSQL's in appendix A of its manual.
-    """
-    inner = getattr(error, "orig", None)
-    if isinstance(inner, sqlite3.Error):
-        # The lower eight bits are the kind of fault; some come before SQLite itself is asked.
-        return _SQLITE.get(getattr(inner, "sqlite_errorcode", 1) & 0xFF, "broken")
-    state = getattr(inner, "sqlstate", None)
-    if state == "53100":
-        return "full"
-    if inner is None or (state is not None and state[:2] in ("23", "40", "53", "55")):
-        return "busy"
-    return "broken"
-
-
-_SQLITE: dict[int, Trouble] = {
-    sqlite3.SQLITE_FULL: "full",
-    **dict.fromkeys(
-        (
-            *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT),
-            # Somebody else was quicker.
-            *(sqlite3.SQLITE_SCHEMA, sqlite3.SQLITE_CONSTRAINT),
-        ),
-        "busy",
-    ),
-}

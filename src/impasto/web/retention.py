@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from impasto.web.records import Purged, Records
+from impasto.web.entities import Purged
+from impasto.web.records import Records
 from impasto.web.storage import Storage
 
 UNDO = 3600.0

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from impasto.web.records import NAME_LENGTH
+from impasto.web.entities import NAME_LENGTH
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{22}$")]
 Source = Annotated[

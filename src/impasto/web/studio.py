@@ -18,11 +18,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from impasto.errors import ImpastoError
 from impasto.web.built_in import BuiltInPictures
 from impasto.web.config import StudioOptions
+from impasto.web.database import Trouble, trouble
+from impasto.web.entities import Job, MissingError, Picture
 from impasto.web.limits import MAX_KEYS, Limiter, Slots, Unfinished
 from impasto.web.live import LivePictures
 from impasto.web.metrics import Metrics
 from impasto.web.passwords import Passwords
-from impasto.web.records import Job, MissingError, Picture, Records, Trouble, trouble
+from impasto.web.records import Records
 from impasto.web.retention import DAY
 from impasto.web.schema import JobOut, PictureOut, Problem, ProgressOut, ResultOut
 from impasto.web.security import Guard, Refused, load_secret

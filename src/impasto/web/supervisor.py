@@ -20,7 +20,9 @@ from typing import Any, Literal
 from impasto.errors import ImpastoError, one_line
 from impasto.web import child
 from impasto.web.config import StudioOptions
-from impasto.web.records import UNAVAILABLE, Fault, MissingError, Records, reason_of
+from impasto.web.database import UNAVAILABLE, reason_of
+from impasto.web.entities import Fault, MissingError
+from impasto.web.records import Records
 from impasto.web.retention import purge
 from impasto.web.storage import Storage
 

@@ -15,7 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import anyio.to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
-from impasto.web.records import MissingError
+from impasto.web.entities import MissingError
 
 SPACING = 0.25
 """Least seconds between two states of a job that are told."""

@@ -14,17 +14,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from impasto.errors import ImageError, ImpastoError, OptionError, OutputError, one_line
+from impasto.web.database import Trouble, reason_of
+from impasto.web.entities import Job, MissingError, Picture, QueueFullError, StateError
 from impasto.web.gate import client_key
 from impasto.web.logs import log
-from impasto.web.records import (
-    Job,
-    MissingError,
-    Picture,
-    QueueFullError,
-    StateError,
-    Trouble,
-    reason_of,
-)
 from impasto.web.security import Refused, Visitor
 from impasto.web.studio import Studio
 

@@ -9,8 +9,8 @@ from fastapi.responses import FileResponse
 
 from impasto.samples import describe_sample, sample_names
 from impasto.styles import describe, style_names
+from impasto.web.entities import MissingError
 from impasto.web.forms import options_form
-from impasto.web.records import MissingError
 from impasto.web.routes.asking import StudioHere, file_answer, refusals
 from impasto.web.schema import BuiltIn, OptionsOut
 

@@ -11,17 +11,17 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from impasto.errors import OptionError
 from impasto.samples import sample_names
 from impasto.styles import style_names
-from impasto.web.forms import check_request
-from impasto.web.records import (
+from impasto.web.entities import (
     Job,
     JobState,
     MissingError,
     QueueFullError,
-    Records,
     StateError,
     clean_name,
     named_pictures,
 )
+from impasto.web.forms import check_request
+from impasto.web.records import Records
 from impasto.web.routes.asking import (
     AddressHere,
     MyJob,

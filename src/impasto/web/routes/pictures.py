@@ -11,8 +11,8 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse
 
+from impasto.web.entities import MissingError, Picture, StateError
 from impasto.web.receiving import Receiving
-from impasto.web.records import MissingError, Picture, StateError
 from impasto.web.routes.asking import (
     AddressHere,
     MyPicture,

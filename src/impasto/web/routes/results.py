@@ -26,8 +26,8 @@ from impasto.web.downloads import (
     write_download,
     zip_stream,
 )
+from impasto.web.entities import Job, MissingError, Picture
 from impasto.web.logs import log
-from impasto.web.records import Job, MissingError, Picture
 from impasto.web.routes.asking import (
     IdInPath,
     JobToLookAt,

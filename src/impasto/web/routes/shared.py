@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from impasto.web.records import NAME_LENGTH, Job, MissingError
+from impasto.web.entities import NAME_LENGTH, Job, MissingError
 from impasto.web.routes.asking import StudioHere, VisitorHere, refusals
 from impasto.web.schema import SharedJob, SharedOut
 from impasto.web.security import Visitor
