@@ -1,21 +1,30 @@
-"""Small pictures of what comes with impasto: drawn once, then kept in the data folder."""
+"""Small pictures of what comes with impasto: drawn once, then kept in the data folder.
+
+Each is drawn by a process of its own: that takes seconds and a hundred megabytes, and the server
+has visitors to answer.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sys
 from pathlib import Path
 
-import anyio
-import anyio.to_thread
-
 from impasto import __version__
-from impasto.errors import ImpastoError
+from impasto.errors import ImpastoError, OutputError, one_line
 from impasto.images import Bitmap, fit_within, read_image, resize_image, write_image
 from impasto.samples import sample_path
 from impasto.styles import draw_style, style_names
 from impasto.web.drawing import drawn
 from impasto.web.storage import THUMB_SIDE, Storage
+
+AT_ONCE = 2
+"""Most pictures that are drawn at the same time."""
+
+NICENESS = 5
+"""What drawing takes off its own priority."""
 
 
 class BuiltInPictures:
@@ -27,7 +36,7 @@ class BuiltInPictures:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._limit = anyio.CapacityLimiter(2)
+        self._limit = asyncio.Semaphore(AT_ONCE)
         self._making = dict[str, asyncio.Lock]()
 
     async def get(self, kind: str, name: str, *, large: bool) -> Path:
@@ -47,9 +56,8 @@ class BuiltInPictures:
             return file
         async with self._making.setdefault(file.name, asyncio.Lock()):
             if not file.exists():
-                await anyio.to_thread.run_sync(
-                    self._draw, kind, name, large, file, limiter=self._limit
-                )
+                async with self._limit:
+                    await self._draw_apart(kind, name, part, file)
         return file
 
     async def draw_styles(self) -> None:
@@ -61,14 +69,47 @@ class BuiltInPictures:
             with contextlib.suppress(ImpastoError):
                 await self.get("style", name, large=False)
 
-    def _draw(self, kind: str, name: str, large: bool, file: Path) -> None:
-        if kind == "sample":
-            photo = read_image(sample_path(name))
-            side = max(photo.width, photo.height) if large else THUMB_SIDE
-            bitmap = resize_image(photo, *fit_within(photo.width, photo.height, side))
-        elif large:
-            # Kept as a run sees it, too: it is likely to be chosen next.
-            bitmap = drawn(self._storage, name).bitmap
-        else:
-            bitmap = Bitmap(draw_style(name, THUMB_SIDE, THUMB_SIDE))
-        write_image(bitmap, file, quality=85, overwrite=True)
+    async def _draw_apart(self, *what: object) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", __name__, str(self._storage.root), *map(str, what)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            # Ctrl-C in the server's terminal is the server's.
+            start_new_session=True,
+        )
+        try:
+            _, said = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+        if process.returncode:
+            lines = said.decode(errors="replace").strip().splitlines() or ["it was ended"]
+            raise OutputError(f"{what[1]}: cannot be drawn ({one_line(lines[-1])})")
+
+
+def main() -> None:
+    """Draws one picture: data folder, kind, name, `view` or `thumb`, and the file to write."""
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    data, kind, name, part, file = sys.argv[1:]
+    try:
+        _draw(Storage(Path(data)), kind, name, part == "view", Path(file))
+    except ImpastoError as error:
+        sys.exit(str(error))
+
+
+def _draw(storage: Storage, kind: str, name: str, large: bool, file: Path) -> None:
+    if kind == "sample":
+        photo = read_image(sample_path(name))
+        side = max(photo.width, photo.height) if large else THUMB_SIDE
+        bitmap = resize_image(photo, *fit_within(photo.width, photo.height, side))
+    elif large:
+        # Kept as a run sees it, too: it is likely to be chosen next.
+        bitmap = drawn(storage, name).bitmap
+    else:
+        bitmap = Bitmap(draw_style(name, THUMB_SIDE, THUMB_SIDE))
+    write_image(bitmap, file, quality=85, overwrite=True)
+
+
+if __name__ == "__main__":
+    main()
