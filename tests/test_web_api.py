@@ -1247,6 +1247,16 @@ def test_built_in_pictures(visit: Visit) -> None:
         assert visit.client.get(listed["thumb"]).content == b"kept"
 
 
+def test_built_in_pictures_that_cannot_be_drawn(visit: Visit, studio: Served) -> None:
+    """Where there is no room for a drawing its answer says so, and tells nobody of the folders."""
+    drawn = studio.studio.storage.root / "drawn"
+    drawn.rmdir()
+    drawn.write_bytes(b"")
+    answer = visit.client.get("/api/styles/mosaic/thumb")
+    assert (answer.status_code, answer.json()["detail"]["code"]) == (507, "disk_full")
+    assert str(drawn.parent) not in answer.text
+
+
 # --- against the schema --------------------------------------------------------------------------
 
 
