@@ -6,13 +6,16 @@ import io
 import json
 import logging
 import re
+import socket
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import numpy as np
@@ -24,6 +27,7 @@ from sqlalchemy import event
 
 from impasto.errors import OptionError, OutputError
 from impasto.images import read_image
+from impasto.web import gate
 from impasto.web.app import create_app
 from impasto.web.config import load_options
 from impasto.web.downloads import disposition, file_name, zip_stream
@@ -410,6 +414,33 @@ def test_large_and_chunked_bodies(visit: Visit) -> None:
     assert (large.status_code, large.json()["detail"]["code"]) == (413, "too_large")
     chunked = visit.client.post("/api/jobs", content=iter([b"{", b"}"]))
     assert (chunked.status_code, chunked.json()["detail"]["code"]) == (411, "length")
+
+
+@pytest.mark.parametrize("target", ["POST /api/jobs", "POST /api/login", "GET /api/jobs"])
+def test_slow_bodies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str) -> None:
+    """A body that trickles in is waited for only so long, whatever it is sent to; then its sender
+    is told in words, and the connection is closed.
+    """
+    monkeypatch.setattr(gate, "BODY_SECONDS", 0.4)
+    options = load_options({"data": str(tmp_path), "free_space": "0"}, environment={})
+    with on_a_port(create_app(options, StandInWorkers)) as address:
+        visit = Visit(httpx2.Client(base_url=address))
+        assert visit.start().status_code == 201
+        cookies = "; ".join(f"{name}={value}" for name, value in visit.client.cookies.items())
+        place = urlsplit(address)
+        with socket.create_connection((place.hostname, place.port), timeout=30) as client:
+            client.sendall(
+                f"{target} HTTP/1.1\r\nHost: {place.netloc}\r\nCookie: {cookies}\r\n"
+                f"{CSRF_HEADER}: {visit.csrf}\r\nContent-Type: application/json\r\n"
+                "Content-Length: 1000\r\n\r\n{".encode()
+            )
+            for _ in range(3):
+                time.sleep(0.1)
+                client.sendall(b" ")
+            answer = b"".join(iter(lambda: client.recv(4096), b""))
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 408 ")
+        assert json.loads(body)["detail"]["code"] == "too_slow"
 
 
 @pytest.mark.parametrize(
@@ -1068,7 +1099,7 @@ def test_schema_is_complete(studio: Served) -> None:
             assert operation["description"], key
             answers = operation["responses"]
             if key != "GET /healthz":
-                assert {"401", "403", "429"} <= set(answers), key
+                assert {"401", "403", "408", "429", "503"} <= set(answers), key
             if RULES[key] in ("job", "picture"):
                 assert "404" in answers, key
             good = next(answers[status] for status in ("200", "201") if status in answers)

@@ -1,13 +1,14 @@
 """The gate: every request passes it before any route sees it.
 
 It limits how often a visitor and an address may ask, refuses names that are not the studio's and
-other sites' requests, and lets nobody but signed-in visitors into `/api`; it puts the security
-headers on every answer, and logs and measures what was asked. What a route adds is only whose
-things they are.
+other sites' requests, and lets nobody but signed-in visitors into `/api`; it waits only so long for
+what they send, puts the security headers on every answer, and logs and measures what was asked.
+What a route adds is only whose things they are.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -33,6 +34,9 @@ UPLOAD = "/api/pictures"
 
 MAX_BODY = 1 << 18
 """Most bytes of any other body: a job's request, with room to spare."""
+
+BODY_SECONDS = 30.0
+"""Seconds within which such a body must be there, whole: about 8 kB a second for the largest."""
 
 ENDLESS = ("/events", "/archive")
 """What has no head without its body: a stream, and an archive that is made as it goes out."""
@@ -72,10 +76,12 @@ class Gate:
                 _add_headers(message, scope)
             await send(message)
 
-        refusal, asked = None, scope
+        refusal, asked, hear = None, scope, receive
         try:
             try:
                 await self._admit(scope)
+                if _is_private(scope["path"]) and scope["path"] != UPLOAD:
+                    hear = await _received(receive)
                 if scope["method"] == "HEAD" and not scope["path"].endswith(ENDLESS):
                     # As GET (RFC 9110, section 9.3.2); the server itself leaves the body out.
                     asked = {**scope, "method": "GET"}
@@ -84,7 +90,7 @@ class Gate:
                 self._studio().metrics.refused.labels(error.code).inc()
                 await self._refused(error)(scope, receive, send_on)
             else:
-                await self._app(asked, receive, send_on)
+                await self._app(asked, hear, send_on)
         except ClientDisconnect:
             # Nobody is there to answer; it is no fault of the studio's.
             answer["status"] = answer["status"] or GONE
@@ -114,8 +120,7 @@ class Gate:
             key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
         }
         studio.guard.check_host(headers.get("host", ""))
-        private = path.startswith("/api/") or path == "/metrics"
-        if not private:
+        if not _is_private(path):
             if method not in SAFE_METHODS:
                 studio.guard.check_site(headers, method)
             return
@@ -181,12 +186,42 @@ class Gate:
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
+def _is_private(path: str) -> bool:
+    return path.startswith("/api/") or path == "/metrics"
+
+
 def _check_body(headers: dict[str, str]) -> None:
     if "transfer-encoding" in headers:
         raise Refused(411, "length", "say how long the body is; it may not come in chunks")
     length = headers.get("content-length", "0")
     if not length.isascii() or not length.isdigit() or int(length) > MAX_BODY:
         raise Refused(413, "too_large", f"the body is larger than {MAX_BODY // 1024} kB")
+
+
+async def _received(receive: Receive) -> Receive:
+    """What gives a body that has come whole.
+
+    Raises:
+        Refused: it did not come in time.
+        ClientDisconnect: nobody sends it any more.
+    """
+    body, more = bytearray(), True
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
+    except TimeoutError:
+        raise Refused(408, "too_slow", "the request came too slowly; try again") from None
+    whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+    async def hear() -> Message:
+        return whole.pop() if whole else await receive()
+
+    return hear
 
 
 def client_key(scope: Scope) -> str:

@@ -27,7 +27,7 @@ _WORDS = {
     403: "The request does not come from the studio's own pages.",
     404: "There is no such thing, or it is somebody else's.",
     405: "This address takes other methods.",
-    408: "The file came too slowly.",
+    408: "The file or body came too slowly; the connection is closed.",
     409: "The job or picture is in a state that does not allow it.",
     411: "The body comes without its length.",
     413: "The file or body is too large.",
@@ -41,7 +41,7 @@ _WORDS = {
 REFUSAL = "#/components/schemas/Refusal"
 MAX_MESSAGE, MAX_FIELD = 500, 100
 """Most characters of a message, and of the name of what it is about."""
-_ALWAYS = (401, 403, 411, 413, 421, 429, 503, 507)
+_ALWAYS = (401, 403, 408, 411, 413, 421, 429, 503, 507)
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -155,6 +155,9 @@ def refused(error: Refused) -> JSONResponse:
     headers = dict[str, str]()
     if error.wait is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.wait)))
+    if error.status == 408:
+        # The rest of it is not waited for (RFC 9110, section 15.5.9).
+        headers["Connection"] = "close"
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return refusal(error.status, error.code, error.message, headers=headers)

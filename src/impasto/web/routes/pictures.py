@@ -49,7 +49,7 @@ async def _upload_slot(
     "",
     status_code=201,
     dependencies=[Depends(_upload_slot)],
-    responses=refusals(400, 408, 409, 413, 415, 422, 507),
+    responses=refusals(400, 409, 415, 422),
     summary="Upload a picture",
     openapi_extra={
         "requestBody": {
