@@ -183,9 +183,10 @@ def served(
 
 
 @contextmanager
-def on_a_port(app: Any, **settings: Any) -> Iterator[str]:
-    """The address of an application that is served over a real socket."""
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, **settings))
+def on_a_port(app: Any, server: uvicorn.Server | None = None, **settings: Any) -> Iterator[str]:
+    """The address of an application that is served over a real socket, by a server of its own."""
+    if server is None:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, **settings))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

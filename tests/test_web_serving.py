@@ -1,6 +1,7 @@
 """The command serve: what it says, how it ends, and a class at work in real processes."""
 
 import asyncio
+import contextlib
 import importlib
 import json
 import os
@@ -22,13 +23,14 @@ from impasto.cli import main
 from impasto.errors import OptionError
 from impasto.styles import style_names
 from impasto.web import serving
+from impasto.web.app import create_app
 from impasto.web.config import load_options
 from impasto.web.passwords import Passwords
 from impasto.web.records import Records
 from impasto.web.serving import bind
 from impasto.web.storage import Storage, new_id
 from impasto.web.supervisor import Supervisor
-from studio_stand_ins import Visit, on_a_port
+from studio_stand_ins import StandInWorkers, Visit, on_a_port
 
 
 def _open(data: Path, *flags: str) -> tuple[subprocess.Popen[str], str]:
@@ -239,6 +241,41 @@ def test_heads_that_do_not_come(monkeypatch: pytest.MonkeyPatch, after_one: bool
                 assert found.startswith(b"HTTP/1.1 200")
             connection.sendall(b"GET / HTTP/1.1\r\nHo")
             assert connection.recv(4096) == b""
+
+
+def test_more_connections_than_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where too many connections are open, requests are refused in the interface's form, except for
+    the question whether the studio works, until some are closed; open pages that follow jobs take
+    at most half of them.
+    """
+    monkeypatch.setattr(serving, "MOST_CONNECTIONS", 8)
+    options = load_options({"data": str(tmp_path), "free_space": "0"}, environment={})
+    app = create_app(options, StandInWorkers)
+    app.state.studio.workers.painting = False
+    with (
+        on_a_port(app, serving._Server(app, lambda: None)) as address,
+        contextlib.ExitStack() as open_ones,
+    ):
+        visit = Visit(httpx2.Client(base_url=address, timeout=60))
+        job = visit.start().json()["id"]
+        follow = f"/api/jobs/{job}/events"
+        with contextlib.ExitStack() as streams:
+            found = [streams.enter_context(visit.client.stream("GET", follow)) for _ in range(5)]
+            assert [one.status_code for one in found] == [200] * 4 + [429]
+        place = ("127.0.0.1", int(address.rpartition(":")[2]))
+        for _ in range(8):
+            open_ones.enter_context(socket.create_connection(place))
+        health = httpx2.get(f"{address}/healthz", timeout=60)
+        assert health.json()["status"] == "ok"
+        for path in "/api/me", "/":
+            refused = httpx2.get(f"{address}{path}", timeout=60)
+            assert (refused.status_code, refused.json()["detail"]["code"]) == (503, "busy")
+            assert int(refused.headers["retry-after"]) > 0
+            assert refused.headers["connection"] == "close"
+        open_ones.close()
+        while (answer := httpx2.get(f"{address}/api/me", timeout=60)).status_code == 503:
+            time.sleep(0.05)
+        assert answer.status_code == 200
 
 
 def test_taken_port(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

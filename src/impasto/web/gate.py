@@ -112,6 +112,7 @@ class Gate:
         studio, path, method = self._studio(), scope["path"], scope["method"]
         if path == "/healthz":
             return
+        studio.check_crowd()
         address = client_address(scope)
         wait = studio.by_address.take(client_key(scope))
         if wait:

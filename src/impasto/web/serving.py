@@ -29,7 +29,7 @@ KEEP_ALIVE, HEAD_SECONDS = 20, 40
 """Seconds that a connection may lie idle, and until the head of its next request must be there."""
 
 MOST_CONNECTIONS = 4000
-"""Connections beyond which requests are answered with 503."""
+"""Connections beyond which requests are refused."""
 
 GRACE = 1
 """Seconds that answers under way have when the server ends."""
@@ -169,12 +169,13 @@ class _Server(uvicorn.Server):
             proxy_headers=False,
             server_header=False,
             http=_Protocol,
-            limit_concurrency=_most_connections(),
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=GRACE,
         )
         super().__init__(config)
         self._studio, self._announce = app.state.studio, announce
+        # uvicorn's own limit would answer in plain text.
+        self._studio.bound(lambda: len(self.server_state.connections), _most_connections())
         self.began = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -45,6 +45,9 @@ LIVE_SHARE = 10.0
 """Live pictures that a visitor may ask for, to one request of any other kind: they are cheap, and
 who watches several jobs asks for many."""
 
+CROWD_SECONDS = 5.0
+"""Seconds after which to try again where too many connections are open."""
+
 WATCH_SECONDS = 5.0
 """Seconds for which a job that was found to be a visitor's to watch is not looked up again."""
 
@@ -146,7 +149,28 @@ class Studio:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._probed, self._sound = -math.inf, True
         self._hurt = -math.inf
+        self._connections: Callable[[], int] = lambda: 0
+        self._most_connections = math.inf
         self._watchers = OrderedDict[tuple[str, str], float]()
+
+    def bound(self, connections: Callable[[], int], most: int) -> None:
+        """Says how many connections may be open. Streams, which stay, get half of them.
+
+        Args:
+            connections: how many are open.
+            most: beyond which `check_crowd` refuses.
+        """
+        self._connections, self._most_connections = connections, most
+        self.streams.all = min(ALL_STREAMS, most // 2)
+
+    def check_crowd(self) -> None:
+        """Refuses where more connections are open than may be.
+
+        Raises:
+            Refused: so it is.
+        """
+        if self._connections() > self._most_connections:
+            raise Refused(503, "busy", "too many use the studio just now; try again", CROWD_SECONDS)
 
     def count(self, owner: str, *, live: bool = False) -> None:
         """Counts a request of a visitor's.

@@ -155,8 +155,8 @@ def refused(error: Refused) -> JSONResponse:
     headers = dict[str, str]()
     if error.wait is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.wait)))
-    if error.status == 408:
-        # The rest of it is not waited for (RFC 9110, section 15.5.9).
+    if error.status in (408, 503):
+        # The rest is not waited for (RFC 9110, section 15.5.9); where it is crowded, room is made.
         headers["Connection"] = "close"
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
