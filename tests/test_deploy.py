@@ -101,6 +101,25 @@ def test_container_starts_the_studio(tmp_path: Path) -> None:
     assert f"-v impasto:{volume} " in PAGE
 
 
+def test_container_has_the_pip_that_it_needs() -> None:
+    """The image's pip is that of the constraints before it is given options of newer ones."""
+    before, _, after = DOCKERFILE.partition("-c constraints.txt --upgrade pip")
+    assert "pip install" in after
+    assert "--build-constraint" in after
+    assert "--build-constraint" not in re.sub(r"^#.*$", "", before, flags=re.MULTILINE)
+    pinned = re.search(r"^pip==(\d+)\.(\d+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    assert pinned is not None
+    # Since pip 25.3, says its changelog.
+    assert (int(pinned[1]), int(pinned[2])) >= (25, 3)
+
+
+def test_unit_outlives_a_painter_without_memory() -> None:
+    """Where the system kills a painter for its memory, systemd leaves the studio to start another;
+    its default would be to stop the whole unit.
+    """
+    assert _values("OOMPolicy") == ["continue"]
+
+
 def test_examples_of_settings(tmp_path: Path) -> None:
     """Every file of settings in the docs is one that the studio takes."""
     examples = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
