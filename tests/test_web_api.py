@@ -1012,6 +1012,28 @@ def test_archive_holds_all(visit: Visit) -> None:
         assert all(archive.read(name) == master for name in names)
 
 
+def test_archive_names_what_is_damaged(studio: Served, visit: Visit) -> None:
+    """A result whose file is cut short, changed or gone is not in the archive, which names it and
+    holds all others.
+    """
+    labels = ["good", "cut", "changed", "emptied", "gone", "left out"]
+    jobs = [visit.wait(visit.start(label=label).json()["id"]) for label in labels]
+    masters = {job["label"]: studio.studio.storage.master(job["result"]["id"]) for job in jobs}
+    data = masters["good"].read_bytes()
+    masters["cut"].write_bytes(data[:-1])
+    at = len(data) // 2
+    masters["changed"].write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    masters["emptied"].write_bytes(b"")
+    masters["gone"].unlink()
+    answer = visit.client.get("/api/archive")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        assert set(archive.namelist()) == {"good.png", "left out.png", "left out.txt"}
+        assert archive.read("good.png") == data
+        told = archive.read("left out.txt").decode().splitlines()
+        assert set(told[1:]) == {"cut.png", "changed.png", "emptied.png", "gone.png"}
+
+
 @pytest.mark.parametrize("label", ["CON", "nul", "Aux.", " prn ", "com1", "LPT¹", "ＣＯＮ", "Çon"])
 def test_names_of_devices(label: str) -> None:
     """No download is called as Windows calls a device, in full or in the ASCII form beside it."""
@@ -1024,7 +1046,7 @@ def test_names_of_devices(label: str) -> None:
 
 def test_archive_of_any_date(tmp_path: Path) -> None:
     """Results from before 1980 or after 2107, which ZIP cannot say, are in the archive too."""
-    (tmp_path / "x").write_bytes(b"result")
+    (tmp_path / "x").write_bytes(png_bytes())
     times = {-1e10: 1980, 1000.0: 1980, 1e9: 2001, 4.5e9: 2107}
     files = [(f"{number}.png", when, tmp_path / "x") for number, when in enumerate(times)]
     with zipfile.ZipFile(io.BytesIO(b"".join(zip_stream(files)))) as archive:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
+import struct
 import time
 import unicodedata
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 from urllib.parse import quote
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
@@ -32,6 +35,11 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 _ZIP_FIRST, _ZIP_LAST = 315_532_800, 4_354_819_198
 """The times that a ZIP entry can have: 1980-01-01 00:00:00 to 2107-12-31 23:59:58, in seconds since
 1970 (APPNOTE.TXT 4.4.6, the MS-DOS date)."""
+
+LEFT_OUT = "left out.txt"
+"""File of an archive that names what is not in it."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def paper_dpi(width: int, height: int, paper: str, orientation: Orientation) -> float:
@@ -126,28 +134,71 @@ class _Pipe(io.RawIOBase):
 def zip_stream(files: Iterable[tuple[str, float, Path]]) -> Iterator[bytes]:
     """A ZIP archive piece by piece, which never lies anywhere as a whole.
 
-    Pictures are compressed already, so they are stored as they are. A file that is gone is left
-    out.
+    Pictures are compressed already, so they are stored as they are. One that is gone or damaged is
+    left out, and named in the file `LEFT_OUT` at the end.
 
     Args:
-        files: name, time (seconds since 1970) and path of each; names that come twice are numbered.
+        files: name, time (seconds since 1970) and path of each PNG file; names that come twice are
+            numbered.
     """
-    pipe, taken = _Pipe(), set[str]()
+    pipe, taken, left_out = _Pipe(), {LEFT_OUT}, list[str]()
     with ZipFile(pipe, "w", ZIP_STORED) as archive:
         for name, when, path in files:
-            try:
-                source = path.open("rb")
-            except OSError:
+            source = _opened_whole(path)
+            if source is None:
+                left_out.append(name)
                 continue
-            with source:
-                when = min(max(when, _ZIP_FIRST), _ZIP_LAST)
-                entry = ZipInfo(_free_name(name, taken), time.gmtime(when)[:6])
-                entry.external_attr = 0o644 << 16
-                with archive.open(entry, "w", force_zip64=True) as into:
-                    while chunk := source.read(_CHUNK):
-                        into.write(chunk)
-                        yield pipe.take()
+            entry = _entry(_free_name(name, taken), when)
+            with source, archive.open(entry, "w", force_zip64=True) as into:
+                while chunk := source.read(_CHUNK):
+                    into.write(chunk)
+                    yield pipe.take()
+        if left_out:
+            why = "The files of these pictures are gone or damaged; run their jobs again:"
+            archive.writestr(_entry(LEFT_OUT, time.time()), "\n".join([why, *left_out, ""]))
     yield pipe.take()
+
+
+def _entry(name: str, when: float) -> ZipInfo:
+    entry = ZipInfo(name, time.gmtime(min(max(when, _ZIP_FIRST), _ZIP_LAST))[:6])
+    entry.external_attr = 0o644 << 16
+    return entry
+
+
+def _opened_whole(path: Path) -> BinaryIO | None:
+    """A PNG file, opened; none where it is gone or damaged: what is sent cannot be taken back."""
+    with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
+        file = opened.enter_context(path.open("rb"))
+        if is_whole(file):
+            file.seek(0)
+            opened.pop_all()
+            return file
+    return None
+
+
+def is_whole(file: BinaryIO) -> bool:
+    """Whether a PNG file has all its chunks, none of them damaged; nothing is decoded.
+
+    Source: PNG, third edition, 5.2 to 5.5: signature, chunks of length, type, data and check sum.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if file.read(len(_PNG)) != _PNG:
+        return False
+    kind = b""
+    while kind != b"IEND":
+        head = file.read(8)
+        if len(head) < 8:
+            return False
+        left, kind = struct.unpack(">I4s", head)
+        found = zlib.crc32(kind)
+        while left and (piece := file.read(min(left, _CHUNK))):
+            found = zlib.crc32(piece, found)
+            left -= len(piece)
+        if left or file.read(4) != struct.pack(">I", found):
+            return False
+    return True
 
 
 def _free_name(name: str, taken: set[str]) -> str:

@@ -184,7 +184,9 @@ def _forget(file: Path) -> None:
     summary="Take all results away",
 )
 def archive(studio: StudioHere, visitor: VisitorHere) -> StreamingResponse:
-    """All of one's results as they were painted: PNG, 16 bits per channel, settings inside."""
+    """All of one's results as they were painted: PNG, 16 bits per channel, settings inside. Those
+    whose files are gone or damaged are named in a text file instead.
+    """
     headers = {"Content-Disposition": disposition("impasto.zip")}
     pieces = iterate_in_threadpool(zip_stream(_all_results(studio, visitor.owner)))
     return StreamingResponse(pieces, media_type="application/zip", headers=headers)
