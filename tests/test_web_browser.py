@@ -993,6 +993,15 @@ def test_mangled_link(page: Page) -> None:
     expect(notice).to_have_count(0)
 
 
+def test_link_that_asks_for_too_much(page: Page) -> None:
+    """A link that asks for more than this studio gives gets what it gives, which is said at once."""
+    page.goto("/?photo=sample:cat&style=style:waves&size=9999&evaluations=1e9")
+    notice = page.get_by_role("alert").get_by_text(re.compile("could not be taken"))
+    expect(notice).to_contain_text("Size (9999 → 4096)")
+    expect(notice).to_contain_text("(1e9 → 2000)")
+    assert set(page.url.partition("?")[2].split("&")) >= {"size=4096", "evaluations=2000"}
+
+
 def test_shares_are_what_they_say(page: Page) -> None:
     """The sliders of a blend stand at the percentages they say, which fill the whole."""
     page.goto("/?photo=sample:cat&style=style:waves&style=style:mosaic&style=style:frost")

@@ -10,6 +10,9 @@ const wholeRest = () => ({ mask: null, keep: false, styles: [], strength: null }
 /** Options that are set elsewhere than in a field of their own. */
 const ELSEWHERE = new Set(["style_weights", "regions"]);
 
+/** Options of which the host says how much may be asked for; another studio's link may say more. */
+const HOSTS = new Set(["size", "evaluations"]);
+
 /** Names in an address that are no options. */
 const IN_ADDRESS = new Set(["photo", "style", "share", "region", "rest", "fine", "third"]);
 
@@ -111,6 +114,12 @@ export class Settings extends EventTarget {
     for (const [name, text] of query) {
       if (IN_ADDRESS.has(name)) continue;
       const field = ELSEWHERE.has(name) ? undefined : this.options.schema.properties[name];
+      const most = HOSTS.has(name) ? field?.maximum : undefined;
+      if (most !== undefined && Number(text) > most) {
+        this.refused.push([name, `${text} → ${most}`]);
+        this.given[name] = most;
+        continue;
+      }
       const isPreset = name !== "preset" || text in this.options.presets;
       const value = field && isPreset ? readValue(field, text) : undefined;
       if (value === undefined) this.refused.push([name, text]);
