@@ -916,8 +916,58 @@ def test_sizes_by_arrow_keys(page: Page) -> None:
     expect(_said(page, "It can be from 16 to 4,096. It is 16 now.")).to_be_visible()
 
 
+_DIVIDER = """
+window.seen = [];
+const look = () => {
+  const divider = document.querySelector(".divider:not([hidden])");
+  const world = document.querySelector(".world");
+  if (divider && world) {
+    const left = divider.getBoundingClientRect().x + divider.offsetWidth / 2;
+    const box = world.getBoundingClientRect();
+    window.seen.push((left - box.x) / box.width);
+  }
+  requestAnimationFrame(look);
+};
+requestAnimationFrame(look);
+"""
+"""Notes where the divider stands in every frame, as a share of the picture."""
+
+
+def _seen(page: Page, true: str) -> None:
+    """Waits until something is true of what was noted."""
+    end = time.monotonic() + TIMEOUT / 1000
+    while not page.evaluate(f"() => {{ const seen = window.seen; return {true}; }}"):
+        assert time.monotonic() < end, page.evaluate("window.seen.slice(-9)")
+        page.wait_for_timeout(10)
+
+
+def test_divider_shows_itself(page: Page) -> None:
+    """A finished picture opens with its divider moving aside, which one can see and a press ends;
+    where movement is not wanted, and for the slider, it stands still.
+    """
+    _start(page, f"photo=sample:cat&style=style:ikat&{QUICK}")
+    _finished(page)
+    page.add_init_script(_DIVIDER)
+    page.emulate_media(reduced_motion="no-preference")
+    slider = page.get_by_role("slider", name="Before and after")
+    page.reload()
+    _seen(page, "seen.length > 30 && Math.abs(seen.at(-1)) < 0.02")
+    assert page.evaluate("Math.max(...window.seen)") > 0.2
+    expect(slider).to_have_attribute("aria-valuetext", "100% painted")
+    page.reload()
+    _seen(page, "seen.some(share => share > 0.1)")
+    slider.press("ArrowRight")
+    _seen(page, "Math.abs(seen.at(-1) - 0.01) < 0.02")
+    expect(slider).to_have_value("1")
+    page.emulate_media(reduced_motion="reduce")
+    page.reload()
+    _seen(page, "seen.length > 30")
+    assert page.evaluate("Math.max(...window.seen)") < 0.02
+
+
 def test_divider_goes_with_its_slider(page: Page) -> None:
     """Divider and slider move the same way, and a press or drag anywhere moves both."""
+    page.emulate_media(reduced_motion="reduce")
     _start(page, f"photo=sample:cat&style=style:ikat&{QUICK}")
     _finished(page)
     slider = page.get_by_role("slider", name="Before and after")
@@ -994,7 +1044,7 @@ def test_mangled_link(page: Page) -> None:
 
 
 def test_link_that_asks_for_too_much(page: Page) -> None:
-    """A link that asks for more than this studio gives gets what it gives, which is said at once."""
+    """A link that asks for more than this studio gives gets that, which is said at once."""
     page.goto("/?photo=sample:cat&style=style:waves&size=9999&evaluations=1e9")
     notice = page.get_by_role("alert").get_by_text(re.compile("could not be taken"))
     expect(notice).to_contain_text("Size (9999 → 4096)")

@@ -42,6 +42,7 @@ export function jobPicture(first) {
     }
     setPicture(viewer, picture);
     viewer.allowCompare(true);
+    viewer.hint();
     const side = Math.max(width, height);
     let isAsked = side <= VIEW;
     viewer.oncloser = async () => {

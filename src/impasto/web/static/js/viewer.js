@@ -9,6 +9,9 @@ const LARGEST = 8;
 const CLOSEST = 32;
 /** Half the width of the divider's handle, with its edge, px. */
 const KNOB = 20;
+/** Share of the picture that the divider comes from when it first shows itself, and how long, ms. */
+const HINT = 0.35;
+const HINT_TIME = 1400;
 
 export class Viewer {
   #scale = 1; // CSS px for a pixel of the picture
@@ -18,6 +21,7 @@ export class Viewer {
   #height = 1;
   #isFit = true;
   #shown = 1; // share of the picture, from the right, that is the painted one
+  #hinting = 0;
   /** @type {Map<number, {x: number, y: number}>} */
   #fingers = new Map();
   /** Tells whenever the picture is looked at closer than it is sharp. @type {() => void} */
@@ -42,7 +46,10 @@ export class Viewer {
       // It stands where the divider does, with the photo left of both.
       say: (value) => t("viewer.painted", { share: percent(1 - value / 100) }),
       ends: [t("viewer.before"), t("viewer.after")],
-      oninput: (value) => this.#show(1 - value / 100),
+      oninput: (value) => {
+        this.#stopHint();
+        this.#show(1 - value / 100);
+      },
     });
     this.compare.element.classList.add("compare");
     this.compare.element.hidden = true;
@@ -100,6 +107,34 @@ export class Viewer {
     this.#show(1 - Number(this.compare.input.value) / 100);
   }
 
+  /**
+   * Draws the divider aside once, so that one sees that the photo is beneath and what to move. The
+   * slider stays where it ends, and so nothing is read aloud; whatever is pressed ends it.
+   */
+  hint() {
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    const began = performance.now();
+    const end = Number(this.compare.input.value) / 100;
+    const move = (/** @type {number} */ now) => {
+      const left = 1 - Math.min(1, Math.max(0, now - began) / HINT_TIME);
+      this.#show(1 - end - HINT * left ** 3);
+      this.#hinting = left > 0 ? requestAnimationFrame(move) : 0;
+    };
+    this.#hinting = requestAnimationFrame(move);
+    const stop = () => {
+      if (this.#hinting) this.#show(1 - Number(this.compare.input.value) / 100);
+      this.#stopHint();
+    };
+    for (const kind of ["pointerdown", "keydown", "wheel"]) {
+      this.element.addEventListener(kind, stop, { capture: true, once: true, passive: true });
+    }
+  }
+
+  #stopHint() {
+    cancelAnimationFrame(this.#hinting);
+    this.#hinting = 0;
+  }
+
   /** Pixels of the screen along the picture's longer side as it is shown. */
   get needed() {
     const long = Math.max(this.#width, this.#height) * this.#fitScale();
@@ -140,6 +175,7 @@ export class Viewer {
   }
 
   close() {
+    this.#stopHint();
     this.watcher.disconnect();
   }
 
