@@ -39,55 +39,33 @@ def samples() -> list[BuiltIn]:
     return [_built_in("sample", name, describe_sample(name)) for name in sample_names()]
 
 
-@router.get(
-    "/styles/{name}/thumb",
-    responses=refusals(404, 422, 507) | _PICTURE,
-    response_class=FileResponse,
-    summary="A built-in style, small",
-)
-async def style_thumb(name: _NameInPath, studio: StudioHere) -> FileResponse:
-    """At most 320 px."""
-    return await _picture(studio, "style", name, large=False)
+def _show(kind: str, what: str, *, large: bool, size: str) -> None:
+    """Adds the route of the built-in pictures of a kind at one size."""
+
+    async def picture(name: _NameInPath, studio: StudioHere) -> FileResponse:
+        if name not in (style_names() if kind == "style" else sample_names()):
+            raise MissingError(f"no built-in {kind} is called {name}")
+        file = await studio.built_in.get(kind, name, large=large)
+        return FileResponse(file, media_type="image/webp", headers=_KEEP)
+
+    part = "view" if large else "thumb"
+    router.add_api_route(
+        f"/{kind}s/{{name}}/{part}",
+        picture,
+        name=f"{kind}_{part}",
+        responses=refusals(404, 422, 507) | _PICTURE,
+        response_class=FileResponse,
+        summary=what if large else f"{what}, small",
+        description=size,
+    )
 
 
-@router.get(
-    "/styles/{name}/view",
-    responses=refusals(404, 422, 507) | _PICTURE,
-    response_class=FileResponse,
-    summary="A built-in style",
-)
-async def style_view(name: _NameInPath, studio: StudioHere) -> FileResponse:
-    """At the size that a job sees."""
-    return await _picture(studio, "style", name, large=True)
-
-
-@router.get(
-    "/samples/{name}/thumb",
-    responses=refusals(404, 422, 507) | _PICTURE,
-    response_class=FileResponse,
-    summary="A sample photo, small",
-)
-async def sample_thumb(name: _NameInPath, studio: StudioHere) -> FileResponse:
-    """At most 320 px."""
-    return await _picture(studio, "sample", name, large=False)
-
-
-@router.get(
-    "/samples/{name}/view",
-    responses=refusals(404, 422, 507) | _PICTURE,
-    response_class=FileResponse,
-    summary="A sample photo",
-)
-async def sample_view(name: _NameInPath, studio: StudioHere) -> FileResponse:
-    """As large as it is."""
-    return await _picture(studio, "sample", name, large=True)
-
-
-async def _picture(studio: StudioHere, kind: str, name: str, *, large: bool) -> FileResponse:
-    if name not in (style_names() if kind == "style" else sample_names()):
-        raise MissingError(f"no built-in {kind} is called {name}")
-    file = await studio.built_in.get(kind, name, large=large)
-    return FileResponse(file, media_type="image/webp", headers=_KEEP)
+for _kind, _what, _size in (
+    ("style", "A built-in style", "At the size that a job sees."),
+    ("sample", "A sample photo", "As large as it is."),
+):
+    _show(_kind, _what, large=False, size="At most 320 px.")
+    _show(_kind, _what, large=True, size=_size)
 
 
 def _built_in(kind: str, name: str, description: str) -> BuiltIn:
