@@ -967,7 +967,6 @@ def test_divider_shows_itself(page: Page) -> None:
 
 def test_divider_goes_with_its_slider(page: Page) -> None:
     """Divider and slider move the same way, and a press or drag anywhere moves both."""
-    page.emulate_media(reduced_motion="reduce")
     _start(page, f"photo=sample:cat&style=style:ikat&{QUICK}")
     _finished(page)
     slider = page.get_by_role("slider", name="Before and after")
