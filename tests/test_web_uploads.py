@@ -118,6 +118,18 @@ def test_words_name_the_fault(visit: Visit) -> None:
         assert word in _words_of(_read(visit, data, name="photo.jpg"))
 
 
+def test_photos_of_phones(visit: Visit) -> None:
+    """A photo as AVIF is read like any other; one as HEIC that cannot be read is refused by that
+    name.
+    """
+    found = _read(visit, encode(Image.fromarray(smooth()), "AVIF"), name="IMG_1.avif")
+    assert found["state"] == "ready"
+    (heic,) = (odd for odd in BAD if odd.name == "phone.heic")
+    found = _read(visit, heic.data, name="IMG_2.heic")
+    assert found["fault"]["code"] == "unreadable"
+    assert "HEIC" in _words_of(found)
+
+
 @pytest.mark.parametrize("tail", ["html", "zip", "svg"])
 def test_polyglots_are_only_pictures(studio: Served, visit: Visit, tail: str) -> None:
     """A picture that is something else as well is shown as a picture made anew, and nothing of the

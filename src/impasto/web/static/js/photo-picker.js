@@ -9,8 +9,11 @@ import { faultWords, percent, sourceName, t } from "./words.js";
 /** @import {Settings} from "./settings.js" */
 /** @import {Drawn, Picture} from "./types.js" */
 
-/** What files may be chosen; the server looks at their contents anyway. */
-export const ACCEPT = "image/*,.heic,.heif,.avif,.tif,.tiff,.webp";
+/**
+ * What files may be chosen; the server looks at their contents anyway. HEIC is left out, which few
+ * servers can decode: Safari then sends it as the first kind here.
+ */
+export const ACCEPT = "image/jpeg,image/png,image/webp,image/tiff,image/avif,image/gif";
 
 /**
  * @param {Settings} settings
