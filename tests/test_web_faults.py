@@ -1,4 +1,8 @@
-"""No job is lost and none is done twice, whatever is killed and however full the disk is."""
+"""No job is lost and none is done twice, whatever is killed and however full the disk is.
+
+The server is the command serve; only the painter's network is a narrow one, lest jobs that
+are painted and killed again and again take hours.
+"""
 
 from __future__ import annotations
 
