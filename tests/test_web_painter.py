@@ -18,7 +18,7 @@ from impasto.images import read_image
 from impasto.options import make_options
 from impasto.run import Stylization, stylize
 from impasto.web import painter as module
-from impasto.web.entities import Job, Picture
+from impasto.web.entities import Job, Note, Picture
 from impasto.web.painter import Painter, StoppedError
 from impasto.web.records import Records, records_in
 from impasto.web.storage import Storage, new_id
@@ -259,7 +259,8 @@ def test_a_damaged_checkpoint_begins_anew(studio: Studio, damage: str) -> None:
     studio.wire.at[5] = lambda: seen.append("painted anew")
     done = studio.paint()
     assert done.state == "done"
-    assert "began anew" in done.note
+    assert done.note is not None
+    assert done.note.code == "began_anew"
     assert [row[0] for row in done.losses] == [1, 2, 3, 4, 5, 6]
     assert studio.wire.done()[-6:] == [1, 2, 3, 4, 5, 6]
     assert seen
@@ -280,11 +281,12 @@ def test_a_full_disk_at_the_end_loses_nothing(
         patch.setattr(module, "write_whole", full)
         aside = studio.paint()
     assert (aside.state, aside.result) == ("paused", None)
-    assert "disk is full" in aside.note
+    assert aside.note is not None
+    assert aside.note.code == "no_room_at_end"
     assert list((studio.storage.root / "pictures").rglob("*.png")) == []
     studio.records.resume(job)
     done = studio.paint()
-    assert (done.state, done.note) == ("done", "")
+    assert (done.state, done.note) == ("done", None)
     assert studio.wire.done() == [1, 2, 3, 4, 5, 6]
 
 
@@ -297,7 +299,8 @@ def test_a_full_disk_at_the_start_spends_nothing(
         patch.setattr(Stylization, "checkpoint", full)
         aside = studio.paint()
     assert aside.state == "paused"
-    assert "disk is full" in aside.note
+    assert aside.note is not None
+    assert aside.note.code == "no_room"
     assert studio.wire.done() == []
     studio.records.resume(job)
     assert studio.paint().state == "done"
@@ -310,13 +313,14 @@ def test_a_full_disk_midway_is_told_and_the_run_goes_on(
     job = studio.ask()
     monkeypatch.setattr(module, "CHECKPOINT_EVERY", 0.0)
     monkeypatch.setattr(module, "CHECKPOINT_SHARE", 1e9)
-    checkpoint, notes = Stylization.checkpoint, list[str]()
+    checkpoint, notes = Stylization.checkpoint, list[Note | None]()
     studio.wire.at[2] = lambda: monkeypatch.setattr(Stylization, "checkpoint", full)
     studio.wire.at[4] = lambda: notes.append(studio.records.job(job).note)
     studio.wire.at[5] = lambda: monkeypatch.setattr(Stylization, "checkpoint", checkpoint)
     done = studio.paint()
-    assert "disk is full" in notes[0]
-    assert (done.state, done.note) == ("done", "")
+    assert notes[0] is not None
+    assert notes[0].code == "no_room"
+    assert (done.state, done.note) == ("done", None)
 
 
 @pytest.mark.parametrize(
@@ -427,7 +431,8 @@ def test_memory_that_runs_out_once_costs_no_job(
         assert studio.paint().state == "queued"
     done = studio.paint()
     assert (done.id, done.state, done.fault) == (job, "done", None)
-    assert "memory ran out" in done.note
+    assert done.note is not None
+    assert done.note.code == "less_memory"
     assert [row[0] for row in done.losses] == [1, 2, 3, 4, 5, 6]
     assert studio.wire.done() == [1, 2, 3, 4, 5, 6]
     assert isinstance(allowances[-1], int)

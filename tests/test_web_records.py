@@ -11,10 +11,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from impasto.web.database import METADATA
+from impasto.web.database import JOBS, METADATA
 from impasto.web.entities import (
     Fault,
     MissingError,
+    Note,
     QueueFullError,
     RecordsError,
     StateError,
@@ -72,12 +73,13 @@ def test_one_job_from_queue_to_result(records: Records) -> None:
     taken = records.take_job("cpu")
     assert taken is not None
     assert (taken.id, taken.state, taken.device) == (job, "running", "cpu")
-    records.note_progress(job, {"share": 0.5}, [[1, 2.0, None, 1.5]], note="began anew")
+    note = Note("began_anew", "it is lost: all of it")
+    records.note_progress(job, {"share": 0.5}, [[1, 2.0, None, 1.5]], note=note)
     found = records.job(job)
     assert found.progress == {"share": 0.5}
     assert found.losses == [[1, 2.0, None, 1.5]]
     assert records.jobs(owner).jobs == [replace(found, losses=[])]
-    assert found.note == "began anew"
+    assert found.note == note
     result = new_id()
     done = records.finish(job, result, (40, 30), 1234)
     assert (done.state, done.result, done.over) == ("done", result, True)
@@ -466,6 +468,23 @@ def test_databases_of_other_versions_are_refused(tmp_path: Path) -> None:
         connection.execute("UPDATE facts SET value = '99'")
     with pytest.raises(RecordsError, match="version 99"):
         records_in(path)
+
+
+def test_notes_of_before_stay_readable(records: Records) -> None:
+    """A note that an earlier impasto wrote, as plain words, is still told, without a key."""
+    job = ask(records, records.add_owner().id)
+    old = "it keeps its strength (--strength: not with these colours)"
+    with records._database.change() as change:
+        change.execute(JOBS.update().values(note=old))
+    assert records.job(job).note == Note(None, old)
+    records.resume(job)
+    records.take_job("cpu")
+    records.put_aside(job, Note("no_room", "the disk is full"))
+    with records._database.look() as look:
+        # What an earlier impasto would show.
+        assert look.execute(JOBS.select()).one().note == "no_room: the disk is full"
+    records.resume(job)
+    assert records.job(job).note is None
 
 
 def test_a_password_is_not_told(tmp_path: Path) -> None:

@@ -18,9 +18,20 @@ PictureKind = Literal["photo", "style", "mask", "result"]
 PictureState = Literal["reading", "ready", "refused"]
 JobState = Literal["queued", "running", "paused", "done", "cancelled", "failed", "set_aside"]
 Wanted = Literal["pause", "cancel"]
+NoteCode = Literal[
+    "began_anew",
+    "keeps_strength",
+    "less_memory",
+    "no_room",
+    "no_room_at_end",
+    "unsaved",
+    "unwritten",
+]
+"""What a painter has to say of a job, as a key for translations."""
 
 PICTURE_KINDS: tuple[str, ...] = get_args(PictureKind)
 JOB_STATES: tuple[str, ...] = get_args(JobState)
+NOTE_CODES: tuple[str, ...] = get_args(NoteCode)
 ACTIVE: tuple[str, ...] = ("queued", "running", "paused")
 """States of a job that is not over."""
 
@@ -54,6 +65,17 @@ class Fault:
     """Why something did not come about: a key for translations, and one plain line."""
 
     code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """What the owner of a job should know: a key for translations, and one plain line.
+
+    The key of a note that an earlier impasto wrote is not known: `None`.
+    """
+
+    code: NoteCode | None
     message: str
 
 
@@ -119,7 +141,7 @@ class Job:
         device: that it runs on, or ran on last.
         crashes: how often its painter died while it ran.
         fault: why it failed or was set aside.
-        note: what its owner should know, such as that it began anew.
+        note: what its owner should know, such as that it began anew; `None`: nothing.
         progress: how far it is, as last written down: plain data of the painter's.
         losses: `[evaluation, loss, content, style]` of its evaluations so far; empty in a `Page`.
         result: id of the picture it made.
@@ -140,7 +162,7 @@ class Job:
     device: str | None
     crashes: int
     fault: Fault | None
-    note: str
+    note: Note | None
     progress: dict[str, Any] | None
     losses: list[list[float | None]]
     result: str | None

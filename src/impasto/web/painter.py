@@ -64,7 +64,7 @@ from impasto.styles import style_names
 from impasto.web import child
 from impasto.web.database import UNAVAILABLE, reason_of
 from impasto.web.drawing import drawn
-from impasto.web.entities import Fault, Job, MissingError, StateError
+from impasto.web.entities import Fault, Job, MissingError, Note, StateError
 from impasto.web.records import Records
 from impasto.web.storage import THUMB_SIDE, VIEW_SIDE, Live, Storage, is_id, new_id
 
@@ -101,7 +101,7 @@ WARM_EVERY = 30.0
 LESS_MEMORY = 0.5
 """Share of the usual memory that a job has after it ran out of it."""
 
-_LESS_MEMORY_NOTE = "memory ran out, so it went on with less of it"
+_LESS_MEMORY = Note("less_memory", "memory ran out, so it went on with less of it")
 _QUALITY = 88
 _HOSTS = ("device", "threads", "memory")
 NICENESS = 5
@@ -383,7 +383,7 @@ class _Painting:
         self._memory = memory
         self._names: dict[str, str] = {}
         self._wanted: str | None = job.wanted
-        self._note = "" if memory is None else _LESS_MEMORY_NOTE
+        self._note = None if memory is None else _LESS_MEMORY
         self._losses: list[list[float | None]] = []
         self._version: int | None = (job.progress or {}).get("version")
         self._level: int | None = None
@@ -453,7 +453,7 @@ class _Painting:
                     self._run.change(strength=job.strength)
                 except OptionError as error:
                     # The run is none the worse for it.
-                    self._note = f"it keeps its strength ({error})"
+                    self._note = Note("keeps_strength", f"it keeps its strength ({error})")
         return painter.stopping or self._wanted is not None
 
     # --- beginning -------------------------------------------------------------------------------
@@ -508,7 +508,7 @@ class _Painting:
             with contextlib.suppress(OSError):
                 path.replace(self._storage.damaged(self._job.id))
             self._losses = []
-            self._note = "what had been saved of it could not be read, so it began anew"
+            self._note = _BEGAN_ANEW
             return None
         return run
 
@@ -619,7 +619,7 @@ class _Painting:
                 overwrite=True,
                 attachment=json.dumps(self._losses).encode(),
             )
-            self._note = self._note if self._note not in _UNSAVED.values() else ""
+            self._note = None if self._note in _UNSAVED.values() else self._note
             return True
         except OutputError as error:
             _log(str(error))
@@ -662,7 +662,7 @@ class _Painting:
 
     # --- ending ----------------------------------------------------------------------------------
 
-    def _aside(self, note: str) -> None:
+    def _aside(self, note: Note | None) -> None:
         self._painter.insist(lambda: self._records.put_aside(self._job.id, note))
 
     def _end(self, over: Callable[..., Job]) -> None:
@@ -697,13 +697,19 @@ class _Painting:
         return master.stat().st_size
 
 
+_BEGAN_ANEW = Note("began_anew", "what had been saved of it could not be read, so it began anew")
 _UNSAVED = {
-    True: "the disk is full, so its state could not be saved",
-    False: "its state could not be saved",
+    True: Note("no_room", "the disk is full, so its state could not be saved"),
+    False: Note("unsaved", "its state could not be saved"),
 }
 _UNWRITTEN = {
-    True: "the disk is full, so the picture could not be written; make room and let it go on",
-    False: "the picture could not be written; let it go on when the disk is in order",
+    True: Note(
+        "no_room_at_end",
+        "the disk is full, so the picture could not be written; make room and let it go on",
+    ),
+    False: Note(
+        "unwritten", "the picture could not be written; let it go on when the disk is in order"
+    ),
 }
 
 

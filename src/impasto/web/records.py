@@ -23,7 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
@@ -33,12 +33,15 @@ from impasto.web.database import JOBS, OWNERS, PICTURES, Database
 from impasto.web.entities import (
     ACTIVE,
     JOB_STATES,
+    NOTE_CODES,
     PICTURE_KINDS,
     Counts,
     Fault,
     Job,
     JobState,
     MissingError,
+    Note,
+    NoteCode,
     Owner,
     Page,
     Picture,
@@ -531,7 +534,7 @@ class Records:
         progress: Mapping[str, Any],
         losses: Sequence[Sequence[float | None]] | None = None,
         *,
-        note: str | None = None,
+        note: Note | None = None,
     ) -> None:
         """Notes how far a running job is; nothing where it runs no more.
 
@@ -539,13 +542,11 @@ class Records:
             job: which.
             progress: plain data.
             losses: all of them; `None`: as they were noted last.
-            note: what its owner should know; `None`: as it was.
+            note: what its owner should know; `None`: nothing.
         """
-        values: dict[str, Any] = {"progress": dict(progress)}
+        values: dict[str, Any] = {"progress": dict(progress), "note": _note_text(note)}
         if losses is not None:
             values["losses"] = [list(row) for row in losses]
-        if note is not None:
-            values["note"] = note
         with self._change() as change:
             mine = (JOBS.c.id == job) & (JOBS.c.state == "running")
             change.execute(JOBS.update().where(mine).values(**values))
@@ -562,7 +563,7 @@ class Records:
             row = _running(change, job)
             return self._stop(change, row, row.crashes)
 
-    def put_aside(self, job: str, note: str = "") -> Job:
+    def put_aside(self, job: str, note: Note | None = None) -> Job:
         """Pauses a running job, whose checkpoint is written.
 
         Args:
@@ -575,7 +576,7 @@ class Records:
         """
         with self._change() as change:
             _running(change, job)
-            return self._set(change, job, state="paused", wanted=None, note=note)
+            return self._set(change, job, state="paused", wanted=None, note=_note_text(note))
 
     def finish(
         self,
@@ -861,6 +862,20 @@ def _fault(values: Mapping[str, str] | None) -> Fault | None:
     return None if values is None else Fault(values["code"], values["message"])
 
 
+def _note_text(note: Note | None) -> str:
+    """A note as the records keep it: in one text, which an earlier impasto can show as it is."""
+    if note is None:
+        return ""
+    return f"{note.code}: {note.message}" if note.code else note.message
+
+
+def _note(text: str) -> Note | None:
+    code, _, message = text.partition(": ")
+    if code in NOTE_CODES:
+        return Note(cast("NoteCode", code), message)
+    return Note(None, text) if text else None
+
+
 def _picture(row: Any) -> Picture:
     return Picture(**{**row._mapping, "fault": _fault(row.fault)})
 
@@ -872,4 +887,5 @@ _LISTED = [column for column in JOBS.c if column.name != "losses"]
 
 def _job(row: Any) -> Job:
     values = {name: value for name, value in row._mapping.items() if name not in _INNER}
-    return Job(**{"losses": [], **values, "fault": _fault(row.fault)})
+    made = {"fault": _fault(row.fault), "note": _note(row.note)}
+    return Job(**{"losses": [], **values, **made})

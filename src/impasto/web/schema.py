@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from impasto.web.entities import NAME_LENGTH
+from impasto.web.entities import NAME_LENGTH, NoteCode
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{22}$")]
 Source = Annotated[
@@ -44,6 +44,19 @@ class Problem(BaseModel):
     code: str
     message: str
     field: str | None = None
+
+
+class NoteOut(BaseModel):
+    """What the owner of a job should know.
+
+    Attributes:
+        code: a name that programs and translations know it by; null where an earlier version wrote
+            the note.
+        message: one plain line.
+    """
+
+    code: NoteCode | None
+    message: str
 
 
 class Refusal(BaseModel):
@@ -221,7 +234,7 @@ class JobOut(BaseModel):
     label: str
     state: Literal["queued", "running", "paused", "done", "cancelled", "failed", "set_aside"]
     fault: Problem | None
-    note: str
+    note: NoteOut | None
     place: int | None = Field(description="In the queue; 1 is next.")
     request: dict[str, Any]
     wanted: Literal["pause", "cancel"] | None

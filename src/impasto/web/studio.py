@@ -26,7 +26,7 @@ from impasto.web.metrics import Metrics
 from impasto.web.passwords import Passwords
 from impasto.web.records import Records
 from impasto.web.retention import DAY
-from impasto.web.schema import JobOut, PictureOut, Problem, ProgressOut, ResultOut
+from impasto.web.schema import JobOut, NoteOut, PictureOut, Problem, ProgressOut, ResultOut
 from impasto.web.security import Guard, Refused, load_secret
 from impasto.web.signing_in import SignIn
 from impasto.web.storage import Storage
@@ -290,7 +290,7 @@ def job_out(seen: Seen, progress: dict[str, Any] | None = None) -> JobOut:
         label=job.title,
         state=job.state,
         fault=None if job.fault is None else Problem(**dataclasses.asdict(job.fault)),
-        note=job.note,
+        note=None if job.note is None else NoteOut(**dataclasses.asdict(job.note)),
         place=seen.place,
         request={name: value for name, value in job.request.items() if name != "title"},
         wanted=job.wanted,

@@ -2,7 +2,6 @@
 // Where a job stands: a bar, words, and what is read out now and then.
 import { announce } from "./announce.js";
 import { fill, make } from "./elements.js";
-import { noteWords } from "./job-notes.js";
 import { stateWords } from "./job-words.js";
 import { isOver } from "./watch.js";
 import { t } from "./words.js";
@@ -39,9 +38,10 @@ export function jobState() {
     progress.setAttribute("aria-valuetext", `${words.big} ${words.small}`);
     bar.style.transform = `scaleX(${Math.max(0.01, share)})`;
     if (big.textContent !== words.big) big.textContent = words.big;
-    const note = noteWords(job.note);
+    const { note } = job;
     // What has no words here is said as the server says it: in English.
-    fill(small, words.small, " ", note || make("span", { lang: "en" }, job.note));
+    const known = note && t(`notes.${note.code}`, {}, "");
+    fill(small, words.small, " ", known || (note && make("span", { lang: "en" }, note.message)));
     const part = Math.floor(share * TIMES);
     if (job.state === "running" && part > lastPart) announce(`${words.big} ${words.small}`);
     lastPart = part;

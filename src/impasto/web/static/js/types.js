@@ -79,7 +79,7 @@
  * @property {{id: string, width: number, height: number} | null} result
  * @property {number | null} strength that was asked for since; none: that of the request
  * @property {boolean} shared
- * @property {string} note what happened on the way, such as that it began anew
+ * @property {{code: string | null, message: string} | null} note what happened on the way, such as that it began anew
  * @property {number} created seconds since 1970, as are all times
  * @property {number | null} started
  * @property {number | null} finished
