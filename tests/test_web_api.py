@@ -491,6 +491,50 @@ def test_options_beyond_the_studios(
     assert studio.studio.records.jobs(studio.studio.guard.new_visitor().owner).jobs == []
 
 
+@pytest.mark.parametrize(
+    ("options", "reason", "values"),
+    [
+        ({"size": 0}, "too_small", {"limit": 1}),
+        ({"strength": 1.5}, "too_large", {"limit": 1}),
+        ({"learning_rate": 0}, "above", {"limit": 0}),
+        ({"tolerance": 1}, "below", {"limit": 1}),
+        ({"style_scale": 9}, "out_of_range", {"least": 0.05, "most": 8}),
+        ({"style_layers": "relu1_1=-1"}, "out_of_range", {"least": 0, "most": 1e15}),
+        ({"tv": "l3"}, "not_one_of", {"choices": "l1, squared"}),
+        ({"content_loss": "love"}, "not_one_of", None),
+        ({"strength": "much"}, "no_number", {}),
+        ({"size": 1.5}, "no_whole_number", {}),
+        ({"normalize": "perhaps"}, "no_switch", {}),
+        ({"model": [19]}, "no_text", {}),
+        ({"levels": "big"}, "form", {"example": "256:60,512:40"}),
+        ({"print": "a99"}, "form", {"example": "a3, 300x200mm"}),
+        ({"style_layers": "sky"}, "no_layer", {"name": "sky"}),
+        ({"content_loss": "features,features"}, "twice", {"name": "features"}),
+        ({"print": "a4", "levels": "256:4"}, "excludes", {"other": "levels"}),
+        ({"print": "a4", "size": 64}, "excludes", {"other": "size"}),
+        ({"print_fit": "fill"}, "needs", {"other": "print"}),
+        ({"color_strength": 0.5}, "needs", {"other": "color"}),
+        ({"start": "image"}, "needs_picture", {}),
+        ({"style_weights": [1, 2]}, "counts", {}),
+        ({"size": 5000}, "too_many", {"count": 5000, "most": 4096}),
+        ({"device": "cuda"}, "hosts", {}),
+        ({"tileable": True}, "textures", {}),
+        ({"regions": "a" * 5000}, "too_long", {}),
+        ({"colour": "match"}, "unknown", {}),
+        ({"levels": "512:4,256:4"}, None, {}),
+        ({"regions": [{"colour": "match"}]}, None, {}),
+    ],
+)
+def test_reasons_of_refusals(
+    visit: Visit, options: dict[str, Any], reason: str | None, values: dict[str, Any] | None
+) -> None:
+    """What is wrong with an option is told by a key, with the option and what goes with it."""
+    detail = visit.start(options=options).json()["detail"]
+    assert (detail["code"], detail["reason"]) == ("option", reason)
+    assert detail["field"] in options
+    assert values is None or detail["values"] == values
+
+
 @pytest.mark.parametrize("name", ["x" * 100_000, "\ud800", "size\n", "sise", ""])
 @pytest.mark.parametrize("where", ["options", "request"])
 def test_strange_names(visit: Visit, name: str, where: str) -> None:

@@ -543,6 +543,16 @@ def test_fault_stands_at_its_field(page: Page) -> None:
     expect(field).not_to_have_attribute("aria-invalid", "true")
 
 
+def test_fault_of_an_option_in_german(visit: Visit) -> None:
+    """What the server finds wrong with an option is told in the page's language, with the names
+    that options have there."""
+    page = visit(**PROFILES["desktop"] | {"locale": "de"}).new_page()
+    page.goto("/?photo=sample:cat&style=style:waves&print=a5&levels=64:2")
+    page.get_by_role("button", name="Jetzt malen").click()
+    words = "„Papier“ und „Durchgänge“ schließen einander aus. Lass eines weg."
+    expect(page.get_by_role("alert").get_by_text(words)).to_be_visible()
+
+
 def test_gallery(visit: Visit) -> None:
     """Finished pictures are found, deleted, brought back, renamed and downloaded together."""
     page = visit(**PROFILES["desktop"], accept_downloads=True).new_page()

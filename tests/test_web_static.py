@@ -13,8 +13,9 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from pydantic.fields import FieldInfo
 
+from impasto.errors import OptionReason
 from impasto.images import fit_within
-from impasto.options import PRESETS, StyleOptions, make_options
+from impasto.options import OPTION_GROUPS, PRESETS, StyleOptions, make_options
 from impasto.paper import named_papers, parse_paper
 from impasto.samples import sample_names
 from impasto.styles import style_names
@@ -29,7 +30,11 @@ TOOLS = (ROOT / ".venv/browser", ROOT / "tests/browser")
 
 
 def _texts(language: str) -> dict[str, Any]:
-    return json.loads((STATIC / f"texts/{language}.json").read_text())
+    """All words of a language: those of every page, and those about settings, which come later."""
+    always = json.loads((STATIC / f"texts/{language}.json").read_text())
+    later = json.loads((STATIC / f"texts/settings/{language}.json").read_text())
+    assert not always.keys() & later.keys()
+    return always | later
 
 
 def _leaves(part: dict[str, Any], name: str = "") -> Iterator[tuple[str, str]]:
@@ -69,11 +74,12 @@ def test_every_option_has_words(language: str) -> None:
     words = _texts(language)
     for name, field in StyleOptions.model_fields.items():
         assert _has(words, f"options.{name}.name"), name
-        assert _has(words, f"options.{name}.help"), name
+        assert _has(words, f"help.{name}"), name
         if name != "preset":
             for choice in _choices(field):
                 assert _has(words, f"choices.{name}.{choice}"), f"{name} {choice}"
-    assert set(words["options"]) == set(StyleOptions.model_fields)
+    assert set(words["options"]) == set(words["help"]) == set(StyleOptions.model_fields)
+    assert set(words["groups"]) == set(OPTION_GROUPS)
     assert set(words["presets"]) == set(PRESETS)
     assert set(words["styles"]) == set(style_names())
     assert set(words["samples"]) == set(sample_names())
@@ -108,6 +114,38 @@ def test_every_refusal_has_words(language: str) -> None:
     }
     assert {"signin", "too_large", "queue_full", "missing"} <= found
     assert sorted(found - set(words)) == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_faults_of_options_are_told_by_reason(language: str) -> None:
+    """What is usually wrong with an option is told in the page's language, with the names that
+    options have there; what is rare is told in the server's words.
+    """
+    words = _texts(language)
+    assert sorted(words["reasons"]) == sorted(get_args(OptionReason))
+    script = """
+        const { faultWords, loadSettingsWords } = await load("words");
+        await loadSettingsWords();
+        return given.map((fault) => faultWords(fault));
+    """
+    given = [
+        {"reason": "excludes", "field": "print", "values": {"other": "levels"}},
+        {"reason": "too_large", "field": "size", "values": {"limit": 40960}},
+        {"reason": "not_one_of", "field": "tv", "values": {"choices": "l1, squared"}},
+        {"reason": None, "field": "size", "values": {}},
+        {"reason": "of a later server", "field": "size", "values": {}},
+    ]
+    given = [{"code": "option", "message": "in English", **one} for one in given]
+    both, limit, choice, rare, later = _run_script(script, given, language)
+    names = {name: words["options"][name]["name"] for name in StyleOptions.model_fields}
+    assert names["print"] in both
+    assert names["levels"] in both
+    assert names["size"] in limit
+    assert re.search(r"40.960", limit)
+    assert "l1, squared" in choice
+    assert not any("English" in one or "{" in one for one in (both, limit, choice))
+    assert "in English" in rare
+    assert "in English" in later
 
 
 def test_pages_load_nothing_from_elsewhere() -> None:

@@ -14,6 +14,34 @@ it, and what to do about it; front ends print that line and leave with `exit_cod
     └── RunError                1   the run itself failed (no finite loss, out of memory)
 """
 
+from typing import Literal
+
+OptionReason = Literal[
+    "unknown",
+    "too_small",
+    "too_large",
+    "above",
+    "below",
+    "out_of_range",
+    "not_one_of",
+    "no_number",
+    "no_whole_number",
+    "no_switch",
+    "no_text",
+    "form",
+    "no_layer",
+    "twice",
+    "excludes",
+    "needs",
+    "needs_picture",
+    "counts",
+    "too_many",
+    "hosts",
+    "textures",
+    "too_long",
+]
+"""What is usually wrong with an option, as a key for translations."""
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, in the words of the CPU, of CUDA or of MPS."""
@@ -45,7 +73,21 @@ class InputError(ImpastoError):
 
 
 class OptionError(InputError):
-    """An option has a value that is not allowed, or excludes another one."""
+    """An option has a value that is not allowed, or excludes another one.
+
+    Args:
+        message: the line for the user.
+        reason: what is wrong; `None` where it is too rare to be translated.
+        values: what a translation tells besides: numbers, texts and, as `other`, the name of
+            another option.
+    """
+
+    def __init__(
+        self, message: str, reason: OptionReason | None = None, **values: str | float
+    ) -> None:
+        super().__init__(message)
+        self.reason: OptionReason | None = reason
+        self.values = values
 
 
 class ImageError(InputError):

@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from impasto.errors import OptionError
+from impasto.errors import OptionError, OptionReason
 from impasto.paper import parse_paper
 
 MAX_SIDE = 32768
@@ -47,6 +47,15 @@ MAX_WEIGHT = 1e15
 
 MIN_SCALE, MAX_SCALE = 0.05, 8.0
 """Smallest and largest `style_scale`."""
+
+
+class UnfitError(ValueError):
+    """A value that an option cannot have; `reason` and `values` are those of `OptionError`."""
+
+    def __init__(self, message: str, reason: OptionReason, **values: str | float) -> None:
+        super().__init__(message)
+        self.reason: OptionReason = reason
+        self.values = values
 
 
 def parse_layers(value: Any) -> dict[str, float]:
@@ -76,20 +85,28 @@ def parse_layers(value: Any) -> dict[str, float]:
         try:
             number = float(weight)
         except (TypeError, ValueError):
-            raise ValueError(f"the weight '{weight}' of layer '{name}' is not a number") from None
+            raise UnfitError(
+                f"the weight '{weight}' of layer '{name}' is not a number", "no_number"
+            ) from None
         except OverflowError:
             number = math.inf
         if not 0 <= number <= MAX_WEIGHT:
-            raise ValueError(
-                f"the weight {number:g} of layer '{name}' must be a number from 0 to {MAX_WEIGHT:g}"
+            raise UnfitError(
+                f"the weight {number:g} of layer '{name}' must be a number from 0 to "
+                f"{MAX_WEIGHT:g}",
+                "out_of_range",
+                least=0,
+                most=MAX_WEIGHT,
             )
         if not re.fullmatch(r"(relu[0-9]_[0-9]|block[0-9]_conv[0-9])", name):
-            raise ValueError(
-                f"'{name}' is no layer name; write relu4_2 or block4_conv2, with =WEIGHT if wanted"
+            raise UnfitError(
+                f"'{name}' is no layer name; write relu4_2 or block4_conv2, with =WEIGHT if wanted",
+                "no_layer",
+                name=name[:40],
             )
         name = re.sub(r"block(\d)_conv(\d)", r"relu\1_\2", name)
         if name in layers:
-            raise ValueError(f"layer '{name}' is named twice")
+            raise UnfitError(f"layer '{name}' is named twice", "twice", name=name)
         layers[name] = number
     if not layers:
         raise ValueError("name at least one layer, such as relu4_2")
@@ -136,9 +153,12 @@ def parse_mix(value: Any, names: Sequence[str]) -> dict[str, float]:
     mix: dict[str, float] = {}
     for name, weight in pairs:
         if name not in names:
-            raise ValueError(f"'{name}' is no loss here; choose from {', '.join(names)}")
+            choices = ", ".join(names)
+            raise UnfitError(
+                f"'{name}' is no loss here; choose from {choices}", "not_one_of", choices=choices
+            )
         if name in mix:
-            raise ValueError(f"'{name}' is named twice")
+            raise UnfitError(f"'{name}' is named twice", "twice", name=name)
         mix[name] = _number(weight, 0, MAX_WEIGHT, f"the weight of '{name}'")
     if not any(mix.values()):
         raise ValueError(f"name at least one with a weight above 0, from {', '.join(names)}")
@@ -173,7 +193,9 @@ def parse_scales(value: Any) -> tuple[tuple[float, ...], ...]:
             for one in value
         )
     except TypeError:
-        raise ValueError("scales are written 0.5, 0.5,2 or 0.5+2") from None
+        raise UnfitError(
+            "scales are written 0.5, 0.5,2 or 0.5+2", "form", example="0.5+2"
+        ) from None
     if not found or not all(found):
         raise ValueError("name at least one scale, such as 0.5")
     return found
@@ -188,11 +210,16 @@ def _number(value: Any, least: float, most: float, what: str) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise ValueError(f"{what} must be a number, not '{str(value)[:40]}'") from None
+        raise UnfitError(f"{what} must be a number, not '{str(value)[:40]}'", "no_number") from None
     except OverflowError:
         number = math.inf
     if not least <= number <= most:
-        raise ValueError(f"{what} must lie in {least:g} to {most:g}, not {number:g}")
+        raise UnfitError(
+            f"{what} must lie in {least:g} to {most:g}, not {number:g}",
+            "out_of_range",
+            least=least,
+            most=most,
+        )
     return number
 
 
@@ -211,8 +238,10 @@ def parse_levels(value: Any) -> tuple[tuple[int, int], ...]:
         pairs = [p.split(":") for p in value.split(",")] if isinstance(value, str) else value
         levels = tuple((int(side), int(count)) for side, count in pairs)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(
-            "levels are written SIDE:EVALUATIONS from coarse to fine, such as 256:60,512:40"
+        raise UnfitError(
+            "levels are written SIDE:EVALUATIONS from coarse to fine, such as 256:60,512:40",
+            "form",
+            example="256:60,512:40",
         ) from None
     sides = [side for side, _ in levels]
     if any(a >= b for a, b in pairwise(sides)):
@@ -292,7 +321,10 @@ Memory = Annotated[
 def _paper_name(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("a paper size is written as a3 or 300x200mm")
-    parse_paper(value)
+    try:
+        parse_paper(value)
+    except ValueError as error:
+        raise UnfitError(str(error), "form", example="a3, 300x200mm") from None
     return value.strip().lower()
 
 
@@ -405,7 +437,9 @@ def parse_regions(value: Any) -> tuple[Any, ...]:
         # One semicolon at the end is a slip of the pen.
         value = value.strip().removesuffix(";").split(";") if value.strip() else []
     if not isinstance(value, Sequence):
-        raise ValueError("regions are written 1; 2,strength=0.5; keep")
+        raise UnfitError(
+            "regions are written 1; 2,strength=0.5; keep", "form", example="1; 2,strength=0.5; keep"
+        )
     for number, one in enumerate(value, start=1):
         if isinstance(one, str) and not one.strip():
             raise ValueError(f"region {number} is empty; write its paintings' numbers, or keep")
@@ -738,36 +772,53 @@ class StyleOptions(BaseModel):
         if self.print is not None:
             _, side = parse_paper(self.print).pixels(self.print_dpi)
             if self.levels:
-                raise ValueError("--print and --levels exclude each other; leave one out")
+                raise UnfitError(
+                    "--print and --levels exclude each other; leave one out",
+                    "excludes",
+                    other="levels",
+                )
             if "size" in self.model_fields_set and self.size != side:
-                raise ValueError("--print and --size exclude each other; leave one out")
+                raise UnfitError(
+                    "--print and --size exclude each other; leave one out", "excludes", other="size"
+                )
             if side > MAX_SIDE:
-                raise ValueError(
+                raise UnfitError(
                     f"--print: {self.print} at {self.print_dpi:g} dpi is {side} px long, more than "
-                    f"{MAX_SIDE}; lower --dpi"
+                    f"{MAX_SIDE}; lower --dpi",
+                    "too_many",
+                    count=side,
+                    most=MAX_SIDE,
                 )
             object.__setattr__(self, "size", side)
         elif self.print_fit != "inside":
-            raise ValueError(
-                f"--print-fit {self.print_fit}: acts only with --print; add that, or leave it out"
+            raise UnfitError(
+                f"--print-fit {self.print_fit}: acts only with --print; add that, or leave it out",
+                "needs",
+                other="print",
             )
         for name in idle_color_options({"color": self.color, "regions": self.regions}):
             value = getattr(self, name)
             if value != StyleOptions.model_fields[name].default:
                 wanted = "another --color" if name == "color_strength" else "--color match or only"
-                raise ValueError(
+                raise UnfitError(
                     f"--{name.replace('_', '-')} {value}: acts only with {wanted}; add that, or "
-                    "leave it out"
+                    "leave it out",
+                    "needs",
+                    other="color",
                 )
         if self.preview and self.color == "only":
-            raise ValueError(
-                "--preview: --color only takes no time at the full size either; leave one out"
+            raise UnfitError(
+                "--preview: --color only takes no time at the full size either; leave one out",
+                "excludes",
+                other="color",
             )
         if self.levels and self.levels[-1][0] != self.size:
             if "size" in self.model_fields_set:
-                raise ValueError(
+                raise UnfitError(
                     f"--levels: the last level is {self.levels[-1][0]} px but --size {self.size}; "
-                    "make them equal or leave one out"
+                    "make them equal or leave one out",
+                    "excludes",
+                    other="size",
                 )
             object.__setattr__(self, "size", self.levels[-1][0])
         return self
@@ -923,9 +974,39 @@ def make_options(values: Mapping[str, Any]) -> StyleOptions:
     return StyleOptions(**values)
 
 
+_REASONS: dict[str, tuple[OptionReason, str]] = {
+    "greater_than_equal": ("too_small", "ge"),
+    "less_than_equal": ("too_large", "le"),
+    "greater_than": ("above", "gt"),
+    "less_than": ("below", "lt"),
+    "literal_error": ("not_one_of", "expected"),
+    "extra_forbidden": ("unknown", ""),
+    "string_type": ("no_text", ""),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), ("no_number", "")),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), ("no_whole_number", "")),
+    **dict.fromkeys(("bool_type", "bool_parsing"), ("no_switch", "")),
+}
+"""Pydantic's types of errors, with the part of their context that a translation tells."""
+
+
+def _reason(fault: Any) -> tuple[OptionReason | None, dict[str, str | float]]:
+    """What is wrong, for translations, by one of a validation error's faults."""
+    context = fault.get("ctx", {})
+    if isinstance(inner := context.get("error"), UnfitError):
+        return inner.reason, inner.values
+    inside = len(fault["loc"]) > 1 and fault["type"] == "extra_forbidden"
+    if fault["type"] not in _REASONS or inside:  # what is unknown is then only a part of the option
+        return None, {}
+    reason, key = _REASONS[fault["type"]]
+    if key == "expected":
+        return reason, {"choices": ", ".join(re.findall(r"'([^']*)'", context[key]))}
+    return reason, {"limit": context[key]} if key else {}
+
+
 def option_error(error: ValidationError, command: str = "stylize") -> OptionError:
     """The first fault of a validation error in one line; `command` is whose options they are."""
     first = error.errors()[0]
+    reason, values = _reason(first)
     name = str(first["loc"][0]).replace("_", "-") if first["loc"] else ""
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
@@ -939,4 +1020,5 @@ def option_error(error: ValidationError, command: str = "stylize") -> OptionErro
         if not first["type"].startswith("value_error"):
             message = f"'{shown[:60]}' is not allowed: {message[0].lower()}{message[1:]}"
     # What was given may hold line breaks.
-    return OptionError(" ".join((f"--{name}: {message}" if name else message).split()))
+    line = " ".join((f"--{name}: {message}" if name else message).split())
+    return OptionError(line, reason, **values)

@@ -28,12 +28,14 @@ def resolve(options: StyleOptions, paintings: int, masks: int) -> tuple[RegionOp
     if len(options.style_scale) not in (1, paintings):
         raise OptionError(
             f"--style-scale: {len(options.style_scale)} scales for {paintings} paintings; give one "
-            "for all or one for each"
+            "for all or one for each",
+            "counts",
         )
     if options.style_weights and paintings and len(options.style_weights) != paintings:
         raise OptionError(
             f"--style-weights: {len(options.style_weights)} shares for {paintings} paintings; give "
-            "one for each"
+            "one for each",
+            "counts",
         )
     if not options.regions:
         if masks == 0:
@@ -44,12 +46,14 @@ def resolve(options: StyleOptions, paintings: int, masks: int) -> tuple[RegionOp
             return tuple(RegionOptions(styles=(number,)) for number in every)
         raise OptionError(
             f"--mask: {masks} masks for {paintings} paintings; give a mask for each painting, for "
-            "all but the last one, or say with --regions which belongs where"
+            "all but the last one, or say with --regions which belongs where",
+            "counts",
         )
     if masks == 0 or len(options.regions) not in (masks, masks + 1):
         raise OptionError(
             f"--regions: {len(options.regions)} regions for {masks} masks; give a --mask for each, "
-            "or for all but the last one, which is then the rest of the picture"
+            "or for all but the last one, which is then the rest of the picture",
+            "counts",
         )
     found = []
     for index, region in enumerate(options.regions, start=1):
@@ -59,22 +63,26 @@ def resolve(options: StyleOptions, paintings: int, masks: int) -> tuple[RegionOp
         if any(number > paintings for number in styles):
             raise OptionError(
                 f"--regions: region {index} names painting {max(styles)}, but there are only "
-                f"{paintings}"
+                f"{paintings}",
+                "counts",
             )
         if region.shares and len(region.shares) != len(styles):
             raise OptionError(
                 f"--regions: region {index} has {len(region.shares)} shares for {len(styles)} "
-                "paintings; give one for each"
+                "paintings; give one for each",
+                "counts",
             )
         if region.scale is not None and len(region.scale) not in (1, len(styles)):
             raise OptionError(
                 f"--regions: region {index} has {len(region.scale)} scales for {len(styles)} "
-                "paintings; give one for all or one for each"
+                "paintings; give one for all or one for each",
+                "counts",
             )
         found.append(region.model_copy(update={"styles": styles}))
     unused = set(every) - {number for region in found for number in region.styles}
     if unused:
         raise OptionError(
-            f"--regions: painting {min(unused)} is in no region; name it in one, or leave it out"
+            f"--regions: painting {min(unused)} is in no region; name it in one, or leave it out",
+            "counts",
         )
     return tuple(found)

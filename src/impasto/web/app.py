@@ -48,7 +48,8 @@ A studio with a password then wants POST /api/login. Programs may send
 A job: POST the photo to /api/pictures, wait with GET /api/pictures/ID?wait=10 until it is `ready`,
 POST /api/jobs, follow /api/jobs/ID/events until the state is `done`, and take /api/jobs/ID/file.
 
-Whatever is refused is answered with {{"detail": {{"code", "message", "field"}}}}.
+Whatever is refused is answered with {{"detail": {{"code", "message", "field", "reason",
+"values"}}}}; `reason` is what is wrong with an option, as a key, and `values` what belongs to it.
 """
 
 

@@ -101,7 +101,11 @@ def check_request(request: JobRequest, limits: StudioOptions) -> dict[str, Any]:
     values = dict(request.options)
     if request.shares is not None:
         if "style_weights" in values:
-            raise OptionError("--style-weights: stands in shares already; leave one out")
+            raise OptionError(
+                "--style-weights: stands in shares already; leave one out",
+                "excludes",
+                other="shares",
+            )
         values["style_weights"] = tuple(request.shares)
     if request.start is not None:
         values.setdefault("start", "image")
@@ -110,9 +114,13 @@ def check_request(request: JobRequest, limits: StudioOptions) -> dict[str, Any]:
     _check_limits(options, limits)
     resolve(options, len(request.styles), len(request.masks))
     if (options.start == "image") != (request.start is not None):
-        raise OptionError("--start: 'image' goes with a picture to start from; give both")
+        raise OptionError(
+            "--start: 'image' goes with a picture to start from; give both", "needs_picture"
+        )
     if len(request.style_masks) > len(request.styles):
-        raise OptionError("--style-masks: there are more of them than paintings; leave some out")
+        raise OptionError(
+            "--style-masks: there are more of them than paintings; leave some out", "counts"
+        )
     # What was not asked for follows from the preset, also in a later version.
     given = {name: _plain(options, name) for name in values}
     kept = request.model_dump(mode="json", exclude={"label", "shares"})
@@ -130,21 +138,25 @@ def _check_names(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         shown = name[:40].replace("_", "-")
         if name not in StyleOptions.model_fields:
-            raise OptionError(f"--{shown}: there is no such option; GET /api/options lists all")
+            raise OptionError(
+                f"--{shown}: there is no such option; GET /api/options lists all", "unknown"
+            )
         if name in HOST_OPTIONS:
-            raise OptionError(f"--{shown}: is the studio's to choose; leave it out")
+            raise OptionError(f"--{shown}: is the studio's to choose; leave it out", "hosts")
         if name in TEXTURE_OPTIONS and value != StyleOptions.model_fields[name].default:
-            raise OptionError(f"--{shown}: is for textures, which have no photo; leave it out")
+            raise OptionError(
+                f"--{shown}: is for textures, which have no photo; leave it out", "textures"
+            )
         # JSON has true apart from 1.
         if isinstance(value, bool) and not isinstance(
             StyleOptions.model_fields[name].default, bool
         ):
-            raise OptionError(f"--{shown}: is neither on nor off; give a value")
+            raise OptionError(f"--{shown}: is neither on nor off; give a value", "no_number")
         # JSON numbers may be too large for a float, and texts too long to show.
         if isinstance(value, float) and not math.isfinite(value):
-            raise OptionError(f"--{shown}: must be a finite number")
+            raise OptionError(f"--{shown}: must be a finite number", "no_number")
         if isinstance(value, str) and len(value) > 2000:
-            raise OptionError(f"--{shown}: is too long; shorten it")
+            raise OptionError(f"--{shown}: is too long; shorten it", "too_long")
 
 
 def _check_limits(options: StyleOptions, limits: StudioOptions) -> None:
@@ -152,35 +164,55 @@ def _check_limits(options: StyleOptions, limits: StudioOptions) -> None:
         name = "print" if options.print is not None else "levels" if options.levels else "size"
         raise OptionError(
             f"--{name}: the result would be {options.size} px long, and this studio makes at most "
-            f"{limits.max_size}; ask for a smaller one"
+            f"{limits.max_size}; ask for a smaller one",
+            "too_many",
+            count=options.size,
+            most=limits.max_size,
         )
     # A level may be larger than the last one only by mistake, but it would be painted.
     side = max((side for side, _ in options.levels), default=0)
     if side > limits.max_size:
-        raise OptionError(f"--levels: {side} px is more than the studio's {limits.max_size}")
+        raise OptionError(
+            f"--levels: {side} px is more than the studio's {limits.max_size}",
+            "too_many",
+            count=side,
+            most=limits.max_size,
+        )
     if len(options.levels) > MAX_LEVELS:
         raise OptionError(
             f"--levels: {len(options.levels)} are more than the {MAX_LEVELS} of this studio; leave "
-            "some out"
+            "some out",
+            "too_many",
+            count=len(options.levels),
+            most=MAX_LEVELS,
         )
     count = max(options.evaluations, sum(number for _, number in options.levels))
     if count > limits.max_evaluations:
         name = "levels" if count > options.evaluations else "evaluations"
         raise OptionError(
             f"--{name}: {count} evaluations are more than the {limits.max_evaluations} of this "
-            "studio; ask for fewer"
+            "studio; ask for fewer",
+            "too_many",
+            count=count,
+            most=limits.max_evaluations,
         )
     if len(options.regions) > MAX_REGIONS:
         raise OptionError(
             f"--regions: {len(options.regions)} are more than the {MAX_REGIONS} of this studio; "
-            "leave some out"
+            "leave some out",
+            "too_many",
+            count=len(options.regions),
+            most=MAX_REGIONS,
         )
     paintings = [*options.style_scale]
     for region in options.regions:
         paintings += region.scale or ()
     if max(map(len, paintings)) > MAX_SCALES:
         raise OptionError(
-            f"--style-scale: a painting takes at most {MAX_SCALES} scales here; leave some out"
+            f"--style-scale: a painting takes at most {MAX_SCALES} scales here; leave some out",
+            "too_many",
+            count=max(map(len, paintings)),
+            most=MAX_SCALES,
         )
     if max(max(scales) for scales in paintings) * options.size > 4 * limits.max_size:
         raise OptionError("--style-scale: the painting would be too large; choose a smaller one")

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from impasto.errors import OptionReason
 from impasto.web.entities import NAME_LENGTH, NoteCode
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{22}$")]
@@ -59,10 +60,23 @@ class NoteOut(BaseModel):
     message: str
 
 
+class Refused(Problem):
+    """Why an answer refuses.
+
+    Attributes:
+        reason: what is wrong with an option, as a name that programs and translations know it by;
+            null where it is too rare for one.
+        values: what belongs to the reason: numbers and texts; `other` is another option.
+    """
+
+    reason: OptionReason | None = None
+    values: dict[str, str | float] = {}
+
+
 class Refusal(BaseModel):
     """The body of every answer that refuses."""
 
-    detail: Problem
+    detail: Refused
 
 
 class Limits(BaseModel):

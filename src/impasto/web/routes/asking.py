@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Path, Request
@@ -13,7 +13,14 @@ from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from impasto.errors import ImageError, ImpastoError, OptionError, OutputError, one_line
+from impasto.errors import (
+    ImageError,
+    ImpastoError,
+    OptionError,
+    OptionReason,
+    OutputError,
+    one_line,
+)
 from impasto.web.database import Trouble, reason_of
 from impasto.web.entities import Job, MissingError, Picture, QueueFullError, StateError
 from impasto.web.gate import client_key
@@ -137,10 +144,18 @@ def refusal(
     message: str,
     field: str | None = None,
     headers: dict[str, str] | None = None,
+    *,
+    reason: OptionReason | None = None,
+    values: Mapping[str, str | float] | None = None,
 ) -> JSONResponse:
     """An answer that says why not: in one line, whatever was sent that it repeats."""
     shown = None if field is None else _sayable(field, MAX_FIELD)
-    detail = {"code": code, "message": _sayable(message, MAX_MESSAGE), "field": shown}
+    told = {
+        name: _sayable(value, MAX_FIELD) if isinstance(value, str) else value
+        for name, value in (values or {}).items()
+    }
+    said = _sayable(message, MAX_MESSAGE)
+    detail = {"code": code, "message": said, "field": shown, "reason": reason, "values": told}
     content = {"detail": detail}
     return JSONResponse(content, status, {"Cache-Control": "no-store", **(headers or {})})
 
@@ -181,7 +196,8 @@ def _of_impasto(error: ImpastoError) -> JSONResponse:
         return refusal(429, error.code, str(error), headers={"Retry-After": "60"})
     if isinstance(error, OptionError):
         field, message = without_flags(str(error))
-        return refusal(422, "option", message, field)
+        why = {"reason": error.reason, "values": error.values}
+        return refusal(422, "option", message, field, **why)
     if isinstance(error, ImageError):
         return refusal(415, "not_a_picture", str(error))
     if isinstance(error, OutputError):

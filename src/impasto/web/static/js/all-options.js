@@ -71,7 +71,7 @@ function optionField(name, settings) {
   const limits = Object.assign({}, ...kinds.toReversed());
   const id = newId();
   const label = t(`options.${name}.name`, {}, name);
-  const help = t(`options.${name}.help`, {}, field.description ?? "");
+  const help = t(`help.${name}`, {}, field.description ?? "");
   const fault = make("p", { class: "fault", id: `${id}-fault` });
   const back = button("undo", t("more.back"), () => settings.set(name, null), "plain-button small-button");
   back.setAttribute("aria-label", t("more.back_name", { name: label }));

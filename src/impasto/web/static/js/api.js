@@ -1,17 +1,21 @@
 // @ts-check
 // Speaks with the server. A fault always comes as an ApiError whose code has words.
 import { lost, reached } from "./connection.js";
+import { loadSettingsWords } from "./words.js";
 
 /** @import {Job, JobRequest, Me, Options, Picture, Drawn} from "./types.js" */
 
 /** What the server refused, or that it was not reached (code `offline`). */
 export class ApiError extends Error {
-  /** @param {string} code @param {string} message @param {string | null} field @param {number} status */
-  constructor(code, message, field, status) {
+  /** @param {string} code @param {string} message @param {any} detail what else was said */
+  constructor(code, message, detail = {}) {
     super(message);
     this.code = code;
-    this.field = field;
-    this.status = status;
+    /** The option that it is about. @type {string | null} */
+    this.field = detail.field ?? null;
+    /** What is wrong with that, and what belongs to it. */
+    this.reason = detail.reason;
+    this.values = detail.values ?? {};
   }
 }
 
@@ -26,7 +30,7 @@ function refusal(status, body) {
   if (code === "signin" && location.pathname !== "/login") {
     dispatchEvent(new CustomEvent("signin"));
   }
-  return new ApiError(code, known.message ?? "", known.field ?? null, status);
+  return new ApiError(code, known.message ?? "", known);
 }
 
 /**
@@ -52,7 +56,7 @@ export async function call(method, path, body, signal) {
   } catch (error) {
     if (signal?.aborted) throw error;
     lost();
-    throw new ApiError("offline", "", null, 0);
+    throw new ApiError("offline", "");
   }
   reached();
   const text = await answer.text();
@@ -62,7 +66,12 @@ export async function call(method, path, body, signal) {
   } catch {
     // A proxy's own page of words, say.
   }
-  if (!answer.ok) throw refusal(answer.status, found);
+  if (!answer.ok) {
+    const error = refusal(answer.status, found);
+    // Without its words it is told in the server's.
+    if (error.reason) await loadSettingsWords().catch(() => {});
+    throw error;
+  }
   return found;
 }
 
@@ -105,8 +114,8 @@ export async function pictures(kind) {
  */
 export async function upload(kind, file, name, tell) {
   const { limits, csrf } = me ?? (await whoAmI());
-  if (file.size > limits.upload_bytes) throw new ApiError("too_large", "", null, 413);
-  if (file.size === 0) throw new ApiError("empty", "", null, 400);
+  if (file.size > limits.upload_bytes) throw new ApiError("too_large", "");
+  if (file.size === 0) throw new ApiError("empty", "");
   let picture = await new Promise((resolve, reject) => {
     // fetch cannot tell how much of a body is sent.
     const request = new XMLHttpRequest();
@@ -123,7 +132,7 @@ export async function upload(kind, file, name, tell) {
     });
     request.addEventListener("error", () => {
       lost();
-      reject(new ApiError("offline", "", null, 0));
+      reject(new ApiError("offline", ""));
     });
     request.send(file);
   });
@@ -132,7 +141,7 @@ export async function upload(kind, file, name, tell) {
   }
   if (picture.state === "refused") {
     const { fault } = picture;
-    throw new ApiError(fault?.code ?? "refused", fault?.message ?? "", null, 400);
+    throw new ApiError(fault?.code ?? "refused", fault?.message ?? "");
   }
   return picture;
 }

@@ -2,7 +2,7 @@
 // The fold of "More settings". Its fields, which few need, come when it is opened.
 import { fill, make } from "./elements.js";
 import { OWN_CONTROL } from "./few-options.js";
-import { t } from "./words.js";
+import { loadSettingsWords, t } from "./words.js";
 
 /** @import {Settings} from "./settings.js" */
 /** @import {Drawn} from "./types.js" */
@@ -14,7 +14,8 @@ export function moreFold(settings, styles, samples) {
   /** @type {Promise<import("./all-options.js").AllOptions> | null} */
   let fields = null;
   const draw = () => {
-    fields ??= import("./all-options.js").then(({ allOptions }) => {
+    const module = import("./all-options.js");
+    fields ??= Promise.all([module, loadSettingsWords()]).then(([{ allOptions }]) => {
       const drawn = allOptions(settings, styles, samples);
       fill(body, drawn.children);
       return drawn;

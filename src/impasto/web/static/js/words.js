@@ -36,6 +36,11 @@ export async function loadWords(name) {
   document.documentElement.lang = language;
 }
 
+/** Loads the words about settings too, which few pages need. */
+export async function loadSettingsWords() {
+  if (!texts.reasons) texts = { ...texts, ...(await readTexts(`settings/${language}`)) };
+}
+
 /** Keeps a language for the next visit. @param {string} name */
 export function keepLanguage(name) {
   try {
@@ -116,8 +121,16 @@ export function faultWords(error) {
   const message = String(error?.message ?? (typeof error === "string" ? error : ""));
   let code = error?.code ?? "unknown";
   if (code === "run") code = RUN_FAULTS.find(([words]) => words.test(message))?.[1] ?? code;
-  const detail = named(message);
+  const detail = reasonWords(error ?? {}) || named(message);
   return t(`errors.${code}`, { message: detail }, detail || t("errors.unknown"));
+}
+
+/** What is wrong with an option, where the server says it by a key. @param {any} error @returns {string} */
+function reasonWords({ reason, field, values }) {
+  if (!reason || !field) return "";
+  const name = (/** @type {string} */ option) => t(`options.${option}.name`, {}, option);
+  const other = values.other && name(values.other);
+  return t(`reasons.${reason}`, { ...values, other, option: name(field) }, "");
 }
 
 /**
