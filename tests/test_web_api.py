@@ -69,7 +69,7 @@ def visit(studio: Served) -> Visit:
 # --- who may what --------------------------------------------------------------------------------
 
 # open: anybody. visitor: who has been let in; what is shown or changed is theirs by its nature.
-# job, picture: who has been let in, and whose the thing in the address is.
+# job, picture, preset: who has been let in, and whose the thing in the address is.
 RULES = {
     "GET /": "open",
     "GET /job/{id}": "open",
@@ -92,6 +92,11 @@ RULES = {
     "GET /api/styles/{name}/view": "visitor",
     "GET /api/samples/{name}/thumb": "visitor",
     "GET /api/samples/{name}/view": "visitor",
+    "GET /api/presets": "visitor",
+    "GET /api/presets/{id}": "preset",
+    # An id that is another visitor's is free for this one.
+    "PUT /api/presets/{id}": "visitor",
+    "DELETE /api/presets/{id}": "preset",
     "GET /api/pictures": "visitor",
     "POST /api/pictures": "visitor",
     "GET /api/pictures/{id}": "picture",
@@ -119,7 +124,7 @@ RULES = {
     "GET /api/shared": "visitor",
 }
 CLOSED = [key for key, rule in RULES.items() if rule not in ("open", "password")]
-OWNED = [key for key, rule in RULES.items() if rule in ("job", "picture")]
+OWNED = [key for key, rule in RULES.items() if rule in ("job", "picture", "preset")]
 
 
 def _routes(routes: Any) -> Iterator[APIRoute]:
@@ -145,6 +150,8 @@ def _ask(client: TestClient, key: str, id: str = "", **more: Any) -> Any:
         body = {"content": png_bytes()}
     elif method == "PATCH":
         body = {"json": {"label": "taken"}}
+    elif method == "PUT":
+        body = {"json": {"name": "taken", "options": {"strength": 0.5}}}
     return client.request(method, path, **body, **more)
 
 
@@ -194,10 +201,14 @@ def test_other_names_get_nothing(visit: Visit, key: str) -> None:
 
 @pytest.mark.parametrize("key", OWNED)
 def test_others_things_are_not_there(studio: Served, visit: Visit, key: str) -> None:
-    """Another visitor's job or picture is answered exactly like one that does not exist."""
+    """Another visitor's job, picture or preset is answered exactly like one that does not exist."""
     if RULES[key] == "picture":
         id = visit.upload().json()["id"]
         thing = f"/api/pictures/{id}"
+    elif RULES[key] == "preset":
+        id = new_id()
+        thing = f"/api/presets/{id}"
+        _ask(visit.client, "PUT /api/presets/{id}", id)
     else:
         id = visit.start().json()["id"]
         visit.wait(id)
@@ -581,6 +592,102 @@ def test_request_is_kept_as_asked() -> None:
     assert kept["photo"] == "sample:cat"
     with pytest.raises(OptionError, match="shares"):
         check_request(request.model_copy(update={"options": {"style_weights": [1, 1]}}), limits)
+
+
+# --- presets of one's own -------------------------------------------------------------------------
+
+
+def _save(visit: Visit, id: str, name: str = "Mine", **options: Any) -> Any:
+    return visit.client.put(f"/api/presets/{id}", json={"name": name, "options": options})
+
+
+def test_own_presets(studio: Served, visit: Visit) -> None:
+    """Settings are kept under a name in their plain form, renamed, changed, deleted and brought
+    back; other visitors have presets of the same id and name that are their own.
+    """
+    first, second = new_id(), new_id()
+    answer = _save(visit, first, " Öl \u200b auf  Holz\n", preset="gatys", style_scale=0.5)
+    mine = {
+        "id": first,
+        "name": "Öl auf Holz",
+        "options": {"preset": "gatys", "style_scale": "0.5"},
+    }
+    assert (answer.status_code, answer.json()) == (200, mine)
+    other = _save(visit, second, "aquarell", strength=0.5).json()
+    client = visit.client
+    assert client.get("/api/presets").json() == [other, mine]
+    assert client.get(f"/api/presets/{first}").json() == mine
+    stranger = studio.visit()
+    assert stranger.client.get("/api/presets").json() == []
+    theirs = _save(stranger, first, "Öl auf Holz", tv="squared").json()
+    assert client.get(f"/api/presets/{first}").json() == mine
+    renamed = _save(visit, first, "Öl", **mine["options"]).json()
+    assert renamed == {**mine, "name": "Öl"}
+    changed = _save(visit, first, "Öl", strength=0.25).json()
+    assert client.get("/api/presets").json() == [other, changed]
+    assert visit.start(options=changed["options"]).status_code == 201
+    assert client.delete(f"/api/presets/{first}").json() == changed
+    assert client.get("/api/presets").json() == [other]
+    assert client.delete(f"/api/presets/{first}").status_code == 404
+    assert _save(visit, first, changed["name"], **changed["options"]).json() == changed
+    assert client.get("/api/presets").json() == [other, changed]
+    assert stranger.client.get("/api/presets").json() == [theirs]
+
+
+def test_names_of_presets_are_ones_own(visit: Visit) -> None:
+    """Two presets of one visitor's never have one name, and a name can be seen."""
+    first, second = new_id(), new_id()
+    assert _save(visit, first, "Öl").status_code == 200
+    taken = _save(visit, second, " Öl ")
+    assert (taken.status_code, taken.json()["detail"]["code"]) == (409, "name_taken")
+    assert _save(visit, first, "Öl", strength=0.5).status_code == 200
+    for name in "", "  \u200b", "x" * 61:
+        refused = _save(visit, second, name)
+        assert (refused.status_code, refused.json()["detail"]["field"]) == (422, "name")
+    assert _save(visit, second, "é" * 60).status_code == 200
+    assert len(visit.client.get("/api/presets").json()) == 2
+
+
+def test_so_many_presets(visit: Visit) -> None:
+    """A visitor keeps fifty presets at most, and can change them then too."""
+    ids = [new_id() for _ in range(51)]
+    answers = [_save(visit, id, f"No. {number}") for number, id in enumerate(ids)]
+    assert [answer.status_code for answer in answers] == [200] * 50 + [409]
+    assert answers[-1].json()["detail"]["code"] == "too_many_presets"
+    assert _save(visit, ids[0], "The first", strength=0.5).status_code == 200
+    visit.client.delete(f"/api/presets/{ids[1]}")
+    assert _save(visit, ids[50], "The last").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"size": 5000}, "too_many"),
+        ({"strength": 2}, "too_large"),
+        ({"print": "a4", "size": 64}, "excludes"),
+        ({"device": "cuda"}, "hosts"),
+        ({"colour": "match"}, "unknown"),
+        ({"regions": [{"keep": True}]}, "pictures"),
+        ({"style_weights": [1, 2]}, "pictures"),
+        ({"style_loss": ",".join(["gram"] * 300)}, "twice"),
+        ({"style_layers": "relu1_1,relu2_1" * 200}, "too_long"),
+        ({"style_scale": [[1.123456789] * 8] * 60}, None),
+    ],
+)
+def test_presets_hold_what_a_job_may(
+    visit: Visit, options: dict[str, Any], reason: str | None
+) -> None:
+    """Options of a preset are refused as a job's are, and so are those of a job's own pictures."""
+    answer = _save(visit, new_id(), **options)
+    assert answer.status_code == 422
+    assert answer.json()["detail"]["reason"] == reason
+    assert visit.client.get("/api/presets").json() == []
+
+
+def test_a_preset_may_begin_with_a_third_picture(visit: Visit) -> None:
+    """What only a job's pictures can tell is not asked of a preset."""
+    answer = _save(visit, new_id(), start="image", style_scale="0.5,2")
+    assert answer.json()["options"] == {"start": "image", "style_scale": "0.5,2"}
 
 
 # --- the way from upload to download -------------------------------------------------------------
@@ -1166,7 +1273,7 @@ def test_schema_is_complete(studio: Served) -> None:
             answers = operation["responses"]
             if key != "GET /healthz":
                 assert {"401", "403", "408", "429", "503"} <= set(answers), key
-            if RULES[key] in ("job", "picture"):
+            if RULES[key] in ("job", "picture", "preset"):
                 assert "404" in answers, key
             good = next(answers[status] for status in ("200", "201") if status in answers)
             assert good["content"], key
@@ -1371,12 +1478,15 @@ def test_schemathesis(tmp_path: Path) -> None:
         visit = Visit(httpx2.Client(base_url=address))
         job = visit.wait(visit.start().json()["id"])["id"]
         picture = visit.upload().json()["id"]
+        preset = new_id()
+        _save(visit, preset)
         schema = schemathesis.openapi.from_url(f"{address}/openapi.json")
         cookie = "; ".join(f"{name}={value}" for name, value in visit.client.cookies.items())
         headers = {CSRF_HEADER: visit.csrf, "Cookie": cookie}
         for path, methods in schema.raw_schema["paths"].items():
             for method in methods:
                 mine = picture if "/pictures/" in path else job if "{id}" in path else None
+                mine = preset if "/presets/" in path else mine
                 for mode in GenerationMode:
                     asked += _ask_at_random(schema[path][method.upper()], mode, mine, headers)
     assert asked > 400

@@ -543,6 +543,95 @@ def test_fault_stands_at_its_field(page: Page) -> None:
     expect(field).not_to_have_attribute("aria-invalid", "true")
 
 
+def test_own_presets(visit: Visit) -> None:
+    """Settings are saved under a name, chosen again beside the built-in ones, overwritten once that
+    is confirmed, renamed, deleted and brought back; links carry values, and nobody else sees them.
+    """
+    page = visit(**PROFILES["desktop"]).new_page()
+    page.goto("/?photo=sample:cat&style=style:waves")
+    recipe = page.get_by_label("Recipe", exact=True)
+    expect(recipe.locator("optgroup")).to_have_count(0)
+    window = page.get_by_role("dialog", name="Your recipes")
+    name = window.get_by_label("Save the present settings as")
+
+    def manage() -> None:
+        page.get_by_role("button", name="Your recipes").click()
+        expect(window).to_be_visible()
+
+    def press(action: str, what: str) -> None:
+        window.get_by_role("button", name=f"{action}: {what}", exact=True).click()
+
+    manage()
+    expect(window.get_by_text("nothing differs")).to_be_visible()
+    window.get_by_role("button", name="Close").click()
+    recipe.select_option("gatys")
+    strength = page.get_by_role("slider", name="Strength")
+    strength.fill("60")
+    page.get_by_role("slider", name="Brush size").fill("2")
+    manage()
+    name.fill("  Grandma’s  garden ")
+    page.keyboard.press("Enter")
+    expect(window.get_by_role("status")).to_have_text("Grandma’s garden is saved.")
+    expect(window.get_by_text("Gatys 2016 · Strength, Brush size")).to_have_count(2)
+    assert _violations(page) == []
+    page.keyboard.press("Escape")
+    expect(window).to_have_count(0)
+    expect(page.get_by_role("button", name="Your recipes")).to_be_focused()
+    expect(recipe.locator("option:checked")).to_have_text("Grandma’s garden")
+
+    # What is changed is no longer the preset; a link carries the values themselves.
+    address = page.url
+    assert {"preset=gatys", "strength=0.6", "style_scale=0.5"} <= set(address.split("&"))
+    strength.fill("70")
+    expect(recipe).to_have_value("gatys")
+    recipe.select_option(label="Grandma’s garden")
+    expect(strength).to_have_value("60")
+    assert page.url == address
+    expect(page.get_by_role("radio", name="Waves")).to_be_checked()
+    recipe.select_option("impasto")
+    expect(strength).to_have_value("100")
+    assert "preset" not in page.url
+    stranger = visit(**PROFILES["desktop"]).new_page()
+    stranger.goto(address)
+    expect(stranger.get_by_role("slider", name="Strength")).to_have_value("60")
+    theirs = stranger.get_by_label("Recipe", exact=True)
+    expect(theirs).to_have_value("gatys")
+    expect(theirs.locator("optgroup")).to_have_count(0)
+
+    strength.fill("30")
+    manage()
+    for leave in (True, False):
+        name.fill("Grandma’s garden")
+        window.get_by_role("button", name="Save", exact=True).click()
+        question = page.get_by_role("dialog", name="Overwrite Grandma’s garden?")
+        question.get_by_role("button", name="Leave it" if leave else "Overwrite").click()
+    expect(window.get_by_text("impasto · Strength")).to_have_count(2)
+    press("Rename", "Grandma’s garden")
+    field = window.get_by_label("New name for Grandma’s garden")
+    expect(field).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(field).to_have_count(0)
+    press("Rename", "Grandma’s garden")
+    field.fill("Orchard")
+    page.keyboard.press("Enter")
+    expect(window.get_by_role("heading", name="Orchard")).to_be_visible()
+    expect(window.get_by_role("button", name="Rename: Orchard")).to_be_focused()
+    press("Delete", "Orchard")
+    undo = window.get_by_role("button", name="Undo: Orchard")
+    expect(undo).to_be_focused()
+    expect(recipe.locator("optgroup")).to_have_count(0)
+    assert _violations(page) == []
+    page.keyboard.press("Enter")
+    expect(window.get_by_role("button", name="Delete: Orchard")).to_be_focused()
+    page.reload()
+    expect(recipe.locator("option:checked")).to_have_text("Orchard")
+    page.get_by_role("button", name="Clear everything").click()
+    manage()
+    press("Use", "Orchard")
+    expect(window).to_have_count(0)
+    expect(strength).to_have_value("30")
+
+
 def test_fault_of_an_option_in_german(visit: Visit) -> None:
     """What the server finds wrong with an option is told in the page's language, with the names
     that options have there."""
@@ -1200,7 +1289,7 @@ def test_every_page(
                 page.emulate_media(color_scheme=theme, reduced_motion="reduce")
                 page.evaluate(TWO_FRAMES)
                 file = pictures / f"{name}-{width}-{theme}-{language}.png"
-                page.screenshot(path=file, full_page=name != "mask")
+                page.screenshot(path=file, full_page=name not in ("mask", "presets"))
                 if width in (390, 1280):
                     assert _violations(page) == [], f"{name} {width} {theme}"
             assert page.evaluate(OVERFLOW) == [], f"{name} {width}"
@@ -1215,6 +1304,16 @@ def test_every_page(
     page.locator(".folds details button").first.click()
     page.locator("dialog canvas").wait_for()
     look("mask")
+    page.keyboard.press("Escape")
+    page.locator("button", has_text=re.compile("recipes|Rezepte")).click()
+    window = page.locator(".own-presets")
+    for name in (f"Öl auf Holz, {device} {language}", "W" * 60):
+        window.locator("form input").first.fill(name)
+        page.keyboard.press("Enter")
+        window.get_by_role("heading", name=name).wait_for()
+    window.locator("[data-do=delete]").last.click()
+    window.locator("[data-do=rename]").first.click()
+    look("presets")
     look("job", f"/job/{job}", "a[href*='format=png']")
     page.locator(".compare input").fill("50")
     look("compare")

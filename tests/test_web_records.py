@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from impasto.web.database import JOBS, METADATA
+from impasto.web.database import JOBS, METADATA, OWNERS, PRESETS
 from impasto.web.entities import (
     Fault,
     MissingError,
@@ -485,6 +485,61 @@ def test_notes_of_before_stay_readable(records: Records) -> None:
         assert look.execute(JOBS.select()).one().note == "no_room: the disk is full"
     records.resume(job)
     assert records.job(job).note is None
+
+
+def test_a_database_of_before_gets_presets(tmp_path: Path) -> None:
+    """Records that an earlier impasto made get the table of presets; that impasto, which does not
+    know it, can still delete an owner who has some.
+    """
+    path = tmp_path / "s.sqlite3"
+    before = records_in(path)
+    owner = before.add_owner().id
+    job = ask(before, owner)
+    with before._database.change() as change:
+        PRESETS.drop(change)
+    before.close()
+    records = records_in(path)
+    assert records.job(job).owner == owner
+    records.save_preset(owner, new_id(), "Mine", {"strength": 0.5}, limit=1)
+    records.delete_job(job)
+    with records._database.change() as change:
+        change.execute(JOBS.delete())
+        change.execute(OWNERS.delete())
+    assert records.presets(owner) == []
+    records.close()
+
+
+def test_presets_go_with_their_owner(records: Records) -> None:
+    """An owner who has not been here for the time of retention goes, with all presets; another's
+    presets stay.
+    """
+    clock = records._clock
+    gone, here = (records.add_owner().id for _ in range(2))
+    for owner in (gone, here):
+        records.save_preset(owner, "A" * 22, "Mine", {}, limit=1)
+    clock.now += 10 * DAY
+    assert records.owner(here) is not None
+    records.purge(created_before=clock.now - 5 * DAY, deleted_before=clock.now)
+    assert records.owner(gone) is None
+    assert records.presets(gone) == []
+    assert [preset.name for preset in records.presets(here)] == ["Mine"]
+
+
+def test_preset_limit_holds_against_simultaneous_saving(records: Records) -> None:
+    """Two requests at once cannot get one preset too many, or one name twice."""
+    owner = records.add_owner().id
+
+    def save(number: int) -> bool:
+        try:
+            records.save_preset(owner, f"{number:022d}", f"{number // 2}", {}, limit=3)
+        except StateError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        saved = list(pool.map(save, range(16)))
+    assert sum(saved) == 3
+    assert len({preset.name for preset in records.presets(owner)}) == 3
 
 
 def test_a_password_is_not_told(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ OptionReason = Literal[
     "too_many",
     "hosts",
     "textures",
+    "pictures",
     "too_long",
 ]
 """What is usually wrong with an option, as a key for translations."""

@@ -25,6 +25,7 @@ from impasto.web.routes import (
     operations,
     pages,
     pictures,
+    presets,
     results,
     session,
     shared,
@@ -41,7 +42,8 @@ THREADS = 24
 DESCRIPTION = f"""Repaints photos in the style of paintings.
 
 Begin with GET /api/me: it sets a cookie, which says whose pictures and jobs are whose, and answers
-with the value that must come back in the header {CSRF_HEADER} with every POST, PATCH and DELETE.
+with the value that must come back in the header {CSRF_HEADER} with every POST, PUT, PATCH and
+DELETE.
 A studio with a password then wants POST /api/login. Programs may send
 `Authorization: Bearer TOKEN` instead of both, with a token or the password of the studio.
 
@@ -113,7 +115,7 @@ def create_app(
         strict_content_type=True,
     )
     app.state.studio = studio
-    for part in (session, catalogue, pictures, jobs, results, shared, operations, pages):
+    for part in (session, catalogue, presets, pictures, jobs, results, shared, operations, pages):
         app.include_router(part.router)
     if pages.STATIC.is_dir():
         app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")

@@ -14,10 +14,15 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from impasto.errors import one_line
-from impasto.web.entities import NAME_LENGTH, RecordsError
+from impasto.web.entities import NAME_LENGTH, PRESET_NAME_LENGTH, RecordsError
 
 SCHEMA_VERSION = 1
-"""Version of the tables; others are refused."""
+"""Version of the tables; others are refused.
+
+A table that an earlier impasto does not know, and need not, leaves it as it is: `PRESETS` is made
+where it is missing, and its rows go with their owner though it be that impasto which deletes the
+owner.
+"""
 
 UNAVAILABLE = (DBAPIError, PoolTimeoutError)
 """What is raised where the database cannot be used just now."""
@@ -90,6 +95,15 @@ JOBS = sql.Table(
     sql.Column("words", sql.Text, nullable=False),
     sql.Index("jobs_of", "owner", "created"),
 )
+PRESETS = sql.Table(
+    "presets",
+    METADATA,
+    sql.Column("owner", sql.ForeignKey("owners.id", ondelete="CASCADE"), primary_key=True),
+    # The browser's choice, so that asking again does nothing twice; others may have the same one.
+    sql.Column("id", sql.String(22), primary_key=True),
+    sql.Column("name", sql.String(PRESET_NAME_LENGTH), nullable=False),
+    sql.Column("options", sql.JSON, nullable=False),
+)
 
 
 class Database:
@@ -140,7 +154,7 @@ class Database:
             SQLAlchemyError: the database cannot do that.
         """
         with self.change() as change:
-            for table in (OWNERS, PICTURES, JOBS):
+            for table in (OWNERS, PICTURES, JOBS, PRESETS):
                 change.execute(table.select().limit(1)).all()
             change.execute(FACTS.delete().where(FACTS.c.name == "probed"))
             change.execute(FACTS.insert().values(name="probed", value=value))

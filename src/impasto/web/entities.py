@@ -14,6 +14,9 @@ from impasto.errors import ImpastoError
 NAME_LENGTH = 120
 """Longest name or label; the rest is cut off."""
 
+PRESET_NAME_LENGTH = 60
+"""Longest name of a visitor's own preset."""
+
 PictureKind = Literal["photo", "style", "mask", "result"]
 PictureState = Literal["reading", "ready", "refused"]
 JobState = Literal["queued", "running", "paused", "done", "cancelled", "failed", "set_aside"]
@@ -43,7 +46,7 @@ class RecordsError(ImpastoError):
 
 
 class MissingError(RecordsError):
-    """There is no such owner, picture or job."""
+    """There is no such owner, picture, job or preset."""
 
     code = "missing"
 
@@ -52,6 +55,18 @@ class StateError(RecordsError):
     """The picture or job is in a state that does not allow it."""
 
     code = "state"
+
+
+class NameTakenError(StateError):
+    """Another preset of the owner's has that name."""
+
+    code = "name_taken"
+
+
+class PresetsFullError(StateError):
+    """The owner has as many presets as one may have."""
+
+    code = "too_many_presets"
 
 
 class QueueFullError(RecordsError):
@@ -183,6 +198,21 @@ class Job:
     def over(self) -> bool:
         """Whether it will not go on by itself: it is neither queued, running nor paused."""
         return self.state not in ACTIVE
+
+
+@dataclass(frozen=True)
+class OwnPreset:
+    """Options that their owner keeps under a name.
+
+    Attributes:
+        id: among those of its owner.
+        name: which no other preset of its owner's has.
+        options: that differ from the defaults.
+    """
+
+    id: str
+    name: str
+    options: dict[str, Any]
 
 
 @dataclass(frozen=True)

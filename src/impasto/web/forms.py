@@ -41,6 +41,12 @@ MAX_SCALES = 8
 MAX_REGIONS = MAX_MASKS + 1
 """A region for each mask, and one for the rest."""
 
+PICTURE_OPTIONS = frozenset({"style_weights", "regions"})
+"""Options that belong to the paintings and masks of one job."""
+
+MAX_PRESET = 4096
+"""Most characters of the options of a visitor's own preset: the studio's page gets all of them."""
+
 MAX_REQUEST = 16_384
 """Most characters of a request that is kept: it goes into every list and event."""
 
@@ -109,9 +115,7 @@ def check_request(request: JobRequest, limits: StudioOptions) -> dict[str, Any]:
         values["style_weights"] = tuple(request.shares)
     if request.start is not None:
         values.setdefault("start", "image")
-    _check_names(values)
-    options = make_options(values)
-    _check_limits(options, limits)
+    options = _checked(values, limits)
     resolve(options, len(request.styles), len(request.masks))
     if (options.start == "image") != (request.start is not None):
         raise OptionError(
@@ -121,13 +125,44 @@ def check_request(request: JobRequest, limits: StudioOptions) -> dict[str, Any]:
         raise OptionError(
             "--style-masks: there are more of them than paintings; leave some out", "counts"
         )
-    # What was not asked for follows from the preset, also in a later version.
-    given = {name: _plain(options, name) for name in values}
+    given = _given(options, values)
     kept = request.model_dump(mode="json", exclude={"label", "shares"})
     kept["options"] = given
     if len(json.dumps(kept)) > MAX_REQUEST:
         raise OptionError("the request is too long; shorten its options")
     return kept
+
+
+def check_preset(values: Mapping[str, Any], limits: StudioOptions) -> dict[str, Any]:
+    """What the records keep of the options of a visitor's own preset, checked as a job's are.
+
+    Args:
+        values: as they were sent; whether they fit paintings and masks only a job can tell.
+        limits: the studio's settings.
+
+    Raises:
+        OptionError: an option is not allowed, belongs to a job's own pictures, or does not fit the
+            others.
+    """
+    for name in sorted(PICTURE_OPTIONS & values.keys()):
+        shown = name.replace("_", "-")
+        raise OptionError(f"--{shown}: belongs to a job's own pictures; leave it out", "pictures")
+    kept = _given(_checked(values, limits), values)
+    if len(json.dumps(kept)) > MAX_PRESET:
+        raise OptionError("the preset is too long; shorten its options")
+    return kept
+
+
+def _checked(values: Mapping[str, Any], limits: StudioOptions) -> StyleOptions:
+    _check_names(values)
+    options = make_options(values)
+    _check_limits(options, limits)
+    return options
+
+
+def _given(options: StyleOptions, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given; all others follow from the preset, also in a later version."""
+    return {name: _plain(options, name) for name in values}
 
 
 def _plain(options: StyleOptions, name: str) -> Any:

@@ -29,7 +29,7 @@ import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
 from impasto.errors import one_line
-from impasto.web.database import JOBS, OWNERS, PICTURES, Database
+from impasto.web.database import JOBS, OWNERS, PICTURES, PRESETS, Database
 from impasto.web.entities import (
     ACTIVE,
     JOB_STATES,
@@ -40,12 +40,15 @@ from impasto.web.entities import (
     Job,
     JobState,
     MissingError,
+    NameTakenError,
     Note,
     NoteCode,
     Owner,
+    OwnPreset,
     Page,
     Picture,
     PictureKind,
+    PresetsFullError,
     Purged,
     QueueFullError,
     StateError,
@@ -118,6 +121,69 @@ class Records:
                 change.execute(OWNERS.update().where(OWNERS.c.id == owner).values(seen=now))
             return Owner(row.id, row.created, now)
         return Owner(row.id, row.created, row.seen)
+
+    # --- presets of one's own --------------------------------------------------------------------
+
+    def presets(self, owner: str) -> list[OwnPreset]:
+        """An owner's presets by name."""
+        query = PRESETS.select().where(PRESETS.c.owner == owner)
+        with self._look() as look:
+            found = [_preset(row) for row in look.execute(query)]
+        return sorted(found, key=lambda preset: (preset.name.casefold(), preset.name))
+
+    def preset(self, owner: str, preset: str) -> OwnPreset:
+        """One of an owner's presets.
+
+        Raises:
+            MissingError: they have none of that id.
+        """
+        with self._look() as look:
+            return _preset(_own_preset(look, owner, preset))
+
+    def save_preset(
+        self, owner: str, preset: str, name: str, options: Mapping[str, Any], *, limit: int
+    ) -> OwnPreset:
+        """Keeps options under a name: as a new preset, or in place of the owner's one of that id.
+
+        Args:
+            owner: whose it is.
+            preset: its id, of the caller's choice.
+            name: which the caller has cleaned.
+            options: which the caller has checked.
+            limit: most presets that its owner may have, this one included.
+
+        Raises:
+            NameTakenError: another one of theirs has that name.
+            PresetsFullError: it would be one too many.
+        """
+        with self._change() as change:
+            mine = change.execute(PRESETS.select().where(PRESETS.c.owner == owner)).all()
+            others = [row for row in mine if row.id != preset]
+            if any(row.name == name for row in others):
+                raise NameTakenError("another preset of yours has that name; choose another name")
+            if len(others) >= limit:
+                raise PresetsFullError(
+                    f"you have {len(others)} presets, and may have {limit}; delete one first"
+                )
+            change.execute(PRESETS.delete().where(_is_preset(owner, preset)))
+            made = OwnPreset(preset, name, dict(options))
+            change.execute(
+                PRESETS.insert().values(
+                    owner=owner, id=made.id, name=made.name, options=made.options
+                )
+            )
+            return made
+
+    def delete_preset(self, owner: str, preset: str) -> OwnPreset:
+        """Forgets a preset, and gives what it was: saved again, it is back.
+
+        Raises:
+            MissingError: its owner has none of that id.
+        """
+        with self._change() as change:
+            row = _own_preset(change, owner, preset)
+            change.execute(PRESETS.delete().where(_is_preset(owner, preset)))
+            return _preset(row)
 
     # --- pictures --------------------------------------------------------------------------------
 
@@ -723,7 +789,8 @@ class Records:
             return Counts(of_jobs, of_pictures, int(owners), int(look.scalar(size) or 0))
 
     def purge(self, *, created_before: float, deleted_before: float) -> Purged:
-        """Forgets what was deleted before a moment, and pictures and jobs from before another.
+        """Forgets what was deleted before a moment, and pictures and jobs from before another; with
+        neither, owners who have not been here since then, and their presets.
 
         A job that is queued or running stays, with every picture that it names; a paused one goes
         when it is old.
@@ -833,6 +900,21 @@ def _one(look: Connection, table: sql.Table, key: str) -> Any:
     if row is None:
         raise MissingError(f"there is no such {'job' if table is JOBS else 'picture'}")
     return row
+
+
+def _is_preset(owner: str, preset: str) -> sql.ColumnElement[bool]:
+    return (PRESETS.c.owner == owner) & (PRESETS.c.id == preset)
+
+
+def _own_preset(look: Connection, owner: str, preset: str) -> Any:
+    row = look.execute(PRESETS.select().where(_is_preset(owner, preset))).first()
+    if row is None:
+        raise MissingError("there is no such preset")
+    return row
+
+
+def _preset(row: Any) -> OwnPreset:
+    return OwnPreset(row.id, row.name, row.options)
 
 
 def _running(change: Connection, job: str) -> Any:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from impasto.errors import OptionReason
-from impasto.web.entities import NAME_LENGTH, NoteCode
+from impasto.web.entities import NAME_LENGTH, PRESET_NAME_LENGTH, NoteCode, clean_name
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{22}$")]
 Source = Annotated[
@@ -29,6 +29,18 @@ Mask = Annotated[
     ),
 ]
 Label = Annotated[str, Field(max_length=NAME_LENGTH)]
+
+
+def _visible(text: str) -> str:
+    name = clean_name(text)
+    if not name:
+        raise ValueError("is empty; give a name that can be seen")
+    return name
+
+
+PresetName = Annotated[
+    str, Field(min_length=1, max_length=PRESET_NAME_LENGTH), AfterValidator(_visible)
+]
 MAX_STYLES = 16
 MAX_MASKS = 16
 
@@ -124,6 +136,25 @@ class PresetOut(BaseModel):
 
     title: str
     description: str
+    options: dict[str, Any]
+
+
+class OwnPresetIn(BaseModel):
+    """Options to keep under a name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: PresetName
+    options: dict[str, Any] = Field(
+        description="See GET /api/options; what is not given has its default."
+    )
+
+
+class OwnPresetOut(BaseModel):
+    """A visitor's own preset."""
+
+    id: Id
+    name: str
     options: dict[str, Any]
 
 

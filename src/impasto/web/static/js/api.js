@@ -3,7 +3,7 @@
 import { lost, reached } from "./connection.js";
 import { loadSettingsWords } from "./words.js";
 
-/** @import {Job, JobRequest, Me, Options, Picture, Drawn} from "./types.js" */
+/** @import {Job, JobRequest, Me, Options, OwnPreset, Picture, Drawn} from "./types.js" */
 
 /** What the server refused, or that it was not reached (code `offline`). */
 export class ApiError extends Error {
@@ -98,6 +98,11 @@ function once(path) {
 export const allOptions = /** @type {() => Promise<Options>} */ (once("/options"));
 export const drawnStyles = /** @type {() => Promise<Drawn[]>} */ (once("/styles"));
 export const samplePhotos = /** @type {() => Promise<Drawn[]>} */ (once("/samples"));
+
+/** The visitor's own presets. @returns {Promise<OwnPreset[]>} */
+export async function presets() {
+  return call("GET", "/presets");
+}
 
 /** @param {"photo" | "style"} kind @returns {Promise<Picture[]>} newest first */
 export async function pictures(kind) {

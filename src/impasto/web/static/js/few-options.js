@@ -2,10 +2,11 @@
 // The few things that matter: preset, strength, brush size, colours and the picture's size.
 import { fill, make, newId, slider } from "./elements.js";
 import { DPI, finestDpi, paperSide, paperWords } from "./paper.js";
+import { presetField } from "./preset-field.js";
 import { percent, t } from "./words.js";
 
 /** @import {Settings} from "./settings.js" */
-/** @import {Me} from "./types.js" */
+/** @import {Me, OwnPreset} from "./types.js" */
 
 /** Options that have a control of their own here or elsewhere on the page. */
 export const OWN_CONTROL = new Set([
@@ -19,8 +20,8 @@ const SIZES = [512, 1024, 2048, 4096];
 const COARSEST = 50;
 const FINEST = 1200;
 
-/** @param {Settings} settings @param {Me} me */
-export function fewOptions(settings, me) {
+/** @param {Settings} settings @param {Me} me @param {OwnPreset[]} own */
+export function fewOptions(settings, me, own) {
   const strength = slider({
     name: t("options.strength.name"),
     min: 0,
@@ -53,7 +54,7 @@ export function fewOptions(settings, me) {
     oninput: (value) => settings.set("color_strength", value / 100),
   });
   const size = sizeField(settings, me);
-  const preset = presetField(settings);
+  const preset = presetField(settings, own);
 
   const show = () => {
     strength.set(Math.round(settings.value("strength") * 100));
@@ -231,32 +232,5 @@ function sizeField(settings, me) {
     dpiInput.max = String(paper ? Math.min(FINEST, finestDpi(paper, most)) : FINEST);
     dpiInput.value = String(settings.value("dpi") ?? DPI);
   };
-  return { element, show };
-}
-
-/** @param {Settings} settings */
-function presetField(settings) {
-  const id = newId();
-  const { presets } = settings.options;
-  const note = make("p", { class: "help", id: `${id}-help` });
-  const select = make(
-    "select",
-    { id, "aria-describedby": `${id}-help`, onchange: () => settings.set("preset", select.value) },
-    Object.keys(presets).map((name) =>
-      make("option", { value: name }, t(`presets.${name}.name`, {}, name)),
-    ),
-  );
-  const show = () => {
-    select.value = settings.value("preset");
-    const description = presets[select.value]?.description;
-    note.textContent = t(`presets.${select.value}.help`, {}, description ?? "");
-  };
-  const element = make(
-    "div",
-    { class: "field" },
-    make("label", { for: id }, t("options.preset.name")),
-    select,
-    note,
-  );
   return { element, show };
 }

@@ -1,6 +1,6 @@
 // @ts-check
 // The studio: a photo on the easel, a panel to choose paintings and looks, and Start.
-import { allOptions, drawnStyles, pictures, samplePhotos, startJob } from "./api.js";
+import { allOptions, drawnStyles, pictures, presets, samplePhotos, startJob } from "./api.js";
 import { button, fill, icon, make } from "./elements.js";
 import { fewOptions } from "./few-options.js";
 import { moreFold } from "./more-fold.js";
@@ -18,12 +18,13 @@ const LONGEST = 120;
 
 /** @param {Me} me @returns {Promise<import("./main.js").Page>} */
 export async function studioPage(me) {
-  const [options, styles, samples, photos, paintings] = await Promise.all([
+  const [options, styles, samples, photos, paintings, own] = await Promise.all([
     allOptions(),
     drawnStyles(),
     samplePhotos(),
     pictures("photo"),
     pictures("style"),
+    presets(),
   ]);
   const settings = new Settings(options);
   settings.readQuery(location.search);
@@ -92,7 +93,7 @@ export async function studioPage(me) {
     "form",
     { class: "panel", novalidate: true, onsubmit: submit, "aria-label": t("studio.panel") },
     picker.element,
-    make("section", { class: "step" }, make("h2", {}, t("studio.look")), fewOptions(settings, me)),
+    make("section", { class: "step" }, make("h2", {}, t("studio.look")), fewOptions(settings, me, own)),
     make("div", { class: "folds" }, regionsFold(settings), all.element),
     make(
       "div",

@@ -66,6 +66,41 @@ export class Settings extends EventTarget {
     this.changed(name);
   }
 
+  /** Takes over the options of a preset in place of those that are set; pictures stay. @param {Record<string, any>} options */
+  take(options) {
+    const { defaults, presets, schema } = this.options;
+    const known = Object.entries(options).filter(
+      ([name, value]) => schema.properties[name] && !ELSEWHERE.has(name) && value !== null,
+    );
+    this.given = Object.fromEntries(known);
+    const { preset } = this.given;
+    if (preset === defaults.preset || !(preset in presets)) delete this.given.preset;
+    this.#forgetWhatPresetSays();
+    this.changed();
+  }
+
+  /** The options that differ from the defaults, as the server takes them. */
+  kept() {
+    const options = { ...this.given };
+    // Without another choice of colours there is nothing that it could be the strength of.
+    if (this.value("color") === "painting") delete options.color_strength;
+    return options;
+  }
+
+  /** Whether anything is set beside a preset. */
+  hasOwn() {
+    return Object.keys(this.kept()).some((name) => name !== "preset");
+  }
+
+  /** Whether these options are what is set. @param {Record<string, any>} options */
+  holds(options) {
+    const other = new Settings(this.options);
+    other.take(options);
+    const text = (/** @type {Settings} */ one) =>
+      JSON.stringify(Object.entries(one.kept()).map(([name, value]) => `${name}=${value}`).toSorted());
+    return text(other) === text(this);
+  }
+
   #forgetWhatPresetSays() {
     for (const [name, value] of Object.entries(this.given)) {
       if (name !== "preset" && String(value) === String(this.base(name))) delete this.given[name];
@@ -160,9 +195,7 @@ export class Settings extends EventTarget {
 
   /** What to ask the server for; there must be a photo and a painting. @returns {JobRequest} */
   request() {
-    const options = { ...this.given };
-    // Without another choice of colours there is nothing that it could be the strength of.
-    if (this.value("color") === "painting") delete options.color_strength;
+    const options = this.kept();
     const regions = this.regions.filter((region) => region.mask);
     if (this.#hasShares()) options.style_weights = this.paintings.map(({ share }) => share);
     if (regions.length > 0) options.regions = [...regions, this.rest].map((one) => this.#asked(one));

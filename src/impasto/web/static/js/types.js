@@ -126,6 +126,8 @@
  * @property {number | null} strength
  */
 
+/** A preset of the visitor's own. @typedef {{id: string, name: string, options: Record<string, any>}} OwnPreset */
+
 /** @typedef {{source: string, share: number}} Painting */
 
 export {};
