@@ -126,7 +126,7 @@ def test_photos_of_phones(visit: Visit) -> None:
     assert found["state"] == "ready"
     (heic,) = (odd for odd in BAD if odd.name == "phone.heic")
     found = _read(visit, heic.data, name="IMG_2.heic")
-    assert found["fault"]["code"] == "unreadable"
+    assert found["fault"]["code"] == "heic"
     assert "HEIC" in _words_of(found)
 
 

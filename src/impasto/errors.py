@@ -7,7 +7,8 @@ it, and what to do about it; front ends print that line and leave with `exit_cod
     ├── InputError              2   what the user gave cannot be used
     │   ├── OptionError             an option's value, or two options that exclude each other
     │   ├── ImageError              a picture that cannot be read
-    │   │   └── TooLargeError           one with more pixels than are allowed
+    │   │   ├── TooLargeError           one with more pixels than are allowed
+    │   │   └── HeicError               one as phones take them, which few can decode
     │   ├── CheckpointError         a checkpoint that is damaged, foreign or of another run
     │   └── WeightsError            a weights file or variant that is missing, damaged or unknown
     ├── OutputError             1   the result cannot be written
@@ -97,6 +98,10 @@ class ImageError(InputError):
 
 class TooLargeError(ImageError):
     """A picture announces more pixels than may be decoded."""
+
+
+class HeicError(ImageError):
+    """A HEIC picture that is damaged, or for which the installed libvips has no decoder of HEVC."""
 
 
 class CheckpointError(InputError):

@@ -16,7 +16,7 @@ from impasto.errors import ImageError, one_line
 from impasto.images.bitmap import Bitmap
 from impasto.images.conversion import to_bitmap
 from impasto.images.reading import check_size, upright_size
-from impasto.images.recognition import SNIFF_BYTES, recognise
+from impasto.images.recognition import SNIFF_BYTES, recognise, undecodable
 from impasto.images.vips import blob, detail, tells_of_damage
 
 _FORMATS = {"JPEG XL": "jxl"}
@@ -100,10 +100,7 @@ def _glance(
             )
         small = to_bitmap(image, name)
     except pyvips.Error as error:
-        raise ImageError(
-            f"{name}: {title} picture is damaged, cut short or of an unsupported kind"
-            f"{detail(error)}"
-        ) from error
+        raise undecodable(name, title, detail(error)) from error
     return Glance(_FORMATS.get(title, title.lower()), width, height, small, xmp, texts)
 
 

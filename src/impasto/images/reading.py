@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from impasto.errors import ImageError, OptionError, TooLargeError, one_line
 from impasto.images.bitmap import Bitmap
 from impasto.images.conversion import FLOAT_TOLERANCE, to_bitmap
-from impasto.images.recognition import READ_HINT, SNIFF_BYTES, recognise
+from impasto.images.recognition import READ_HINT, SNIFF_BYTES, recognise, undecodable
 from impasto.images.resolution import dpi_of, plausible_dpi
 from impasto.images.settings import settings_from_xmp
 from impasto.images.vips import blob, detail, set_blob, tells_of_damage, vips_from_array
@@ -231,10 +231,7 @@ def _decode(
             image = reduce(image)
         return replace(to_bitmap(image, name), dpi=dpi, settings=settings)
     except pyvips.Error as error:
-        raise ImageError(
-            f"{name}: {title} picture is damaged, cut short or of an unsupported kind"
-            f"{detail(error)}; open it in another program and save it again"
-        ) from error
+        raise undecodable(name, title, detail(error)) from error
 
 
 def _check_values(bitmap: Bitmap, name: str) -> None:

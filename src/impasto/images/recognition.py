@@ -8,7 +8,7 @@ import codecs
 
 import pyvips
 
-from impasto.errors import ImageError
+from impasto.errors import HeicError, ImageError
 
 # Formats that are read: title, first bytes, libvips operation. The published wheels of libvips lack
 # JPEG XL and PPM and count all the others safe for untrusted input.
@@ -56,6 +56,25 @@ def recognise(head: bytes, name: str) -> tuple[str, str]:
             f"{name}: the installed libvips cannot read {title}; save it as PNG or JPEG first"
         )
     return title, operation
+
+
+def undecodable(name: str, title: str, why: str) -> ImageError:
+    """What to raise where a picture of a known format cannot be decoded.
+
+    Args:
+        name: what to call the picture.
+        title: of its format.
+        why: what libvips says, in brackets, or nothing.
+    """
+    if title == "HEIC":
+        return HeicError(
+            f"{name}: HEIC picture cannot be read{why}; few builds of libvips decode HEVC: save it "
+            "as JPEG first"
+        )
+    return ImageError(
+        f"{name}: {title} picture is damaged, cut short or of an unsupported kind{why}; open it in "
+        "another program and save it again"
+    )
 
 
 def is_picture(head: bytes) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from impasto.errors import ImageError, OutputError, TooLargeError, is_out_of_memory
+from impasto.errors import HeicError, ImageError, OutputError, TooLargeError, is_out_of_memory
 from impasto.images import encode_image, fit_within, glance, resize_image, write_whole
 from impasto.web import child
 from impasto.web.storage import THUMB_SIDE, VIEW_SIDE, Storage
@@ -51,7 +51,7 @@ def read(storage: Storage, picture: str, max_pixels: int) -> dict[str, Any]:
 
     Returns:
         `width`, `height` and `has_alpha`, or a `fault` with its `code` and `message`: `too_large`,
-        `unreadable`, `disk_full`, or `missing` where its file is gone.
+        `unreadable`, `heic`, `disk_full`, or `missing` where its file is gone.
     """
     try:
         data = storage.source(picture).read_bytes()
@@ -67,7 +67,7 @@ def read(storage: Storage, picture: str, max_pixels: int) -> dict[str, Any]:
     except TooLargeError as error:
         return _fault("too_large", str(error).partition("; ")[0])
     except ImageError as error:
-        return _fault("unreadable", str(error))
+        return _fault("heic" if isinstance(error, HeicError) else "unreadable", str(error))
     except OutputError:
         return _fault("disk_full", "the studio's disk is full; try again later")
     except (MemoryError, RuntimeError) as error:
