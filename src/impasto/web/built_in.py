@@ -1,6 +1,6 @@
 """Small pictures of what comes with impasto: drawn once, then kept in the data folder.
 
-Each is drawn by a process of its own: that takes seconds and a hundred megabytes, and the server
+They are drawn by processes of their own: that takes seconds and a hundred megabytes, and the server
 has visitors to answer.
 """
 
@@ -51,13 +51,13 @@ class BuiltInPictures:
             OutputError: it cannot be written.
         """
         part = "view" if large else "thumb"
-        file = self._storage.drawn(f"{kind}-{name}-{part}-{__version__}.webp")
+        file = _place(self._storage, kind, name, part)
         if file.exists():
             return file
         async with self._making.setdefault(file.name, asyncio.Lock()):
             if not file.exists():
                 async with self._limit:
-                    await self._draw_apart(kind, name, part, file)
+                    await self._draw_apart(kind, part, [name])
         return file
 
     async def draw_styles(self) -> None:
@@ -65,13 +65,15 @@ class BuiltInPictures:
 
         One that cannot be made is left to whoever asks for it.
         """
-        for name in style_names():
+        names = style_names()
+        missing = [n for n in names if not _place(self._storage, "style", n, "thumb").exists()]
+        if missing:
             with contextlib.suppress(ImpastoError):
-                await self.get("style", name, large=False)
+                await self._draw_apart("style", "thumb", missing)
 
-    async def _draw_apart(self, *what: object) -> None:
+    async def _draw_apart(self, kind: str, part: str, names: list[str]) -> None:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", __name__, str(self._storage.root), *map(str, what)),
+            *(sys.executable, "-P", "-m", __name__, str(self._storage.root), kind, part, *names),
             stdin=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             # Ctrl-C in the server's terminal is the server's.
@@ -84,21 +86,28 @@ class BuiltInPictures:
                 process.kill()
         if process.returncode:
             lines = said.decode(errors="replace").strip().splitlines() or ["it was ended"]
-            raise OutputError(f"{what[1]}: cannot be drawn ({one_line(lines[-1])})")
+            raise OutputError(f"built-in pictures cannot be drawn ({one_line(lines[-1])})")
 
 
 def main() -> None:
-    """Draws one picture: data folder, kind, name, `view` or `thumb`, and the file to write."""
+    """Draws pictures: data folder, kind, `view` or `thumb`, and names."""
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    data, kind, name, part, file = sys.argv[1:]
+    root, kind, part, *names = sys.argv[1:]
+    storage = Storage(root)
     try:
-        _draw(Storage(Path(data)), kind, name, part == "view", Path(file))
+        for name in names:
+            _draw(storage, kind, name, part)
     except ImpastoError as error:
         sys.exit(str(error))
 
 
-def _draw(storage: Storage, kind: str, name: str, large: bool, file: Path) -> None:
+def _place(storage: Storage, kind: str, name: str, part: str) -> Path:
+    return storage.drawn(f"{kind}-{name}-{part}-{__version__}.webp")
+
+
+def _draw(storage: Storage, kind: str, name: str, part: str) -> None:
+    large = part == "view"
     if kind == "sample":
         photo = read_image(sample_path(name))
         side = max(photo.width, photo.height) if large else THUMB_SIDE
@@ -108,7 +117,7 @@ def _draw(storage: Storage, kind: str, name: str, large: bool, file: Path) -> No
         bitmap = drawn(storage, name).bitmap
     else:
         bitmap = Bitmap(draw_style(name, THUMB_SIDE, THUMB_SIDE))
-    write_image(bitmap, file, quality=85, overwrite=True)
+    write_image(bitmap, _place(storage, kind, name, part), quality=85, overwrite=True)
 
 
 if __name__ == "__main__":
