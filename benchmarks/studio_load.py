@@ -191,14 +191,20 @@ class Client:
         await self._http.aclose()
 
 
-def memory_of(process: psutil.Process) -> int:
-    """Bytes that the server itself holds."""
-    return process.memory_info().rss
+def memory_of(process: psutil.Process) -> dict[str, float]:
+    """MiB that the server, its painter and its reader hold."""
+    held = {"server": process.memory_info().rss / 2**20}
+    for child in process.children():
+        with contextlib.suppress(psutil.Error):
+            name = child.cmdline()[-1].rpartition(".")[2]
+            if name in ("painter", "reader"):
+                held[name] = child.memory_info().rss / 2**20
+    return {name: round(size, 1) for name, size in held.items()}
 
 
 async def run(address: str, clients: int, seconds: float, server: psutil.Process) -> dict[str, Any]:
     """All clients for so long; the figures."""
-    course, memory = Course(), list[tuple[float, int]]()
+    course, memory = Course(), list[tuple[float, dict[str, float]]]()
     visitors = [Client(address, number, course) for number in range(clients)]
     host = Client(address, -1 % 2**31, course)
     tasks = [asyncio.create_task(host.paint())]
@@ -218,7 +224,7 @@ async def run(address: str, clients: int, seconds: float, server: psutil.Process
     for visitor in [*visitors, host]:
         await visitor.close()
     every = [one for many in course.seconds.values() for one in many]
-    half = [rss for passed, rss in memory if passed >= seconds / 2]
+    later = [held for passed, held in memory if passed >= seconds / 2]
     cpu = spent_after.user + spent_after.system - spent.user - spent.system
     return {
         "clients": clients,
@@ -240,8 +246,10 @@ async def run(address: str, clients: int, seconds: float, server: psutil.Process
             for route, found in sorted(course.seconds.items())
         },
         "server_cpu_share": round(cpu / seconds, 3),
-        "server_mib": [round(rss / 2**20, 1) for _, rss in memory],
-        "server_mib_growth_in_second_half": round((half[-1] - half[0]) / 2**20, 1) if half else 0.0,
+        "mib": {name: [held.get(name) for _, held in memory] for name in later[-1]},
+        "mib_growth_in_second_half": {
+            name: round(later[-1][name] - later[0].get(name, 0.0), 1) for name in later[-1]
+        },
     }
 
 
@@ -273,14 +281,20 @@ def studio(data: Path) -> Iterator[tuple[str, psutil.Process]]:
             process.wait(20)
 
 
+def wait_until_ready(address: str) -> None:
+    """Waits until a studio's painter can paint, at most three minutes."""
+    for _ in range(1800):
+        health = httpx2.get(f"{address}/healthz", timeout=30).json()
+        if "ready" in health["painters"].values():
+            return
+        time.sleep(0.1)
+    raise RuntimeError("no painter is ready")
+
+
 def measure(clients: int, seconds: float) -> dict[str, Any]:
     """The figures of one course, on a data folder that is deleted afterwards."""
     with tempfile.TemporaryDirectory() as folder, studio(Path(folder)) as (address, server):
-        for _ in range(600):
-            health = httpx2.get(f"{address}/healthz", timeout=30).json()
-            if "ready" in health["painters"].values():
-                break
-            time.sleep(0.1)
+        wait_until_ready(address)
         return asyncio.run(run(address, clients, seconds, server))
 
 
