@@ -212,20 +212,40 @@ class JobRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    photo: Source
-    styles: list[Source] = Field(min_length=1, max_length=MAX_STYLES)
+    photo: Source = Field(description="What is painted.")
+    styles: list[Source] = Field(
+        min_length=1, max_length=MAX_STYLES, description="The paintings to paint it like."
+    )
     shares: list[Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]] | None = Field(
         default=None, description="Share of each painting; stands for the option style_weights."
     )
-    masks: list[Mask] = Field(default=[], max_length=MAX_MASKS)
-    style_masks: list[Mask | None] = Field(default=[], max_length=MAX_STYLES)
-    fine: Source | None = None
-    start: Source | None = None
-    coarse: Id | None = Field(default=None, description="A result to go on from, at a larger size.")
+    masks: list[Mask] = Field(
+        default=[],
+        max_length=MAX_MASKS,
+        description="Of the photo's regions, white where each is; the option `regions` says how "
+        "each is painted; without it, one for each painting in turn.",
+    )
+    style_masks: list[Mask | None] = Field(
+        default=[],
+        max_length=MAX_STYLES,
+        description="For each painting, in the order of `styles`, the part that lends its style.",
+    )
+    fine: Source | None = Field(
+        default=None, description="A painting that lends all others its fine texture."
+    )
+    start: Source | None = Field(
+        default=None, description="The picture to begin with, in place of the photo."
+    )
+    coarse: Id | None = Field(
+        default=None,
+        description="A result to go on from, at a larger size: the `result.id` of a job.",
+    )
     options: dict[str, Any] = Field(
         default={}, description="See GET /api/options; what is not given has its default."
     )
-    label: Label = ""
+    label: Label = Field(
+        default="", description="What its owner calls it; empty: the names of its pictures."
+    )
 
 
 class JobChange(BaseModel):
@@ -281,14 +301,16 @@ class JobOut(BaseModel):
     fault: Problem | None
     note: NoteOut | None
     place: int | None = Field(description="In the queue; 1 is next.")
-    request: dict[str, Any]
-    wanted: Literal["pause", "cancel"] | None
+    request: dict[str, Any] = Field(description="As it was asked for; see JobRequest.")
+    wanted: Literal["pause", "cancel"] | None = Field(
+        description="What was asked for and its painter will do next."
+    )
     progress: ProgressOut | None
     result: ResultOut | None
-    strength: float | None
+    strength: float | None = Field(description="As changed since it was asked for.")
     shared: bool
-    crashes: int
-    created: float
+    crashes: int = Field(description="How often its painter died while it ran.")
+    created: float = Field(description="Seconds since 1970, as are the other times.")
     started: float | None
     finished: float | None
     deleted: float | None
