@@ -82,7 +82,7 @@ class StandInWorkers:
         for step in range(1, STEPS + 1):
             wanted = self.records.job(job.id).wanted
             if wanted == "pause":
-                self.records.put_aside(job.id)
+                self.records.put_aside(job.id, known=wanted)
                 self.listener("job", job.id, None)
                 return
             if wanted == "cancel":

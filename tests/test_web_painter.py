@@ -204,6 +204,28 @@ def test_cancelling_keeps_the_best_picture(studio: Studio) -> None:
     assert not studio.storage.checkpoint(job).exists()
 
 
+def test_cancelling_while_it_is_being_paused(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cancel that comes while the checkpoint of a pause is written ends the job all the same."""
+    job = studio.ask()
+    checkpoint = Stylization.checkpoint
+
+    def cancelled(run: Stylization, *given: Any, **named: Any) -> None:
+        if run.last is not None:
+            studio.records.cancel(job)
+        checkpoint(run, *given, **named)
+
+    monkeypatch.setattr(Stylization, "checkpoint", cancelled)
+    studio.wire.at[3] = studio.wish("pause", job)
+    aside = studio.paint()
+    assert (aside.state, aside.wanted) == ("queued", "cancel")
+    over = studio.paint()
+    assert (over.id, over.state) == (job, "cancelled")
+    assert studio.result(over).width == 24
+    assert studio.wire.done() == [1, 2, 3]
+
+
 def test_cancelling_before_any_evaluation(studio: Studio) -> None:
     """A job that is cancelled before anything is painted ends without a result."""
     job = studio.ask()

@@ -19,6 +19,7 @@ from impasto.web.entities import (
     QueueFullError,
     RecordsError,
     StateError,
+    Wanted,
     clean_name,
     named_pictures,
 )
@@ -238,6 +239,44 @@ def test_wishes_for_a_running_job(records: Records) -> None:
     assert records.put_back(job).wanted == "cancel"
     records.take_job("cpu")
     assert records.cancelled(job).state == "cancelled"
+
+
+@pytest.mark.parametrize("painted", [True, False])
+def test_wishes_while_a_job_is_being_put_aside(records: Records, painted: bool) -> None:
+    """A cancel, a deletion or a resume that comes while the painter, who was asked to pause, writes
+    its checkpoint is heeded, and the job goes to a painter again.
+    """
+    owner = records.add_owner().id
+    for wish in (records.cancel, records.delete_job, records.resume):
+        job = ask(records, owner)
+        records.take_job("cpu")
+        if painted:
+            records.note_progress(job, {"share": 0.1})
+        records.pause(job)
+        told = wish(job)
+        aside = records.put_aside(job, known="pause")
+        assert (aside.state, aside.wanted) == ("queued", told.wanted)
+        assert records.restore_job(job).wanted == told.wanted
+        taken = records.take_job("cpu")
+        assert taken is not None
+        assert taken.id == job
+        assert records.cancelled(job).state == "cancelled"
+
+
+def test_a_cancel_that_could_not_be_done_is_not_tried_for_ever(records: Records) -> None:
+    """A job whose cancelling found no room for the picture waits for its owner; one whose cancel
+    came too late for its painter to know does not.
+    """
+    owner = records.add_owner().id
+    note = Note("no_room_at_end", "the disk is full")
+    job = ask(records, owner)
+    records.take_job("cpu")
+    records.cancel(job)
+    found = records.put_aside(job, note)
+    assert (found.state, found.wanted) == ("queued", "cancel")
+    records.take_job("cpu")
+    found = records.put_aside(job, note, "cancel")
+    assert (found.state, found.wanted, found.note) == ("paused", None, note)
 
 
 def test_a_paused_job_with_a_picture_is_cancelled_by_its_painter(records: Records) -> None:
@@ -607,7 +646,23 @@ class Course(RuleBasedStateMachine):
             self.records.note_progress(job, {"share": 0.5})
             self.model[job]["painted"] = True
 
-    @rule(data=st.data(), end=st.sampled_from(["done", "failed", "cancelled", "aside", "back"]))
+    @rule(data=st.data(), known=st.sampled_from([None, "pause", "cancel"]))
+    def put_aside(self, data: st.DataObject, known: Wanted | None) -> None:
+        """A painter puts a job aside, by what it knew was wanted a while ago."""
+        if (job := self.some(data, "running")) is None:
+            return
+        one = self.model[job]
+        if known == "cancel" != one["wanted"]:
+            return  # that is never taken back
+        self.records.put_aside(job, known=known)
+        cancelled_since = one["wanted"] == "cancel" and known != "cancel"
+        resumed_since = one["wanted"] is None and known == "pause"
+        if cancelled_since or resumed_since:
+            one["state"] = "queued"
+        else:
+            one |= {"state": "paused", "wanted": None}
+
+    @rule(data=st.data(), end=st.sampled_from(["done", "failed", "cancelled", "back"]))
     def end(self, data: st.DataObject, end: str) -> None:
         """A painter comes to an end with a job."""
         if (job := self.some(data, "running")) is None:
@@ -619,10 +674,6 @@ class Course(RuleBasedStateMachine):
             self.records.fail(job, Fault("x", "y"))
         elif end == "cancelled":
             self.records.cancelled(job, new_id(), (8, 8), 1)
-        elif end == "aside":
-            self.records.put_aside(job)
-            one |= {"state": "paused", "wanted": None}
-            return
         else:
             self.records.put_back(job)
             paused = one["wanted"] == "pause"

@@ -64,7 +64,7 @@ from impasto.styles import style_names
 from impasto.web import child
 from impasto.web.database import UNAVAILABLE, reason_of
 from impasto.web.drawing import drawn
-from impasto.web.entities import Fault, Job, MissingError, Note, StateError
+from impasto.web.entities import Fault, Job, MissingError, Note, StateError, Wanted
 from impasto.web.records import Records
 from impasto.web.storage import THUMB_SIDE, VIEW_SIDE, Live, Storage, is_id, new_id
 
@@ -382,7 +382,7 @@ class _Painting:
         self._painter, self._records, self._storage, self._job = painter, records, storage, job
         self._memory = memory
         self._names: dict[str, str] = {}
-        self._wanted: str | None = job.wanted
+        self._wanted: Wanted | None = job.wanted
         self._note = None if memory is None else _LESS_MEMORY
         self._losses: list[list[float | None]] = []
         self._version: int | None = (job.progress or {}).get("version")
@@ -663,7 +663,7 @@ class _Painting:
     # --- ending ----------------------------------------------------------------------------------
 
     def _aside(self, note: Note | None) -> None:
-        self._painter.insist(lambda: self._records.put_aside(self._job.id, note))
+        self._painter.insist(lambda: self._records.put_aside(self._job.id, note, self._wanted))
 
     def _end(self, over: Callable[..., Job]) -> None:
         """Makes the best picture so far the result; `over` notes in the records that it is."""

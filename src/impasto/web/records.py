@@ -8,7 +8,8 @@ States of a job, and what leads from one to the next:
 
     queued     → running (take_job), paused (pause), cancelled (cancel, nothing painted yet)
     running    → done, cancelled, failed (finish, cancelled, fail), paused (put_aside),
-                 queued (put_back, crash), set_aside (the third crash)
+                 queued (put_back, crash; put_aside, where another wish came in between),
+                 set_aside (the third crash)
     paused     → queued (resume, or cancel where something is painted), cancelled (cancel)
     failed, set_aside → queued (again)
 
@@ -52,6 +53,7 @@ from impasto.web.entities import (
     Purged,
     QueueFullError,
     StateError,
+    Wanted,
     clean_name,
     named_pictures,
 )
@@ -629,19 +631,23 @@ class Records:
             row = _running(change, job)
             return self._stop(change, row, row.crashes)
 
-    def put_aside(self, job: str, note: Note | None = None) -> Job:
-        """Pauses a running job, whose checkpoint is written.
+    def put_aside(self, job: str, note: Note | None = None, known: Wanted | None = None) -> Job:
+        """Pauses a running job, whose checkpoint is written. Where its owner wished otherwise while
+        that was written, it is queued, and the wish holds.
 
         Args:
             job: which.
-            note: why, where its owner did not ask for it.
+            note: what its owner should know.
+            known: what its painter knew to be wanted when it decided so.
 
         Raises:
             MissingError: there is none.
             StateError: it is not running.
         """
         with self._change() as change:
-            _running(change, job)
+            row = _running(change, job)
+            if row.wanted not in (known, "pause"):
+                return self._stop(change, row, row.crashes)
             return self._set(change, job, state="paused", wanted=None, note=_note_text(note))
 
     def finish(
