@@ -3,9 +3,33 @@
 import os
 from pathlib import Path
 
+from impasto.web.entities import Fault
 from impasto.web.records import records_in
 from impasto.web.retention import DAY, UNDO, purge
 from impasto.web.storage import Storage, new_id
+
+
+def test_unfinished_runs_go_with_jobs_that_never_go_on(tmp_path: Path) -> None:
+    """What a job cancelled without noted progress left goes; what can go on keeps its own."""
+    storage = Storage(tmp_path)
+    records = records_in(storage.database)
+    owner = records.add_owner().id
+    cancelled, failed, paused = (records.add_job(owner, {}).id for _ in range(3))
+    for job in (cancelled, failed, paused):
+        taken = records.take_job("cpu")
+        assert taken is not None
+        assert taken.id == job
+        for place in (storage.checkpoint(job), storage.live(job)):
+            place.write_bytes(b"x")
+            os.utime(place, (0, 0))
+        if job == failed:
+            records.fail(job, Fault("run", "out of memory"))
+        else:
+            records.put_aside(job)
+    assert records.cancel(cancelled).state == "cancelled"
+    purge(records, storage, None)
+    for folder in "jobs", "live":
+        assert {path.stem for path in (tmp_path / folder).iterdir()} == {failed, paused}
 
 
 def test_files_go_with_their_records(tmp_path: Path) -> None:

@@ -837,10 +837,13 @@ class Records:
     def without_record(
         self, pictures: Iterable[str], jobs: Iterable[str]
     ) -> tuple[list[str], list[str]]:
-        """Which of these ids of pictures and of jobs have no record."""
+        """Which of these ids of pictures have no record, and which of these of jobs have none or
+        are of jobs that never go on: they are done or cancelled.
+        """
+        never = JOBS.c.state.in_(("done", "cancelled"))
         with self._look() as look:
             known = set(look.scalars(sql.select(PICTURES.c.id)))
-            alive = set(look.scalars(sql.select(JOBS.c.id)))
+            alive = set(look.scalars(sql.select(JOBS.c.id).where(~never)))
         return [p for p in pictures if p not in known], [j for j in jobs if j not in alive]
 
 

@@ -23,7 +23,7 @@ def purge(
     clock: Callable[[], float] = time.time,
 ) -> Purged:
     """Deletes what was deleted more than `UNDO` ago and what is older than it may get, and files
-    without a record.
+    without a record. Of a job that is done or cancelled no unfinished run is kept.
 
     Records go before files, so that no record ever names a file that is not there; what a kill in
     between leaves has no record, and goes the next time.
