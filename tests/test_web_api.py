@@ -12,6 +12,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -1125,6 +1126,57 @@ def test_damaged_results_are_not_handed_out(
     assert (answer.status_code, answer.json()["detail"]["code"]) == (409, "damaged")
     assert str(studio.studio.options.data) not in answer.text
     assert not list((studio.studio.options.data / "incoming").iterdir())
+
+
+def test_a_download_that_memory_runs_out_of(
+    studio: Served, visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system kills what makes a file, its visitor is told to try again, nothing is left,
+    and the server works on.
+    """
+    job = visit.wait(visit.start().json()["id"])["id"]
+    path = f"/api/jobs/{job}/file"
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", _script(tmp_path, "kill -9 $$"))
+        answer = visit.client.get(path, params={"format": "jpeg"})
+        assert (answer.status_code, answer.json()["detail"]["code"]) == (503, "unavailable")
+        # What needs no making comes as ever.
+        whole = visit.client.get(path, params={"format": "png", "bits": "16"})
+        assert whole.status_code == 200
+    assert not list((studio.studio.options.data / "incoming").iterdir())
+    assert visit.client.get(path, params={"format": "jpeg"}).status_code == 200
+
+
+def test_two_downloads_are_made_at_once(
+    studio: Served, visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many ask for a file, memory for two at most is taken at a time."""
+    job = visit.wait(visit.start().json()["id"])["id"]
+    begun, over = tmp_path / "begun", tmp_path / "over"
+    begun.mkdir()
+    waits = f"touch {begun}/$$; until [ -e {over} ]; do sleep 0.02; done; exit 4"
+    monkeypatch.setattr(sys, "executable", _script(tmp_path, waits))
+    query = {"format": "jpeg"}
+    with ThreadPoolExecutor(3) as pool:
+        asked = [
+            pool.submit(visit.client.get, f"/api/jobs/{job}/file", params=query) for _ in range(3)
+        ]
+        while len(list(begun.iterdir())) < 2 or studio.studio.downloads.taken < 3:
+            time.sleep(0.02)
+        time.sleep(0.3)  # the third would have begun by now
+        found = len(list(begun.iterdir()))
+        over.touch()
+        statuses = [one.result().status_code for one in asked]
+    assert (found, statuses) == (2, [507, 507, 507])
+    assert len(list(begun.iterdir())) == 3
+
+
+def _script(folder: Path, lines: str) -> str:
+    """A program that runs these lines whatever it is asked for."""
+    file = folder / "program"
+    file.write_text(f"#!/bin/sh\n{lines}\n")
+    file.chmod(0o700)
+    return str(file)
 
 
 def test_paper_sets_the_resolution(visit: Visit) -> None:

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sys
 from pathlib import Path
 
 from impasto import __version__
-from impasto.errors import ImpastoError, OutputError, one_line
+from impasto.errors import ImpastoError, OutputError
 from impasto.images import Bitmap, fit_within, read_image, resize_image, write_image
 from impasto.samples import sample_path
 from impasto.styles import draw_style, style_names
+from impasto.web.apart import give_way, run_apart
 from impasto.web.drawing import drawn
 from impasto.web.storage import THUMB_SIDE, Storage
 
 AT_ONCE = 2
 """Most pictures that are drawn at the same time."""
-
-NICENESS = 5
-"""What drawing takes off its own priority."""
 
 
 class BuiltInPictures:
@@ -72,27 +69,14 @@ class BuiltInPictures:
                 await self._draw_apart("style", "thumb", missing)
 
     async def _draw_apart(self, kind: str, part: str, names: list[str]) -> None:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", __name__, str(self._storage.root), kind, part, *names),
-            stdin=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            # Ctrl-C in the server's terminal is the server's.
-            start_new_session=True,
-        )
-        try:
-            _, said = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-        if process.returncode:
-            lines = said.decode(errors="replace").strip().splitlines() or ["it was ended"]
-            raise OutputError(f"built-in pictures cannot be drawn ({one_line(lines[-1])})")
+        ended = await run_apart(__name__, str(self._storage.root), kind, part, *names)
+        if ended.status:
+            raise OutputError(f"built-in pictures cannot be drawn ({ended.said})")
 
 
 def main() -> None:
     """Draws pictures: data folder, kind, `view` or `thumb`, and names."""
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
+    give_way()
     root, kind, part, *names = sys.argv[1:]
     storage = Storage(root)
     try:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import re
 import struct
+import sys
 import time
 import unicodedata
 import zlib
@@ -15,10 +16,11 @@ from typing import BinaryIO, Literal
 from urllib.parse import quote
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
-from impasto.errors import OptionError
+from impasto.errors import ImageError, ImpastoError, OptionError, OutputError, RunError
 from impasto.images import read_image, write_image
 from impasto.options import MAX_SIDE
 from impasto.paper import MM_PER_INCH, parse_paper
+from impasto.web.apart import give_way, run_apart
 
 Format = Literal["png", "jpeg", "webp", "tiff"]
 Orientation = Literal["auto", "portrait", "landscape"]
@@ -38,6 +40,9 @@ _ZIP_FIRST, _ZIP_LAST = 315_532_800, 4_354_819_198
 
 LEFT_OUT = "left out.txt"
 """File of an archive that names what is not in it."""
+
+_FAULTS: dict[int, type[ImpastoError]] = {3: ImageError, 4: OutputError}
+"""What the exit status of the process that makes a file means, beside 0."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -63,10 +68,11 @@ def paper_dpi(width: int, height: int, paper: str, orientation: Orientation) -> 
     return max(width / across, height / down) * MM_PER_INCH
 
 
-def write_download(
+async def make_download(
     master: Path, target: Path, *, bits: Literal[8, 16], quality: int, dpi: float | None
 ) -> None:
-    """Writes a result in another form, with its settings inside.
+    """Writes a result in another form, with its settings inside, in a process of its own: all of
+    it lies in memory then, which is gigabytes for a large print.
 
     Args:
         master: the result in full.
@@ -76,10 +82,35 @@ def write_download(
         dpi: print resolution; `None`: that of the master.
 
     Raises:
-        ImpastoError: it cannot be read, or not be written so.
+        ImageError: it cannot be read.
+        OutputError: it cannot be written so.
+        RunError: the process died, as where memory ran out.
     """
-    bitmap = read_image(master, max_pixels=MAX_SIDE * MAX_SIDE)
-    write_image(bitmap, target, bits=bits, quality=quality, dpi=dpi)
+    resolution = "" if dpi is None else repr(dpi)
+    ended = await run_apart(
+        *(__name__, str(master), str(target), str(bits), str(quality), resolution)
+    )
+    if ended.status:
+        raise _FAULTS.get(ended.status, RunError)(ended.said)
+
+
+def main() -> None:
+    """Writes a result in another form: what `make_download` gives it."""
+    give_way()
+    master, target, bits, quality, dpi = sys.argv[1:]
+    try:
+        bitmap = read_image(Path(master), max_pixels=MAX_SIDE * MAX_SIDE)
+        write_image(
+            bitmap,
+            Path(target),
+            bits=16 if bits == "16" else 8,
+            quality=int(quality),
+            dpi=float(dpi) if dpi else None,
+        )
+    except ImpastoError as error:
+        print(error, file=sys.stderr)
+        found = (status for status, kind in _FAULTS.items() if isinstance(error, kind))
+        sys.exit(next(found, 1))
 
 
 def file_name(label: str, job: str, ending: str, paper: str = "") -> str:
@@ -209,3 +240,7 @@ def _free_name(name: str, taken: set[str]) -> str:
         name = f"{stem} {number}{ending}"
     taken.add(name.casefold())
     return name
+
+
+if __name__ == "__main__":
+    main()

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-import anyio
 from sqlalchemy.exc import SQLAlchemyError
 
 from impasto.errors import ImpastoError
@@ -40,6 +39,9 @@ UPLOADS, ADDRESS_UPLOADS, ALL_UPLOADS = 4, 32, 64
 
 STREAMS, ALL_STREAMS = 64, 1000
 DOWNLOADS, ALL_DOWNLOADS = 3, 32
+
+ENCODERS = 2
+"""Most files to take away that are made at once: each may take gigabytes of memory."""
 
 LIVE_SHARE = 10.0
 """Live pictures that a visitor may ask for, to one request of any other kind: they are cheap, and
@@ -145,7 +147,7 @@ class Studio:
         self.address_uploads = Slots(ADDRESS_UPLOADS, ALL_UPLOADS)
         self.streams = Slots(STREAMS, ALL_STREAMS)
         self.downloads = Slots(DOWNLOADS, ALL_DOWNLOADS)
-        self.encoders = anyio.CapacityLimiter(1)
+        self.encoders = asyncio.Semaphore(ENCODERS)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._probed, self._sound = -math.inf, True
         self._hurt = -math.inf

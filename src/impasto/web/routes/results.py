@@ -22,8 +22,8 @@ from impasto.web.downloads import (
     Orientation,
     disposition,
     file_name,
+    make_download,
     paper_dpi,
-    write_download,
     zip_stream,
 )
 from impasto.web.entities import Job, MissingError, Picture
@@ -152,14 +152,14 @@ async def file(
         return FileResponse(master, media_type="image/png", headers=headers)
     made = studio.storage.root / "incoming" / f"{new_id()}{ENDINGS[format]}"
 
-    def write() -> None:
-        try:
-            write_download(master, made, bits=8 if bits == "8" else 16, quality=quality, dpi=dpi)
-        except ImageError as error:
-            log.error("%s", error)
-            raise _damaged() from None
-
-    await anyio.to_thread.run_sync(write, limiter=studio.encoders)
+    try:
+        async with studio.encoders:
+            await make_download(
+                *(master, made), bits=8 if bits == "8" else 16, quality=quality, dpi=dpi
+            )
+    except ImageError as error:
+        log.error("%s", error)
+        raise _damaged() from None
     return FileResponse(
         made,
         media_type=MEDIA_TYPES[format],
