@@ -782,7 +782,10 @@ def test_failure_is_explained(
     """What went wrong is said in the page's language, and the page passes axe."""
     profile, job = visitor
     page = visit(**profile, **PROFILES["desktop"] | {"locale": "de"}).new_page()
-    fault = {"code": "run", "message": "out of memory at 99 x 66 px; choose a smaller --size"}
+    fault = {
+        "code": "out_of_memory",
+        "message": "out of memory at 99 x 66 px; choose a smaller --size",
+    }
     _pretend(page, job, state=state, result=None, fault=fault)
     words = "Der Speicher hat für dieses Bild nicht gereicht. Wähle eine kleinere Größe."
     expect(_said(page, words)).to_be_visible()

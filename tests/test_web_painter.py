@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from torch import OutOfMemoryError
 
 from impasto.errors import OutputError, WeightsError
 from impasto.images import read_image
+from impasto.objective import Terms
 from impasto.options import make_options
 from impasto.run import Stylization, stylize
 from impasto.web import painter as module
@@ -404,7 +407,7 @@ def test_memory_that_runs_out_fails_in_one_line(
     with monkeypatch.context() as patch:
         failed = studio.paint()
     assert failed.fault is not None
-    assert failed.fault.code == "run"
+    assert failed.fault.code == "out_of_memory"
     assert "out of memory" in failed.fault.message
     # With more memory it goes on.
     studio.records.again(job)
@@ -474,9 +477,37 @@ def test_memory_that_runs_out_at_the_end_loses_nothing(
         patch.setattr(module, "resize_image", hungry)
         failed = studio.paint()
     assert failed.fault is not None
-    assert (failed.fault.code, failed.result) == ("run", None)
+    assert (failed.fault.code, failed.result) == ("out_of_memory", None)
     studio.records.again(job)
     assert studio.paint().state == "done"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (Terms(math.nan, 0.0, 0.0, 0.0), "not_finite"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk_full"),
+        (OutOfMemoryError("CUDA out of memory"), "out_of_memory"),
+    ],
+)
+def test_faults_that_pages_have_words_for(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, fault: Any, code: str
+) -> None:
+    """What often goes wrong has a key of its own, so that no page need know the engine's words."""
+    from impasto.objective import Objective
+
+    evaluate = Objective.evaluate
+
+    def hindered(self: Objective, point: Any) -> Any:
+        if isinstance(fault, Exception):
+            raise fault
+        return fault, evaluate(self, point)[1]
+
+    monkeypatch.setattr(Objective, "evaluate", hindered)
+    studio.ask()
+    failed = studio.paint()
+    assert failed.fault is not None
+    assert failed.fault.code == code
 
 
 def test_an_unexpected_fault_ends_the_job_and_the_process(

@@ -23,7 +23,7 @@ def test_unfinished_runs_go_with_jobs_that_never_go_on(tmp_path: Path) -> None:
             place.write_bytes(b"x")
             os.utime(place, (0, 0))
         if job == failed:
-            records.fail(job, Fault("run", "out of memory"))
+            records.fail(job, Fault("out_of_memory", "out of memory"))
         else:
             records.put_aside(job)
     assert records.cancel(cancelled).state == "cancelled"

@@ -307,11 +307,11 @@ def test_common_faults_have_a_sentence_of_their_own(language: str) -> None:
     english = [
         "out of memory at 9000 x 6000 px; choose a smaller --size, or say with --memory how much",
         "the loss is not a finite number at the start picture; lower the weights or use float32",
-        "jobs/x.ckpt: cannot be written: No space left on device",
+        "the disk is full; make room and run it again",
         "an unexpected fault, ValueError: axes don't match array",
         "the painter stopped 3 times at this job; the last time: it was killed (signal 9)",
     ]
-    codes = ["run", "run", "run", "internal", "crashes"]
+    codes = ["out_of_memory", "not_finite", "disk_full", "internal", "crashes"]
     given = [
         {"code": code, "message": message} for code, message in zip(codes, english, strict=True)
     ]

@@ -12,7 +12,8 @@ it, and what to do about it; front ends print that line and leave with `exit_cod
     │   ├── CheckpointError         a checkpoint that is damaged, foreign or of another run
     │   └── WeightsError            a weights file or variant that is missing, damaged or unknown
     ├── OutputError             1   the result cannot be written
-    └── RunError                1   the run itself failed (no finite loss, out of memory)
+    └── RunError                1   the run itself failed, as where memory runs out
+        └── NotFiniteError          its loss is not finite even at the start
 """
 
 from typing import Literal
@@ -118,3 +119,7 @@ class OutputError(ImpastoError):
 
 class RunError(ImpastoError):
     """A run could not go on; what had been reached until then is kept where there is any."""
+
+
+class NotFiniteError(RunError):
+    """The loss of a run is infinite or no number even at its start picture."""

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from impasto.checkpoint import Bookmark, OptimizerName, Place, Standing
-from impasto.errors import RunError, is_out_of_memory
+from impasto.errors import NotFiniteError, RunError, is_out_of_memory
 from impasto.features import Features, canonical_layer
 from impasto.levels import (
     Level,
@@ -245,8 +245,8 @@ def optimize(
 
     Raises:
         OptionError: a layer that the network has not, or shares that do not fit the paintings.
-        RunError: the loss is not finite even at the start, or memory ran out and there was nothing
-            left to do without.
+        NotFiniteError: the loss is not finite even at the start.
+        RunError: memory ran out and there was nothing left to do without.
     """
     bookmark = Bookmark() if bookmark is None else bookmark
     place = bookmark.place
@@ -567,7 +567,7 @@ class _Descent:
                 remedy = "check the model's weights with 'impasto weights verify'"
                 if self._objective.features.dtype == torch.float16:
                     remedy = "use --precision bfloat16 or float32"
-                raise RunError(
+                raise NotFiniteError(
                     "the loss is not a finite number at the start picture; lower the weights or "
                     f"{remedy}"
                 )

@@ -269,7 +269,8 @@ class Stylization:
 
         Raises:
             OptionError: a layer that the network has not.
-            RunError: the loss is not finite even at the start, or memory ran out.
+            NotFiniteError: the loss is not finite even at the start.
+            RunError: memory ran out.
         """
         if self._ahead and self._ahead[0].after <= self._done and not self._closed:
             self._take_on(self._ahead.pop(0))

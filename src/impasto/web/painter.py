@@ -44,6 +44,7 @@ from impasto.devices import Networks
 from impasto.errors import (
     ImpastoError,
     InputError,
+    NotFiniteError,
     OptionError,
     OutputError,
     RunError,
@@ -325,11 +326,13 @@ class Painter:
             raise
         except Exception as error:
             traceback.print_exc()
-            code, line = "internal", str(error).strip().partition("\n")[0]
-            message = f"an unexpected fault, {type(error).__name__}: {line}"
-            if is_out_of_memory(error):
-                code, message = "run", "out of memory; choose a smaller --size"
-            self._fail(job.id, Fault(code, message), keep=code == "run")
+            line = str(error).strip().partition("\n")[0]
+            fault = Fault("internal", f"an unexpected fault, {type(error).__name__}: {line}")
+            if _ran_out(error):
+                fault = Fault("out_of_memory", "out of memory; choose a smaller --size")
+            elif _is_full(error):
+                fault = Fault("disk_full", "the disk is full; make room and run it again")
+            self._fail(job.id, fault, keep=fault.code != "internal")
             return False
         finally:
             self._job = None
@@ -713,9 +716,11 @@ _UNWRITTEN = {
 }
 
 
-def _is_full(error: OutputError) -> bool:
-    cause = error.__cause__
-    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+def _is_full(error: BaseException | None) -> bool:
+    """Whether the disk is full, or what an error came from was that."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return error is not None and _is_full(error.__cause__)
 
 
 def _ran_out(error: BaseException | None) -> bool:
@@ -725,7 +730,14 @@ def _ran_out(error: BaseException | None) -> bool:
 
 def _code(error: ImpastoError) -> str:
     """The key that a fault is translated by."""
-    kinds = {OptionError: "option", SourceError: "source", InputError: "input"}
+    if _ran_out(error):
+        return "out_of_memory"
+    kinds = {
+        OptionError: "option",
+        SourceError: "source",
+        InputError: "input",
+        NotFiniteError: "not_finite",
+    }
     return next((code for kind, code in kinds.items() if isinstance(error, kind)), "run")
 
 

@@ -106,21 +106,10 @@ export function span(seconds) {
   return t("time.hours", { count: Math.max(1, Math.round(seconds / 3600)) });
 }
 
-/**
- * Faults of a run that have words of their own, by what the server says of them.
- * @type {[RegExp, string][]}
- */
-const RUN_FAULTS = [
-  [/^out of memory/, "out_of_memory"],
-  [/disk is full|no space left/i, "disk_full"],
-  [/not a finite number/, "not_finite"],
-];
-
 /** What went wrong, in the page's language. @param {any} error an ApiError, a Fault or an Error */
 export function faultWords(error) {
   const message = String(error?.message ?? (typeof error === "string" ? error : ""));
-  let code = error?.code ?? "unknown";
-  if (code === "run") code = RUN_FAULTS.find(([words]) => words.test(message))?.[1] ?? code;
+  const code = error?.code ?? "unknown";
   const detail = reasonWords(error ?? {}) || named(message);
   return t(`errors.${code}`, { message: detail }, detail || t("errors.unknown"));
 }
