@@ -28,7 +28,7 @@ from sqlalchemy import event
 
 from impasto.errors import OptionError, OutputError
 from impasto.images import read_image
-from impasto.web import gate
+from impasto.web import gate, watching
 from impasto.web.app import create_app
 from impasto.web.config import load_options
 from impasto.web.downloads import disposition, file_name, zip_stream
@@ -906,12 +906,49 @@ class _Seen:
         self.over, self.place = over, place
 
 
-def test_slow_viewers_skip() -> None:
+class _Paced:
+    """`asyncio`, whose sleeps end when they are let go, one by one."""
+
+    def __init__(self) -> None:
+        self._asleep = dict[float, asyncio.Semaphore]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    def _of(self, seconds: float) -> asyncio.Semaphore:
+        return self._asleep.setdefault(seconds, asyncio.Semaphore(0))
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleeps until it is let go."""
+        await self._of(seconds).acquire()
+
+    def let_go(self, seconds: float, count: int = 1) -> None:
+        """Ends so many sleeps of this length, those to come included."""
+        for _ in range(count):
+            self._of(seconds).release()
+
+
+@pytest.fixture
+def paced(monkeypatch: pytest.MonkeyPatch) -> _Paced:
+    """Lets the pauses between news end when the test says so; nothing is asked again by itself."""
+    made = _Paced()
+    monkeypatch.setattr(watching, "asyncio", made)
+    monkeypatch.setattr(watching, "LOOK_AGAIN", 3600.0)
+    return made
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+def test_slow_viewers_skip(paced: _Paced) -> None:
     """A viewer that is slow gets the newest state next, keeps nobody waiting, and many viewers
     cost one look into the records.
     """
 
-    async def watch() -> tuple[list[str], int, list[tuple[str, bool]]]:
+    async def watch() -> None:
         reads, told = [0], list[tuple[str, bool]]()
         over = [False]
 
@@ -922,44 +959,44 @@ def test_slow_viewers_skip() -> None:
         def show(seen: Any, _place: int | None, progress: dict[str, Any] | None) -> str:
             return f"{(progress or {}).get('n', 0)}{' over' if seen.over else ''}"
 
-        watching = Watching(read, dict, show, lambda job, on: told.append((job, on)))
+        made = Watching(read, dict, show, lambda job, on: told.append((job, on)))
+        fast, slow = [list[str]() for _ in range(50)], list[str]()
+        awake = asyncio.Event()
 
-        async def fast() -> list[str]:
-            return [text async for text in watching.follow("job")]
-
-        async def slow() -> list[str]:
-            got = list[str]()
-            async for text in watching.follow("job"):
+        async def look(got: list[str], first: asyncio.Event | None = None) -> None:
+            async for text in made.follow("job"):
                 got.append(text)
-                await asyncio.sleep(1.2)
-            return got
+                if first is not None:
+                    await first.wait()
 
-        viewers = [asyncio.create_task(fast()) for _ in range(50)]
-        late = asyncio.create_task(slow())
+        viewers = [asyncio.create_task(look(got)) for got in fast]
+        viewers.append(asyncio.create_task(look(slow, awake)))
+        await _until(lambda: all(got == ["0"] for got in [*fast, slow]))
         for number in range(1, 41):
-            await asyncio.sleep(0.02)
-            watching.heard("job", "job", {"n": number})
+            made.heard("job", "job", {"n": number})
+            if number in (20, 40):
+                paced.let_go(watching.SPACING)
+                await _until(lambda number=number: all(got[-1] == f"{number}" for got in fast))
         over[0] = True
-        watching.heard("job", "job", None)
-        first, *others = await asyncio.gather(*viewers)
-        assert all(other == first for other in others)
-        assert len(first) <= 7
-        return await late, reads[0], told
+        made.heard("job", "job", None)
+        paced.let_go(watching.SPACING)
+        await asyncio.gather(*viewers[:-1])
+        awake.set()
+        await viewers[-1]
+        assert all(got == ["0", "20", "40", "40 over"] for got in fast)
+        assert slow == ["0", "40 over"]
+        assert reads[0] == 2
+        assert told == [("job", True), ("job", False)]
 
-    got, reads, told = asyncio.run(watch())
-    assert got[0] == "0"
-    assert got[-1] == "40 over"
-    assert len(got) <= 3
-    assert reads == 2
-    assert told == [("job", True), ("job", False)]
+    asyncio.run(watch())
 
 
-def test_places_are_looked_up_once() -> None:
+def test_places_are_looked_up_once(paced: _Paced) -> None:
     """Many who wait in the queue learn their new places from one look at it, and who is taken is
     looked up again.
     """
 
-    async def watch() -> tuple[dict[str, list[str]], int, int]:
+    async def watch() -> None:
         reads, looks = [0], [0]
         queue = {str(number): number + 1 for number in range(30)}
 
@@ -974,28 +1011,35 @@ def test_places_are_looked_up_once() -> None:
         def show(seen: Any, place: int | None, _progress: object) -> str:
             return "over" if seen.over else str(place)
 
-        watching = Watching(read, places, show, lambda *_: None)
+        made = Watching(read, places, show, lambda *_: None)
         got = {job: list[str]() for job in queue}
 
         async def follow(job: str) -> None:
-            async for text in watching.follow(job):
+            async for text in made.follow(job):
                 got[job].append(text)
 
         viewers = [asyncio.create_task(follow(job)) for job in got]
-        await asyncio.sleep(0.4)
+        await _until(lambda: all(len(told) == 1 for told in got.values()))
         del queue["0"]
         for number in range(1, 30):
             queue[str(number)] -= 1
         for _ in range(20):
-            watching.heard("job", "elsewhere", None)
-        await asyncio.sleep(0.5)
-        watching.close()
+            made.heard("job", "elsewhere", None)
+        paced.let_go(watching.SPACING, 30)
+        await _until(lambda: all(len(told) == 2 for told in got.values()))
+        assert got == {str(n): [str(n + 1), str(n)] if n else ["1", "over"] for n in range(30)}
+        assert (reads[0], looks[0]) == (31, 1)
+        # Whatever moves meanwhile costs one look more.
+        for _ in range(20):
+            made.heard("job", "elsewhere", None)
+            await asyncio.sleep(0)
+        assert looks[0] == 1
+        paced.let_go(watching.QUEUE_SPACING)
+        await _until(lambda: looks[0] == 2)
+        made.close()
         await asyncio.gather(*viewers, return_exceptions=True)
-        return got, reads[0], looks[0]
 
-    got, reads, looks = asyncio.run(watch())
-    assert got == {str(n): [str(n + 1), str(n)] if n else ["1", "over"] for n in range(30)}
-    assert (reads, looks) == (31, 1)
+    asyncio.run(watch())
 
 
 def test_news_of_a_picture_are_not_missed() -> None:
@@ -1003,16 +1047,16 @@ def test_news_of_a_picture_are_not_missed() -> None:
     looked at, and where another one's time is over."""
 
     async def story() -> list[str]:
-        watching = Watching(lambda _: _Seen(False), dict, lambda *_: "", lambda *_: None)
+        made = Watching(lambda _: _Seen(False), dict, lambda *_: "", lambda *_: None)
         loop, order = asyncio.get_running_loop(), list[str]()
 
         def look() -> bool:
             # It was still being read, and the reader answers before anybody waits.
-            loop.call_soon_threadsafe(watching.heard, "picture", "one", None)
+            loop.call_soon_threadsafe(made.heard, "picture", "one", None)
             return False
 
         async def wait(name: str, seconds: float, is_read: Callable[[], bool]) -> None:
-            await watching.picture(name, seconds, is_read)
+            await made.picture(name, seconds, is_read)
             order.append(name)
 
         await wait("one", 60, look)
@@ -1021,9 +1065,9 @@ def test_news_of_a_picture_are_not_missed() -> None:
         long = asyncio.create_task(wait("three", 60, lambda: False))
         await short
         order.append("news")
-        watching.heard("picture", "three", None)
+        made.heard("picture", "three", None)
         await long
-        assert not watching._pictures
+        assert not made._pictures
         return order
 
     async def in_time() -> list[str]:

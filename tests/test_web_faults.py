@@ -37,24 +37,36 @@ pytestmark = [
 
 
 class Studio:
-    """A server process of its own over a data folder, and its records."""
+    """A server process of its own over a data folder, and its records.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: of its data.
+        database: file of the records; by default in that folder.
+        log: what the server says; by default in that folder.
+    """
+
+    def __init__(self, folder: Path, database: Path | None = None, log: Path | None = None) -> None:
         self.storage = Storage(folder)
-        self.records: Records = records_in(self.storage.database)
+        self.log = log or folder / "log"
+        self._database = database or self.storage.database
+        self.records: Records = records_in(self._database)
         self.owner = self.records.add_owner().id
         self._server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Starts a server."""
         program = Path(__file__).with_name("studio_server.py")
-        log = (self.storage.root / "log").open("ab")
-        with log:
+        with self.log.open("ab") as log:
             self._server = subprocess.Popen(
                 [sys.executable, str(program), str(self.storage.root)],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "NARROW_PAUSE": "0.05", "NARROW_EVERY": "0.1"},
+                env={
+                    **os.environ,
+                    "NARROW_PAUSE": "0.05",
+                    "NARROW_EVERY": "0.1",
+                    "IMPASTO_STUDIO_DATABASE": f"sqlite:///{self._database}",
+                },
             )
 
     def end(self, signal: int) -> None:
@@ -272,9 +284,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_full_disk(small_disk: Path) -> None:
-    """On a disk that fills up jobs wait with the reason, and end when there is room again."""
-    studio = Studio(small_disk / "data")
+@pytest.mark.parametrize("records_have_room", [False, True])
+def test_a_full_disk(small_disk: Path, tmp_path: Path, records_have_room: bool) -> None:
+    """On a full disk jobs wait, with the reason where it can still be written down, and end when
+    there is room again.
+    """
+    database = tmp_path / "studio.sqlite3" if records_have_room else None
+    studio = Studio(small_disk / "data", database, tmp_path / "log")
     asked = studio.ask(3)
     ballast = small_disk / "ballast"
     with contextlib.suppress(OSError), ballast.open("wb") as file:
@@ -284,20 +300,25 @@ def test_a_full_disk(small_disk: Path) -> None:
             if os.statvfs(small_disk).f_bavail < 4:
                 break
     studio.start()
+
+    def aside() -> bool:
+        return all(job.state == "paused" for job in studio.jobs())
+
+    def going_on() -> bool:
+        for job in studio.jobs():
+            if job.state == "paused":
+                assert job.note is not None
+                assert job.note.code in ("no_room", "no_room_at_end")
+                studio.records.resume(job.id)
+        return all(job.state == "done" for job in studio.jobs())
+
     try:
-        # Records cannot be written either: the job waits, or says why.
-        time.sleep(6)
-        assert all(job.state in ("queued", "running", "paused") for job in studio.jobs())
+        if records_have_room:
+            wait(aside)
+        else:
+            wait(lambda: "the records cannot be used" in studio.log.read_text())
+            assert all(job.state == "queued" for job in studio.jobs())
         ballast.unlink()
-
-        def going_on() -> bool:
-            for job in studio.jobs():
-                if job.state == "paused":
-                    assert job.note is not None
-                    assert job.note.code in ("no_room", "no_room_at_end")
-                    studio.records.resume(job.id)
-            return all(job.state == "done" for job in studio.jobs())
-
         wait(going_on)
         check(studio, asked)
         studio.stop()
