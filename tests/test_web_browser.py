@@ -64,9 +64,10 @@ TIMEOUT = 180_000
 
 
 @contextlib.contextmanager
-def _serve(data: Path, *flags: str) -> Iterator[str]:
+def _serve(data: Path, *flags: str, port: str = "0") -> Iterator[str]:
     """A studio of its own; its address."""
-    command = [sys.executable, "-m", "impasto", "serve", "--data", str(data), "--port", "0", *flags]
+    command = [sys.executable, "-m", "impasto", "serve", "--data", str(data), "--port", port]
+    command += flags
     with (data.parent / f"{data.name}.log").open("w") as log:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=data.parent
@@ -95,6 +96,7 @@ def browser() -> Iterator[Browser]:
     """Chromium."""
     with playwright.sync_playwright() as running:
         found = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        expect.set_options(timeout=TIMEOUT)
         yield found
         found.close()
 
@@ -134,7 +136,6 @@ def visit(browser: Browser, studio: str) -> Iterator[Visit]:
         contexts.append(context)
         return context
 
-    expect.set_options(timeout=TIMEOUT)
     yield enter
     for context in contexts:
         _stop_jobs(context)
@@ -877,6 +878,28 @@ def test_lost_connection_heals(visit: Visit) -> None:
     expect(banner).to_be_hidden()
     page.get_by_role("button", name="Pause").click()
     expect(_said(page, re.compile("Paused at"))).to_be_visible()
+
+
+def test_restart_of_the_server_heals(browser: Browser, tmp_path: Path) -> None:
+    """A page whose server stops and comes back follows its job again by itself."""
+    context = browser.new_context(locale="en")
+    page = context.new_page()
+    banner = page.locator(".banner")
+    with _serve(tmp_path / "data") as address:
+        page.goto(f"{address}/?photo=sample:cat&style=style:coral&{LONG}")
+        page.get_by_role("button", name="Start painting").click()
+        expect(_said(page, re.compile(r"Painting: \d"))).to_be_visible()
+        expect(banner).to_be_hidden()
+    expect(banner).to_be_visible()
+    with _serve(tmp_path / "data", port=address.rpartition(":")[2]):
+        expect(banner).to_be_hidden()
+        expect(page.locator(".job .fault")).to_be_empty()
+        # Another page's doing: only who follows the job hears of it.
+        headers = {"X-Impasto-CSRF": page.request.get(f"{address}/api/me").json()["csrf"]}
+        job = page.url.rpartition("/")[2]
+        page.request.post(f"{address}/api/jobs/{job}/cancel", headers=headers)
+        expect(_said(page, "Stopped")).to_be_visible()
+    context.close()
 
 
 def test_password(browser: Browser, tmp_path: Path) -> None:

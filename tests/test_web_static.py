@@ -326,6 +326,45 @@ def test_common_faults_have_a_sentence_of_their_own(language: str) -> None:
     assert "--" not in words
 
 
+@pytest.mark.parametrize("status", [0, 503, 404])
+def test_lost_jobs_are_followed_again(status: int) -> None:
+    """A job is followed again once the server is back; one that it refuses is given up."""
+    script = """
+        const page = new EventTarget();
+        for (const name of ["addEventListener", "removeEventListener", "dispatchEvent"]) {
+          globalThis[name] = page[name].bind(page);
+        }
+        globalThis.location = { pathname: "/job/J" };
+        const element = { append() {}, setAttribute() {}, replaceChildren() {} };
+        globalThis.document = { createElement: () => ({ ...element }), body: element };
+        globalThis.setTimeout = () => 0;
+        const streams = [];
+        globalThis.EventSource = class extends EventTarget {
+          constructor(address) {
+            super();
+            streams.push([this, address]);
+          }
+          close() {}
+        };
+        globalThis.fetch = async () => {
+          if (!given) throw new TypeError("not reached");
+          return { ok: false, status: given, text: async () => "" };
+        };
+        const { watchJob } = await load("watch");
+        const { reached } = await load("connection");
+        const failed = [];
+        watchJob("J", () => {}, (error) => failed.push(error.status));
+        streams[0][0].dispatchEvent(new Event("error"));
+        await new Promise(setImmediate);
+        reached();
+        return [streams.map(([, address]) => address), failed];
+    """
+    opened, failed = _run_script(script, status)
+    refused = status == 404
+    assert opened == ["/api/jobs/J/events"] * (1 if refused else 2)
+    assert failed == ([404] if refused else [])
+
+
 def _compiler() -> Path:
     for folder in TOOLS:
         found = folder / "node_modules/typescript/bin/tsc"

@@ -7,10 +7,15 @@ import { loadSettingsWords } from "./words.js";
 
 /** What the server refused, or that it was not reached (code `offline`). */
 export class ApiError extends Error {
-  /** @param {string} code @param {string} message @param {any} detail what else was said */
-  constructor(code, message, detail = {}) {
+  /**
+   * @param {string} code @param {string} message
+   * @param {number} [status] of the answer; 0 where there is none
+   * @param {any} [detail] what else was said
+   */
+  constructor(code, message, status = 0, detail = {}) {
     super(message);
     this.code = code;
+    this.status = status;
     /** The option that it is about. @type {string | null} */
     this.field = detail.field ?? null;
     /** What is wrong with that, and what belongs to it. */
@@ -30,7 +35,7 @@ function refusal(status, body) {
   if (code === "signin" && location.pathname !== "/login") {
     dispatchEvent(new CustomEvent("signin"));
   }
-  return new ApiError(code, known.message ?? "", known);
+  return new ApiError(code, known.message ?? "", status, known);
 }
 
 /**

@@ -1,6 +1,6 @@
 // @ts-check
 // Follows a job as the server tells of it, through lost connections.
-import { call } from "./api.js";
+import { ApiError, call } from "./api.js";
 import { lost, reached } from "./connection.js";
 
 /** @import {Job, JobState} from "./types.js" */
@@ -48,8 +48,7 @@ export function watchJob(id, tell, fail) {
         else setTimeout(open, 1000);
         tell(job);
       } catch (error) {
-        const { status } = /** @type {any} */ (error);
-        if (status === 0 || status >= 500) {
+        if (error instanceof ApiError && (error.status === 0 || error.status >= 500)) {
           lost();
         } else if (!stopped) {
           stop();
