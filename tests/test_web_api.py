@@ -822,11 +822,15 @@ def test_sharing_shows_no_file_names(tmp_path: Path) -> None:
         photo = mine.upload(name="Lena-Mueller-7b.png").json()["id"]
         painting = mine.upload(name="Omas-Bild.png", kind="style").json()["id"]
         first = mine.start(photo=photo, styles=["style:stained-glass", painting]).json()
-        assert first["label"].startswith("Lena-Mueller-7b · ")
-        # The page sends back what it was given to show.
-        again = mine.start(**{**first["request"], "label": first["label"]}).json()
+        assert first["title"].startswith("Lena-Mueller-7b · ")
+        assert first["label"] == ""
+        title = "Lena Müller 7b · Glasmalerei + Omas Bild"
+        again = mine.start(**first["request"], title=title).json()
+        assert (again["title"], again["label"]) == (title, "")
         second = mine.start(photo=photo, styles=[painting]).json()
-        mine.client.patch(f"/api/jobs/{second['id']}", json={"label": second["label"]})
+        # Neither is typed which says what was there.
+        for job in (again, second):
+            mine.client.patch(f"/api/jobs/{job['id']}", json={"label": job["title"]})
         copy = mine.client.post(f"/api/jobs/{mine.wait(first['id'])['id']}/again").json()
         jobs = [first["id"], again["id"], copy["id"], second["id"]]
         for job in jobs:
@@ -837,7 +841,8 @@ def test_sharing_shows_no_file_names(tmp_path: Path) -> None:
         assert "Lena" not in seen.text
         assert "Oma" not in seen.text
         own = {job["id"]: job["label"] for job in mine.client.get("/api/shared").json()["jobs"]}
-        assert own[second["id"]] == second["label"] == "Lena-Mueller-7b · Omas-Bild"
+        assert own[second["id"]] == second["title"] == "Lena-Mueller-7b · Omas-Bild"
+        assert own[again["id"]] == title
         named = mine.client.get(f"/api/jobs/{second['id']}/file").headers["content-disposition"]
         assert "Lena-Mueller-7b" in named
         mine.client.patch(f"/api/jobs/{second['id']}", json={"label": "for grandma"})

@@ -229,7 +229,8 @@ _OFFERED = {
 def _job(options: dict[str, Any], width: int, height: int, **more: Any) -> dict[str, Any]:
     request = {"photo": "sample:cat", "styles": ["style:waves"], "options": options}
     result = {"id": "R", "width": width, "height": height}
-    return {"id": "J", "label": "", "request": request, "strength": None, "result": result, **more}
+    job = {"id": "J", "label": "", "title": "", "strength": None}
+    return {**job, "request": request, "result": result, **more}
 
 
 @pytest.mark.parametrize(
@@ -251,6 +252,18 @@ def test_strength_is_what_was_asked_last(
     assert now == expected
     assert (larger if larger is not None else 1.0) == expected
     assert (f"strength={expected:g}" in address) == (expected != 1)
+
+
+def test_titles_are_not_typed() -> None:
+    """What a larger picture is called is typed only where somebody typed it."""
+    script = """
+        const { largerRequest } = await load("job-request");
+        const { label, title } = largerRequest(given, { options: { size: 1024 }, side: 1024 });
+        return [label, title];
+    """
+    for named in (["", "Lena · Glas"], ["for grandma", "Lena · Glas"]):
+        job = _job({}, 64, 48, label=named[0], title=named[1])
+        assert _run_script(script, job) == named
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def check_request(request: JobRequest, limits: StudioOptions) -> dict[str, Any]:
             "--style-masks: there are more of them than paintings; leave some out", "counts"
         )
     given = _given(options, values)
-    kept = request.model_dump(mode="json", exclude={"label", "shares"})
+    kept = request.model_dump(mode="json", exclude={"label", "title", "shares"})
     kept["options"] = given
     if len(json.dumps(kept)) > MAX_REQUEST:
         raise OptionError("the request is too long; shorten its options")

@@ -244,7 +244,12 @@ class JobRequest(BaseModel):
         default={}, description="See GET /api/options; what is not given has its default."
     )
     label: Label = Field(
-        default="", description="What its owner calls it; empty: the names of its pictures."
+        default="", description="What its owner calls it; who sees it shared sees this too."
+    )
+    title: Label = Field(
+        default="",
+        description="What it is called for its owner alone where there is no label, such as the "
+        "names of its pictures; without one, the studio makes it of these.",
     )
 
 
@@ -296,7 +301,8 @@ class JobOut(BaseModel):
     """One run, asked for, under way or over."""
 
     id: Id
-    label: str
+    label: str = Field(description="What its owner typed; else empty.")
+    title: str = Field(description="What it is called for its owner alone without a label.")
     state: Literal["queued", "running", "paused", "done", "cancelled", "failed", "set_aside"]
     fault: Problem | None
     note: NoteOut | None

@@ -289,7 +289,8 @@ def job_out(seen: Seen, progress: dict[str, Any] | None = None) -> JobOut:
         size = ResultOut(id=result.id, width=result.width or 0, height=result.height or 0)
     return JobOut(
         id=job.id,
-        label=job.title,
+        label=job.label,
+        title=job.request.get("title", ""),
         state=job.state,
         fault=None if job.fault is None else Problem(**dataclasses.asdict(job.fault)),
         note=None if job.note is None else NoteOut(**dataclasses.asdict(job.note)),

@@ -47,7 +47,7 @@ def start(
     """The job waits in the queue until it is its owner's turn."""
     kept = check_request(request, studio.options)
     names = _check_sources(studio.records, request, visitor.owner)
-    title = _title(request, names)
+    title = clean_name(request.title) or _title(request, names)
     studio.know(visitor.owner)
 
     def add() -> Job:
@@ -253,7 +253,7 @@ def _title(request: JobRequest, names: dict[str, str]) -> str:
 
 
 def _typed(label: str, title: str) -> str:
-    """The label, if it is more than the title that the page was given to show and sends back."""
+    """The label, if it is more than the title: who leaves that as it is has typed nothing."""
     return "" if clean_name(label) == title else label
 
 

@@ -2,6 +2,7 @@
 // A window in which to pick one of one's own finished pictures.
 import { call } from "./api.js";
 import { addStyles, button, icon, make, newId } from "./elements.js";
+import { jobName } from "./job-words.js";
 import { faultWords, t } from "./words.js";
 
 /** @import {Job} from "./types.js" */
@@ -49,7 +50,7 @@ export async function pickFromGallery() {
             "button",
             { type: "button", onclick: () => dialog.close(result.id) },
             make("img", { src: `/api/jobs/${job.id}/thumb`, alt: "", loading: "lazy" }),
-            job.label || t("job.untitled"),
+            jobName(job),
           ),
         );
       }

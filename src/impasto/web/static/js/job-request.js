@@ -80,6 +80,7 @@ export function largerRequest(job, { options }) {
     ...request,
     coarse: job.result?.id,
     label: job.label,
+    title: job.title,
     options: { ...Object.fromEntries(others), ...(options.print ? onPaper : {}), ...options },
   };
 }

@@ -10,16 +10,16 @@ import { t } from "./words.js";
 export function jobTitle(rename) {
   const heading = make("h1");
   const element = make("div", {}, heading);
-  let label = "";
+  let name = "";
 
   /** @param {Job} job */
   const show = (job) => {
-    label = job.label ?? "";
-    heading.textContent = jobName(job);
+    name = jobName(job);
+    heading.textContent = name;
   };
   const ask = () => {
     const id = newId();
-    const input = make("input", { id, type: "text", maxlength: 120, value: label });
+    const input = make("input", { id, type: "text", maxlength: 120, value: name });
     const leave = () => {
       form.remove();
       // The page keeps its heading while another stands in its place for those who see.

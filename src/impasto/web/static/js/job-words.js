@@ -7,7 +7,7 @@ import { faultWords, percent, pictureName, sourceName, span, t } from "./words.j
 
 /** @param {Job} job */
 export function jobName(job) {
-  if (job.label) return job.label;
+  if (job.label || job.title) return job.label || job.title;
   const paintings = job.request.styles.map((source) => sourceName(source, t("studio.own_painting")));
   return pictureName(sourceName(job.request.photo), paintings);
 }

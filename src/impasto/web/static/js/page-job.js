@@ -113,7 +113,7 @@ class JobPage {
     if (document.activeElement !== this.strength.input) {
       this.strength.set(Math.round(strengthNow(job, this.options) * 100));
     }
-    const drawn = JSON.stringify([state, job.wanted, job.deleted, job.label, job.strength]);
+    const drawn = JSON.stringify([state, job.wanted, job.deleted, jobName(job), job.strength]);
     if (this.#drawn === drawn) return;
     this.#drawn = drawn;
     this.title.show(job);

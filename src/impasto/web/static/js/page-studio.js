@@ -73,11 +73,12 @@ export async function studioPage(me) {
     if (start.dataset.busy) return;
     start.dataset.busy = "yes";
     try {
-      const label = pictureName(
+      // For its owner alone: names of files are in it. A label is shared.
+      const title = pictureName(
         easel.name(settings.photo ?? ""),
         settings.paintings.map(({ source }) => picker.name(source)),
       );
-      const job = await startJob({ ...settings.request(), label: label.slice(0, LONGEST) });
+      const job = await startJob({ ...settings.request(), title: title.slice(0, LONGEST) });
       go(`/job/${job.id}`);
     } catch (error) {
       fault.textContent = faultWords(error);

@@ -54,6 +54,7 @@
 
 /**
  * @typedef {object} JobRequest
+ * @property {string} [title] what it is called for its owner alone where there is no label
  * @property {string} photo
  * @property {string[]} styles
  * @property {string[]} [masks]
@@ -69,7 +70,8 @@
 /**
  * @typedef {object} Job
  * @property {string} id
- * @property {string} label
+ * @property {string} label what its owner typed
+ * @property {string} title what it is called for its owner alone without a label
  * @property {JobState} state
  * @property {Fault | null} fault
  * @property {number | null} place
