@@ -2,9 +2,8 @@
 // Chooses the paintings: drawn styles, own uploads, finished pictures; one, or several with shares.
 import { announce } from "./announce.js";
 import { notTwice, pictureUrl, upload } from "./api.js";
-import { button, fill, icon, make, slider } from "./elements.js";
+import { button, fileButton, fill, icon, make, slider } from "./elements.js";
 import { ownThumb, thumb } from "./own-thumb.js";
-import { ACCEPT } from "./photo-picker.js";
 import { faultWords, percent, sourceName, t } from "./words.js";
 
 /** @import {Settings} from "./settings.js" */
@@ -164,16 +163,6 @@ export function paintingPicker(settings, styles, uploads) {
     }
   };
 
-  const input = make("input", {
-    type: "file",
-    accept: ACCEPT,
-    multiple: true,
-    "aria-label": t("studio.upload_painting"),
-    onchange: () => {
-      take([...(input.files ?? [])]);
-      input.value = "";
-    },
-  });
   const blendBox = make("input", {
     type: "checkbox",
     onchange: () => {
@@ -199,13 +188,12 @@ export function paintingPicker(settings, styles, uploads) {
       "div",
       { class: "row" },
       all,
-      make(
-        "span",
-        { class: "button small-button file-button" },
-        icon("upload"),
-        make("span", { "aria-hidden": "true" }, t("studio.upload_painting")),
-        input,
-      ),
+      fileButton({
+        words: t("studio.upload_painting"),
+        take,
+        kind: "small-button",
+        multiple: true,
+      }),
       button(
         "gallery",
         t("studio.from_gallery"),

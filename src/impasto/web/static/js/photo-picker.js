@@ -2,18 +2,12 @@
 // The easel: drop, paste, browse or photograph a picture, or take a sample or an earlier one.
 import { announce } from "./announce.js";
 import { notTwice, pictureUrl, upload } from "./api.js";
-import { button, fill, icon, make } from "./elements.js";
+import { button, fileButton, fill, make } from "./elements.js";
 import { ownThumb, thumb } from "./own-thumb.js";
 import { faultWords, percent, sourceName, t } from "./words.js";
 
 /** @import {Settings} from "./settings.js" */
 /** @import {Drawn, Picture} from "./types.js" */
-
-/**
- * What files may be chosen; the server looks at their contents anyway. HEIC is left out, which few
- * servers can decode: Safari then sends it as the first kind here.
- */
-export const ACCEPT = "image/jpeg,image/png,image/webp,image/tiff,image/avif,image/gif";
 
 /**
  * @param {Settings} settings
@@ -66,29 +60,12 @@ export function photoPicker(settings, samples, photos) {
     }
   };
 
-  const fileButton = (/** @type {string} */ words, /** @type {boolean} */ camera, kind = "") => {
-    const input = make("input", {
-      type: "file",
-      accept: ACCEPT,
-      capture: camera ? "environment" : null,
-      "aria-label": words,
-      onchange: () => {
-        take(input.files?.[0]);
-        input.value = "";
-      },
-    });
-    return make(
-      "span",
-      { class: `button file-button ${kind}` },
-      icon(camera ? "photo" : "upload"),
-      make("span", { "aria-hidden": "true" }, words),
-      input,
-    );
-  };
+  const one = (/** @type {File[]} */ [file]) => take(file);
   const hasCamera = matchMedia("(pointer: coarse)").matches;
   const buttons = (/** @type {string} */ kind) => [
-    fileButton(t("studio.choose_photo"), false, kind),
-    hasCamera && fileButton(t("studio.take_photo"), true),
+    fileButton({ words: t("studio.choose_photo"), take: one, kind }),
+    hasCamera &&
+      fileButton({ words: t("studio.take_photo"), take: one, drawing: "photo", camera: true }),
     button("gallery", t("studio.from_gallery"), async () => {
       const id = await (await import("./gallery-dialog.js")).pickFromGallery();
       if (id) choose(id);

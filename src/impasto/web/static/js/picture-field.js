@@ -1,7 +1,7 @@
 // @ts-check
 // A field for one more picture that an option asks for: built in, or uploaded.
 import { pictureUrl, upload } from "./api.js";
-import { fill, icon, make, newId } from "./elements.js";
+import { fileButton, fill, make, newId } from "./elements.js";
 import { faultWords, sourceName, t } from "./words.js";
 
 /**
@@ -22,22 +22,15 @@ export function pictureField({ name, help, kind, sources, get, set }) {
     "aria-describedby": `${id}-help`,
     onchange: () => set(select.value || null),
   });
-  const input = make("input", {
-    type: "file",
-    accept: "image/*",
-    "aria-label": t("more.upload", { name }),
-    onchange: async () => {
-      const file = input.files?.[0];
-      input.value = "";
-      if (!file) return;
-      fill(fault);
-      try {
-        set((await upload(kind, file, file.name)).id);
-      } catch (error) {
-        fault.textContent = faultWords(error);
-      }
-    },
-  });
+  const take = async (/** @type {File[]} */ [file]) => {
+    if (!file) return;
+    fill(fault);
+    try {
+      set((await upload(kind, file, file.name)).id);
+    } catch (error) {
+      fault.textContent = faultWords(error);
+    }
+  };
   const show = () => {
     const source = get();
     const isOwn = source !== null && !sources.includes(source);
@@ -59,7 +52,7 @@ export function pictureField({ name, help, kind, sources, get, set }) {
       { class: "picture-field" },
       face,
       select,
-      make("span", { class: "button icon-button file-button" }, icon("upload"), input),
+      fileButton({ words: t("more.upload", { name }), take, kind: "icon-button" }),
     ),
     make("p", { class: "help", id: `${id}-help` }, help),
     fault,

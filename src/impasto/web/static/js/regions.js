@@ -2,7 +2,7 @@
 // "Different in parts": masks over the photo, and what happens in each and in the rest.
 import { announce } from "./announce.js";
 import { pictureUrl, upload } from "./api.js";
-import { button, fill, icon, make } from "./elements.js";
+import { button, fileButton, fill, make } from "./elements.js";
 import { faultWords, t } from "./words.js";
 
 /** @import {Settings} from "./settings.js" */
@@ -43,22 +43,15 @@ export function regionsFold(settings) {
     settings.changed("regions");
   };
 
-  const input = make("input", {
-    type: "file",
-    accept: "image/*",
-    "aria-label": t("regions.upload"),
-    onchange: async () => {
-      const file = input.files?.[0];
-      input.value = "";
-      if (!file) return;
-      fill(fault);
-      try {
-        await keep(file, file.name, null);
-      } catch (error) {
-        fault.textContent = faultWords(error);
-      }
-    },
-  });
+  const take = async (/** @type {File[]} */ [file]) => {
+    if (!file) return;
+    fill(fault);
+    try {
+      await keep(file, file.name, null);
+    } catch (error) {
+      fault.textContent = faultWords(error);
+    }
+  };
 
   const show = async () => {
     count.textContent = t("regions.count", { count: settings.regions.length });
@@ -94,13 +87,7 @@ export function regionsFold(settings) {
       "div",
       { class: "row" },
       add,
-      make(
-        "span",
-        { class: "button file-button" },
-        icon("upload"),
-        make("span", { "aria-hidden": "true" }, t("regions.upload")),
-        input,
-      ),
+      fileButton({ words: t("regions.upload"), take }),
     ),
     fault,
   );
