@@ -722,6 +722,7 @@ def test_go_on_from_a_result(page: Page) -> None:
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("dialog").get_by_role("button", name="Stop").click()
     expect(_said(page, "Stopped")).to_be_visible()
+    expect(page.get_by_role("button", name="Paint anew from the start")).to_be_visible()
 
 
 def test_zoom_and_pan(page: Page) -> None:
@@ -790,6 +791,7 @@ def test_failure_is_explained(
     _pretend(page, job, state=state, result=None, fault=fault)
     words = "Der Speicher hat für dieses Bild nicht gereicht. Wähle eine kleinere Größe."
     expect(_said(page, words)).to_be_visible()
+    expect(page.get_by_role("button", name="Noch einmal versuchen")).to_be_visible()
     assert _violations(page) == []
 
 

@@ -14,7 +14,7 @@ import { t } from "./words.js";
 export function jobControls({ state, wanted, deleted }, post, onAgain) {
   const isGoing = !isOver(state);
   const isPausing = isGoing && (wanted === "pause" || state === "paused");
-  const isLost = ["failed", "set_aside", "cancelled"].includes(state) && !deleted;
+  const hasFailed = state === "failed" || state === "set_aside";
   return [
     isGoing && !isPausing && control("pause", "pause", () => post("/pause")),
     isPausing && control("play", "resume", () => post("/resume"), "main-button"),
@@ -23,10 +23,12 @@ export function jobControls({ state, wanted, deleted }, post, onAgain) {
         const sure = await ask(t("job.cancel_ask"), t("job.cancel_why"), t("job.cancel"), t("job.go_on"));
         if (sure) post("/cancel");
       }),
-    isLost &&
+    (hasFailed || state === "cancelled") &&
+      !deleted &&
       control(
         "again",
-        "run_again",
+        // What failed goes on from what is left of it; what was stopped does not.
+        hasFailed ? "try_again" : "run_again",
         async () => {
           const again = await post("/again");
           if (again) onAgain(again);
