@@ -901,8 +901,8 @@ def test_live_picture_shows_the_run(visit: Visit, studio: Served) -> None:
 
 def test_sides_are_bucketed() -> None:
     """A viewer gets the next size up, so that a few sizes serve all screens."""
-    assert [bucket_of(side) for side in (1, 160, 161, 640, 1281, 9999)] == [
-        *(160, 160, 320, 640, 2048, 2048)
+    assert [bucket_of(side) for side in (1, 320, 321, 640, 641, 9999)] == [
+        *(320, 320, 640, 640, 1024, 1024)
     ]
 
 

@@ -237,7 +237,7 @@ def test_whole_way(visit: Visit, profile: str) -> None:
             seen.add(address)
         time.sleep(0.05)
     assert len(seen) >= 3
-    assert {re.search(r"side=(\d+)", address)[1] for address in seen} <= {"960", "1280"}  # type: ignore[index]
+    assert {re.search(r"side=(\d+)", address)[1] for address in seen} == {"1024"}  # type: ignore[index]
     _finished(page)
 
     divider = page.locator(".divider")

@@ -20,6 +20,8 @@ from impasto.paper import named_papers, parse_paper
 from impasto.samples import sample_names
 from impasto.styles import style_names
 from impasto.web.entities import NOTE_CODES
+from impasto.web.live import SIDES
+from impasto.web.painter import LIVE_SIDE
 
 ROOT = Path(__file__).parent.parent
 STATIC = ROOT / "src/impasto/web/static"
@@ -177,6 +179,14 @@ def test_files_are_chosen_in_one_way() -> None:
     (kinds,) = re.findall(r'const ACCEPT = "([^"]+)"', found[0].read_text())
     assert {"image/jpeg", "image/png"} <= set(kinds.split(","))
     assert not re.search(r"\*|hei[cf]", kinds)
+
+
+def test_live_pictures_have_the_same_sizes_everywhere() -> None:
+    """The page asks for the sizes that the server encodes, the last is what painters write."""
+    script = (STATIC / "js/live-picture.js").read_text()
+    (asked,) = re.findall(r"const SIDES = (\[[\d, ]+\])", script)
+    assert tuple(json.loads(asked)) == SIDES
+    assert SIDES[-1] == LIVE_SIDE
 
 
 def test_imports_find_their_modules() -> None:

@@ -17,8 +17,9 @@ import pyvips
 from impasto.images import fit_within
 from impasto.web.storage import Live, Storage
 
-SIDES = (160, 320, 640, 960, 1280, 2048)
-"""Longest sides that are encoded, px; a viewer gets the next one up."""
+SIDES = (320, 640, 1024)
+"""Longest sides that are encoded, px; a viewer gets the next one up. The last is the size that
+painters write; the pages ask for these very sizes."""
 
 QUALITY = 85
 KEPT = 48

@@ -4,8 +4,8 @@ import { make } from "./elements.js";
 
 /** @import {Viewer} from "./viewer.js" */
 
-/** Long sides that are asked for, px: few, so that many viewers share an encoding. */
-const SIDES = [320, 480, 640, 960, 1280, 1920, 2560];
+/** Long sides that are asked for, px: those that the server encodes, so that viewers share them. */
+const SIDES = [320, 640, 1024];
 
 /** @param {string} id of the job @param {Viewer} viewer */
 export function livePicture(id, viewer) {
