@@ -36,6 +36,7 @@ from impasto.web.forms import check_request
 from impasto.web.gate import MAX_BODY
 from impasto.web.live import LivePictures, bucket_of
 from impasto.web.logs import start_logging
+from impasto.web.retention import DAY
 from impasto.web.routes import pages
 from impasto.web.schema import JobRequest
 from impasto.web.security import CSRF_HEADER, HEADERS, SAFE_METHODS
@@ -291,6 +292,20 @@ def test_signing_in_and_out(locked: Served) -> None:
     assert visit.client.get("/api/jobs").status_code == 401
     visit.client.post("/api/login", json={"password": "open sesame"})
     assert [one["id"] for one in visit.client.get("/api/jobs").json()["jobs"]] == [job]
+
+
+def test_who_only_looks_has_been_here(studio: Served, visit: Visit) -> None:
+    """A visitor with presets who only opens the studio keeps them; one who has nothing yet is not
+    written down.
+    """
+    preset, records, now = new_id(), studio.studio.records, time.time()
+    _save(visit, preset)
+    records._clock = lambda: now + 10 * DAY
+    visit.client.get("/api/me")
+    studio.browser().get("/api/me")
+    assert records.counts().owners == 1
+    records.purge(created_before=now + 5 * DAY, deleted_before=now)
+    assert [one["id"] for one in visit.client.get("/api/presets").json()] == [preset]
 
 
 def test_guessing_is_slow(locked: Served) -> None:

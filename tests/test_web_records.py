@@ -471,6 +471,36 @@ def test_purge(tmp_path: Path) -> None:
     assert records.owner(owner) is not None
 
 
+@pytest.mark.parametrize("how", ["waiting", "running", "stopped"])
+def test_a_paused_job_ages_from_its_pause(records: Records, how: str) -> None:
+    """A job that is paused long after it was asked for stays, with its pictures, for the time of
+    retention since then; it is not told as finished.
+    """
+    clock, owner = records._clock, records.add_owner().id
+    photo = records.add_picture(owner, "photo").id
+    job = ask(records, owner, photo=photo)
+    clock.now += 10 * DAY
+    if how != "waiting":
+        records.take_job("cpu")
+    records.pause(job)
+    if how == "running":
+        records.put_aside(job, known="pause")
+    elif how == "stopped":
+        records.put_back(job)
+    paused = records.job(job)
+    assert (paused.state, paused.finished) == ("paused", None)
+
+    def purged() -> tuple[list[str], list[str]]:
+        found = records.purge(created_before=clock.now - 5 * DAY, deleted_before=clock.now)
+        return found.jobs, found.pictures
+
+    assert purged() == ([], [])
+    clock.now += 4 * DAY
+    assert purged() == ([], [])
+    clock.now += 2 * DAY
+    assert purged() == ([job], [photo])
+
+
 def test_purging_a_result_leaves_no_dangling_name(records: Records) -> None:
     """A job whose result was deleted apart names it no more once it is purged."""
     owner = records.add_owner().id

@@ -163,7 +163,7 @@ class Job:
         shared: whether its owner shows it in the shared gallery.
         created: when it was asked for.
         started: when it was taken first.
-        finished: when it was over.
+        finished: when it was over; `None` until then.
         deleted: when its owner deleted it; it can be restored until it is purged.
     """
 

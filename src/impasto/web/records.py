@@ -443,7 +443,7 @@ class Records:
         with self._change() as change:
             row = _steerable(change, job, "be paused")
             if row.state == "queued":
-                return self._set(change, job, state="paused", interrupted=False)
+                return self._pause(change, job, interrupted=False)
             if row.state == "running":
                 return self._set(change, job, wanted="pause")
             return _job(row)
@@ -458,7 +458,8 @@ class Records:
         with self._change() as change:
             row = _steerable(change, job, "go on")
             if row.state == "paused":
-                return self._set(change, job, state="queued", wanted=None, note="")
+                fresh = {"wanted": None, "note": "", "finished": None}
+                return self._set(change, job, state="queued", **fresh)
             return self._set(change, job, wanted=None)
 
     def cancel(self, job: str) -> Job:
@@ -477,7 +478,7 @@ class Records:
         if row.state == "running":
             return self._set(change, row.id, wanted="cancel")
         if row.progress is not None:
-            return self._set(change, row.id, state="queued", wanted="cancel")
+            return self._set(change, row.id, state="queued", wanted="cancel", finished=None)
         return self._over(change, row.id, "cancelled")
 
     def again(self, job: str, *, limit: int | None = None) -> Job:
@@ -648,7 +649,7 @@ class Records:
             row = _running(change, job)
             if row.wanted not in (known, "pause"):
                 return self._stop(change, row, row.crashes)
-            return self._set(change, job, state="paused", wanted=None, note=_note_text(note))
+            return self._pause(change, job, wanted=None, note=_note_text(note))
 
     def finish(
         self,
@@ -737,7 +738,7 @@ class Records:
 
     def _stop(self, change: Connection, row: Any, crashes: int) -> Job:
         if row.wanted == "pause":
-            return self._set(change, row.id, state="paused", wanted=None, crashes=crashes)
+            return self._pause(change, row.id, wanted=None, crashes=crashes)
         return self._set(change, row.id, state="queued", interrupted=True, crashes=crashes)
 
     def running_elsewhere(self, devices: Iterable[str]) -> list[str]:
@@ -772,6 +773,10 @@ class Records:
             )
         )
 
+    def _pause(self, change: Connection, job: str, **values: Any) -> Job:
+        # The time of retention counts from here; `_job` does not tell it.
+        return self._set(change, job, state="paused", finished=self._clock(), **values)
+
     def _over(self, change: Connection, job: str, state: JobState, **values: Any) -> Job:
         now = self._clock()
         return self._set(change, job, state=state, wanted=None, finished=now, **values)
@@ -799,10 +804,11 @@ class Records:
         neither, owners who have not been here since then, and their presets.
 
         A job that is queued or running stays, with every picture that it names; a paused one goes
-        when it is old.
+        when it is old, and its pictures stay until then.
 
         Args:
-            created_before: the time of retention ends here; of a job that is over, since then.
+            created_before: the time of retention ends here; of a job that is over or paused, it
+                began when that came about.
             deleted_before: deletions after it may still be taken back.
         """
         with self._change() as change:
@@ -979,4 +985,6 @@ _LISTED = [column for column in JOBS.c if column.name != "losses"]
 def _job(row: Any) -> Job:
     values = {name: value for name, value in row._mapping.items() if name not in _INNER}
     made = {"fault": _fault(row.fault), "note": _note(row.note)}
+    if row.state in ACTIVE:
+        made["finished"] = None
     return Job(**{"losses": [], **values, **made})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 from fastapi import APIRouter, Request, Response
+from sqlalchemy.exc import SQLAlchemyError
 
 from impasto import __version__
 from impasto.web.gate import client_address
@@ -28,6 +30,9 @@ def me(request: Request, response: Response, studio: StudioHere) -> Me:
     visitor = visitor or studio.guard.new_visitor()
     if not visitor.program:
         _remember(request, response, studio, visitor)
+    # Who only looks has been here too; where that cannot be noted, the next visit is.
+    with contextlib.suppress(SQLAlchemyError):
+        studio.records.owner(visitor.owner)
     return _me(studio, visitor, known=known)
 
 
