@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from torch import OutOfMemoryError
 
-from impasto.errors import OutputError, WeightsError
+from impasto.errors import OptionError, OutputError, WeightsError
 from impasto.images import read_image
 from impasto.objective import Terms
 from impasto.options import make_options
@@ -25,6 +25,7 @@ from impasto.web.entities import Job, Note, Picture
 from impasto.web.painter import Painter, StoppedError
 from impasto.web.records import Records, records_in
 from impasto.web.storage import Storage, new_id
+from impasto.web.studio import Seen, job_out
 
 TINY = {"size": 24, "single_level": True, "content_layers": "relu2_1", "start": "content"}
 
@@ -374,6 +375,23 @@ def test_what_cannot_be_done_fails_in_one_line(
     assert studio.paint().state == "done"
 
 
+def test_a_fault_of_an_option_keeps_its_reason(studio: Studio) -> None:
+    """What is wrong with an option is told of a job as of a request: by a key with its values."""
+    studio.ask(options={"size": 0})
+    fault = studio.paint().fault
+    with pytest.raises(OptionError) as caught:
+        make_options({"size": 0})
+    assert fault is not None
+    assert caught.value.reason == "too_small"
+    assert (fault.reason, fault.values) == ("too_small", caught.value.values)
+    told = job_out(
+        Seen(studio.records.job(studio.records.jobs(studio.owner).jobs[0].id), None, None)
+    )
+    assert told.fault is not None
+    assert (told.fault.field, told.fault.reason) == ("size", "too_small")
+    assert told.fault.values == caught.value.values
+
+
 def test_pictures_of_others_are_nobodys(studio: Studio) -> None:
     """A job cannot use another owner's picture, though it knows its id."""
     foreign = studio.picture(studio.files[0])
@@ -391,6 +409,7 @@ def test_damaged_pictures_are_named_as_their_owner_does(studio: Studio) -> None:
     failed = studio.paint()
     assert failed.fault is not None
     assert failed.fault.message.startswith("Große Katze.png: ")
+    assert failed.fault.code == "unreadable"
 
 
 def test_memory_that_runs_out_fails_in_one_line(

@@ -342,8 +342,16 @@ def test_common_faults_have_a_sentence_of_their_own(language: str) -> None:
         "the disk is full; make room and run it again",
         "an unexpected fault, ValueError: axes don't match array",
         "the painter stopped 3 times at this job; the last time: it was killed (signal 9)",
+        "label: String should have at most 120 characters",
+        "the job is being cancelled, so it cannot be paused",
+        "method Not Allowed",
+        "the records of the studio are of version 99",
+        "a picture that it needs has been deleted; choose it again",
+        "photo.png: the file is cut off; get it again",
+        "vgg19.bin: damaged; get it anew",
     ]
     codes = ["out_of_memory", "not_finite", "disk_full", "internal", "crashes"]
+    codes += ["request", "state", "method", "records", "source", "unreadable", "input"]
     given = [
         {"code": code, "message": message} for code, message in zip(codes, english, strict=True)
     ]

@@ -6,7 +6,7 @@ Times are seconds since 1970.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from impasto.errors import ImpastoError
@@ -77,10 +77,15 @@ class QueueFullError(RecordsError):
 
 @dataclass(frozen=True)
 class Fault:
-    """Why something did not come about: a key for translations, and one plain line."""
+    """Why something did not come about: a key for translations, and one plain line.
+
+    Of an option, `reason` is what is wrong with it, as a key, and `values` what belongs to that.
+    """
 
     code: str
     message: str
+    reason: str | None = None
+    values: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ from numpy.typing import NDArray
 from impasto.checkpoint import read_checkpoint
 from impasto.devices import Networks
 from impasto.errors import (
+    ImageError,
     ImpastoError,
     InputError,
     NotFiniteError,
@@ -321,7 +322,7 @@ class Painter:
             if self.insist(lambda: self._records.job(job.id)).over:
                 self._storage.remove_job(job.id)
         except ImpastoError as error:
-            self._fail(job.id, Fault(_code(error), str(error)), keep=isinstance(error, RunError))
+            self._fail(job.id, _fault(error), keep=isinstance(error, RunError))
         except StoppedError:
             raise
         except Exception as error:
@@ -412,7 +413,9 @@ class _Painting:
                     self._note_down()
                 raise
         except ImpastoError as error:
-            raise type(error)(self._named(str(error))) from error
+            # In place, so that it keeps whatever else it says.
+            error.args = (self._named(str(error)),)
+            raise
 
     def _go(self) -> None:
         run, job = self._run, self._job
@@ -733,12 +736,18 @@ def _code(error: ImpastoError) -> str:
     if _ran_out(error):
         return "out_of_memory"
     kinds = {
-        OptionError: "option",
         SourceError: "source",
+        ImageError: "unreadable",
         InputError: "input",
         NotFiniteError: "not_finite",
     }
     return next((code for kind, code in kinds.items() if isinstance(error, kind)), "run")
+
+
+def _fault(error: ImpastoError) -> Fault:
+    if isinstance(error, OptionError):
+        return Fault("option", str(error), error.reason, error.values)
+    return Fault(_code(error), str(error))
 
 
 def _finite(number: float) -> float | None:

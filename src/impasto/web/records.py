@@ -20,6 +20,7 @@ result.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -951,12 +952,12 @@ def _stated(row: Any) -> str:
     return "being cancelled" if row.wanted == "cancel" else _STATED[row.state]
 
 
-def _fault_values(fault: Fault) -> dict[str, str]:
-    return {"code": fault.code, "message": one_line(fault.message)}
+def _fault_values(fault: Fault) -> dict[str, Any]:
+    return {**dataclasses.asdict(fault), "message": one_line(fault.message)}
 
 
-def _fault(values: Mapping[str, str] | None) -> Fault | None:
-    return None if values is None else Fault(values["code"], values["message"])
+def _fault(values: Mapping[str, Any] | None) -> Fault | None:
+    return None if values is None else Fault(**values)
 
 
 def _note_text(note: Note | None) -> str:

@@ -5,6 +5,7 @@ Times are seconds since 1970, sides are pixels, and ids are 22 characters that n
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -52,11 +53,25 @@ class Problem(BaseModel):
         code: a name that programs and translations know it by.
         message: one plain line.
         field: the option or part of the request that it is about.
+        reason: what is wrong with an option, as a name that programs and translations know it by;
+            null where it is too rare for one.
+        values: what belongs to the reason: numbers and texts; `other` is another option.
     """
 
     code: str
     message: str
     field: str | None = None
+    reason: OptionReason | None = None
+    values: dict[str, str | float] = {}
+
+
+def without_flags(message: str) -> tuple[str | None, str]:
+    """An option's fault in the words of a form: the option that it is about, and the message."""
+    match = re.match(r"--([a-z][a-z-]*)([ :])", message)
+    field = None if match is None else match[1].replace("-", "_")
+    if match is not None and match[2] == ":":
+        message = message[match.end() :].strip()
+    return field, re.sub(r"--([a-z][a-z-]*)", lambda flag: flag[1].replace("-", " "), message)
 
 
 class NoteOut(BaseModel):
@@ -72,23 +87,10 @@ class NoteOut(BaseModel):
     message: str
 
 
-class Refused(Problem):
-    """Why an answer refuses.
-
-    Attributes:
-        reason: what is wrong with an option, as a name that programs and translations know it by;
-            null where it is too rare for one.
-        values: what belongs to the reason: numbers and texts; `other` is another option.
-    """
-
-    reason: OptionReason | None = None
-    values: dict[str, str | float] = {}
-
-
 class Refusal(BaseModel):
     """The body of every answer that refuses."""
 
-    detail: Refused
+    detail: Problem
 
 
 class Limits(BaseModel):

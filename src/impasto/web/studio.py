@@ -18,14 +18,22 @@ from impasto.errors import ImpastoError
 from impasto.web.built_in import BuiltInPictures
 from impasto.web.config import StudioOptions
 from impasto.web.database import Trouble, trouble
-from impasto.web.entities import Job, MissingError, Picture
+from impasto.web.entities import Fault, Job, MissingError, Picture
 from impasto.web.limits import MAX_KEYS, Limiter, Slots, Unfinished
 from impasto.web.live import LivePictures
 from impasto.web.metrics import Metrics
 from impasto.web.passwords import Passwords
 from impasto.web.records import Records
 from impasto.web.retention import DAY
-from impasto.web.schema import JobOut, NoteOut, PictureOut, Problem, ProgressOut, ResultOut
+from impasto.web.schema import (
+    JobOut,
+    NoteOut,
+    PictureOut,
+    Problem,
+    ProgressOut,
+    ResultOut,
+    without_flags,
+)
 from impasto.web.security import Guard, Refused, load_secret
 from impasto.web.signing_in import SignIn
 from impasto.web.storage import Storage
@@ -292,7 +300,7 @@ def job_out(seen: Seen, progress: dict[str, Any] | None = None) -> JobOut:
         label=job.label,
         title=job.request.get("title", ""),
         state=job.state,
-        fault=None if job.fault is None else Problem(**dataclasses.asdict(job.fault)),
+        fault=None if job.fault is None else _problem(job.fault),
         note=None if job.note is None else NoteOut(**dataclasses.asdict(job.note)),
         place=seen.place,
         request={name: value for name, value in job.request.items() if name != "title"},
@@ -307,6 +315,11 @@ def job_out(seen: Seen, progress: dict[str, Any] | None = None) -> JobOut:
         finished=job.finished,
         deleted=job.deleted,
     )
+
+
+def _problem(fault: Fault) -> Problem:
+    option = without_flags(fault.message)[0] if fault.code == "option" else None
+    return Problem.model_validate({**dataclasses.asdict(fault), "field": option})
 
 
 def seen_text(seen: Seen, place: int | None, progress: dict[str, Any] | None) -> str:

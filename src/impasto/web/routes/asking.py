@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
@@ -25,6 +24,7 @@ from impasto.web.database import Trouble, reason_of
 from impasto.web.entities import Job, MissingError, Picture, QueueFullError, StateError
 from impasto.web.gate import client_key
 from impasto.web.logs import log
+from impasto.web.schema import without_flags
 from impasto.web.security import Refused, Visitor
 from impasto.web.studio import Studio
 
@@ -176,15 +176,6 @@ def refused(error: Refused) -> JSONResponse:
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return refusal(error.status, error.code, error.message, headers=headers)
-
-
-def without_flags(message: str) -> tuple[str | None, str]:
-    """An option's fault in the words of a form: the option that it is about, and the message."""
-    match = re.match(r"--([a-z][a-z-]*)([ :])", message)
-    field = None if match is None else match[1].replace("-", "_")
-    if match is not None and match[2] == ":":
-        message = message[match.end() :].strip()
-    return field, re.sub(r"--([a-z][a-z-]*)", lambda flag: flag[1].replace("-", " "), message)
 
 
 def _of_impasto(error: ImpastoError) -> JSONResponse:
