@@ -409,7 +409,7 @@ def test_reading_is_decided_once(records: Records) -> None:
     found = records.picture_refused(picture, Fault("damaged", "no"))
     assert (found.state, found.width, found.has_alpha) == ("ready", 40, True)
     assert records.unread_pictures() == []
-    assert records.bytes_of(owner) == (1, 5)
+    assert records.count_pictures(owner) == 1
 
 
 def test_deleting_and_restoring(records: Records) -> None:

@@ -258,12 +258,11 @@ class Records:
         with self._look() as look:
             return [_picture(row) for row in look.execute(query)]
 
-    def bytes_of(self, owner: str) -> tuple[int, int]:
-        """How many pictures an owner has that are not purged, and their bytes together."""
-        query = sql.select(sql.func.count(), sql.func.coalesce(sql.func.sum(PICTURES.c.bytes), 0))
+    def count_pictures(self, owner: str) -> int:
+        """How many pictures an owner has that are not purged."""
+        query = sql.select(sql.func.count()).where(PICTURES.c.owner == owner)
         with self._look() as look:
-            count, size = look.execute(query.where(PICTURES.c.owner == owner)).one()
-            return int(count), int(size)
+            return int(look.scalar(query) or 0)
 
     def picture_ready(self, picture: str, width: int, height: int, *, has_alpha: bool) -> Picture:
         """Notes that the reader has read a picture; one that is not `reading` stays as it is.

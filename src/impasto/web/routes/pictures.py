@@ -101,7 +101,7 @@ async def upload(
 
 
 def _check_room(studio: Studio, owner: str) -> None:
-    count, _ = studio.records.bytes_of(owner)
+    count = studio.records.count_pictures(owner)
     if count >= studio.options.max_pictures:
         raise Refused(
             409,
