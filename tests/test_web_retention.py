@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from impasto import __version__
 from impasto.web.entities import Fault
 from impasto.web.records import records_in
 from impasto.web.retention import DAY, UNDO, purge
@@ -30,6 +31,25 @@ def test_unfinished_runs_go_with_jobs_that_never_go_on(tmp_path: Path) -> None:
     purge(records, storage, None)
     for folder in "jobs", "live":
         assert {path.stem for path in (tmp_path / folder).iterdir()} == {failed, paused}
+
+
+def test_drawings_of_other_versions_go(tmp_path: Path) -> None:
+    """Drawings that another version of impasto kept go, and old halves of one; this version's
+    stay.
+    """
+    storage = Storage(tmp_path)
+    mine = [f"waves-{__version__}.npy", f"style-waves-thumb-{__version__}.webp"]
+    others = ["waves-0.0.1.npy", "sample-cat-view-0.0.1.webp"]
+    for name in (*mine, *others):
+        storage.drawn(name).write_bytes(b"x")
+    old, new = (tmp_path / "drawn" / f".impasto-{age}.part" for age in ("old", "new"))
+    for half in (old, new, tmp_path / "incoming" / ".impasto-old.part"):
+        half.write_bytes(b"x")
+        if half != new:
+            os.utime(half, (0, 0))
+    purge(records_in(storage.database), storage, None)
+    assert {path.name for path in (tmp_path / "drawn").iterdir()} == {*mine, new.name}
+    assert not list((tmp_path / "incoming").iterdir())
 
 
 def test_files_go_with_their_records(tmp_path: Path) -> None:

@@ -557,6 +557,29 @@ def test_painters_see_gpus_that_the_host_allows(
     assert module._alone_with(device) == seen
 
 
+def test_the_search_for_devices_ends_with_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the server ends while GPUs are looked for, no process is left that looks."""
+    told = tmp_path / "pid"
+    probe = f"import os, time; print(os.getpid(), file=open({str(told)!r}, 'w')); time.sleep(600)"
+    monkeypatch.setattr(module, "_PROBE", probe)
+
+    async def story() -> int:
+        looking = asyncio.create_task(module._devices_here())
+        async with asyncio.timeout(60):
+            while not (told.exists() and told.read_text().strip()):
+                await asyncio.sleep(0.02)
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+            number = int(told.read_text())
+            while alive(number):
+                await asyncio.sleep(0.02)
+        return number
+
+    assert not alive(asyncio.run(story()))
+
+
 def test_messages_longer_than_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     """A child's message arrives whole where the pipe takes it in parts only."""
     line, taken = child.Line.__new__(child.Line), bytearray()

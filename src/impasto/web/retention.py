@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from impasto import __version__
 from impasto.web.entities import Purged
 from impasto.web.records import Records
 from impasto.web.storage import Storage
@@ -23,7 +24,8 @@ def purge(
     clock: Callable[[], float] = time.time,
 ) -> Purged:
     """Deletes what was deleted more than `UNDO` ago and what is older than it may get, and files
-    without a record. Of a job that is done or cancelled no unfinished run is kept.
+    without a record. Of a job that is done or cancelled no unfinished run is kept, and of
+    earlier versions of impasto no drawing.
 
     Records go before files, so that no record ever names a file that is not there; what a kill in
     between leaves has no record, and goes the next time.
@@ -47,4 +49,5 @@ def purge(
     for job in (*purged.jobs, *jobs):
         storage.remove_job(job)
     storage.remove_halves()
+    storage.remove_drawings(but=__version__)
     return purged

@@ -47,6 +47,13 @@ STRAY_AGE = 3600.0
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _PICTURE_ENDINGS = ("source", "png", "view.webp", "thumb.webp")
 _JOB_ENDINGS = ("ckpt", "damaged")
+_HALVES = (
+    "pictures/*/.impasto-*.part",
+    "jobs/.impasto-*.part",
+    "drawn/.impasto-*.part",
+    "incoming/.impasto-*.part",
+    "live/*.part",
+)
 # What the file is, the version, the width and the height.
 _LIVE_HEADER = struct.Struct("<4sIII")
 _LIVE_MARK = b"live"
@@ -261,11 +268,18 @@ class Storage:
     def remove_halves(self, age: float = STRAY_AGE) -> None:
         """Deletes what killed processes were writing more than `age` seconds ago."""
         before = time.time() - age
-        for pattern in ("pictures/*/.impasto-*.part", "jobs/.impasto-*.part", "live/*.part"):
+        for pattern in _HALVES:
             for place in self.root.glob(pattern):
                 with contextlib.suppress(OSError):
                     if place.stat().st_mtime < before:
                         place.unlink()
+
+    def remove_drawings(self, but: str) -> None:
+        """Deletes the kept drawings of all versions of impasto but one."""
+        for place in (self.root / "drawn").iterdir():
+            if not place.name.startswith(".") and not place.stem.endswith(f"-{but}"):
+                with contextlib.suppress(OSError):
+                    place.unlink()
 
     def old_pictures(self, age: float = STRAY_AGE) -> Iterator[str]:
         """Ids of pictures that have a file older than `age` seconds, each once."""

@@ -514,7 +514,11 @@ async def _devices_here() -> list[str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-c", _PROBE), stdout=asyncio.subprocess.PIPE
     )
-    out, _ = await process.communicate()
+    try:
+        out, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
     return out.decode().strip().split(",") if process.returncode == 0 else ["cpu"]
 
 
