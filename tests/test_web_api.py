@@ -1410,6 +1410,8 @@ def test_metrics_and_health(studio: Served, visit: Visit) -> None:
     assert 'impasto_jobs{state="done"} 1.0' in text
     assert 'impasto_refused_total{code="wrong_host"} 1.0' in text
     assert 'impasto_painter_ready{device="stand-in"} 1.0' in text
+    assert "# TYPE impasto_live_pictures_encoded_total counter" in text
+    assert "\nimpasto_live_pictures_encoded_total 0.0" in text
     assert job not in text
     assert studio.browser().get("/healthz").json()["status"] == "ok"
     studio.workers.health = lambda: {"reader": True, "painters": {"cpu": "down"}}

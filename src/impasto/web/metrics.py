@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from impasto.web.entities import Counts
 
@@ -42,24 +42,29 @@ class Metrics:
         self.viewers = Gauge(
             "impasto_viewers", "Open streams of jobs' progress.", registry=self.registry
         )
-        self.live_encoded = Gauge(
-            "impasto_live_pictures_encoded", "Live pictures encoded.", registry=self.registry
-        )
 
-    def text(self, counts: Counts, free_bytes: int, painters: dict[str, str]) -> bytes:
+    def text(
+        self, counts: Counts, free_bytes: int, painters: dict[str, str], live_encoded: int
+    ) -> bytes:
         """Everything, with what the records and the disk hold just now."""
-        now = CollectorRegistry()
-        now.register(_Found(counts, free_bytes, painters))  # pyright: ignore[reportArgumentType]
+        now, found = CollectorRegistry(), _Found(counts, free_bytes, painters, live_encoded)
+        now.register(found)  # pyright: ignore[reportArgumentType]
         return generate_latest(self.registry) + generate_latest(now)
 
 
 class _Found:
     """Measures that are looked up when somebody asks."""
 
-    def __init__(self, counts: Counts, free_bytes: int, painters: dict[str, str]) -> None:
+    def __init__(
+        self, counts: Counts, free_bytes: int, painters: dict[str, str], live_encoded: int
+    ) -> None:
         self._counts, self._free, self._painters = counts, free_bytes, painters
+        self._live_encoded = live_encoded
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        yield CounterMetricFamily(
+            "impasto_live_pictures_encoded", "Live pictures encoded.", value=self._live_encoded
+        )
         jobs = GaugeMetricFamily("impasto_jobs", "Jobs by state.", labels=["state"])
         for state, number in self._counts.jobs.items():
             jobs.add_metric([state], number)

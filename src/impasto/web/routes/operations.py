@@ -60,7 +60,9 @@ async def health(studio: StudioHere) -> JSONResponse:
 def metrics(studio: StudioHere) -> Response:
     """In Prometheus's text format. A studio with a password asks for it, or for a token."""
     painters = studio.workers.health()["painters"]
-    text = studio.metrics.text(studio.records.counts(), studio.storage.free_bytes(), painters)
+    text = studio.metrics.text(
+        studio.records.counts(), studio.storage.free_bytes(), painters, studio.live.encoded
+    )
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 

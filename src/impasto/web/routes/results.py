@@ -70,7 +70,6 @@ async def live(
         studio.let_watch(visitor.owner, id)
     studio.watching.look(id)
     picture = await studio.live.get(id, side)
-    studio.metrics.live_encoded.set(studio.live.encoded)
     if picture is None:
         raise MissingError("there is no picture of this job yet")
     keep = "private, max-age=600, immutable" if picture.version == version else "no-cache"
