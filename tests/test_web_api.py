@@ -1062,6 +1062,43 @@ def test_places_are_looked_up_once(paced: _Paced) -> None:
     asyncio.run(watch())
 
 
+def test_a_fault_does_not_end_the_news_of_places(
+    paced: _Paced, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever goes wrong at one look at the queue is logged, and the next look is told of."""
+
+    async def watch() -> None:
+        looks, got = [0], list[str]()
+
+        def places() -> dict[str, int]:
+            looks[0] += 1
+            if looks[0] == 1:
+                raise ZeroDivisionError
+            return {"job": 1}
+
+        made = Watching(
+            lambda _: _Seen(False, 2), places, lambda _s, place, _p: str(place), lambda *_: None
+        )
+
+        async def follow() -> None:
+            async for text in made.follow("job"):
+                got.append(text)
+
+        viewer = asyncio.create_task(follow())
+        await _until(lambda: got == ["2"])
+        made.heard("job", "elsewhere", None)
+        await _until(lambda: looks[0] == 1)
+        made.heard("job", "elsewhere", None)
+        paced.let_go(watching.QUEUE_SPACING)
+        paced.let_go(watching.SPACING)
+        await _until(lambda: got == ["2", "1"])
+        made.close()
+        await asyncio.gather(viewer, return_exceptions=True)
+
+    asyncio.run(watch())
+    assert "ZeroDivisionError" in caplog.text
+
+
 def test_news_of_a_picture_are_not_missed() -> None:
     """Whoever waits for a picture is told at once, also where the news come while the record is
     looked at, and where another one's time is over."""

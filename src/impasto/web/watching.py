@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
@@ -28,6 +29,8 @@ QUEUE_SPACING = 1.0
 
 LINGER = 10.0
 """Seconds that a job counts as watched after its live picture was asked for."""
+
+_log = logging.getLogger(__name__)
 
 
 class Seen(Protocol):
@@ -215,15 +218,22 @@ class Watching(Generic[_Seen]):
             await self._moved.wait()
             self._moved.clear()
             if any(topic.place is not None for topic in self._topics.values()):
-                with contextlib.suppress(SQLAlchemyError):  # the next change asks again
-                    places = await anyio.to_thread.run_sync(self._places)
-                    for job, topic in self._topics.items():
-                        if topic.place is not None and topic.place != places.get(job):
-                            topic.place = places.get(job)
-                            # Without a place, it has been taken: its record says more.
-                            topic.stale = topic.stale or topic.place is None
-                            topic.heard.set()
+                try:
+                    self._tell_places(await anyio.to_thread.run_sync(self._places))
+                except SQLAlchemyError:
+                    pass  # the next change asks again
+                except Exception:
+                    # It may not end this: nobody would learn a place any more.
+                    _log.exception("an unexpected fault of the server's")
             await asyncio.sleep(QUEUE_SPACING)
+
+    def _tell_places(self, places: Mapping[str, int]) -> None:
+        for job, topic in self._topics.items():
+            if topic.place is not None and topic.place != places.get(job):
+                topic.place = places.get(job)
+                # Without a place, it has been taken: its record says more.
+                topic.stale = topic.stale or topic.place is None
+                topic.heard.set()
 
     def look(self, job: str) -> None:
         """Notes that somebody looks at a job's live picture just now."""
