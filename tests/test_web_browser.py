@@ -367,6 +367,43 @@ def test_mask_by_brush_and_by_numbers(page: Page) -> None:
     assert off[middle + 2 :].mean() > 20
 
 
+def test_mask_by_upload(page: Page) -> None:
+    """A picture serves as a part; each painting is named there, and the strength is followed."""
+    page.goto(f"/?photo=sample:cat&{QUICK}")
+    for seed, name in ((2, "dunes"), (3, "reeds")):
+        chooser = page.get_by_label("Upload a painting")
+        chooser.set_input_files(_file(f"{name}.png", _png(80, 80, seed)))
+        expect(page.locator(".thumb input:checked ~ span", has_text=name)).to_be_visible()
+    page.get_by_text("Different in parts").click()
+    fold = page.locator("details", has=page.get_by_text("Different in parts"))
+    out = io.BytesIO()
+    Image.linear_gradient("L").resize((96, 64)).save(out, "PNG")
+    fold.locator("input[type=file]").set_input_files(_file("left.png", out.getvalue()))
+    what = page.get_by_label("Part 1", exact=True)
+    expect(what).to_have_value("keep")
+    rest = page.get_by_label("Everywhere else")
+    words = " ".join(rest.locator("option").all_inner_texts())
+    assert "dunes" in words
+    assert "reeds" in words
+    strengths = fold.get_by_role("slider", name="Strength")
+    page.locator(".step").get_by_role("slider", name="Strength").fill("40")
+    expect(strengths.last).to_have_value("40")
+    what.select_option(label="Paint it like dunes")
+    strengths.first.fill("70")
+    page.locator(".step").get_by_role("slider", name="Strength").fill("55")
+    expect(strengths.last).to_have_value("55")
+    expect(strengths.first).to_have_value("70")
+    page.get_by_role("button", name="Start painting").click()
+    page.wait_for_url(re.compile("/job/"))
+    asked = page.request.get(page.url.replace("/job/", "/api/jobs/")).json()["request"]
+    assert len(asked["masks"]) == 1
+    first, second = asked["options"]["regions"]
+    assert first["strength"] == 0.7
+    assert len(first["styles"]) == 1
+    assert second["styles"] == [1, 2]
+    _finished(page)
+
+
 def test_steer_while_it_runs(page: Page) -> None:
     """A run can be paused, goes on, takes on another strength, and can be stopped."""
     job = _start(page, f"photo=sample:cat&style=style:waves&{LONG}&strength=0.4")

@@ -273,6 +273,37 @@ def test_strength_is_what_was_asked_last(
     assert (f"strength={expected:g}" in address) == (expected != 1)
 
 
+def test_regions_come_back_whole() -> None:
+    """A job's regions, with what the page has no fields for, come back from its address."""
+    script = """
+        const { addressOf } = await load("job-request");
+        const { Settings } = await load("settings");
+        const [job, options, mangled] = given;
+        const address = addressOf(job, options);
+        const settings = new Settings(options);
+        settings.readQuery(address.slice(2));
+        const asked = settings.request().options;
+        settings.paintings[0].share = 3;
+        const later = settings.request().options.regions;
+        settings.readQuery(mangled);
+        return [asked, later, settings.refused.map(([name]) => name)];
+    """
+    regions = [
+        {"styles": [1, 2], "shares": [5, 1], "strength": 0.5},
+        {"styles": [2], "scale": [0.5, 1.0], "color": "match", "color_strength": 0.25},
+        {"keep": True},
+        {"styles": [1, 2], "shares": [1, 2]},
+    ]
+    job = _job({"style_weights": [1, 2], "regions": regions}, 64, 48)
+    job["request"] |= {"styles": ["style:waves", "style:lava"], "masks": ["a", "b", "c"]}
+    mangled = "region=a~1~~{&rest=1~~[3"
+    asked, later, refused = _run_script(script, [job, _OFFERED, mangled])
+    assert asked == job["request"]["options"]
+    # Its own shares stay; those of the whole picture are followed.
+    assert [one.get("shares") for one in later] == [[5, 1], None, None, [3, 2]]
+    assert refused == ["regions", "regions"]
+
+
 def test_titles_are_not_typed() -> None:
     """What a larger picture is called is typed only where somebody typed it."""
     script = """

@@ -95,7 +95,7 @@ export async function studioPage(me) {
     { class: "panel", novalidate: true, onsubmit: submit, "aria-label": t("studio.panel") },
     picker.element,
     make("section", { class: "step" }, make("h2", {}, t("studio.look")), fewOptions(settings, me, own)),
-    make("div", { class: "folds" }, regionsFold(settings), all.element),
+    make("div", { class: "folds" }, regionsFold(settings, picker.name), all.element),
     make(
       "div",
       { class: "row" },

@@ -2,7 +2,7 @@
 // One part of the photo, or the rest of it: what it looks like and what happens there.
 import { pictureUrl } from "./api.js";
 import { make, newId, slider } from "./elements.js";
-import { percent, sourceName, t } from "./words.js";
+import { percent, t } from "./words.js";
 
 /** @import {Settings} from "./settings.js" */
 /** @import {Region} from "./types.js" */
@@ -11,9 +11,10 @@ import { percent, sourceName, t } from "./words.js";
  * @param {Settings} settings
  * @param {Region} region
  * @param {string} name
+ * @param {(source: string) => string} paintingName
  * @param {HTMLElement[]} buttons
  */
-export function regionRow(settings, region, name, buttons) {
+export function regionRow(settings, region, name, paintingName, buttons) {
   const id = newId();
   const choices = [
     ["keep", t("regions.keep")],
@@ -21,7 +22,7 @@ export function regionRow(settings, region, name, buttons) {
     ...(settings.paintings.length > 1
       ? settings.paintings.map(({ source }, index) => [
           String(index + 1),
-          t("regions.only", { name: sourceName(source) }),
+          t("regions.only", { name: paintingName(source) }),
         ])
       : []),
   ];
@@ -34,6 +35,8 @@ export function regionRow(settings, region, name, buttons) {
       onchange: () => {
         region.keep = what.value === "keep";
         region.styles = region.keep ? [] : what.value.split("+").map(Number).filter(Boolean);
+        // They were those of the paintings before.
+        delete region.own.shares;
         strength.element.hidden = region.keep;
         settings.changed("region");
       },

@@ -8,8 +8,8 @@ import { faultWords, t } from "./words.js";
 /** @import {Settings} from "./settings.js" */
 /** @import {Region} from "./types.js" */
 
-/** @param {Settings} settings */
-export function regionsFold(settings) {
+/** @param {Settings} settings @param {(source: string) => string} paintingName */
+export function regionsFold(settings, paintingName) {
   const body = make("div", { class: "fold-body" });
   const count = make("span", { class: "count" });
   const list = make("div", { class: "rows" });
@@ -37,7 +37,7 @@ export function regionsFold(settings) {
     const picture = await upload("mask", file, name);
     if (region) region.mask = picture.id;
     else {
-      settings.regions.push({ mask: picture.id, keep: true, styles: [], strength: null });
+      settings.regions.push({ mask: picture.id, keep: true, styles: [], strength: null, own: {} });
     }
     announce(t("regions.there"));
     settings.changed("regions");
@@ -62,7 +62,7 @@ export function regionsFold(settings) {
     }
     const { regionRow } = await import("./region-row.js");
     const rows = settings.regions.map((region, index) =>
-      regionRow(settings, region, t("regions.name", { count: index + 1 }), [
+      regionRow(settings, region, t("regions.name", { count: index + 1 }), paintingName, [
         button("brush", t("regions.change"), () => paint(region), "small-button"),
         button(
           "trash",
@@ -76,7 +76,7 @@ export function regionsFold(settings) {
         ),
       ]),
     );
-    const rest = rows.length > 0 && regionRow(settings, settings.rest, t("regions.rest"), []);
+    const rest = rows.length > 0 && regionRow(settings, settings.rest, t("regions.rest"), paintingName, []);
     fill(list, rows, rest);
   };
   const add = button("brush", t("regions.add"), () => paint(null));
@@ -93,7 +93,7 @@ export function regionsFold(settings) {
   );
   settings.addEventListener("changed", (event) => {
     const what = /** @type {CustomEvent} */ (event).detail;
-    if (["", "regions", "paintings"].includes(what)) show();
+    if (["", "regions", "paintings", "strength", "preset"].includes(what)) show();
   });
   show();
   return make(

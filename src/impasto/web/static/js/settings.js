@@ -5,7 +5,10 @@
 /** @import {Field, JobRequest, Options, Painting, Region} from "./types.js" */
 
 /** The rest of the picture beside its regions. @returns {Region} */
-const wholeRest = () => ({ mask: null, keep: false, styles: [], strength: null });
+const wholeRest = () => ({ mask: null, keep: false, styles: [], strength: null, own: {} });
+
+/** What a region may have beside what the page has fields for. */
+const OF_REGION = ["shares", "scale", "color", "color_strength"];
 
 /** Options that are set elsewhere than in a field of their own. */
 const ELSEWHERE = new Set(["style_weights", "regions"]);
@@ -138,11 +141,15 @@ export class Settings extends EventTarget {
     });
     this.regions = query.getAll("region").flatMap((region) => {
       const at = region.indexOf("~");
-      if (at > 0) return [readRegion(region.slice(0, at), region.slice(at + 1))];
+      const read = at > 0 ? readRegion(region.slice(0, at), region.slice(at + 1)) : null;
+      if (read) return [read];
       this.refused.push(["regions", region]);
       return [];
     });
-    this.rest = readRegion(null, query.get("rest") ?? "");
+    const rest = query.get("rest") ?? "";
+    const read = readRegion(null, rest);
+    if (!read) this.refused.push(["regions", rest]);
+    this.rest = read ?? wholeRest();
     this.fine = query.get("fine");
     this.third = query.get("third");
     this.given = {};
@@ -177,6 +184,7 @@ export class Settings extends EventTarget {
       keep: Boolean(one?.keep),
       styles: [...(one?.styles ?? [])],
       strength: one?.strength ?? null,
+      own: this.#ofRegion(one ?? {}),
     });
     this.regions = masks.map((mask, i) => read(regions[i], mask));
     this.rest = read(regions[masks.length], null);
@@ -187,6 +195,14 @@ export class Settings extends EventTarget {
       Object.entries(options).filter(([name, value]) => !ELSEWHERE.has(name) && value !== null),
     );
     this.#forgetWhatPresetSays();
+  }
+
+  /** What a region of a job has of its own beside the shares that all paintings have. @param {any} one */
+  #ofRegion(one) {
+    const own = ownOf(one);
+    const shares = (one.styles ?? []).map((/** @type {number} */ i) => this.paintings[i - 1]?.share);
+    if (String(shares) === String(own.shares)) delete own.shares;
+    return own;
   }
 
   #hasShares() {
@@ -214,10 +230,13 @@ export class Settings extends EventTarget {
     if (region.keep) return { keep: true };
     const known = region.styles.filter((style) => style <= this.paintings.length);
     const styles = known.length > 0 ? known : this.paintings.map((_, index) => index + 1);
-    const shares = styles.map((style) => this.paintings[style - 1]?.share ?? 1);
+    const { shares: own, ...others } = region.own;
+    const all = styles.map((style) => this.paintings[style - 1]?.share ?? 1);
+    const shares = own?.length === styles.length ? own : this.#hasShares() ? all : null;
     return {
       styles,
-      ...(styles.length > 1 && this.#hasShares() ? { shares } : {}),
+      ...others,
+      ...(styles.length > 1 && shares ? { shares } : {}),
       ...(region.strength === null ? {} : { strength: region.strength }),
     };
   }
@@ -245,18 +264,32 @@ function readValue(field, text) {
 /** @param {Region} region */
 function regionText(region) {
   if (region.keep) return "keep";
-  const strength = region.strength === null ? "" : `~${region.strength}`;
-  return `${region.styles.join("+")}${strength}`;
+  const own = Object.keys(region.own).length ? `~${JSON.stringify(region.own)}` : "";
+  const strength = region.strength === null && !own ? "" : `~${region.strength ?? ""}`;
+  return `${region.styles.join("+")}${strength}${own}`;
 }
 
-/** @param {string | null} mask @param {string} text @returns {Region} */
+/** @param {Record<string, any>} values */
+function ownOf(values) {
+  const has = (/** @type {any} */ value) => value != null && String(value) !== "";
+  return Object.fromEntries(OF_REGION.filter((name) => has(values[name])).map((name) => [name, values[name]]));
+}
+
+/** @param {string | null} mask @param {string} text @returns {Region | null} none if it makes no sense */
 function readRegion(mask, text) {
-  const [styles = "", strength] = text.split("~");
-  const number = Number(strength);
+  const [styles = "", strength = "", ...rest] = text.split("~");
+  const number = Number(strength || NaN);
+  let own;
+  try {
+    own = ownOf(JSON.parse(rest.join("~") || "{}"));
+  } catch {
+    return null;
+  }
   return {
     mask,
     keep: styles === "keep",
     styles: styles.split("+").map(Number).filter((style) => Number.isInteger(style) && style > 0),
-    strength: strength !== undefined && number >= 0 && number <= 1 ? number : null,
+    strength: number >= 0 && number <= 1 ? number : null,
+    own,
   };
 }

@@ -125,7 +125,8 @@
  * @property {string | null} mask picture id; none: the rest of the picture
  * @property {boolean} keep leave the photo as it is
  * @property {number[]} styles numbers of the paintings, from 1; none: all
- * @property {number | null} strength
+ * @property {number | null} strength none: that of the whole picture
+ * @property {Record<string, any>} own options of its own that the page has no fields for
  */
 
 /** A preset of the visitor's own. @typedef {{id: string, name: string, options: Record<string, any>}} OwnPreset */
