@@ -762,6 +762,68 @@ def test_go_on_from_a_result(page: Page) -> None:
     expect(page.get_by_role("button", name="Paint anew from the start")).to_be_visible()
 
 
+def test_pick_from_gallery(visit: Visit) -> None:
+    """A finished picture and a stopped one can be picked as the photo or as a painting."""
+    page = visit(**PROFILES["desktop"]).new_page()
+    first = _start(page, f"photo=sample:cat&style=style:frost&{QUICK}")
+    _finished(page)
+    second = _start(page, f"photo=sample:cat&style=style:lava&{LONG}")
+    expect(_said(page, re.compile(r"Painting: \d"))).to_be_visible()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(_said(page, "Stopped")).to_be_visible()
+    expect(page.get_by_role("link", name="Use as the next photo")).to_be_visible()
+    results = [page.request.get(f"/api/jobs/{job}").json()["result"] for job in (first, second)]
+    page.goto("/")
+    window = page.get_by_role("dialog", name="Choose one of your pictures")
+    page.get_by_role("button", name="From my pictures").first.click()
+    expect(window.get_by_role("button", name="Cat · Frost")).to_be_visible()
+    window.get_by_role("button", name="Close").click()
+    expect(window).to_have_count(0)
+    assert "photo=" not in page.url
+    page.get_by_role("button", name="From my pictures").first.click()
+    window.get_by_role("button", name="Cat · Lava").click()
+    page.wait_for_url(re.compile(f"photo={results[1]['id']}"))
+    expect(page.locator(".canvas > img")).to_be_visible()
+    page.locator(".panel").get_by_role("button", name="From my pictures").click()
+    window.get_by_role("button", name="Cat · Frost").click()
+    page.wait_for_url(re.compile(f"style={results[0]['id']}"))
+
+
+def test_own_photo_goes_and_comes_back(page: Page) -> None:
+    """One's own photo is deleted from the studio, and brought back as long as the page stands."""
+    page.goto("/")
+    _choose_photo(page, "cove.png", seed=6)
+    photo = re.search(r"photo=([\w-]+)", page.url)[1]  # type: ignore[index]
+    page.get_by_role("button", name="Delete cove from this studio").click()
+    back = page.get_by_role("button", name="Bring cove back")
+    expect(back).to_be_focused()
+    assert "photo=" not in page.url
+    address = f"/api/pictures/{photo}"
+    assert page.request.get(address).json()["deleted"]
+    back.click()
+    expect(page.get_by_role("button", name="Delete cove from this studio")).to_be_focused()
+    assert page.request.get(address).json()["deleted"] is None
+    page.get_by_role("radio", name="cove").check()
+    page.wait_for_url(re.compile(f"photo={photo}"))
+
+
+def test_copy_link(visit: Visit) -> None:
+    """The address of what is set goes to the clipboard; without one, the page says where it is."""
+    context = visit(**PROFILES["desktop"], permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto("/?photo=sample:cat&style=style:waves&strength=0.3")
+    copy = page.get_by_role("button", name="Copy link to these settings")
+    copy.click()
+    expect(page.get_by_text("Copied.")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    page.evaluate(
+        "() => { navigator.clipboard.writeText = async () => { throw new Error('no'); }; }"
+    )
+    copy.click()
+    expect(page.get_by_text("The address of this page holds all settings.")).to_be_visible()
+
+
 def test_zoom_and_pan(page: Page) -> None:
     """A result can be looked at pixel by pixel and moved about, by keys and by mouse."""
     _start(page, f"photo=sample:cat&style=style:ikat&{QUICK}")

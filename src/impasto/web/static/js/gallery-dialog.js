@@ -39,7 +39,7 @@ export async function pickFromGallery() {
   let before = "";
   const more = async () => {
     try {
-      const found = await call("GET", `/jobs?state=done&limit=24${before}`);
+      const found = await call("GET", `/jobs?state=done,cancelled&limit=24${before}`);
       const jobs = /** @type {Job[]} */ (found.jobs);
       body.querySelector(".more")?.remove();
       for (const job of jobs) {
