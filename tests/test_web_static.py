@@ -162,6 +162,8 @@ def test_pages_load_nothing_from_elsewhere() -> None:
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
             names = dict(attrs)
             assert tag != "style"
+            # The server's header says it.
+            assert names.get("name") != "referrer"
             assert "style" not in names
             assert not any(name.startswith("on") for name in names)
             if tag == "script":
