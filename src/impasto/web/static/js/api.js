@@ -42,10 +42,9 @@ function refusal(status, body) {
  * @param {string} method
  * @param {string} path below /api
  * @param {any} [body]
- * @param {AbortSignal} [signal]
  * @returns {Promise<any>}
  */
-export async function call(method, path, body, signal) {
+export async function call(method, path, body) {
   /** @type {Record<string, string>} */
   const headers = { Accept: "application/json" };
   if (method !== "GET") headers["X-Impasto-CSRF"] = (me ?? (await whoAmI())).csrf;
@@ -55,11 +54,9 @@ export async function call(method, path, body, signal) {
     answer = await fetch(`/api${path}`, {
       method,
       headers,
-      signal,
       body: body === undefined ? undefined : JSON.stringify(body),
     });
-  } catch (error) {
-    if (signal?.aborted) throw error;
+  } catch {
     lost();
     throw new ApiError("offline", "");
   }

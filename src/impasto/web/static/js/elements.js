@@ -167,7 +167,6 @@ export function showFilled(slider) {
  * @param {number} about.value
  * @param {number} about.min
  * @param {number} about.max
- * @param {number} [about.step]
  * @param {(value: number) => string} about.say the value in words
  * @param {[string, string]} [about.ends]
  * @param {string} [about.help]
@@ -182,7 +181,7 @@ export function slider(about) {
     id,
     min: about.min,
     max: about.max,
-    step: about.step ?? 1,
+    step: 1,
     "aria-describedby": about.help ? `${id}-help` : null,
   });
   const show = () => {
@@ -216,6 +215,25 @@ export function slider(about) {
     about.help && make("p", { class: "help", id: `${id}-help` }, about.help),
   );
   return { element, input, set };
+}
+
+/**
+ * The head of a window: what it is, and a button that closes it.
+ * @param {HTMLElement} heading
+ * @param {string} words of the button
+ * @param {() => void} close
+ */
+export function dialogHead(heading, words, close) {
+  return make(
+    "div",
+    { class: "dialog-head" },
+    heading,
+    make(
+      "button",
+      { class: "icon-button", type: "button", "aria-label": words, onclick: close },
+      icon("close"),
+    ),
+  );
 }
 
 /**

@@ -1,7 +1,7 @@
 // @ts-check
 // A window in which to pick one of one's own finished pictures.
 import { call } from "./api.js";
-import { addStyles, button, icon, make, newId } from "./elements.js";
+import { addStyles, button, dialogHead, make, newId } from "./elements.js";
 import { jobName } from "./job-words.js";
 import { faultWords, t } from "./words.js";
 
@@ -15,16 +15,7 @@ export async function pickFromGallery() {
   const dialog = make(
     "dialog",
     { "aria-labelledby": id },
-    make(
-      "div",
-      { class: "dialog-head" },
-      make("h2", { id }, t("gallery.pick")),
-      make(
-        "button",
-        { class: "icon-button", type: "button", "aria-label": t("gallery.close"), onclick: () => dialog.close() },
-        icon("close"),
-      ),
-    ),
+    dialogHead(make("h2", { id }, t("gallery.pick")), t("gallery.close"), () => dialog.close()),
     body,
   );
   document.body.append(dialog);

@@ -40,7 +40,7 @@ function nameOf(source) {
   if (source.includes(":")) return element;
   const own = call("GET", `/pictures/${encodeURIComponent(source)}`);
   own.then(
-    ({ name }) => name && (element.textContent = name.replace(/\.\w{2,5}$/, "")),
+    ({ name }) => (element.textContent = sourceName(source, name)),
     () => {}, // It may be deleted by now.
   );
   return element;

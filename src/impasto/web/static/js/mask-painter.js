@@ -2,7 +2,7 @@
 // The window in which a mask is painted over the photo, with a brush or by numbers.
 import { announce } from "./announce.js";
 import { pictureUrl } from "./api.js";
-import { addStyles, button, fill, icon, make, newId, slider } from "./elements.js";
+import { addStyles, button, dialogHead, fill, make, newId, slider } from "./elements.js";
 import { Mask } from "./mask.js";
 import { maskBrush } from "./mask-brush.js";
 import { greyPicture, readMask } from "./mask-picture.js";
@@ -87,20 +87,15 @@ function openPainter(picture, mask, done) {
   const dialog = make(
     "dialog",
     { "aria-labelledby": id, "aria-describedby": `${id}-help` },
-    make(
-      "div",
-      { class: "dialog-head" },
+    dialogHead(
       make(
         "div",
         {},
         make("h2", { id }, t("mask.title")),
         make("p", { class: "help", id: `${id}-help` }, t("mask.help")),
       ),
-      make(
-        "button",
-        { class: "icon-button", type: "button", "aria-label": t("mask.leave"), onclick: () => dialog.close() },
-        icon("close"),
-      ),
+      t("mask.leave"),
+      () => dialog.close(),
     ),
     make("div", { class: "mask-stage" }, picture, canvas, ring),
     make(

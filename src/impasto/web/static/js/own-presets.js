@@ -1,7 +1,7 @@
 // @ts-check
 // A window with the visitor's own presets: save, use, overwrite, rename, delete and bring back.
 import { call } from "./api.js";
-import { addStyles, ask, button, fill, icon, make, newId } from "./elements.js";
+import { addStyles, ask, button, dialogHead, fill, make, newId } from "./elements.js";
 import { faultWords, language, loadSettingsWords, t } from "./words.js";
 
 /** @import {Settings} from "./settings.js" */
@@ -59,16 +59,7 @@ class OwnPresets {
     this.dialog = make(
       "dialog",
       { class: "own-presets", "aria-labelledby": id, onclose: () => this.dialog.remove() },
-      make(
-        "div",
-        { class: "dialog-head" },
-        make("h2", { id }, t("own.title")),
-        make(
-          "button",
-          { class: "icon-button", type: "button", "aria-label": t("gallery.close"), onclick: () => this.dialog.close() },
-          icon("close"),
-        ),
-      ),
+      dialogHead(make("h2", { id }, t("own.title")), t("gallery.close"), () => this.dialog.close()),
       settings.hasOwn() ? this.#saving() : make("p", { class: "quiet" }, t("own.nothing")),
       this.fault,
       this.told,

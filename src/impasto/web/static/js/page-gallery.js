@@ -2,7 +2,7 @@
 // One's own pictures, with search, delete and undo; and those that everybody shows.
 import { announce } from "./announce.js";
 import { call } from "./api.js";
-import { button, fill, icon, make, newId } from "./elements.js";
+import { button, dialogHead, fill, icon, make, newId } from "./elements.js";
 import { jobName } from "./job-words.js";
 import { setAddress } from "./router.js";
 import { isOver } from "./watch.js";
@@ -261,16 +261,7 @@ function showLarge(id, name) {
   const dialog = make(
     "dialog",
     { class: "large", "aria-labelledby": heading, onclose: () => dialog.remove() },
-    make(
-      "div",
-      { class: "dialog-head" },
-      make("h2", { id: heading }, name),
-      make(
-        "button",
-        { class: "icon-button", type: "button", "aria-label": t("gallery.close"), onclick: () => dialog.close() },
-        icon("close"),
-      ),
-    ),
+    dialogHead(make("h2", { id: heading }, name), t("gallery.close"), () => dialog.close()),
     make("img", { src: `/api/jobs/${id}/view`, alt: t("job.result_alt", { name }) }),
   );
   document.body.append(dialog);

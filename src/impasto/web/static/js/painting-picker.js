@@ -31,7 +31,7 @@ export function paintingPicker(settings, styles, uploads) {
   const status = make("p", { class: "help", role: "status" });
 
   const name = (/** @type {string} */ source) =>
-    sourceName(source, own.find((one) => one.id === source)?.name.replace(/\.\w{2,5}$/, ""));
+    sourceName(source, own.find((one) => one.id === source)?.name);
 
   /** @param {string} source @param {boolean} wanted */
   const choose = (source, wanted) => {

@@ -79,7 +79,7 @@ export function photoPicker(settings, samples, photos) {
   };
 
   const name = (/** @type {string} */ source) =>
-    sourceName(source, own.find((photo) => photo.id === source)?.name.replace(/\.\w{2,5}$/, ""));
+    sourceName(source, own.find((photo) => photo.id === source)?.name);
 
   /** @param {HTMLImageElement} picture */
   const showCanvas = (picture) => {

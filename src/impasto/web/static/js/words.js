@@ -133,12 +133,15 @@ function named(message) {
   });
 }
 
-/** @param {string} source @param {string} [otherwise] */
-export function sourceName(source, otherwise = "") {
+/**
+ * What a picture is called.
+ * @param {string} source @param {string} [own] what to call one's own: the name of its file, say
+ */
+export function sourceName(source, own = "") {
   const [kind, name] = source.split(":");
   if (kind === "style") return t(`styles.${name}`, {}, name ?? source);
   if (kind === "sample") return t(`samples.${name}`, {}, name ?? source);
-  return otherwise || t("studio.own");
+  return own.replace(/\.\w{2,5}$/, "") || t("studio.own");
 }
 
 /**
