@@ -581,6 +581,55 @@ def test_fault_stands_at_its_field(page: Page) -> None:
     expect(field).not_to_have_attribute("aria-invalid", "true")
 
 
+def test_unusable_number_is_refused(visit: Visit) -> None:
+    """A number that cannot be used is told in the page's language, stays while other things are
+    set, lets Tab go on, and is neither painted with nor saved until it is mended.
+    """
+    page = visit(**PROFILES["desktop"] | {"locale": "de"}).new_page()
+    page.goto(f"/?photo=sample:cat&style=style:waves&{QUICK}&strength=0.8")
+    fold = page.locator("summary", has_text="Weitere Einstellungen")
+    fold.click()
+    steps = page.get_by_label("Schritte", exact=True)
+    steps.fill("99999")
+    page.keyboard.press("Tab")
+    words = "Eine Einstellung geht nicht: „Schritte“"
+    expect(page.locator("[data-option=evaluations] .fault")).to_contain_text(words)
+    expect(steps).to_have_attribute("aria-invalid", "true")
+    expect(steps).not_to_be_focused()
+    page.get_by_role("slider", name="Stärke").first.fill("70")
+    expect(steps).to_have_value("99999")
+    fold.click()
+    page.get_by_role("button", name="Jetzt malen").click()
+    expect(page.locator(".go .fault")).to_contain_text(words)
+    expect(steps).to_be_focused()
+    fold.click()
+    page.get_by_role("button", name="Deine Rezepte").click()
+    window = page.get_by_role("dialog")
+    window.get_by_label("Jetzige Einstellungen speichern als").fill("Zu viel")
+    page.keyboard.press("Enter")
+    expect(window.locator(".fault")).to_contain_text(words)
+    page.keyboard.press("Escape")
+    expect(steps).to_be_focused()
+    assert page.request.get("/api/presets").json() == []
+
+    steps.fill("3")
+    weight = page.get_by_label("Gewicht des Gemäldes", exact=True)
+    weight.fill("-1")
+    page.get_by_role("button", name="Jetzt malen").click()
+    expect(page.locator(".go .fault")).to_contain_text("„Gewicht des Gemäldes“")
+    page.get_by_role("button", name="Gewicht des Gemäldes: zurück").click()
+    steps.hover()
+    steps.focus()
+    page.mouse.wheel(0, -40)
+    expect(steps).not_to_be_focused()
+    expect(steps).to_have_value("3")
+    page.get_by_role("button", name="Jetzt malen").click()
+    page.wait_for_url(re.compile("/job/"))
+    asked = page.request.get(page.url.replace("/job/", "/api/jobs/")).json()["request"]["options"]
+    assert (asked["evaluations"], asked["strength"]) == (3, 0.7)
+    assert "style_weight" not in asked
+
+
 def test_own_presets(visit: Visit) -> None:
     """Settings are saved under a name, chosen again beside the built-in ones, overwritten once that
     is confirmed, renamed, deleted and brought back; links carry values, and nobody else sees them.

@@ -3,7 +3,7 @@
 import { button, fill, make, newId, slider } from "./elements.js";
 import { OWN_CONTROL } from "./few-options.js";
 import { pictureField } from "./picture-field.js";
-import { percent, t } from "./words.js";
+import { faultWords, percent, t } from "./words.js";
 
 /** @import {Settings} from "./settings.js" */
 /** @import {Drawn, Field} from "./types.js" */
@@ -134,8 +134,12 @@ function optionField(name, settings) {
       placeholder: limits.examples?.[0] ?? t("more.automatic"),
       "aria-describedby": described,
       onchange: () => {
-        if (!text.validity.valid) {
-          setFault(t("more.out_of_range", { why: text.validationMessage }));
+        const reason = isNumber && whyNot(text, limits);
+        if (reason) {
+          const words = faultWords({ code: "option", field: name, ...reason });
+          settings.faults.set(name, words);
+          setFault(words);
+          back.hidden = false;
           return;
         }
         const given = text.value.trim();
@@ -155,7 +159,6 @@ function optionField(name, settings) {
     fault.hidden = !words;
     if (words) input.setAttribute("aria-invalid", "true");
     else input.removeAttribute("aria-invalid");
-    if (words) input.focus();
   };
   setFault("");
   const element = make(
@@ -168,11 +171,32 @@ function optionField(name, settings) {
   );
   return {
     element,
-    fault: setFault,
+    fault: (/** @type {string} */ words) => {
+      setFault(words);
+      input.focus();
+    },
     show: () => {
+      // What somebody has typed stays until they mend it.
+      if (settings.faults.has(name)) return;
       show();
       back.hidden = !(name in settings.given);
       if (fault.textContent) setFault("");
     },
   };
+}
+
+/**
+ * Why a field's text is no value of its option, by the server's reasons.
+ * @param {HTMLInputElement} input of numbers @param {Field} limits
+ */
+function whyNot({ validity, value }, { minimum, maximum, exclusiveMinimum, exclusiveMaximum }) {
+  const reason = (/** @type {string} */ why, limit = 0) => ({ reason: why, values: { limit } });
+  if (validity.badInput) return reason("no_number");
+  if (value === "") return null;
+  const given = Number(value);
+  if (minimum !== undefined && given < minimum) return reason("too_small", minimum);
+  if (maximum !== undefined && given > maximum) return reason("too_large", maximum);
+  if (exclusiveMinimum !== undefined && given <= exclusiveMinimum) return reason("above", exclusiveMinimum);
+  if (exclusiveMaximum !== undefined && given >= exclusiveMaximum) return reason("below", exclusiveMaximum);
+  return validity.stepMismatch ? reason("no_whole_number") : null;
 }

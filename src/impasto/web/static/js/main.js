@@ -178,6 +178,10 @@ function toMain(event) {
 addEventListener("signin", () => {
   go(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
 });
+// A wheel scrolls the page, even over a number.
+addEventListener("wheel", ({ target }) => {
+  if (target instanceof HTMLInputElement && target.type === "number") target.blur();
+});
 await loadWords();
 startRouter(drawPage);
 await drawPage();

@@ -28,21 +28,22 @@ export function moreFold(settings, styles, samples) {
     count.hidden = changed === 0;
   };
   settings.addEventListener("changed", show);
+  settings.addEventListener("refused", () => {
+    for (const [name, words] of [...settings.faults].slice(0, 1)) showFault(name, words);
+  });
   show();
+  /** Says at a field what is wrong with it. @param {string | null} name @param {string} words */
+  const showFault = async (name, words) => {
+    const field = (await draw()).fields.get(String(name).replaceAll("-", "_"));
+    if (!field) return;
+    element.open = true;
+    field.fault(words);
+  };
   const element = make(
     "details",
     { ontoggle: draw },
     make("summary", {}, make("h2", {}, t("more.title")), count),
     body,
   );
-  return {
-    element,
-    /** Says at a field what the server found wrong with it. */
-    async showFault(/** @type {string | null} */ name, /** @type {string} */ words) {
-      const field = (await draw()).fields.get(String(name).replaceAll("-", "_"));
-      if (!field) return;
-      element.open = true;
-      field.fault(words);
-    },
-  };
+  return { element, showFault };
 }

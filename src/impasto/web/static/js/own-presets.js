@@ -58,7 +58,7 @@ class OwnPresets {
     this.told = make("p", { class: "unseen", role: "status" });
     this.dialog = make(
       "dialog",
-      { class: "own-presets", "aria-labelledby": id, onclose: () => this.dialog.remove() },
+      { class: "own-presets", "aria-labelledby": id, onclose: () => this.#leave() },
       dialogHead(make("h2", { id }, t("own.title")), t("gallery.close"), () => this.dialog.close()),
       settings.hasOwn() ? this.#saving() : make("p", { class: "quiet" }, t("own.nothing")),
       this.fault,
@@ -69,12 +69,24 @@ class OwnPresets {
     this.#draw();
   }
 
+  #leave() {
+    this.dialog.remove();
+    // What could not be saved is shown at its field.
+    if (this.fault.textContent) this.settings.refusal();
+  }
+
+  /** Whether the present settings can be saved; says why not. */
+  #canSave() {
+    this.fault.textContent = this.settings.refusal();
+    return !this.fault.textContent;
+  }
+
   #saving() {
     const input = nameField(newId());
     const save = async (/** @type {Event} */ event) => {
       event.preventDefault();
       const name = tidy(input.value);
-      if (!name) return;
+      if (!name || !this.#canSave()) return;
       const same = this.own.find((one) => one.name === name);
       if (same && !(await mayOverwrite(name))) return;
       const preset = { id: same?.id ?? freshId(), name, options: this.settings.kept() };
@@ -181,7 +193,7 @@ class OwnPresets {
       field?.select();
     };
     const overwrite = async () => {
-      if (!(await mayOverwrite(name))) return;
+      if (!this.#canSave() || !(await mayOverwrite(name))) return;
       await this.#save({ id, name, options: this.settings.kept() }, t("own.saved", { name }));
       this.#focus(id, "overwrite");
     };

@@ -69,6 +69,8 @@ export async function studioPage(me) {
       (settings.photo ? panel : easel.element).querySelector("input")?.focus();
       return;
     }
+    fault.textContent = settings.refusal();
+    if (fault.textContent) return;
     start.setAttribute("aria-disabled", "true");
     if (start.dataset.busy) return;
     start.dataset.busy = "yes";

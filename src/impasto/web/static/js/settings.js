@@ -36,6 +36,8 @@ export class Settings extends EventTarget {
   given = {};
   /** What of an address could not be taken: names and texts. @type {[string, string][]} */
   refused = [];
+  /** What is wrong with fields whose text is no value, by option. @type {Map<string, string>} */
+  faults = new Map();
 
   /** @param {Options} options */
   constructor(options) {
@@ -46,6 +48,12 @@ export class Settings extends EventTarget {
   /** Tells all who listen. @param {string} [what] name of an option, or photo, paintings, regions */
   changed(what = "") {
     this.dispatchEvent(new CustomEvent("changed", { detail: what }));
+  }
+
+  /** What stands in the way of using them, if anything; its field is shown then. */
+  refusal() {
+    this.dispatchEvent(new Event("refused"));
+    return this.faults.values().next().value ?? "";
   }
 
   /** What an option is if nothing is set beside the preset. @param {string} name */
@@ -66,6 +74,7 @@ export class Settings extends EventTarget {
     if (value === null || String(value) === String(this.base(name))) delete this.given[name];
     else this.given[name] = value;
     if (name === "preset") this.#forgetWhatPresetSays();
+    this.faults.delete(name);
     this.changed(name);
   }
 
@@ -79,6 +88,7 @@ export class Settings extends EventTarget {
     const { preset } = this.given;
     if (preset === defaults.preset || !(preset in presets)) delete this.given.preset;
     this.#forgetWhatPresetSays();
+    this.faults.clear();
     this.changed();
   }
 
@@ -130,6 +140,7 @@ export class Settings extends EventTarget {
   readQuery(text) {
     const query = new URLSearchParams(text);
     this.refused = [];
+    this.faults.clear();
     this.photo = query.get("photo");
     const shares = query.getAll("share").map(Number);
     for (const share of query.getAll("share")) {
