@@ -719,6 +719,49 @@ def test_own_presets(visit: Visit) -> None:
     expect(strength).to_have_value("30")
 
 
+def test_names_of_own_presets(page: Page) -> None:
+    """A name that is missing or taken is told where it is typed, and what was typed stays; what
+    stands in the way of bringing a recipe back is told beside it.
+    """
+    page.goto("/?photo=sample:cat&style=style:waves&strength=0.6")
+    page.get_by_role("button", name="Your recipes").click()
+    window = page.get_by_role("dialog", name="Your recipes")
+    name = window.get_by_label("Save the present settings as")
+
+    def save(what: str) -> None:
+        name.fill(what)
+        page.keyboard.press("Enter")
+
+    save("   ")
+    expect(window.get_by_role("alert").get_by_text("Give it a name.")).to_be_visible()
+    expect(name).to_be_focused()
+    save("Dusk")
+    expect(window.get_by_role("heading", name="Dusk")).to_be_visible()
+    save("Dawn")
+    dawn = window.locator("li", has_text="Dawn")
+    dawn.get_by_role("button", name="Rename").click()
+    field = window.get_by_label("New name for Dawn")
+    row = window.locator("li", has=page.locator("input"))
+    for typed, words in ((" ", "Give it a name."), ("Dusk", "Another recipe of yours has")):
+        field.fill(typed)
+        page.keyboard.press("Enter")
+        expect(row.get_by_role("alert")).to_contain_text(words)
+        expect(field).to_have_value(typed)
+        expect(field).to_be_focused()
+    assert _violations(page) == []
+    page.keyboard.press("Escape")
+    expect(dawn.get_by_role("alert")).to_have_count(0)
+    dawn.get_by_role("button", name="Delete").click()
+    undo = window.get_by_role("button", name="Undo: Dawn")
+    expect(undo).to_be_visible()
+    save("Dawn")
+    expect(window.get_by_role("heading", name="Dawn")).to_be_visible()
+    undo.click()
+    words = "Another recipe is called Dawn now. Rename that one first."
+    expect(window.locator("li", has_text="Dawn is deleted").get_by_role("alert")).to_have_text(words)
+    expect(undo).to_be_focused()
+
+
 def test_fault_of_an_option_in_german(visit: Visit) -> None:
     """What the server finds wrong with an option is told in the page's language, with the names
     that options have there."""

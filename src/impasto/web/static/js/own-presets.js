@@ -45,6 +45,10 @@ class OwnPresets {
   #deleted = [];
   /** Id of the one that is being renamed. */
   #renamed = "";
+  /** What is typed as its new name. */
+  #typed = "";
+  /** What went wrong at one of them: its id, and words. */
+  #wrong = ["", ""];
 
   /** @param {Settings} settings @param {OwnPreset[]} own @param {() => void} changed */
   constructor(settings, own, changed) {
@@ -86,15 +90,19 @@ class OwnPresets {
     const save = async (/** @type {Event} */ event) => {
       event.preventDefault();
       const name = tidy(input.value);
+      if (!name) {
+        this.fault.textContent = t("own.no_name");
+        input.focus();
+      }
       if (!name || !this.#canSave()) return;
       const same = this.own.find((one) => one.name === name);
       if (same && !(await mayOverwrite(name))) return;
       const preset = { id: same?.id ?? freshId(), name, options: this.settings.kept() };
-      if (await this.#save(preset, t("own.saved", { name }))) input.value = "";
+      if (await this.#save(preset, t("own.saved", { name }), "")) input.value = "";
     };
     return make(
       "form",
-      { class: "field", onsubmit: save },
+      { class: "field", novalidate: true, onsubmit: save },
       make("label", { for: input.id }, t("own.save_as")),
       make("div", { class: "name-row" }, input, make("button", { type: "submit" }, t("job.save"))),
       make("p", { class: "help" }, this.#words(this.settings.kept())),
@@ -116,29 +124,36 @@ class OwnPresets {
   /**
    * Has the server do something.
    * @param {() => Promise<void>} what @param {string} words to say then
+   * @param {string} at id of the one at which to say what goes wrong, if any
    * @returns {Promise<boolean>} whether it did
    */
-  async #act(what, words) {
+  async #act(what, words, at) {
     fill(this.fault);
     fill(this.told);
+    this.#wrong = ["", ""];
     let isDone = true;
     try {
       await what();
       this.told.textContent = words;
+      if (this.#renamed === at) this.#renamed = "";
     } catch (error) {
       isDone = false;
-      this.fault.textContent = faultWords(error);
       // Another page may have changed them.
       const found = await call("GET", "/presets").catch(() => null);
       if (found) this.own.splice(0, this.own.length, ...found);
+      const gone = this.#deleted.find(({ id }) => id === at);
+      const isTaken = gone && /** @type {any} */ (error).code === "name_taken";
+      const why = isTaken ? t("own.in_the_way", { name: gone.name }) : faultWords(error);
+      if (gone || this.own.some(({ id }) => id === at)) this.#wrong = [at, why];
+      else this.fault.textContent = why;
     }
     this.changed();
     this.#draw();
     return isDone;
   }
 
-  /** @param {OwnPreset} preset @param {string} words to say then */
-  #save(preset, words) {
+  /** @param {OwnPreset} preset @param {string} words to say then @param {string} [at] */
+  #save(preset, words, at = preset.id) {
     const { id, name, options } = preset;
     return this.#act(async () => {
       const isSet = this.settings.holds(options);
@@ -148,7 +163,7 @@ class OwnPresets {
       this.own.sort(byName);
       // In the form in which the server keeps them.
       if (isSet) this.settings.take(saved.options);
-    }, words);
+    }, words, at);
   }
 
   /** @param {string} id */
@@ -164,7 +179,10 @@ class OwnPresets {
       return one.id === this.#renamed ? this.#renaming(one) : this.#row(one);
     };
     const all = [...this.own, ...this.#deleted].toSorted(byName);
-    fill(this.list, all.map((one) => make("li", { "data-preset": one.id }, row(one))));
+    const [wrong, words = ""] = this.#wrong;
+    const fault = (/** @type {string} */ id) =>
+      id === wrong && make("p", { class: "fault", role: "alert" }, words);
+    fill(this.list, all.map((one) => make("li", { "data-preset": one.id }, row(one), fault(one.id))));
   }
 
   /**
@@ -187,6 +205,7 @@ class OwnPresets {
     };
     const rename = () => {
       this.#renamed = id;
+      this.#typed = name;
       this.#draw();
       const field = this.list.querySelector("input");
       field?.focus();
@@ -202,7 +221,7 @@ class OwnPresets {
         const gone = await call("DELETE", `/presets/${id}`);
         this.#drop(id);
         this.#deleted.push(gone);
-      }, t("gallery.deleted", { name }));
+      }, t("gallery.deleted", { name }), id);
       if (isDone) this.#focus(id, "undo");
     };
     return [
@@ -222,7 +241,8 @@ class OwnPresets {
   #gone(preset) {
     const { id, name } = preset;
     const undo = async () => {
-      if (await this.#save(preset, t("gallery.restored", { name }))) this.#focus(id, "delete");
+      const isBack = await this.#save(preset, t("gallery.restored", { name }));
+      this.#focus(id, isBack ? "delete" : "undo");
     };
     return [
       make("p", { class: "quiet" }, t("gallery.deleted", { name })),
@@ -233,19 +253,26 @@ class OwnPresets {
   /** @param {OwnPreset} preset */
   #renaming(preset) {
     const { id, options } = preset;
-    const input = nameField(newId(), preset.name);
+    const input = nameField(newId(), this.#typed);
+    input.dataset.do = "name";
+    input.addEventListener("input", () => (this.#typed = input.value));
     const leave = () => {
       this.#renamed = "";
+      this.#wrong = ["", ""];
       this.#draw();
       this.#focus(id, "rename");
     };
     const save = async (/** @type {Event} */ event) => {
       event.preventDefault();
       const name = tidy(input.value);
-      if (!name) return;
-      this.#renamed = "";
-      await this.#save({ id, name, options }, t("own.renamed", { name }));
-      this.#focus(id, "rename");
+      if (!name) {
+        this.#wrong = [id, t("own.no_name")];
+        this.#draw();
+      } else if (await this.#save({ id, name, options }, t("own.renamed", { name }))) {
+        this.#focus(id, "rename");
+        return;
+      }
+      this.#focus(id, "name");
     };
     const onkeydown = (/** @type {KeyboardEvent} */ event) => {
       if (event.key !== "Escape") return;
@@ -255,7 +282,7 @@ class OwnPresets {
     };
     return make(
       "form",
-      { class: "field", onsubmit: save, onkeydown },
+      { class: "field", novalidate: true, onsubmit: save, onkeydown },
       make("label", { for: input.id }, t("own.new_name", { name: preset.name })),
       make(
         "div",
