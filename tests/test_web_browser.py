@@ -666,13 +666,15 @@ def test_own_presets(visit: Visit) -> None:
     expect(page.get_by_role("button", name="Your recipes")).to_be_focused()
     expect(recipe.locator("option:checked")).to_have_text("Grandma’s garden")
 
-    # What is changed is no longer the preset; a link carries the values themselves.
+    # What is changed stays the preset and says so; a link carries the values themselves.
     address = page.url
     assert {"preset=gatys", "strength=0.6", "style_scale=0.5"} <= set(address.split("&"))
     strength.fill("70")
-    expect(recipe).to_have_value("gatys")
-    recipe.select_option(label="Grandma’s garden")
+    expect(recipe.locator("option:checked")).to_have_text("Grandma’s garden (changed)")
+    manage()
+    press("Use", "Grandma’s garden")
     expect(strength).to_have_value("60")
+    expect(recipe.locator("option:checked")).to_have_text("Grandma’s garden")
     assert page.url == address
     expect(page.get_by_role("radio", name="Waves")).to_be_checked()
     recipe.select_option("impasto")

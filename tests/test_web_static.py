@@ -362,6 +362,30 @@ def test_larger_sizes_can_be_painted(options: dict[str, Any], side: int) -> None
             )
 
 
+@pytest.mark.parametrize("beside", [{}, {"seed": 3}, {"strength": 0.7}])
+def test_change_of_preset_keeps_what_was_set_beside_it(beside: dict[str, float]) -> None:
+    """From one preset to another, one's own or not, goes what was set beside the first, and none
+    of its own values.
+    """
+    script = """
+        const { Settings } = await load("settings");
+        const [offered, [from, to, beside]] = given;
+        const settings = new Settings(offered);
+        settings.take(from, "A");
+        for (const [name, value] of Object.entries(beside)) settings.set(name, value);
+        settings.exchange(from, to, "B");
+        return [settings.own, settings.kept()];
+    """
+    builtin = {"preset": "gatys"}
+    own = {"preset": "gatys", "strength": 0.6, "tv_weight": 2}
+    other = {"preset": "keras", "style_scale": "0.5"}
+    for before in (builtin, own):
+        for after in ({"preset": "keras"}, other):
+            chosen, kept = _run_script(script, [_OFFERED, [before, after, beside]])
+            assert chosen == "B"
+            assert kept == after | beside
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_common_faults_have_a_sentence_of_their_own(language: str) -> None:
     """What often goes wrong is said in the page's language, without words of the command line."""

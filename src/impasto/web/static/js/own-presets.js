@@ -162,7 +162,7 @@ class OwnPresets {
       this.own.push(saved);
       this.own.sort(byName);
       // In the form in which the server keeps them.
-      if (isSet) this.settings.take(saved.options);
+      if (isSet) this.settings.take(saved.options, id);
     }, words, at);
   }
 
@@ -200,7 +200,7 @@ class OwnPresets {
   #row(preset) {
     const { id, name, options } = preset;
     const use = () => {
-      this.settings.take(options);
+      this.settings.take(options, id);
       this.dialog.close();
     };
     const rename = () => {

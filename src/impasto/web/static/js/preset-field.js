@@ -15,23 +15,24 @@ export function presetField(settings, own) {
   const { presets } = settings.options;
   const note = make("p", { class: "help", id: `${id}-help` });
   const named = (/** @type {string} */ name) => t(`presets.${name}.name`, {}, name);
-  /** The one that is set just now, if any: a choice that was changed since is none. */
-  const current = () =>
-    settings.hasOwn() ? own.find(({ options }) => settings.holds(options)) : undefined;
+  const current = () => own.find(({ id }) => id === settings.own);
   const select = make("select", {
     id,
     "aria-describedby": `${id}-help`,
     onchange: () => {
       const chosen = own.find((one) => select.value === OWN + one.id);
-      if (chosen) settings.take(chosen.options);
-      else if (current()) settings.take({ preset: select.value });
-      else settings.set("preset", select.value);
+      settings.exchange(current()?.options ?? {}, chosen?.options ?? { preset: select.value }, chosen?.id);
     },
   });
   const show = () => {
     const chosen = current();
     const base = settings.value("preset");
     select.value = chosen ? OWN + chosen.id : base;
+    for (const { id, name, options } of own) {
+      const isChanged = chosen?.id === id && !settings.holds(options);
+      const option = select.querySelector(`[value="${OWN}${id}"]`);
+      if (option) option.textContent = isChanged ? t("few.changed", { name }) : name;
+    }
     note.textContent = chosen
       ? t("few.own_preset_help", { preset: named(base) })
       : t(`presets.${base}.help`, {}, presets[base]?.description ?? "");
@@ -43,6 +44,9 @@ export function presetField(settings, own) {
     const mine = own.map((one) => make("option", { value: OWN + one.id }, one.name));
     if (mine.length === 0) fill(select, given);
     else fill(select, group(t("few.presets"), given), group(t("few.own_presets"), mine));
+    // One that is exactly what is set is the one that is meant.
+    const same = settings.hasOwn() && [current(), ...own].find((one) => one && settings.holds(one.options));
+    if (same) settings.own = same.id;
     show();
   };
   const open = async () => (await import("./own-presets.js")).ownPresets(settings, own, draw);

@@ -36,6 +36,8 @@ export class Settings extends EventTarget {
   given = {};
   /** What of an address could not be taken: names and texts. @type {[string, string][]} */
   refused = [];
+  /** Id of the visitor's own preset that was chosen, if any. */
+  own = "";
   /** What is wrong with fields whose text is no value, by option. @type {Map<string, string>} */
   faults = new Map();
 
@@ -78,8 +80,24 @@ export class Settings extends EventTarget {
     this.changed(name);
   }
 
-  /** Takes over the options of a preset in place of those that are set; pictures stay. @param {Record<string, any>} options */
-  take(options) {
+  /**
+   * Goes over from one preset to another; what was set beside the first stays.
+   * @param {Record<string, any>} from @param {Record<string, any>} to their options
+   * @param {string} [own] id of the second, if it is the visitor's own
+   */
+  exchange(from, to, own) {
+    const beside = Object.entries(this.kept()).filter(
+      ([name, value]) => name !== "preset" && String(value) !== String(from[name]),
+    );
+    this.take({ ...to, ...Object.fromEntries(beside) }, own);
+  }
+
+  /**
+   * Takes over the options of a preset in place of those that are set; pictures stay.
+   * @param {Record<string, any>} options @param {string} [own] its id, if it is the visitor's own
+   */
+  take(options, own = "") {
+    this.own = own;
     const { defaults, presets, schema } = this.options;
     const known = Object.entries(options).filter(
       ([name, value]) => schema.properties[name] && !ELSEWHERE.has(name) && value !== null,
@@ -140,6 +158,7 @@ export class Settings extends EventTarget {
   readQuery(text) {
     const query = new URLSearchParams(text);
     this.refused = [];
+    this.own = "";
     this.faults.clear();
     this.photo = query.get("photo");
     const shares = query.getAll("share").map(Number);
