@@ -244,9 +244,9 @@ def test_whole_way(visit: Visit, profile: str) -> None:
     slider = page.get_by_role("slider", name="Before and after")
     expect(slider).to_have_attribute("aria-valuetext", "100% painted")
     slider.focus()
-    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
     expect(slider).to_have_attribute("aria-valuetext", "99% painted")
-    expect(slider).to_have_value("1")
+    expect(slider).to_have_value("99")
     box = page.locator(".glass").bounding_box()
     handle = divider.bounding_box()
     assert box
@@ -264,7 +264,7 @@ def test_whole_way(visit: Visit, profile: str) -> None:
         page.touchscreen.tap(track["x"] + track["width"] / 4, track["y"] + track["height"] / 2)
         assert 15 <= int(slider.input_value()) <= 35
     clip = page.locator(".world img").last.evaluate("image => getComputedStyle(image).clipPath")
-    assert re.match(r"inset\(0px 0px 0px [\d.]+px\)", clip)
+    assert re.match(r"inset\(0px [\d.]+px 0px 0px\)", clip)
 
     png = _load(page.get_by_role("link", name="PNG", exact=True))
     assert png.format == "PNG"
@@ -1306,22 +1306,24 @@ def test_divider_shows_itself(page: Page) -> None:
     page.emulate_media(reduced_motion="no-preference")
     slider = page.get_by_role("slider", name="Before and after")
     page.reload()
-    _seen(page, "seen.length > 30 && Math.abs(seen.at(-1)) < 0.02")
-    assert page.evaluate("Math.max(...window.seen)") > 0.2
+    _seen(page, "seen.length > 30 && seen.at(-1) > 0.98")
+    assert page.evaluate("Math.min(...window.seen)") < 0.8
     expect(slider).to_have_attribute("aria-valuetext", "100% painted")
     page.reload()
-    _seen(page, "seen.some(share => share > 0.1)")
-    slider.press("ArrowRight")
-    _seen(page, "Math.abs(seen.at(-1) - 0.01) < 0.02")
-    expect(slider).to_have_value("1")
+    _seen(page, "seen.some(share => share < 0.9)")
+    slider.press("ArrowLeft")
+    _seen(page, "Math.abs(seen.at(-1) - 0.99) < 0.02")
+    expect(slider).to_have_value("99")
     page.emulate_media(reduced_motion="reduce")
     page.reload()
     _seen(page, "seen.length > 30")
-    assert page.evaluate("Math.max(...window.seen)") < 0.02
+    assert page.evaluate("Math.min(...window.seen)") > 0.98
 
 
 def test_divider_goes_with_its_slider(page: Page) -> None:
-    """Divider and slider move the same way, and a press or drag anywhere moves both."""
+    """Divider and slider move the same way, to the right for more of the painting, which is on the
+    side that the divider calls so; a press or drag anywhere moves both.
+    """
     _start(page, f"photo=sample:cat&style=style:ikat&{QUICK}")
     _finished(page)
     slider = page.get_by_role("slider", name="Before and after")
@@ -1334,15 +1336,26 @@ def test_divider_goes_with_its_slider(page: Page) -> None:
         return (page.locator(".divider").evaluate(line) - world["x"]) / world["width"]
 
     # All is painted at first, and the handle is whole, even at the edge of the glass.
-    assert abs(at()) < 0.02
+    assert abs(at() - 1) < 0.02
     assert abs(int(slider.input_value()) / 100 - at()) < 0.02
     knob = "divider => parseFloat(getComputedStyle(divider).getPropertyValue('--knob'))"
     half = 20
-    centre = world["x"] + page.locator(".divider").evaluate(knob)
-    assert centre - half >= glass["x"] - 0.5
+    centre = world["x"] + world["width"] + page.locator(".divider").evaluate(knob)
+    assert centre + half <= glass["x"] + glass["width"] + 0.5
+    sides = page.locator(".divider > span")
+    expect(sides.first).to_be_hidden()
     for share in (0.25, 0.75):
         slider.fill(str(round(100 * share)))
         assert abs(at() - share) < 0.02
+        expect(slider).to_have_attribute("aria-valuetext", f"{share:.0%} painted")
+    expect(sides.first).to_be_visible()
+    boxes = [side.bounding_box() for side in sides.all()]
+    assert sides.all_inner_texts() == ["painted", "photo"]
+    edge = world["x"] + 0.75 * world["width"]
+    assert boxes[0]["x"] + boxes[0]["width"] < edge < boxes[1]["x"]  # type: ignore[index]
+    result = page.locator(".world img").last
+    clip = result.evaluate("image => getComputedStyle(image).clipPath")
+    assert re.fullmatch(r"inset\(0px 16px 0px 0px\)", clip)
     middle = world["y"] + world["height"] * 0.3
     page.mouse.click(world["x"] + world["width"] * 0.4, middle)
     expect(slider).to_have_value("40")

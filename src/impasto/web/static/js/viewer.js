@@ -20,7 +20,7 @@ export class Viewer {
   #width = 1;
   #height = 1;
   #isFit = true;
-  #shown = 1; // share of the picture, from the right, that is the painted one
+  #shown = 1; // share of the picture, from the left, that is the painted one
   #hinting = 0;
   /** @type {Map<number, {x: number, y: number}>} */
   #fingers = new Map();
@@ -31,7 +31,13 @@ export class Viewer {
     this.before = make("img", { alt: "", draggable: "false" });
     this.after = make("img", { alt: "", draggable: "false" });
     this.world = make("div", { class: "world" }, this.before, this.after);
-    this.divider = make("div", { class: "divider", "aria-hidden": "true", hidden: true });
+    const side = (/** @type {string} */ words) => make("span", {}, words);
+    this.divider = make(
+      "div",
+      { class: "divider", "aria-hidden": "true", hidden: true },
+      side(t("viewer.after")),
+      side(t("viewer.before")),
+    );
     this.glass = make(
       "div",
       { class: "glass", tabindex: 0, role: "group", "aria-label": t("viewer.label") },
@@ -42,13 +48,12 @@ export class Viewer {
       name: t("viewer.compare"),
       min: 0,
       max: 100,
-      value: 0,
-      // It stands where the divider does, with the photo left of both.
-      say: (value) => t("viewer.painted", { share: percent(1 - value / 100) }),
-      ends: [t("viewer.before"), t("viewer.after")],
+      value: 100,
+      // It stands where the divider does, which names its sides.
+      say: (value) => t("viewer.painted", { share: percent(value / 100) }),
       oninput: (value) => {
         this.#stopHint();
-        this.#show(1 - value / 100);
+        this.#show(value / 100);
       },
     });
     this.compare.element.classList.add("compare");
@@ -103,8 +108,8 @@ export class Viewer {
     this.compare.element.hidden = !isOn;
     this.divider.hidden = !isOn;
     this.glass.classList.toggle("splits", isOn);
-    if (!isOn) this.compare.set(0);
-    this.#show(1 - Number(this.compare.input.value) / 100);
+    if (!isOn) this.compare.set(100);
+    this.#show(Number(this.compare.input.value) / 100);
   }
 
   /**
@@ -117,12 +122,12 @@ export class Viewer {
     const end = Number(this.compare.input.value) / 100;
     const move = (/** @type {number} */ now) => {
       const left = 1 - Math.min(1, Math.max(0, now - began) / HINT_TIME);
-      this.#show(1 - end - HINT * left ** 3);
+      this.#show(end - HINT * left ** 3);
       this.#hinting = left > 0 ? requestAnimationFrame(move) : 0;
     };
     this.#hinting = requestAnimationFrame(move);
     const stop = () => {
-      if (this.#hinting) this.#show(1 - Number(this.compare.input.value) / 100);
+      if (this.#hinting) this.#show(Number(this.compare.input.value) / 100);
       this.#stopHint();
     };
     for (const kind of ["pointerdown", "keydown", "wheel"]) {
@@ -203,8 +208,9 @@ export class Viewer {
   /** @param {number} share painted, from 0 to 1 */
   #show(share) {
     this.#shown = share;
-    const edge = (1 - share) * this.#width;
-    this.after.style.clipPath = `inset(0 0 0 ${edge}px)`;
+    const edge = share * this.#width;
+    this.after.style.clipPath = `inset(0 ${this.#width - edge}px 0 0)`;
+    this.divider.classList.toggle("between", share > 0 && share < 1);
     this.divider.style.top = `${Math.max(0, this.#y)}px`;
     this.divider.style.height = `${Math.min(this.glass.clientHeight, this.#height * this.#scale)}px`;
     const wide = this.glass.clientWidth;
@@ -220,7 +226,7 @@ export class Viewer {
     const at = clientX - this.glass.getBoundingClientRect().left - this.#x;
     const share = at / (this.#width * this.#scale);
     this.compare.set(Math.round(Math.min(1, Math.max(0, share)) * 100));
-    this.#show(1 - Number(this.compare.input.value) / 100);
+    this.#show(Number(this.compare.input.value) / 100);
   }
 
   /** Whether a press anywhere in the picture moves the divider there. */
