@@ -21,6 +21,7 @@ from impasto.objective import Terms
 from impasto.options import make_options
 from impasto.run import Stylization, stylize
 from impasto.web import painter as module
+from impasto.web import storage
 from impasto.web.entities import Job, Note, Picture
 from impasto.web.painter import Painter, StoppedError
 from impasto.web.records import Records, records_in
@@ -114,10 +115,10 @@ class Studio:
 def studio(files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
     """A studio with a narrow network, whose painter tells every evaluation."""
     monkeypatch.setattr(module, "TELL_EVERY", 0.0)
-    storage, wire = Storage(tmp_path / "data"), Wire()
-    records = records_in(storage.database)
-    painter = Painter(records, storage, wire, "cpu")  # pyright: ignore[reportArgumentType]
-    return Studio(records, storage, wire, painter, records.add_owner().id, files)
+    place, wire = Storage(tmp_path / "data"), Wire()
+    records = records_in(place.database)
+    painter = Painter(records, place, wire, "cpu")  # pyright: ignore[reportArgumentType]
+    return Studio(records, place, wire, painter, records.add_owner().id, files)
 
 
 def test_the_result_is_the_command_lines(studio: Studio) -> None:
@@ -304,7 +305,7 @@ def test_a_full_disk_at_the_end_loses_nothing(
     let go on; no half of a result is left."""
     job = studio.ask()
     with monkeypatch.context() as patch:
-        patch.setattr(module, "write_whole", full)
+        patch.setattr(storage, "write_whole", full)
         aside = studio.paint()
     assert (aside.state, aside.result) == ("paused", None)
     assert aside.note is not None
@@ -441,8 +442,8 @@ def test_memory_that_runs_out_once_costs_no_job(
     """A job that ran out of memory goes on by itself from its checkpoint, with less of it."""
     from impasto.objective import Objective
 
-    owner = {"a run": Objective, "its result": module, "its checkpoint": module}[how]
-    name = {"a run": "evaluate", "its result": "resize_image", "its checkpoint": "from_checkpoint"}
+    owner = {"a run": Objective, "its result": storage, "its checkpoint": module}[how]
+    name = {"a run": "evaluate", "its result": "encode_image", "its checkpoint": "from_checkpoint"}
     tries, allowances = [0], list[int | None]()
 
     def once(real: Any) -> Any:
@@ -488,12 +489,12 @@ def test_memory_that_runs_out_at_the_end_loses_nothing(
     """Where the finished picture does not fit into memory, that is said, and it can be had from
     the checkpoint when there is more."""
 
-    def hungry(*_: Any) -> None:
+    def hungry(*_: Any, **__: Any) -> None:
         raise MemoryError
 
     job = studio.ask()
     with monkeypatch.context() as patch:
-        patch.setattr(module, "resize_image", hungry)
+        patch.setattr(storage, "encode_image", hungry)
         failed = studio.paint()
     assert failed.fault is not None
     assert (failed.fault.code, failed.result) == ("out_of_memory", None)

@@ -33,6 +33,8 @@ from impasto.options import MAX_SIDE
 
 ENVIRONMENT_PREFIX = "IMPASTO_STUDIO_"
 DATABASE_NAME = "studio.sqlite3"
+HOST_OPTIONS = frozenset({"device", "threads", "memory", "max_pixels", "fast_convolution"})
+"""Options of a run that follow from the computer, not from the picture."""
 
 
 def _words(value: Any) -> Any:

@@ -14,7 +14,7 @@ from impasto.errors import OptionError
 from impasto.options import OPTION_GROUPS, PRESETS, StyleOptions, make_options
 from impasto.pairing import resolve
 from impasto.paper import named_papers
-from impasto.web.config import StudioOptions
+from impasto.web.config import HOST_OPTIONS, StudioOptions
 from impasto.web.schema import (
     MAX_MASKS,
     JobRequest,
@@ -23,9 +23,6 @@ from impasto.web.schema import (
     PaperOut,
     PresetOut,
 )
-
-HOST_OPTIONS = frozenset({"device", "threads", "memory", "max_pixels", "fast_convolution"})
-"""Options that follow from the computer, not from the picture."""
 
 TEXTURE_OPTIONS = frozenset({"aspect", "tileable"})
 """Options of textures, which have no photo."""

@@ -52,7 +52,7 @@ from impasto.errors import (
     is_out_of_memory,
     one_line,
 )
-from impasto.images import Bitmap, encode_image, fit_within, resize_image, write_whole
+from impasto.images import Bitmap
 from impasto.inputs import painting_size
 from impasto.memory import hand_back, limit_heap, memory_budget
 from impasto.optimize import Progress
@@ -64,11 +64,12 @@ from impasto.samples import sample_names
 from impasto.sources import LARGE_SIDE, Loaded
 from impasto.styles import style_names
 from impasto.web import child
+from impasto.web.config import HOST_OPTIONS
 from impasto.web.database import UNAVAILABLE, reason_of
 from impasto.web.drawing import drawn
 from impasto.web.entities import Fault, Job, MissingError, Note, StateError, Wanted
 from impasto.web.records import Records
-from impasto.web.storage import THUMB_SIDE, VIEW_SIDE, Live, Storage, is_id, new_id
+from impasto.web.storage import Live, Storage, is_id, new_id
 
 CHECKPOINT_EVERY = 10.0
 """Seconds between two checkpoints."""
@@ -104,8 +105,6 @@ LESS_MEMORY = 0.5
 """Share of the usual memory that a job has after it ran out of it."""
 
 _LESS_MEMORY = Note("less_memory", "memory ran out, so it went on with less of it")
-_QUALITY = 88
-_HOSTS = ("device", "threads", "memory")
 NICENESS = 5
 """What a painter takes off its own priority: pages answer at once while every core is at work."""
 
@@ -298,7 +297,7 @@ class Painter:
         Raises:
             OptionError: a value cannot be used.
         """
-        mine = {name: value for name, value in values.items() if name not in _HOSTS}
+        mine = {name: value for name, value in values.items() if name not in HOST_OPTIONS}
         return make_options({**mine, "device": self._kind})
 
     def tell(self, message: Mapping[str, Any]) -> None:
@@ -692,14 +691,11 @@ class _Painting:
 
     def _write(self, result: str, picture: Picture) -> int:
         """Writes a result's files; how many bytes its master has."""
-        storage, bitmap = self._storage, picture.bitmap
+        storage = self._storage
         storage.make_room(result)
         master = storage.master(result)
         replace(picture, settings=self._renamed(picture.settings)).save(master, bits=16)
-        for side, place in (VIEW_SIDE, storage.view(result)), (THUMB_SIDE, storage.thumb(result)):
-            size = fit_within(bitmap.width, bitmap.height, side, enlarge=False)
-            bitmap = resize_image(bitmap, *size)
-            write_whole(place, encode_image(bitmap, "webp", quality=_QUALITY))
+        storage.write_small(result, picture.bitmap)
         return master.stat().st_size
 
 

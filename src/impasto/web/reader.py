@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from impasto.errors import HeicError, ImageError, OutputError, TooLargeError, is_out_of_memory
-from impasto.images import encode_image, fit_within, glance, resize_image, write_whole
+from impasto.images import glance
 from impasto.web import child
-from impasto.web.storage import THUMB_SIDE, VIEW_SIDE, Storage
+from impasto.web.storage import VIEW_SIDE, Storage
 
 SECONDS = 30
 """Seconds of computing that one picture may take."""
@@ -24,8 +24,6 @@ MEMORY = 512 * 2**20
 MEMORY_PER_PIXEL = 16
 """Bytes more for each pixel of the largest picture: formats that are decoded as a whole hold two
 bytes for each of four channels, and libvips copies some."""
-
-_QUALITY = 88
 
 
 def main() -> None:
@@ -60,10 +58,7 @@ def read(storage: Storage, picture: str, max_pixels: int) -> dict[str, Any]:
     try:
         found = glance(data, VIEW_SIDE, max_pixels=max_pixels)
         view = found.small
-        size = fit_within(view.width, view.height, THUMB_SIDE, enlarge=False)
-        thumb = resize_image(view, *size)
-        for place, bitmap in (storage.view(picture), view), (storage.thumb(picture), thumb):
-            write_whole(place, encode_image(bitmap, "webp", quality=_QUALITY), overwrite=True)
+        storage.write_small(picture, view)
     except TooLargeError as error:
         return _fault("too_large", str(error).partition("; ")[0])
     except ImageError as error:

@@ -12,12 +12,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from impasto.errors import OptionReason
 from impasto.web.entities import NAME_LENGTH, PRESET_NAME_LENGTH, NoteCode, clean_name
+from impasto.web.storage import ID_PATTERN
 
-Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{22}$")]
+Id = Annotated[str, Field(pattern=f"^{ID_PATTERN}$")]
 Source = Annotated[
     str,
     Field(
-        pattern=r"^([A-Za-z0-9_-]{22}|(style|sample):[a-z][a-z-]{0,39})$",
+        pattern=rf"^({ID_PATTERN}|(style|sample):[a-z][a-z-]{{0,39}})$",
         description="A picture's id, `style:NAME` or `sample:NAME`.",
         examples=["style:night-sky", "sample:cat"],
     ),
@@ -25,7 +26,7 @@ Source = Annotated[
 Mask = Annotated[
     str,
     Field(
-        pattern=r"^[A-Za-z0-9_-]{22}(#[0-9a-fA-F]{6})?$",
+        pattern=rf"^{ID_PATTERN}(#[0-9a-fA-F]{{6}})?$",
         description="A picture's id; of a label picture with the colour meant, as `ID#rrggbb`.",
     ),
 ]

@@ -33,7 +33,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impasto.errors import OutputError, one_line
-from impasto.images import output_error, sync_folder
+from impasto.images import (
+    Bitmap,
+    encode_image,
+    fit_within,
+    output_error,
+    resize_image,
+    sync_folder,
+    write_whole,
+)
 
 THUMB_SIDE = 320
 """Longest side of a thumbnail, px."""
@@ -41,10 +49,13 @@ THUMB_SIDE = 320
 VIEW_SIDE = 2048
 """Longest side of a view, px."""
 
+ID_PATTERN = "[A-Za-z0-9_-]{22}"
+"""What `new_id` draws, as a regular expression."""
+
 STRAY_AGE = 3600.0
 """Seconds after which a file without a record is no longer taken for one that is being made."""
 
-_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+_QUALITY = 88
 _PICTURE_ENDINGS = ("source", "png", "view.webp", "thumb.webp")
 _JOB_ENDINGS = ("ckpt", "damaged")
 _HALVES = (
@@ -66,7 +77,7 @@ def new_id() -> str:
 
 def is_id(text: str) -> bool:
     """Whether a text has the form of `new_id`; nothing else becomes part of a path."""
-    return _ID.fullmatch(text) is not None
+    return re.fullmatch(ID_PATTERN, text) is not None
 
 
 @dataclass(frozen=True)
@@ -198,6 +209,18 @@ class Storage:
         except OSError as error:
             raise output_error(str(source), error) from error
         sync_folder(source.parent)
+
+    def write_small(self, picture: str, bitmap: Bitmap) -> None:
+        """Writes the view and the thumbnail of a picture, which take the place of former ones.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        for side, place in (VIEW_SIDE, self.view(picture)), (THUMB_SIDE, self.thumb(picture)):
+            size = fit_within(bitmap.width, bitmap.height, side, enlarge=False)
+            if size != (bitmap.width, bitmap.height):
+                bitmap = resize_image(bitmap, *size)
+            write_whole(place, encode_image(bitmap, "webp", quality=_QUALITY), overwrite=True)
 
     def write_live(self, job: str, live: Live) -> None:
         """Replaces the newest picture of a run. It is not forced to the disk: after a power cut

@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -37,6 +37,7 @@ from impasto.web.schema import (
 from impasto.web.security import Guard, Refused, load_secret
 from impasto.web.signing_in import SignIn
 from impasto.web.storage import Storage
+from impasto.web.supervisor import Listener
 from impasto.web.watching import Watching
 
 BURST = 6.0
@@ -69,8 +70,6 @@ PROBE_SECONDS = 5.0
 
 HURT_SECONDS = 60.0
 """Seconds for which a fault of the records' makes the studio ill."""
-
-Listener = Callable[[Literal["job", "picture"], str, dict[str, Any] | None], None]
 
 
 class Workers(Protocol):

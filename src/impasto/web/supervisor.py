@@ -63,7 +63,7 @@ _PROBE = (
     "print(','.join(found or ['mps'] * torch.backends.mps.is_available() or ['cpu']))"
 )
 _LONGEST_LINE = 2**20
-_REFUSED = {
+_REFUSED: dict[str, Any] = {
     "fault": {
         "code": "unreadable",
         "message": "the picture: cannot be read safely; open it in another program and save it "

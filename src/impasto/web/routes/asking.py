@@ -26,6 +26,7 @@ from impasto.web.gate import client_key
 from impasto.web.logs import log
 from impasto.web.schema import without_flags
 from impasto.web.security import Refused, Visitor
+from impasto.web.storage import ID_PATTERN
 from impasto.web.studio import Studio
 
 _WORDS = {
@@ -85,8 +86,7 @@ def _address(request: Request) -> str:
 StudioHere = Annotated[Studio, Depends(_studio)]
 VisitorHere = Annotated[Visitor, Depends(_visitor)]
 AddressHere = Annotated[str, Depends(_address)]
-ID_PATTERN = r"^[A-Za-z0-9_-]{22}$"
-IdInPath = Annotated[str, Path(pattern=ID_PATTERN, description="An id.")]
+IdInPath = Annotated[str, Path(pattern=f"^{ID_PATTERN}$", description="An id.")]
 
 
 def my_job(id: IdInPath, studio: StudioHere, visitor: VisitorHere) -> Job:
