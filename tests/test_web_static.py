@@ -177,7 +177,7 @@ def test_pages_load_nothing_from_elsewhere() -> None:
 def test_files_are_chosen_in_one_way() -> None:
     """Every field for files names the kinds that the studio reads, HEIC not among them."""
     found = [file for file in STATIC.glob("js/*.js") if 'type: "file"' in file.read_text()]
-    assert [file.name for file in found] == ["elements.js"]
+    assert [file.name for file in found] == ["file-button.js"]
     (kinds,) = re.findall(r'const ACCEPT = "([^"]+)"', found[0].read_text())
     assert {"image/jpeg", "image/png"} <= set(kinds.split(","))
     assert not re.search(r"\*|hei[cf]", kinds)

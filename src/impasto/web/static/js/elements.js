@@ -111,46 +111,6 @@ export function button(drawing, words, press, kind = "") {
 }
 
 /**
- * What files may be chosen; the server looks at their contents anyway. HEIC is left out, which few
- * servers can decode: Safari then sends it as the first kind here.
- */
-const ACCEPT = "image/jpeg,image/png,image/webp,image/tiff,image/avif,image/gif";
-
-/**
- * A button to choose picture files with.
- * @param {object} about
- * @param {string} about.words
- * @param {(files: File[]) => void} about.take what was chosen
- * @param {string} [about.drawing] name of an icon
- * @param {string} [about.kind] classes; with `icon-button` the words are not shown
- * @param {boolean} [about.camera] take a photo at once
- * @param {boolean} [about.multiple]
- */
-export function fileButton({ words, take, drawing = "upload", kind = "", camera, multiple }) {
-  const input = make("input", {
-    type: "file",
-    accept: ACCEPT,
-    multiple,
-    capture: camera ? "environment" : null,
-    "aria-label": words,
-    onchange: () => {
-      const files = [...(input.files ?? [])];
-      // The same file can then be chosen again.
-      input.value = "";
-      if (files.length) take(files);
-    },
-  });
-  const isIcon = kind.split(" ").includes("icon-button");
-  return make(
-    "span",
-    { class: `button file-button ${kind}` },
-    icon(drawing),
-    !isIcon && make("span", { "aria-hidden": "true" }, words),
-    input,
-  );
-}
-
-/**
  * Shows how far a slider is set; browsers without `::-moz-range-progress` need telling.
  * @param {HTMLInputElement} slider
  */
@@ -215,25 +175,6 @@ export function slider(about) {
     about.help && make("p", { class: "help", id: `${id}-help` }, about.help),
   );
   return { element, input, set };
-}
-
-/**
- * The head of a window: what it is, and a button that closes it.
- * @param {HTMLElement} heading
- * @param {string} words of the button
- * @param {() => void} close
- */
-export function dialogHead(heading, words, close) {
-  return make(
-    "div",
-    { class: "dialog-head" },
-    heading,
-    make(
-      "button",
-      { class: "icon-button", type: "button", "aria-label": words, onclick: close },
-      icon("close"),
-    ),
-  );
 }
 
 /**

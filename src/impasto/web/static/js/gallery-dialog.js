@@ -1,7 +1,8 @@
 // @ts-check
 // A window in which to pick one of one's own finished pictures.
 import { call } from "./api.js";
-import { addStyles, button, dialogHead, make, newId } from "./elements.js";
+import { dialogHead } from "./dialog-head.js";
+import { addStyles, button, make, newId } from "./elements.js";
 import { jobName } from "./job-words.js";
 import { faultWords, t } from "./words.js";
 

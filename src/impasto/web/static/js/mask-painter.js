@@ -2,7 +2,8 @@
 // The window in which a mask is painted over the photo, with a brush or by numbers.
 import { announce } from "./announce.js";
 import { pictureUrl } from "./api.js";
-import { addStyles, button, dialogHead, fill, make, newId, slider } from "./elements.js";
+import { dialogHead } from "./dialog-head.js";
+import { addStyles, button, fill, make, newId, slider } from "./elements.js";
 import { Mask } from "./mask.js";
 import { maskBrush } from "./mask-brush.js";
 import { greyPicture, readMask } from "./mask-picture.js";

@@ -1,7 +1,8 @@
 // @ts-check
 // A window with the visitor's own presets: save, use, overwrite, rename, delete and bring back.
 import { call } from "./api.js";
-import { addStyles, ask, button, dialogHead, fill, make, newId } from "./elements.js";
+import { dialogHead } from "./dialog-head.js";
+import { addStyles, ask, button, fill, make, newId } from "./elements.js";
 import { faultWords, language, loadSettingsWords, t } from "./words.js";
 
 /** @import {Settings} from "./settings.js" */

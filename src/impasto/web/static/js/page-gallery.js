@@ -2,7 +2,8 @@
 // One's own pictures, with search, delete and undo; and those that everybody shows.
 import { announce } from "./announce.js";
 import { call } from "./api.js";
-import { button, dialogHead, fill, icon, make, newId } from "./elements.js";
+import { dialogHead } from "./dialog-head.js";
+import { button, fill, icon, make, newId } from "./elements.js";
 import { jobName } from "./job-words.js";
 import { setAddress } from "./router.js";
 import { isOver } from "./watch.js";

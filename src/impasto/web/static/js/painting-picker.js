@@ -2,7 +2,8 @@
 // Chooses the paintings: drawn styles, own uploads, finished pictures; one, or several with shares.
 import { announce } from "./announce.js";
 import { notTwice, pictureUrl, upload } from "./api.js";
-import { button, fileButton, fill, icon, make, slider } from "./elements.js";
+import { button, fill, icon, make, slider } from "./elements.js";
+import { fileButton } from "./file-button.js";
 import { ownThumb, thumb } from "./own-thumb.js";
 import { faultWords, percent, sourceName, t } from "./words.js";
 

@@ -2,7 +2,8 @@
 // The easel: drop, paste, browse or photograph a picture, or take a sample or an earlier one.
 import { announce } from "./announce.js";
 import { notTwice, pictureUrl, upload } from "./api.js";
-import { button, fileButton, fill, make } from "./elements.js";
+import { button, fill, make } from "./elements.js";
+import { fileButton } from "./file-button.js";
 import { ownThumb, thumb } from "./own-thumb.js";
 import { faultWords, percent, sourceName, t } from "./words.js";
 

@@ -1,7 +1,8 @@
 // @ts-check
 // A field for one more picture that an option asks for: built in, or uploaded.
 import { pictureUrl, upload } from "./api.js";
-import { fileButton, fill, make, newId } from "./elements.js";
+import { fill, make, newId } from "./elements.js";
+import { fileButton } from "./file-button.js";
 import { faultWords, sourceName, t } from "./words.js";
 
 /**

@@ -2,7 +2,8 @@
 // "Different in parts": masks over the photo, and what happens in each and in the rest.
 import { announce } from "./announce.js";
 import { pictureUrl, upload } from "./api.js";
-import { button, fileButton, fill, make } from "./elements.js";
+import { button, fill, make } from "./elements.js";
+import { fileButton } from "./file-button.js";
 import { faultWords, t } from "./words.js";
 
 /** @import {Settings} from "./settings.js" */
