@@ -843,13 +843,20 @@ def test_go_on_from_a_result(page: Page) -> None:
     expect(page.get_by_role("slider", name="Strength")).to_have_value("80")
     expect(page.get_by_role("radio", name="Frost")).to_be_checked()
     page.go_back()
-    page.get_by_label("Paint it larger").select_option("size:1024")
+    larger = page.get_by_label("Paint it larger")
+    larger.select_option("own")
+    side = page.get_by_label("Longer side, in pixels")
+    side.fill("64")
+    page.get_by_role("button", name="Paint it larger").click()
+    expect(page.get_by_role("alert").get_by_text("From 65 to 4,096.")).to_be_visible()
+    expect(side).to_be_focused()
+    side.fill("1000")
     page.get_by_role("button", name="Paint it larger").click()
     page.wait_for_url(lambda address: first not in address)
     second = page.url.rpartition("/")[2]
     request = page.request.get(f"/api/jobs/{second}").json()["request"]
     assert request["coarse"] == result
-    assert request["options"]["size"] == 1024
+    assert request["options"]["size"] == 1000
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("dialog").get_by_role("button", name="Stop").click()
     expect(_said(page, "Stopped")).to_be_visible()

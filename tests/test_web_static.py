@@ -342,12 +342,22 @@ def test_larger_sizes_can_be_painted(options: dict[str, Any], side: int) -> None
     sheet = parse_paper(options.get("print", "a4"))
     height = round(side * (sheet.short / sheet.long if fills else 2 / 3))
     found = _run_script(script, [_job(options, side, height), _OFFERED, 8192])
+    names = {request["options"].get("print", offered) for offered, request in found}
+    if not fills:
+        sizes = {one for one in (512, 1024, 2048, 4096) if one > side}
+        assert names == sizes | {
+            name
+            for name, paper in named_papers().items()
+            if max(paper.pixels(min(options.get("dpi", 300), 8192 * 25.4 / paper.long))) > side
+            and ("dpi" not in options or max(paper.pixels(options["dpi"])) <= 8192)
+        }
     assert found
     for offered, request in found:
         larger = make_options(request["options"])
         assert larger.size == offered > side
         assert request["coarse"] == "R"
-        assert larger.dpi == (options.get("dpi") if larger.print else None)
+        if not larger.print or "dpi" in options:
+            assert larger.dpi == (options.get("dpi") if larger.print else None)
         assert not larger.preview
         assert {name: request["options"].get(name) for name in ("color", "style_scale")} == {
             name: options.get(name) for name in ("color", "style_scale")

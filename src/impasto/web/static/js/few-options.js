@@ -1,7 +1,7 @@
 // @ts-check
 // The few things that matter: preset, strength, brush size, colours and the picture's size.
 import { fill, make, newId, slider } from "./elements.js";
-import { DPI, finestDpi, paperSide, paperWords } from "./paper.js";
+import { COARSEST, DPI, FINEST, SIZES, finestDpi, paperSide, paperWords, usualDpi } from "./paper.js";
 import { presetField } from "./preset-field.js";
 import { percent, t } from "./words.js";
 
@@ -15,10 +15,6 @@ export const OWN_CONTROL = new Set([
 ]);
 
 const SCALES = [0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4];
-const SIZES = [512, 1024, 2048, 4096];
-/** Pixels per inch that a print may have. */
-const COARSEST = 50;
-const FINEST = 1200;
 
 /** @param {Settings} settings @param {Me} me @param {OwnPreset[]} own */
 export function fewOptions(settings, me, own) {
@@ -111,8 +107,7 @@ function sizeField(settings, me) {
   const id = newId();
   const sideOf = (/** @type {import("./paper.js").Paper} */ paper) =>
     paperSide(paper, settings.value("dpi"));
-  const dpiFor = (/** @type {import("./paper.js").Paper} */ paper) =>
-    Math.min(DPI, Math.floor(finestDpi(paper, most) / 10) * 10);
+  const dpiFor = (/** @type {import("./paper.js").Paper} */ paper) => usualDpi(paper, most);
   const note = make("p", { class: "help", id: `${id}-help` });
   const fault = make("p", { class: "fault", role: "alert" });
   /** The number in a field, brought within its bounds, which is said. @param {HTMLInputElement} input @param {number} usual */

@@ -1,6 +1,6 @@
 // @ts-check
 // What a job is asked for by now, and what to ask for to go on from it.
-import { paperSide } from "./paper.js";
+import { COARSEST, DPI, SIZES, paperSide, usualDpi } from "./paper.js";
 import { Settings } from "./settings.js";
 
 /** @import {Job, JobRequest, Options} from "./types.js" */
@@ -8,13 +8,12 @@ import { Settings } from "./settings.js";
 /**
  * A size that a result can be taken to.
  * @typedef {object} Larger
- * @property {{size?: number, print?: string}} options one of them
+ * @property {{size?: number, print?: string, dpi?: number}} options a size, or a sheet
  * @property {number} side longer one, px
  */
 
 /** Options that hang on the size: a larger picture has its own. */
 const OF_SIZE = new Set(["size", "print", "print_fit", "dpi", "levels", "preview", "aspect"]);
-const SIDES = [1024, 2048, 4096];
 /** Pixels that a result may differ from the shape of what goes on from it. */
 const ROOM = 2;
 
@@ -54,11 +53,12 @@ export function largerSizes({ request, result }, options, most) {
       const ratio = Math.min(width_mm, height_mm) / Math.max(width_mm, height_mm);
       return !fills || Math.abs(long * ratio - short) <= ROOM;
     })
-    .map((paper) => ({
-      options: { print: paper.name },
-      side: paperSide(paper, request.options.dpi),
-    }));
-  const sizes = fills ? [] : SIDES.map((side) => ({ options: { size: side }, side }));
+    .map((paper) => {
+      const dpi = request.options.dpi ?? usualDpi(paper, most);
+      const options = { print: paper.name, ...(dpi === DPI ? {} : { dpi }) };
+      return { options, side: dpi < COARSEST ? 0 : paperSide(paper, dpi) };
+    });
+  const sizes = fills ? [] : SIZES.map((side) => ({ options: { size: side }, side }));
   return [...sizes, ...papers.toSorted((a, b) => a.side - b.side)].filter(
     ({ side }) => side > long && side <= most,
   );
@@ -71,11 +71,7 @@ export function largerSizes({ request, result }, options, most) {
 export function largerRequest(job, { options }) {
   const request = requestNow(job);
   const others = Object.entries(request.options).filter(([name]) => !OF_SIZE.has(name));
-  const { dpi, print_fit } = request.options;
-  const onPaper = {
-    ...(dpi == null ? {} : { dpi }),
-    ...(print_fit === "fill" ? { print_fit } : {}),
-  };
+  const onPaper = request.options.print_fit === "fill" ? { print_fit: "fill" } : {};
   return {
     ...request,
     coarse: job.result?.id,
