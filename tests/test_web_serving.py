@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import functools
 import importlib
+import itertools
 import json
 import os
 import re
@@ -230,7 +232,8 @@ PATIENCE = 0.2
 def test_heads_that_do_not_come(monkeypatch: pytest.MonkeyPatch, after_one: bool) -> None:
     """A connection whose request never comes whole is closed; a slow answer is waited for."""
     monkeypatch.setattr(serving, "HEAD_SECONDS", PATIENCE)
-    with on_a_port(_slow_app, http=serving._Protocol) as address:
+    protocol = functools.partial(serving._Protocol, serving.Crowd(9, 9))
+    with on_a_port(_slow_app, http=protocol) as address:
         _, _, port = address.rpartition(":")
         with socket.create_connection(("127.0.0.1", int(port)), timeout=30) as connection:
             if after_one:
@@ -249,6 +252,8 @@ def test_more_connections_than_it_takes(tmp_path: Path, monkeypatch: pytest.Monk
     at most half of them.
     """
     monkeypatch.setattr(serving, "MOST_CONNECTIONS", 8)
+    many = itertools.count()
+    monkeypatch.setattr(serving, "address_key", lambda _: str(next(many)))
     options = load_options({"data": str(tmp_path), "free_space": "0"}, environment={})
     app = create_app(options, StandInWorkers)
     app.state.studio.workers.painting = False
@@ -276,6 +281,61 @@ def test_more_connections_than_it_takes(tmp_path: Path, monkeypatch: pytest.Monk
         while (answer := httpx2.get(f"{address}/api/me", timeout=60)).status_code == 503:
             time.sleep(0.05)
         assert answer.status_code == 200
+
+
+def test_idle_connections_make_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many connections of one address ask for nothing, the address is answered, half of all
+    connections at most are its own, and the log says nothing of it.
+    """
+    monkeypatch.setattr(serving, "MOST_CONNECTIONS", 8)
+    options = load_options({"data": str(tmp_path), "free_space": "0"}, environment={})
+    server = serving._Server(create_app(options, StandInWorkers), lambda: None)
+    with on_a_port(server.config.app, server) as address, contextlib.ExitStack() as open_ones:
+        place = ("127.0.0.1", int(address.rpartition(":")[2]))
+        idle = [open_ones.enter_context(socket.create_connection(place)) for _ in range(40)]
+        for path in "/api/me", "/healthz", "/api/me":
+            assert httpx2.get(f"{address}{path}", timeout=60).status_code == 200
+        for one in idle[:36]:
+            one.settimeout(30)
+            with contextlib.suppress(ConnectionResetError):
+                assert one.recv(1) == b""
+        assert len(server.server_state.connections) <= 4
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+def test_connections_at_work_are_kept() -> None:
+    """Where all connections of an address wait for answers, it is the new one that is closed."""
+    with (
+        on_a_port(
+            _slow_app, http=functools.partial(serving._Protocol, serving.Crowd(2, 9))
+        ) as address,
+        contextlib.ExitStack() as open_ones,
+    ):
+        place = ("127.0.0.1", int(address.rpartition(":")[2]))
+        busy = [open_ones.enter_context(socket.create_connection(place, 30)) for _ in range(2)]
+        for one in busy:
+            one.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        time.sleep(PATIENCE)
+        with socket.create_connection(place, 30) as new, contextlib.suppress(ConnectionResetError):
+            assert new.recv(1) == b""
+        for one in busy:
+            assert one.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX systems limit open files so")
+def test_descriptors_are_raised() -> None:
+    """A studio that is started with few file descriptors takes what the system lets it have."""
+    program = (
+        "import resource as r; from impasto.web import serving\n"
+        "hard = r.getrlimit(r.RLIMIT_NOFILE)[1]\n"
+        "r.setrlimit(r.RLIMIT_NOFILE, (200, hard))\n"
+        "few = serving._most_connections(); serving._raise_descriptors()\n"
+        "print(few, r.getrlimit(r.RLIMIT_NOFILE)[0] > 200, serving._most_connections() > few)"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert found.stdout.split() == [b"150", b"True", b"True"]
 
 
 def test_taken_port(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

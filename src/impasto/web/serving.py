@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import logging
 import os
 import signal
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -18,6 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from impasto.errors import ImpastoError, OptionError, RunError
 from impasto.web.app import create_app
 from impasto.web.config import StudioOptions
+from impasto.web.limits import address_key
 from impasto.web.logs import log, start_logging
 
 try:
@@ -30,6 +33,12 @@ KEEP_ALIVE, HEAD_SECONDS = 20, 40
 
 MOST_CONNECTIONS = 4000
 """Connections beyond which requests are refused."""
+
+TOLD_SO = 64
+"""Connections beyond those that are still taken, to be told that there are too many."""
+
+BACKLOG = 64
+"""Connections that are accepted at once, each with a file descriptor before anything is asked."""
 
 GRACE = 1
 """Seconds that answers under way have when the server ends."""
@@ -55,6 +64,7 @@ def serve(options: StudioOptions, announce: Callable[[str], None]) -> None:
 
 def _serve(options: StudioOptions, announce: Callable[[str], None]) -> None:
     start_logging(options.log_format)
+    _raise_descriptors()
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL + 1)
     listening = bind(options.host, options.port)
     with listening:
@@ -95,7 +105,7 @@ def bind(host: str, port: int) -> socket.socket:
             # All of IPv6 means all of IPv4 too.
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
         listening.bind(address)
-        listening.listen(512)
+        listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:
@@ -118,23 +128,95 @@ def _address(host: str, listening: socket.socket) -> str:
     return f"http://{shown}:{listening.getsockname()[1]}/"
 
 
+class Crowd:
+    """Who is connected. Where there is no room for one more, the connection that has asked for
+    nothing for longest makes room; where all wait for answers, the new one is closed.
+
+    Nothing is logged of it: whoever makes the connections would choose how much.
+
+    Args:
+        each: most connections of one address.
+        all: most of all addresses.
+    """
+
+    def __init__(self, each: int, all: int) -> None:
+        self._each, self._all = each, all
+        self._count = 0
+        self._of = dict[str, dict[_Protocol, None]]()
+
+    def take_in(self, address: str, one: _Protocol) -> None:
+        """Counts a connection, or closes it."""
+        mine = self._of.setdefault(address, {})
+        crowded = None
+        if len(mine) >= self._each:
+            crowded = mine
+        elif self._count >= self._all:
+            # Whoever has most of them has most to spare.
+            crowded = max(self._of.values(), key=len)
+        if crowded is not None and not self._make_room(crowded):
+            if not mine:
+                del self._of[address]
+            one.transport.abort()
+            return
+        mine[one] = None
+        self._count += 1
+
+    def _make_room(self, among: dict[_Protocol, None]) -> bool:
+        idle = next((one for one in among if one.is_idle), None)
+        if idle is None:
+            return False
+        del among[idle]
+        self._count -= 1
+        idle.transport.abort()
+        return True
+
+    def begin_anew(self, address: str, one: _Protocol) -> None:
+        """Notes that a connection has just been answered: others have been idle for longer."""
+        mine = self._of.get(address, {})
+        if one in mine:
+            del mine[one]
+            mine[one] = None
+
+    def let_go(self, address: str, one: _Protocol) -> None:
+        """Forgets a connection, if it is counted."""
+        mine = self._of.get(address, {})
+        if one in mine:
+            del mine[one]
+            self._count -= 1
+        if not mine:
+            self._of.pop(address, None)
+
+
 class _Protocol(H11Protocol):
     """uvicorn's HTTP, which waits only so long for a request: its own patience ends with the first
-    byte of one."""
+    byte of one. Its connections belong to a crowd."""
 
     _patience: asyncio.TimerHandle | None = None
 
+    def __init__(self, crowd: Crowd, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._crowd, self._address = crowd, ""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._address = address_key(self.client[0]) if self.client else ""
+        self._crowd.take_in(self._address, self)
         self._be_patient()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._crowd.begin_anew(self._address, self)
         self._be_patient()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._patience is not None:
             self._patience.cancel()
+        self._crowd.let_go(self._address, self)
         super().connection_lost(exc)
 
     def _be_patient(self) -> None:
@@ -143,8 +225,21 @@ class _Protocol(H11Protocol):
         self._patience = self.loop.call_later(HEAD_SECONDS, self._lose_patience)
 
     def _lose_patience(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
+        if self.is_idle:
             self.transport.close()
+
+
+def _raise_descriptors() -> None:
+    """Lets this process open as many files as connections may need, where the system does."""
+    if resource is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MOST_CONNECTIONS
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # macOS has a limit of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _most_connections() -> int:
@@ -161,6 +256,11 @@ class _Server(uvicorn.Server):
     """uvicorn, which says when it is there and ends what browsers follow when it goes."""
 
     def __init__(self, app: FastAPI, announce: Callable[[], None]) -> None:
+        studio, most = app.state.studio, _most_connections()
+        # A proxy's address is everybody's.
+        each = most + TOLD_SO if studio.options.proxies else max(1, most // 2)
+        crowd = Crowd(each, most + TOLD_SO)
+        protocol: Any = functools.partial(_Protocol, crowd)
         config = uvicorn.Config(
             app,
             lifespan="on",
@@ -168,14 +268,15 @@ class _Server(uvicorn.Server):
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            http=_Protocol,
+            http=protocol,
+            backlog=BACKLOG,
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=GRACE,
         )
         super().__init__(config)
-        self._studio, self._announce = app.state.studio, announce
+        self._studio, self._announce = studio, announce
         # uvicorn's own limit would answer in plain text.
-        self._studio.bound(lambda: len(self.server_state.connections), _most_connections())
+        studio.bound(lambda: len(self.server_state.connections), most)
         self.began = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
