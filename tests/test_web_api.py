@@ -435,6 +435,28 @@ def test_uploads_of_an_address(tmp_path: Path) -> None:
         assert Visit(studio.browser(("192.0.2.9", 50000))).upload().status_code == 201
 
 
+@pytest.mark.parametrize("what", ["downloads", "streams"])
+def test_one_address_leaves_some_to_others(tmp_path: Path, what: str) -> None:
+    """However many cookies an address has, half of all downloads and of all streams are for others;
+    what is over makes room.
+    """
+    with served(tmp_path) as studio:
+        visit, elsewhere = studio.visit(), Visit(studio.browser(("192.0.2.9", 50000)))
+        slots = getattr(studio.studio, f"address_{what}")
+        for _ in range(slots.all // 2):
+            assert slots.take("testclient")
+
+        def ask(one: Visit) -> int:
+            id = one.start().json()["id"]
+            path = "/api/archive" if what == "downloads" else f"/api/jobs/{id}/events"
+            return one.client.get(path).status_code
+
+        assert (ask(visit), ask(elsewhere)) == (429, 200)
+        slots.leave("testclient")
+        # What it took itself comes back each time.
+        assert (ask(visit), ask(visit)) == (200, 200)
+
+
 def test_large_and_chunked_bodies(visit: Visit) -> None:
     """Bodies of requests are small and say how long they are."""
     large = visit.client.post("/api/jobs", content=b" " * (MAX_BODY + 1))

@@ -20,11 +20,12 @@ from typing import Any, cast
 
 import httpx2
 import pytest
+import uvicorn
 
 from impasto.cli import main
 from impasto.errors import OptionError
 from impasto.styles import style_names
-from impasto.web import serving
+from impasto.web import gate, serving
 from impasto.web.app import create_app
 from impasto.web.config import load_options
 from impasto.web.passwords import Passwords
@@ -253,7 +254,8 @@ def test_more_connections_than_it_takes(tmp_path: Path, monkeypatch: pytest.Monk
     """
     monkeypatch.setattr(serving, "MOST_CONNECTIONS", 8)
     many = itertools.count()
-    monkeypatch.setattr(serving, "address_key", lambda _: str(next(many)))
+    for module in serving, gate:
+        monkeypatch.setattr(module, "address_key", lambda _: str(next(many)))
     options = load_options({"data": str(tmp_path), "free_space": "0"}, environment={})
     app = create_app(options, StandInWorkers)
     app.state.studio.workers.painting = False
@@ -322,6 +324,46 @@ def test_connections_at_work_are_kept() -> None:
             assert new.recv(1) == b""
         for one in busy:
             assert one.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+async def _large_app(scope: Any, _receive: Any, send: Any) -> None:
+    if scope["type"] != "http":
+        raise NotImplementedError  # no lifespan
+    headers = [(b"content-length", b"%d" % LARGE)]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    for _ in range(LARGE >> 18):
+        await send({"type": "http.response.body", "body": bytes(1 << 18), "more_body": True})
+    await send({"type": "http.response.body"})
+
+
+LARGE = 64 << 20
+
+
+@pytest.mark.parametrize("reads", [False, True])
+def test_answers_that_nobody_takes(monkeypatch: pytest.MonkeyPatch, reads: bool) -> None:
+    """Who does not read an answer loses the connection; who reads gets all of it however long that
+    takes as a whole.
+    """
+    monkeypatch.setattr(serving, "WRITE_SECONDS", 1.0)
+    protocol = functools.partial(serving._Protocol, serving.Crowd(9, 9))
+    server = uvicorn.Server(
+        uvicorn.Config(_large_app, log_config=None, access_log=False, http=cast("Any", protocol))
+    )
+    with on_a_port(_large_app, server) as address, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(30)
+        connection.connect(("127.0.0.1", int(address.rpartition(":")[2])))
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        if reads:
+            found = 0
+            while found < LARGE:
+                part = connection.recv(1 << 20)
+                assert part
+                found += len(part)
+        else:
+            assert connection.recv(1)
+            while server.server_state.connections:
+                time.sleep(0.05)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="only POSIX systems limit open files so")

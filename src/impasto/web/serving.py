@@ -31,6 +31,10 @@ except ImportError:  # not on Windows, where descriptors are no matter
 KEEP_ALIVE, HEAD_SECONDS = 20, 40
 """Seconds that a connection may lie idle, and until the head of its next request must be there."""
 
+WRITE_SECONDS = 60
+"""Seconds that a client has to take what is written for it; no more is written until all but 16 kB
+have gone, so that a file goes at about 1 kB a second at the least, and an archive at 4."""
+
 MOST_CONNECTIONS = 4000
 """Connections beyond which requests are refused."""
 
@@ -189,9 +193,11 @@ class Crowd:
 
 class _Protocol(H11Protocol):
     """uvicorn's HTTP, which waits only so long for a request: its own patience ends with the first
-    byte of one. Its connections belong to a crowd."""
+    byte of one. It waits only so long for clients to take their answers, too, and its connections
+    belong to a crowd."""
 
     _patience: asyncio.TimerHandle | None = None
+    _slow: asyncio.TimerHandle | None = None
 
     def __init__(self, crowd: Crowd, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -216,8 +222,20 @@ class _Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._patience is not None:
             self._patience.cancel()
+        if self._slow is not None:
+            self._slow.cancel()
         self._crowd.let_go(self._address, self)
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._slow = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        if self._slow is not None:
+            self._slow.cancel()
+            self._slow = None
+        super().resume_writing()
 
     def _be_patient(self) -> None:
         if self._patience is not None:

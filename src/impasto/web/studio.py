@@ -48,6 +48,7 @@ UPLOADS, ADDRESS_UPLOADS, ALL_UPLOADS = 4, 32, 64
 
 STREAMS, ALL_STREAMS = 64, 1000
 DOWNLOADS, ALL_DOWNLOADS = 3, 32
+"""Streams and downloads at once of one visitor and of all; one address may have half of all."""
 
 ENCODERS = 2
 """Most files to take away that are made at once: each may take gigabytes of memory."""
@@ -153,7 +154,9 @@ class Studio:
         self.uploads = Slots(UPLOADS, ALL_UPLOADS)
         self.address_uploads = Slots(ADDRESS_UPLOADS, ALL_UPLOADS)
         self.streams = Slots(STREAMS, ALL_STREAMS)
+        self.address_streams = Slots(ALL_STREAMS // 2, ALL_STREAMS)
         self.downloads = Slots(DOWNLOADS, ALL_DOWNLOADS)
+        self.address_downloads = Slots(ALL_DOWNLOADS // 2, ALL_DOWNLOADS)
         self.encoders = asyncio.Semaphore(ENCODERS)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._probed, self._sound = -math.inf, True
@@ -171,6 +174,7 @@ class Studio:
         """
         self._connections, self._most_connections = connections, most
         self.streams.all = min(ALL_STREAMS, most // 2)
+        self.address_streams.each = max(1, self.streams.all // 2)
 
     def check_crowd(self) -> None:
         """Refuses where more connections are open than may be.

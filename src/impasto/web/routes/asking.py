@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
@@ -23,6 +24,7 @@ from impasto.errors import (
 from impasto.web.database import Trouble, reason_of
 from impasto.web.entities import Job, MissingError, Picture, QueueFullError, StateError
 from impasto.web.gate import client_key
+from impasto.web.limits import Slots
 from impasto.web.logs import log
 from impasto.web.schema import without_flags
 from impasto.web.security import Refused, Visitor
@@ -87,6 +89,21 @@ StudioHere = Annotated[Studio, Depends(_studio)]
 VisitorHere = Annotated[Visitor, Depends(_visitor)]
 AddressHere = Annotated[str, Depends(_address)]
 IdInPath = Annotated[str, Path(pattern=f"^{ID_PATTERN}$", description="An id.")]
+
+
+def slots(message: str, wait: float, *kinds: tuple[Slots, str]) -> contextlib.ExitStack:
+    """A slot of each kind for its key: of the visitor, and of the address, which may be a school or
+    somebody with many cookies. Closed, it gives them back.
+
+    Raises:
+        Refused: one of them is taken; with this message, to try again so many seconds later.
+    """
+    with contextlib.ExitStack() as taken:
+        for kind, key in kinds:
+            if not kind.take(key):
+                raise Refused(429, "too_many", message, wait)
+            taken.callback(kind.leave, key)
+        return taken.pop_all()
 
 
 def my_job(id: IdInPath, studio: StudioHere, visitor: VisitorHere) -> Job:

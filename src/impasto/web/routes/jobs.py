@@ -29,9 +29,9 @@ from impasto.web.routes.asking import (
     StudioHere,
     VisitorHere,
     refusals,
+    slots,
 )
 from impasto.web.schema import JobChange, JobOut, JobRequest, JobsOut, LossesOut
-from impasto.web.security import Refused
 from impasto.web.studio import Studio, job_out
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
@@ -91,15 +91,16 @@ def job(found: MyJob, studio: StudioHere) -> JobOut:
     return _out(studio, found)
 
 
-async def _stream_slot(studio: StudioHere, visitor: VisitorHere) -> AsyncIterator[None]:
-    if not studio.streams.take(visitor.owner):
-        raise Refused(429, "too_many", "too many open pages follow jobs; close some", 10)
-    studio.metrics.viewers.inc()
-    try:
-        yield
-    finally:
-        studio.metrics.viewers.dec()
-        studio.streams.leave(visitor.owner)
+async def _stream_slot(
+    studio: StudioHere, visitor: VisitorHere, address: AddressHere
+) -> AsyncIterator[None]:
+    kinds = (studio.streams, visitor.owner), (studio.address_streams, address)
+    with slots("too many open pages follow jobs; close some", 10, *kinds):
+        studio.metrics.viewers.inc()
+        try:
+            yield
+        finally:
+            studio.metrics.viewers.dec()
 
 
 @router.get(

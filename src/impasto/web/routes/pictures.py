@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
@@ -20,6 +19,7 @@ from impasto.web.routes.asking import (
     VisitorHere,
     file_answer,
     refusals,
+    slots,
 )
 from impasto.web.schema import PictureOut
 from impasto.web.security import Refused
@@ -36,12 +36,8 @@ KEEP = {"Cache-Control": "private, max-age=31536000, immutable"}
 async def _upload_slot(
     studio: StudioHere, visitor: VisitorHere, address: AddressHere
 ) -> AsyncIterator[None]:
-    with contextlib.ExitStack() as slots:
-        # One address may be a school, or somebody with many cookies.
-        for kind, key in (studio.uploads, visitor.owner), (studio.address_uploads, address):
-            if not kind.take(key):
-                raise Refused(429, "too_many", "too many uploads at once; wait for one to end", 5)
-            slots.callback(kind.leave, key)
+    kinds = (studio.uploads, visitor.owner), (studio.address_uploads, address)
+    with slots("too many uploads at once; wait for one to end", 5, *kinds):
         yield
 
 

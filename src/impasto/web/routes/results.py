@@ -29,6 +29,7 @@ from impasto.web.downloads import (
 from impasto.web.entities import Job, MissingError, Picture
 from impasto.web.logs import log
 from impasto.web.routes.asking import (
+    AddressHere,
     IdInPath,
     JobToLookAt,
     MyPresentJob,
@@ -37,6 +38,7 @@ from impasto.web.routes.asking import (
     file_answer,
     my_present_job,
     refusals,
+    slots,
 )
 from impasto.web.routes.pictures import show
 from impasto.web.security import Refused
@@ -99,13 +101,12 @@ def view(found: JobToLookAt, studio: StudioHere) -> FileResponse:
     return show(studio, _result(studio, found), small=False)
 
 
-async def _download_slot(studio: StudioHere, visitor: VisitorHere) -> AsyncIterator[None]:
-    if not studio.downloads.take(visitor.owner):
-        raise Refused(429, "too_many", "too many downloads at once; wait for one to end", 5)
-    try:
+async def _download_slot(
+    studio: StudioHere, visitor: VisitorHere, address: AddressHere
+) -> AsyncIterator[None]:
+    kinds = (studio.downloads, visitor.owner), (studio.address_downloads, address)
+    with slots("too many downloads at once; wait for one to end", 5, *kinds):
         yield
-    finally:
-        studio.downloads.leave(visitor.owner)
 
 
 @router.get(
