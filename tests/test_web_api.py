@@ -25,6 +25,7 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from PIL import Image
 from sqlalchemy import event
+from sqlalchemy.exc import DataError
 
 from impasto.errors import OptionError, OutputError
 from impasto.images import read_image
@@ -1512,6 +1513,24 @@ def test_broken_records_are_called_so(studio: Served, visit: Visit) -> None:
     answer = visit.client.get("/api/jobs", params={"search": "secret"})
     assert (answer.status_code, answer.json()["detail"]["code"]) == (503, "records_broken")
     assert studio.browser().get("/healthz").json()["records"] is False
+
+
+def test_values_that_no_database_holds(
+    studio: Served, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value that the records cannot hold is the request's fault: it is refused as such, and the
+    studio stays well.
+    """
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise DataError("SELECT", {}, ValueError("cannot contain NUL"))
+
+    answer = visit.client.get("/api/jobs", params={"search": "a\0b"})
+    assert (answer.status_code, answer.json()["detail"]["field"]) == (422, "search")
+    monkeypatch.setattr(studio.studio.records, "jobs", refuse)
+    answer = visit.client.get("/api/jobs")
+    assert (answer.status_code, answer.json()["detail"]["code"]) == (422, "request")
+    assert studio.browser().get("/healthz").json()["status"] == "ok"
 
 
 def test_health_tells_of_a_full_disk(studio: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -760,7 +760,9 @@ def test_names_of_own_presets(page: Page) -> None:
     expect(window.get_by_role("heading", name="Dawn")).to_be_visible()
     undo.click()
     words = "Another recipe is called Dawn now. Rename that one first."
-    expect(window.locator("li", has_text="Dawn is deleted").get_by_role("alert")).to_have_text(words)
+    expect(window.locator("li", has_text="Dawn is deleted").get_by_role("alert")).to_have_text(
+        words
+    )
     expect(undo).to_be_focused()
 
 

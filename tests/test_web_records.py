@@ -67,6 +67,13 @@ def ask(records: Records, owner: str, **values: object) -> str:
     return records.add_job(owner, {"photo": "sample:cat", "styles": [], "options": {}, **values}).id
 
 
+@pytest.mark.parametrize("before", ["0x1p0~\0", "inf~", "nan~", "x~", ""])
+def test_pages_that_are_none(records: Records, before: str) -> None:
+    """What is no mark of a page is refused by either database."""
+    with pytest.raises(StateError, match="no such page"):
+        records.jobs("somebody", before=before)
+
+
 def test_one_job_from_queue_to_result(records: Records) -> None:
     """A job is taken, tells how far it is, and ends with a picture of its owner's."""
     owner = records.add_owner().id

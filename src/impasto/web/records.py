@@ -21,6 +21,7 @@ result.
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -410,6 +411,8 @@ class Records:
             created, _, job = before.partition("~")
             try:
                 when = float.fromhex(created)
+                if "\0" in job or not math.isfinite(when):
+                    raise ValueError
             except (ValueError, OverflowError):
                 raise StateError("before: no such page; leave it out to begin again") from None
             same = (JOBS.c.created == when) & (JOBS.c.id > job)

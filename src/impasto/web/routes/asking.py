@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from impasto.errors import (
@@ -266,6 +266,9 @@ def say_no(app: FastAPI, lost: Callable[[Request], Response | None]) -> None:
     @app.exception_handler(SQLAlchemyError)
     async def _(request: Request, error: SQLAlchemyError) -> JSONResponse:
         log.error("the database: %s", reason_of(error))
+        if isinstance(error, DataError):
+            # A value that it cannot hold is the request's fault, not its own.
+            return refusal(422, "request", "a value of the request cannot be kept; change it")
         return _TROUBLES[_studio(request).trouble(error)]()
 
 

@@ -36,6 +36,8 @@ from impasto.web.studio import Studio, job_out
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 _STATES = get_args(JobState)
+NO_NUL = "^[^\\x00]*$"
+"""PostgreSQL has no texts with the character 0."""
 
 
 @router.post(
@@ -66,7 +68,9 @@ def start(
 def jobs(
     studio: StudioHere,
     visitor: VisitorHere,
-    search: Annotated[str, Query(max_length=200, description="Words, all of them.")] = "",
+    search: Annotated[
+        str, Query(max_length=200, pattern=NO_NUL, description="Words, all of them.")
+    ] = "",
     state: Annotated[str, Query(max_length=100, description="Only these, with commas.")] = "",
     before: Annotated[str | None, Query(max_length=80, description="`next` of the page.")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
