@@ -601,6 +601,26 @@ def test_strange_names(visit: Visit, name: str, where: str) -> None:
     assert "impasto" not in detail["message"]
 
 
+_TEXTS = ("print", "style_scale", "content_layers", "style_layers", "style_loss", "content_loss")
+
+
+@pytest.mark.parametrize("value", ["\ud800", ["\ud800"], [{"\ud800": 1}]])
+def test_halves_of_characters(visit: Visit, value: Any) -> None:
+    """Half of a character in an option is refused with the option's name, of a job and of a
+    preset.
+    """
+    headers = {"Content-Type": "application/json"}
+    for name in _TEXTS:
+        preset = {"name": "n", "options": {name: value}}
+        job = {"photo": "sample:cat", "styles": ["style:waves"], "options": {name: value}}
+        for method, path, body in (
+            ("PUT", f"/api/presets/{new_id()}", preset),
+            ("POST", "/api/jobs", job),
+        ):
+            answer = visit.client.request(method, path, content=json.dumps(body), headers=headers)
+            assert (answer.status_code, answer.json()["detail"]["field"]) == (422, name)
+
+
 def test_requests_stay_small(visit: Visit) -> None:
     """What a job was asked with goes into every list and event, so it cannot grow without end."""
     mask = visit.upload(kind="mask").json()["id"]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -187,8 +187,28 @@ def _check_names(values: Mapping[str, Any]) -> None:
         # JSON numbers may be too large for a float, and texts too long to show.
         if isinstance(value, float) and not math.isfinite(value):
             raise OptionError(f"--{shown}: must be a finite number", "no_number")
+        # JSON texts may hold halves of characters, which no file and no answer can.
+        if any(map(_is_broken, _texts(value))):
+            raise OptionError(f"--{shown}: holds half of a character; correct it", "no_text")
         if isinstance(value, str) and len(value) > 2000:
             raise OptionError(f"--{shown}: is too long; shorten it", "too_long")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a value of JSON, however deep they lie."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, Mapping):
+            left += [*one.keys(), *one.values()]
+        elif isinstance(one, list | tuple):
+            left += one
+
+
+def _is_broken(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _check_limits(options: StyleOptions, limits: StudioOptions) -> None:
