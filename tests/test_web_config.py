@@ -43,6 +43,12 @@ def test_file_named_by_environment(tmp_path: Path) -> None:
         ({"proxies": "0.0.0.0/0"}, {}, "", "--proxies: '0.0.0.0/0' takes everybody's word"),
         ({"proxies": "::/0"}, {}, "", "--proxies: '::/0' takes everybody's word"),
         ({"keep": "0"}, {}, "", "--keep: "),
+        ({"database": "sqlite://"}, {}, "", "--database: lies in memory"),
+        ({"database": "sqlite:///:memory:"}, {}, "", "--database: lies in memory"),
+        ({}, {}, 'database = "sqlite+pysqlite:///file:x?mode=memory&uri=true"', "lies in memory"),
+        ({}, {}, "max_upload = true", "studio.toml: max_upload: is neither on nor off"),
+        ({}, {}, "max-size = 99\nmax_size = 98", "studio.toml: max_size: stands there twice"),
+        ({}, {}, "a = " + "[" * 100_000, "studio.toml: is nested too deeply"),
         ({"keep": "nan"}, {}, "", "--keep: "),
     ],
 )
@@ -112,3 +118,5 @@ def test_database_is_in_the_data_folder(tmp_path: Path) -> None:
     assert options.database_url == f"sqlite:///{tmp_path}/studio.sqlite3"
     given = load_options({"database": "postgresql+psycopg://host/x"}, environment={})
     assert given.database_url == "postgresql+psycopg://host/x"
+    given = load_options({"database": "sqlite:////folder/x.sqlite3"}, environment={})
+    assert given.database_url == "sqlite:////folder/x.sqlite3"

@@ -175,6 +175,16 @@ class StudioOptions(BaseModel):
             raise ValueError("is no name of a file")
         return value.expanduser().absolute()
 
+    @field_validator("database")
+    @classmethod
+    def _check_database(cls, value: str | None) -> str | None:
+        if value is not None and _lies_in_memory(value):
+            raise ValueError(
+                "lies in memory, where the studio's other processes cannot see it; name a file, as "
+                "sqlite:////folder/file.sqlite3"
+            )
+        return value
+
     @field_validator("proxies")
     @classmethod
     def _check_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -241,6 +251,24 @@ class StudioOptions(BaseModel):
         return file.render_as_string(hide_password=False)
 
 
+def _lies_in_memory(url: str) -> bool:
+    """Whether a database's address is that of a SQLite database without a file.
+
+    Source: sqlite.org/inmemorydb.html.
+    """
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return False  # whoever opens it says what is wrong
+    if parsed.get_backend_name() != "sqlite":
+        return False
+    name = parsed.database or ""
+    return not name or ":memory:" in name or parsed.query.get("mode") == "memory"
+
+
 def is_loopback(host: str) -> bool:
     """Whether an address or name means this computer itself."""
     try:
@@ -274,6 +302,10 @@ def load_options(
     if file is not None:
         for key, value in _read(file).items():
             name = key.replace("-", "_")
+            if name in values:
+                raise OptionError(f"{file}: {key}: stands there twice; leave one out")
+            if isinstance(value, bool) and not isinstance(_default_of(name), bool):
+                raise OptionError(f"{file}: {key}: is neither on nor off; give a value")
             values[name], origins[name] = value, f"{file}: {key}"
     for variable, value in variables.items():
         name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
@@ -299,9 +331,16 @@ def _read(file: Path) -> dict[str, Any]:
             return tomllib.load(stream)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise OptionError(f"{file}: is no TOML file ({error}); correct it") from None
+    except RecursionError:
+        raise OptionError(f"{file}: is nested too deeply; settings are plain values") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OptionError(f"{file}: cannot be read ({reason}); name another --config") from None
+
+
+def _default_of(name: str) -> Any:
+    field = StudioOptions.model_fields.get(name)
+    return True if field is None else field.default  # an unknown name is refused later
 
 
 def _refusal(error: ValidationError, origins: Mapping[str, str]) -> OptionError:
