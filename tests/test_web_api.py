@@ -697,10 +697,11 @@ def test_names_of_presets_are_ones_own(visit: Visit) -> None:
     """Two presets of one visitor's never have one name, and a name can be seen."""
     first, second = new_id(), new_id()
     assert _save(visit, first, "Öl").status_code == 200
-    taken = _save(visit, second, " Öl ")
-    assert (taken.status_code, taken.json()["detail"]["code"]) == (409, "name_taken")
+    for same in " Öl ", "O\u0308l", "\u3164Öl":
+        taken = _save(visit, second, same)
+        assert (taken.status_code, taken.json()["detail"]["code"]) == (409, "name_taken")
     assert _save(visit, first, "Öl", strength=0.5).status_code == 200
-    for name in "", "  \u200b", "x" * 61:
+    for name in "", "  \u200b", "\u3164", "x" * 61, "\u0958" * 31:
         refused = _save(visit, second, name)
         assert (refused.status_code, refused.json()["detail"]["field"]) == (422, "name")
     assert _save(visit, second, "é" * 60).status_code == 200

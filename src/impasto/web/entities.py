@@ -260,7 +260,13 @@ def named_pictures(request: Mapping[str, Any]) -> list[str]:
     return [name.partition("#")[0] for name in names if name and ":" not in name]
 
 
+_BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+"""Characters that print as nothing though they are letters, marks or symbols: the blank Braille
+pattern, and those with Default_Ignorable_Code_Point (Unicode, DerivedCoreProperties.txt) that stand
+for no form of the letter before them."""
+
+
 def clean_name(text: str) -> str:
     """A name as it may be shown: one line without invisible characters, at most `NAME_LENGTH`."""
-    text = "".join(c if c.isprintable() else " " for c in text)
+    text = "".join(c if c.isprintable() and c not in _BLANK else " " for c in text)
     return " ".join(text.split())[:NAME_LENGTH].rstrip()

@@ -6,6 +6,7 @@ Times are seconds since 1970, sides are pixels, and ids are 22 characters that n
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -34,9 +35,12 @@ Label = Annotated[str, Field(max_length=NAME_LENGTH)]
 
 
 def _visible(text: str) -> str:
-    name = clean_name(text)
+    # What looks alike is one name, however it was typed.
+    name = unicodedata.normalize("NFC", clean_name(text))
     if not name:
         raise ValueError("is empty; give a name that can be seen")
+    if len(name) > PRESET_NAME_LENGTH:  # a few characters become several
+        raise ValueError(f"is longer than {PRESET_NAME_LENGTH} characters; shorten it")
     return name
 
 
