@@ -1256,6 +1256,7 @@ def test_ranges_beyond_the_end(visit: Visit) -> None:
         ({"format": "jpeg"}, "changed"),
         ({"format": "png", "bits": "16"}, "empty"),
         ({"format": "png", "bits": "16"}, "half"),
+        ({"format": "png", "bits": "16"}, "flipped"),
     ],
 )
 def test_damaged_results_are_not_handed_out(
@@ -1266,6 +1267,8 @@ def test_damaged_results_are_not_handed_out(
     master = studio.studio.storage.master(job["result"]["id"])
     whole = master.read_bytes()
     broken = {"empty": b"", "half": whole[: len(whole) // 2], "changed": whole[:50] * 9999}
+    middle = len(whole) // 2
+    broken["flipped"] = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
     master.write_bytes(broken[damage][: len(whole)])
     answer = visit.client.get(f"/api/jobs/{job['id']}/file", params=query)
     assert (answer.status_code, answer.json()["detail"]["code"]) == (409, "damaged")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,6 +23,7 @@ from impasto.web.downloads import (
     Orientation,
     disposition,
     file_name,
+    is_whole,
     make_download,
     paper_dpi,
     zip_stream,
@@ -149,6 +151,8 @@ async def file(
     name = file_name(found.title, found.id, ENDINGS[format], paper or "")
     headers = {"Content-Disposition": disposition(name)}
     if format == "png" and bits == "16" and dpi is None:
+        if not await anyio.to_thread.run_sync(_is_whole, master):
+            raise _damaged()
         return FileResponse(master, media_type="image/png", headers=headers)
     made = studio.storage.root / "incoming" / f"{new_id()}{ENDINGS[format]}"
 
@@ -170,6 +174,12 @@ async def file(
 
 def _damaged() -> Refused:
     return Refused(409, "damaged", "the picture's file is damaged; run the job again")
+
+
+def _is_whole(master: Path) -> bool:
+    with contextlib.suppress(OSError), master.open("rb") as file:
+        return is_whole(file)
+    return False
 
 
 def _forget(file: Path) -> None:
