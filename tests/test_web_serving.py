@@ -192,6 +192,31 @@ def test_ends_soon_with_a_painter_that_does_not(tmp_path: Path) -> None:
         process.wait()
 
 
+def test_answers_that_the_end_overtakes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who waits for an answer when the studio ends is told so, and the log shows no fault."""
+    options = load_options({"data": str(tmp_path), "free_space": "0"}, environment={})
+    app = create_app(options, StandInWorkers)
+    begun, answers = threading.Event(), list[httpx2.Response]()
+
+    async def get(*_: Any, **__: Any) -> Path:
+        begun.set()
+        await asyncio.sleep(600)
+        raise AssertionError
+
+    app.state.studio.built_in.get = get
+    with on_a_port(app, serving._Server(app, lambda: None)) as address:
+        visit = Visit(httpx2.Client(base_url=address, timeout=60))
+        asking = threading.Thread(
+            target=lambda: answers.append(visit.client.get("/api/styles/waves/view"))
+        )
+        asking.start()
+        assert begun.wait(60)
+    asking.join(60)
+    assert answers[0].status_code == 503
+    assert answers[0].json()["detail"]["code"] == "unavailable"
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
 def test_stopping_meets_an_answer(tmp_path: Path) -> None:
     """The studio stops although the reader's answer comes in the very moment."""
     storage = Storage(tmp_path)

@@ -94,6 +94,11 @@ class Gate:
         except ClientDisconnect:
             # Nobody is there to answer; it is no fault of the studio's.
             answer["status"] = answer["status"] or GONE
+        except asyncio.CancelledError:
+            # The server ends, and has waited for this answer as long as it does.
+            if not answer["status"]:
+                no = Refused(503, "unavailable", "the studio is ending; try again", 5)
+                await self._refused(no)(scope, receive, send_on)
         except Exception as error:
             # The framework would answer this outside of the gate, without its headers.
             fault = error if isinstance(error, SQLAlchemyError) else error.__cause__
