@@ -29,7 +29,7 @@ from sqlalchemy.exc import DataError
 
 from impasto.errors import OptionError, OutputError
 from impasto.images import read_image
-from impasto.web import gate, watching
+from impasto.web import built_in, gate, watching
 from impasto.web.app import create_app
 from impasto.web.config import load_options
 from impasto.web.downloads import disposition, file_name, zip_stream
@@ -1679,6 +1679,21 @@ def test_built_in_pictures_that_cannot_be_drawn(visit: Visit, studio: Served) ->
     answer = visit.client.get("/api/styles/mosaic/thumb")
     assert (answer.status_code, answer.json()["detail"]["code"]) == (507, "disk_full")
     assert str(drawn.parent) not in answer.text
+
+
+@pytest.mark.parametrize("does", ["kill -9 $$", "exec sleep 600"])
+def test_drawings_that_come_to_nothing(
+    visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str
+) -> None:
+    """A drawing whose process dies or hangs is not told as a full disk, and is drawn when it is
+    asked for again.
+    """
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", _script(tmp_path, does))
+        patch.setattr(built_in, "DRAW_SECONDS", 1.0)
+        answer = visit.client.get("/api/styles/mosaic/thumb")
+        assert (answer.status_code, answer.json()["detail"]["code"]) == (503, "unavailable")
+    assert visit.client.get("/api/styles/mosaic/thumb").status_code == 200
 
 
 # --- against the schema --------------------------------------------------------------------------

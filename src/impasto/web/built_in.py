@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from impasto import __version__
-from impasto.errors import ImpastoError, OutputError
+from impasto.errors import ImpastoError, OutputError, RunError
 from impasto.images import Bitmap, fit_within, read_image, resize_image, write_image
 from impasto.samples import sample_path
 from impasto.styles import draw_style, style_names
@@ -22,6 +22,12 @@ from impasto.web.storage import THUMB_SIDE, Storage
 
 AT_ONCE = 2
 """Most pictures that are drawn at the same time."""
+
+DRAW_SECONDS = 120.0
+"""Longest that drawing one may take; then its process is ended."""
+
+_UNWRITTEN = 4
+"""Exit status of that process where the picture cannot be written."""
 
 
 class BuiltInPictures:
@@ -46,6 +52,7 @@ class BuiltInPictures:
 
         Raises:
             OutputError: it cannot be written.
+            RunError: its process died, or took too long.
         """
         part = "view" if large else "thumb"
         file = _place(self._storage, kind, name, part)
@@ -69,21 +76,27 @@ class BuiltInPictures:
                 await self._draw_apart("style", "thumb", missing)
 
     async def _draw_apart(self, kind: str, part: str, names: list[str]) -> None:
-        ended = await run_apart(__name__, str(self._storage.root), kind, part, *names)
+        try:
+            async with asyncio.timeout(DRAW_SECONDS * len(names)):
+                ended = await run_apart(__name__, str(self._storage.root), kind, part, *names)
+        except TimeoutError:
+            raise RunError("built-in pictures cannot be drawn (it took too long)") from None
         if ended.status:
-            raise OutputError(f"built-in pictures cannot be drawn ({ended.said})")
+            fault = OutputError if ended.status == _UNWRITTEN else RunError
+            raise fault(f"built-in pictures cannot be drawn ({ended.said})")
 
 
 def main() -> None:
     """Draws pictures: data folder, kind, `view` or `thumb`, and names."""
     give_way()
     root, kind, part, *names = sys.argv[1:]
-    storage = Storage(root)
     try:
+        storage = Storage(root)
         for name in names:
             _draw(storage, kind, name, part)
     except ImpastoError as error:
-        sys.exit(str(error))
+        print(error, file=sys.stderr)
+        sys.exit(_UNWRITTEN if isinstance(error, OutputError) else 1)
 
 
 def _place(storage: Storage, kind: str, name: str, part: str) -> Path:
