@@ -436,6 +436,9 @@ def test_steer_while_it_runs(page: Page) -> None:
     question.get_by_role("button", name="Stop").click()
     expect(_said(page, "Stopped")).to_be_visible()
     expect(page.get_by_role("link", name="PNG", exact=True)).to_be_visible()
+    done = page.request.get(f"/api/jobs/{job}").json()["progress"]["evaluations_done"]
+    assert done < 1500
+    expect(facts).to_contain_text(f"Steps{done:,} of 1,500")
 
 
 def test_queue_place(visit: Visit) -> None:

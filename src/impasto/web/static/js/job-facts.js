@@ -5,13 +5,18 @@ import { make } from "./elements.js";
 import { requestNow } from "./job-request.js";
 import { day, number, percent, sourceName, t } from "./words.js";
 
-/** @import {Job} from "./types.js" */
+/** @import {Job, Progress} from "./types.js" */
 
 /** @param {Job} job */
 export function jobFacts(job) {
-  const { result } = job;
+  const { progress: at, result } = job;
+  const isStopped = job.state === "cancelled" && at;
   const { photo, styles, masks, options } = requestNow(job);
-  const said = new Set(["regions", "style_weights", ...(result ? ["size"] : [])]);
+  const said = new Set([
+    ...["regions", "style_weights"],
+    ...(result ? ["size"] : []),
+    ...(isStopped ? ["evaluations"] : []),
+  ]);
   const settings = Object.entries(options).filter(([name, value]) => !said.has(name) && value !== null);
   const weights = styles.length > 1 ? (options.style_weights ?? styles.map(() => 1)) : [];
   const all = weights.reduce((/** @type {number} */ sum, /** @type {number} */ one) => sum + one, 0);
@@ -24,6 +29,7 @@ export function jobFacts(job) {
     [t("job.paintings"), paintings],
     result && [t("job.size"), t("job.pixels", { width: result.width, height: result.height })],
     ...settings.map(([name, value]) => fact(name, value)),
+    isStopped && [t("options.evaluations.name"), stepsWords(at)],
     masks?.length && [t("regions.title"), t("regions.count", { count: masks.length })],
     [t("job.created"), day(job.created)],
   ];
@@ -49,6 +55,11 @@ function nameOf(source) {
 /** @param {string} name @param {any} value @returns {[string, string]} */
 function fact(name, value) {
   return [t(`options.${name}.name`, {}, name), valueWords(name, value)];
+}
+
+/** @param {Progress} at */
+function stepsWords({ evaluations_done: done, levels }) {
+  return t("job.steps", { done, all: levels.reduce((sum, { evaluations }) => sum + evaluations, 0) });
 }
 
 /** @param {string} name @param {any} value */
