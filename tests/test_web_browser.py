@@ -352,6 +352,13 @@ def test_mask_by_brush_and_by_numbers(page: Page) -> None:
     dialog.get_by_role("button", name="Use this part").click()
     expect(page.get_by_label("Part 1", exact=True)).to_have_value("keep")
     expect(page.get_by_label("Everywhere else")).to_have_value("")
+    rest = page.get_by_role("group", name="Everywhere else")
+    expect(rest.locator(".outside img")).to_have_js_property("complete", True)
+    with Image.open(io.BytesIO(rest.locator(".outside img").screenshot())) as opened:
+        face = np.asarray(opened.convert("L"))
+    row = face[len(face) // 2]
+    assert row[len(row) // 4] < 30
+    assert row[3 * len(row) // 4] > 225
     page.get_by_role("button", name="Start painting").click()
     _finished(page)
 

@@ -61,7 +61,11 @@ export function regionRow(settings, region, name, paintingName, buttons) {
     make("legend", { class: "unseen" }, name),
     region.mask
       ? make("img", { src: pictureUrl(region.mask, "thumb"), alt: t("regions.mask_alt", { name }) })
-      : make("span", { class: "blank" }),
+      : make(
+          "div",
+          { class: "outside" },
+          settings.regions.map(({ mask }) => mask && make("img", { src: pictureUrl(mask, "thumb"), alt: "" })),
+        ),
     make(
       "div",
       { class: "rows" },
