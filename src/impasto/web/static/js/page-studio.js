@@ -114,8 +114,8 @@ export async function studioPage(me) {
         },
         "plain-button",
       ),
-      button("undo", t("studio.reset"), () => settings.readQuery(""), "plain-button"),
       copied,
+      button("undo", t("studio.reset"), () => settings.readQuery(""), "plain-button"),
     ),
     make("div", { class: "go" }, fault, missing, start),
   );
