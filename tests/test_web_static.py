@@ -32,9 +32,9 @@ TOOLS = (ROOT / ".venv/browser", ROOT / "tests/browser")
 
 
 def _texts(language: str) -> dict[str, Any]:
-    """All words of a language: those of every page, and those about settings, which come later."""
+    """All words of a language: those of every page, and those that come later."""
     always = json.loads((STATIC / f"texts/{language}.json").read_text())
-    later = json.loads((STATIC / f"texts/settings/{language}.json").read_text())
+    later = json.loads((STATIC / f"texts/later/{language}.json").read_text())
     assert not always.keys() & later.keys()
     return always | later
 
@@ -126,8 +126,8 @@ def test_faults_of_options_are_told_by_reason(language: str) -> None:
     words = _texts(language)
     assert sorted(words["reasons"]) == sorted(get_args(OptionReason))
     script = """
-        const { faultWords, loadSettingsWords } = await load("words");
-        await loadSettingsWords();
+        const { faultWords, loadLaterWords } = await load("words");
+        await loadLaterWords();
         return given.map((fault) => faultWords(fault));
     """
     given = [
@@ -275,19 +275,32 @@ def test_strength_is_what_was_asked_last(
     assert (f"strength={expected:g}" in address) == (expected != 1)
 
 
+def test_inherited_names_are_no_options() -> None:
+    """Names that every object of JavaScript has are refused in an address like unknown ones."""
+    script = """
+        const { Settings } = await load("settings");
+        const { readAddress } = await load("settings-address");
+        const settings = new Settings(given);
+        readAddress(settings, "?constructor=1&toString=2&preset=valueOf");
+        return [settings.refused.map(([name]) => name), settings.given];
+    """
+    assert _run_script(script, _OFFERED) == [["constructor", "toString", "preset"], {}]
+
+
 def test_regions_come_back_whole() -> None:
     """A job's regions, with what the page has no fields for, come back from its address."""
     script = """
         const { addressOf } = await load("job-request");
         const { Settings } = await load("settings");
+        const { readAddress } = await load("settings-address");
         const [job, options, mangled] = given;
         const address = addressOf(job, options);
         const settings = new Settings(options);
-        settings.readQuery(address.slice(2));
+        readAddress(settings, address.slice(2));
         const asked = settings.request().options;
         settings.paintings[0].share = 3;
         const later = settings.request().options.regions;
-        settings.readQuery(mangled);
+        readAddress(settings, mangled);
         return [asked, later, settings.refused.map(([name]) => name)];
     """
     regions = [

@@ -1,7 +1,7 @@
 // @ts-check
 // Speaks with the server. A fault always comes as an ApiError whose code has words.
 import { lost, reached } from "./connection.js";
-import { loadSettingsWords } from "./words.js";
+import { loadLaterWords } from "./words.js";
 
 /** @import {Job, JobRequest, Me, Options, OwnPreset, Picture, Drawn} from "./types.js" */
 
@@ -71,7 +71,7 @@ export async function call(method, path, body) {
   if (!answer.ok) {
     const error = refusal(answer.status, found);
     // Without its words it is told in the server's.
-    if (error.reason) await loadSettingsWords().catch(() => {});
+    if (error.reason) await loadLaterWords().catch(() => {});
     throw error;
   }
   return found;

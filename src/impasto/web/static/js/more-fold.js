@@ -2,7 +2,7 @@
 // The fold of "More settings". Its fields, which few need, come when it is opened.
 import { fill, make } from "./elements.js";
 import { OWN_CONTROL } from "./few-options.js";
-import { loadSettingsWords, t } from "./words.js";
+import { loadLaterWords, t } from "./words.js";
 
 /** @import {Settings} from "./settings.js" */
 /** @import {Drawn} from "./types.js" */
@@ -15,7 +15,7 @@ export function moreFold(settings, styles, samples) {
   let fields = null;
   const draw = () => {
     const module = import("./all-options.js");
-    fields ??= Promise.all([module, loadSettingsWords()]).then(([{ allOptions }]) => {
+    fields ??= Promise.all([module, loadLaterWords()]).then(([{ allOptions }]) => {
       const drawn = allOptions(settings, styles, samples);
       fill(body, drawn.children);
       return drawn;

@@ -3,7 +3,7 @@
 import { call } from "./api.js";
 import { dialogHead } from "./dialog-head.js";
 import { addStyles, ask, button, fill, make, newId } from "./elements.js";
-import { faultWords, language, loadSettingsWords, t } from "./words.js";
+import { faultWords, language, loadLaterWords, t } from "./words.js";
 
 /** @import {Settings} from "./settings.js" */
 /** @import {OwnPreset} from "./types.js" */
@@ -37,7 +37,7 @@ function mayOverwrite(name) {
 
 /** Opens it. @param {Settings} settings @param {OwnPreset[]} own @param {() => void} changed */
 export async function ownPresets(settings, own, changed) {
-  await Promise.all([addStyles("presets"), loadSettingsWords()]);
+  await Promise.all([addStyles("presets"), loadLaterWords()]);
   new OwnPresets(settings, own, changed).dialog.showModal();
 }
 

@@ -1,12 +1,13 @@
 // @ts-check
 // What this is, what happens to one's pictures, and the keys.
 import { make } from "./elements.js";
-import { t } from "./words.js";
+import { loadLaterWords, t } from "./words.js";
 
 /** @import {Me} from "./types.js" */
 
 /** @param {Me} me @returns {Promise<import("./main.js").Page>} */
 export async function aboutPage(me) {
+  await loadLaterWords();
   const days = me.limits.keep_days;
   const keys = ["zoom", "fit", "pan", "slider"];
   return {

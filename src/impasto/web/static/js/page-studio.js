@@ -9,6 +9,7 @@ import { photoPicker } from "./photo-picker.js";
 import { regionsFold } from "./regions.js";
 import { go, setAddress } from "./router.js";
 import { Settings } from "./settings.js";
+import { readAddress } from "./settings-address.js";
 import { faultWords, pictureName, t } from "./words.js";
 
 /** @import {Me} from "./types.js" */
@@ -27,7 +28,7 @@ export async function studioPage(me) {
     presets(),
   ]);
   const settings = new Settings(options);
-  settings.readQuery(location.search);
+  readAddress(settings, location.search);
   const easel = photoPicker(settings, samples, photos);
   const picker = paintingPicker(settings, styles, paintings);
   const fault = make("p", { class: "fault", role: "alert" });
@@ -115,7 +116,7 @@ export async function studioPage(me) {
         "plain-button",
       ),
       copied,
-      button("undo", t("studio.reset"), () => settings.readQuery(""), "plain-button"),
+      button("undo", t("studio.reset"), () => readAddress(settings, ""), "plain-button"),
     ),
     make("div", { class: "go" }, fault, missing, start),
   );

@@ -4,7 +4,7 @@ import { announce } from "./announce.js";
 import { pictureUrl, upload } from "./api.js";
 import { button, fill, make } from "./elements.js";
 import { fileButton } from "./file-button.js";
-import { faultWords, t } from "./words.js";
+import { faultWords, loadLaterWords, t } from "./words.js";
 
 /** @import {Settings} from "./settings.js" */
 /** @import {Region} from "./types.js" */
@@ -24,7 +24,7 @@ export function regionsFold(settings, paintingName) {
       return;
     }
     try {
-      const { paintMask } = await import("./mask-painter.js");
+      const [{ paintMask }] = await Promise.all([import("./mask-painter.js"), loadLaterWords()]);
       const mask = await paintMask(pictureUrl(settings.photo, "view"), region?.mask ?? null);
       if (!mask) return;
       await keep(mask, "mask.png", region);

@@ -1,23 +1,17 @@
 // @ts-check
-// What a person has chosen: photo, paintings, regions and options. It can be written into an address
-// and read back, and becomes the request for a job. Defaults are left out everywhere.
+// What a person has chosen: photo, paintings, regions and options. It can be written into an address,
+// and becomes the request for a job. Defaults are left out everywhere.
 
-/** @import {Field, JobRequest, Options, Painting, Region} from "./types.js" */
+/** @import {JobRequest, Options, Painting, Region} from "./types.js" */
 
 /** The rest of the picture beside its regions. @returns {Region} */
-const wholeRest = () => ({ mask: null, keep: false, styles: [], strength: null, own: {} });
+export const wholeRest = () => ({ mask: null, keep: false, styles: [], strength: null, own: {} });
 
 /** What a region may have beside what the page has fields for. */
 const OF_REGION = ["shares", "scale", "color", "color_strength"];
 
 /** Options that are set elsewhere than in a field of their own. */
-const ELSEWHERE = new Set(["style_weights", "regions"]);
-
-/** Options of which the host says how much may be asked for; another studio's link may say more. */
-const HOSTS = new Set(["size", "evaluations"]);
-
-/** Names in an address that are no options. */
-const IN_ADDRESS = new Set(["photo", "style", "share", "region", "rest", "fine", "third"]);
+export const ELSEWHERE = new Set(["style_weights", "regions"]);
 
 export class Settings extends EventTarget {
   /** @type {string | null} */
@@ -75,7 +69,7 @@ export class Settings extends EventTarget {
   set(name, value) {
     if (value === null || String(value) === String(this.base(name))) delete this.given[name];
     else this.given[name] = value;
-    if (name === "preset") this.#forgetWhatPresetSays();
+    if (name === "preset") this.forgetWhatPresetSays();
     this.faults.delete(name);
     this.changed(name);
   }
@@ -105,7 +99,7 @@ export class Settings extends EventTarget {
     this.given = Object.fromEntries(known);
     const { preset } = this.given;
     if (preset === defaults.preset || !(preset in presets)) delete this.given.preset;
-    this.#forgetWhatPresetSays();
+    this.forgetWhatPresetSays();
     this.faults.clear();
     this.changed();
   }
@@ -132,7 +126,8 @@ export class Settings extends EventTarget {
     return text(other) === text(this);
   }
 
-  #forgetWhatPresetSays() {
+  /** Leaves out what is as the preset has it. */
+  forgetWhatPresetSays() {
     for (const [name, value] of Object.entries(this.given)) {
       if (name !== "preset" && String(value) === String(this.base(name))) delete this.given[name];
     }
@@ -152,53 +147,6 @@ export class Settings extends EventTarget {
     if (this.third) query.set("third", this.third);
     for (const [name, value] of Object.entries(this.given)) query.append(name, String(value));
     return query.toString().replaceAll("%3A", ":").replaceAll("%2C", ",").replaceAll("%7E", "~");
-  }
-
-  /** @param {string} text */
-  readQuery(text) {
-    const query = new URLSearchParams(text);
-    this.refused = [];
-    this.own = "";
-    this.faults.clear();
-    this.photo = query.get("photo");
-    const shares = query.getAll("share").map(Number);
-    for (const share of query.getAll("share")) {
-      if (!(Number(share) >= 0)) this.refused.push(["style_weights", share]);
-    }
-    this.paintings = query.getAll("style").map((source, index) => {
-      const share = shares[index] ?? 1;
-      return { source, share: share >= 0 ? share : 1 };
-    });
-    this.regions = query.getAll("region").flatMap((region) => {
-      const at = region.indexOf("~");
-      const read = at > 0 ? readRegion(region.slice(0, at), region.slice(at + 1)) : null;
-      if (read) return [read];
-      this.refused.push(["regions", region]);
-      return [];
-    });
-    const rest = query.get("rest") ?? "";
-    const read = readRegion(null, rest);
-    if (!read) this.refused.push(["regions", rest]);
-    this.rest = read ?? wholeRest();
-    this.fine = query.get("fine");
-    this.third = query.get("third");
-    this.given = {};
-    for (const [name, text] of query) {
-      if (IN_ADDRESS.has(name)) continue;
-      const field = ELSEWHERE.has(name) ? undefined : this.options.schema.properties[name];
-      const most = HOSTS.has(name) ? field?.maximum : undefined;
-      if (most !== undefined && Number(text) > most) {
-        this.refused.push([name, `${text} → ${most}`]);
-        this.given[name] = most;
-        continue;
-      }
-      const isPreset = name !== "preset" || text in this.options.presets;
-      const value = field && isPreset ? readValue(field, text) : undefined;
-      if (value === undefined) this.refused.push([name, text]);
-      else this.given[name] = value;
-    }
-    this.#forgetWhatPresetSays();
-    this.changed();
   }
 
   /** Takes over what a job was asked for. @param {JobRequest} request */
@@ -224,7 +172,7 @@ export class Settings extends EventTarget {
     this.given = Object.fromEntries(
       Object.entries(options).filter(([name, value]) => !ELSEWHERE.has(name) && value !== null),
     );
-    this.#forgetWhatPresetSays();
+    this.forgetWhatPresetSays();
   }
 
   /** What a region of a job has of its own beside the shares that all paintings have. @param {any} one */
@@ -272,25 +220,6 @@ export class Settings extends EventTarget {
   }
 }
 
-/** What a text means as an option's value; `undefined` if nothing. @param {Field} field @param {string} text @returns {any} */
-function readValue(field, text) {
-  if (field.enum) return field.enum.includes(text) ? text : undefined;
-  const kinds = [field, ...(field.anyOf ?? []).flatMap((one) => [one, ...(one.anyOf ?? [])])];
-  const has = (/** @type {string} */ type) => kinds.some((one) => one.type === type);
-  if (has("boolean")) return { true: true, false: false }[text];
-  const ofNumbers = kinds.filter(({ type }) => type === "number" || type === "integer");
-  const value = Number(text);
-  if (text.trim() === "" || !Number.isFinite(value)) return has("string") && text ? text : undefined;
-  if (ofNumbers.length === 0) return text;
-  const holds = (/** @type {Field} */ one) =>
-    value >= (one.minimum ?? value) &&
-    value <= (one.maximum ?? value) &&
-    value > (one.exclusiveMinimum ?? -Infinity) &&
-    value < (one.exclusiveMaximum ?? Infinity) &&
-    (one.type !== "integer" || Number.isInteger(value));
-  return ofNumbers.some(holds) ? value : undefined;
-}
-
 /** @param {Region} region */
 function regionText(region) {
   if (region.keep) return "keep";
@@ -300,26 +229,7 @@ function regionText(region) {
 }
 
 /** @param {Record<string, any>} values */
-function ownOf(values) {
+export function ownOf(values) {
   const has = (/** @type {any} */ value) => value != null && String(value) !== "";
   return Object.fromEntries(OF_REGION.filter((name) => has(values[name])).map((name) => [name, values[name]]));
-}
-
-/** @param {string | null} mask @param {string} text @returns {Region | null} none if it makes no sense */
-function readRegion(mask, text) {
-  const [styles = "", strength = "", ...rest] = text.split("~");
-  const number = Number(strength || NaN);
-  let own;
-  try {
-    own = ownOf(JSON.parse(rest.join("~") || "{}"));
-  } catch {
-    return null;
-  }
-  return {
-    mask,
-    keep: styles === "keep",
-    styles: styles.split("+").map(Number).filter((style) => Number.isInteger(style) && style > 0),
-    strength: number >= 0 && number <= 1 ? number : null,
-    own,
-  };
 }

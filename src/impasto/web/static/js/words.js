@@ -36,9 +36,9 @@ export async function loadWords(name) {
   document.documentElement.lang = language;
 }
 
-/** Loads the words about settings too, which few pages need. */
-export async function loadSettingsWords() {
-  if (!texts.reasons) texts = { ...texts, ...(await readTexts(`settings/${language}`)) };
+/** Loads the words that few visits need: of all settings, of masks, and about the studio. */
+export async function loadLaterWords() {
+  if (!texts.reasons) texts = { ...texts, ...(await readTexts(`later/${language}`)) };
 }
 
 /** Keeps a language for the next visit. @param {string} name */
