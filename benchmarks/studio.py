@@ -1,7 +1,7 @@
 """What the studio costs: a job of it against the same run on the command line, and the wait for the
 first live picture.
 
-    python benchmarks/studio.py [--size 512] [--evaluations 40] [--repetitions 5]
+    python benchmarks/studio.py [--size 512] [--evaluations 40] [--repetitions 5] [--threads N]
 
 Both sides take turns, in alternating order, with the same photo, painting and options. The studio
 is a real `impasto serve`, whose painter has painted before. Somebody watches the job as a page
@@ -140,11 +140,13 @@ async def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Both sides in turns."""
     photo, painting = sample_path("cat"), sample_path("coffee")
     values: dict[str, Any] = {"size": given.size, "evaluations": given.evaluations}
+    threads = ["--threads", str(given.threads)] if given.threads else []
     flags = ["--size", str(given.size), "--evaluations", str(given.evaluations), "--device", "cpu"]
+    flags += threads
     found: dict[str, Any] = {"studio": [], "command": []}
     data = folder / "data"
     data.mkdir()
-    with studio(data) as (address, server):
+    with studio(data, *threads) as (address, server):
         wait_until_ready(address)
         viewer = Viewer(address)
         await viewer.open(photo, painting)
@@ -178,6 +180,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--evaluations", type=int, default=40)
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--threads", type=int)
     parser.add_argument("--output", type=Path, default=RESULTS / "studio.json")
     given = parser.parse_args()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
@@ -192,7 +195,7 @@ def main() -> None:
         "evaluations": given.evaluations,
         "seconds": {
             "studio": {
-                name: [round(one[name], 3) for one in jobs]
+                name: [round(one[name], 3) for one in jobs if name in one]
                 for name in ("first_live", "first_painted", "whole")
             },
             "command": {"whole": [round(one["whole"], 3) for one in commands]},
@@ -203,8 +206,11 @@ def main() -> None:
         "median_ratio": {
             name: statistics.median(pair[name] for pair in pairs) for name in ("run", "whole")
         },
-        "median_first_live_s": round(statistics.median(one["first_live"] for one in jobs), 3),
-        "median_first_painted_s": round(statistics.median(one["first_painted"] for one in jobs), 3),
+        **{
+            f"median_{name}_s": round(statistics.median(waits), 3)
+            for name in ("first_live", "first_painted")
+            if (waits := [one[name] for one in jobs if name in one])
+        },
     }
     write_json(given.output, result)
     print(json.dumps({name: result[name] for name in result if name.startswith("median")}))

@@ -262,11 +262,11 @@ def quantile(values: list[float], share: float) -> float | None:
 
 
 @contextlib.contextmanager
-def studio(data: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """A real studio; its address and its process."""
+def studio(data: Path, *more: str) -> Iterator[tuple[str, psutil.Process]]:
+    """A real studio, with these arguments more; its address and its process."""
     command = [sys.executable, "-m", "impasto", "serve", "--data", str(data), "--port", "0"]
     command += ["--free-space", "0", "--max-pictures", "100000", "--queue", "1000"]
-    command += ["--address-queue", "10000", "--address-uploads", "1000000"]
+    command += ["--address-queue", "10000", "--address-uploads", "1000000", *more]
     with (data / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         try:
