@@ -362,11 +362,16 @@ def test_rates(tmp_path: Path) -> None:
     """Who asks too often is told to wait, and nobody else has to."""
     with served(tmp_path, rate="2") as studio:
         first, second = studio.visit(), studio.visit()
+        # However slow the machine: what is spent does not come back here.
+        studio.studio.by_owner.rate = 1e-9
         answers = [first.client.get("/api/jobs") for _ in range(15)]
-        assert [answer.status_code for answer in answers].count(429) >= 3
+        codes = [answer.status_code for answer in answers]
+        assert codes == [200] * codes.count(200) + [429] * codes.count(429)
+        assert codes.count(429) >= 3
         assert int(answers[-1].headers["Retry-After"]) >= 1
         assert second.client.get("/api/jobs").status_code == 200
     with served(tmp_path, address_rate="1") as studio:
+        studio.studio.by_address.rate = 1e-9
         codes = [studio.browser().get("/api/me").status_code for _ in range(10)]
         assert codes.count(429) >= 3
         assert studio.browser().get("/healthz").status_code == 200

@@ -283,6 +283,8 @@ def test_whole_way(visit: Visit, profile: str) -> None:
 def test_drop_and_paste(page: Page) -> None:
     """A photo can be dropped on the page and pasted into it."""
     page.goto("/")
+    # The page is drawn a moment after it has loaded, and nobody drops anything on an empty one.
+    expect(page.get_by_role("button", name="Choose a photo")).to_be_visible()
     for kind, name in (("drop", "dropped"), ("paste", "pasted")):
         page.evaluate(
             """([kind, name, bytes]) => {
