@@ -188,6 +188,12 @@ def _finished(page: Page) -> None:
     expect(_said(page, "Finished")).to_be_visible()
 
 
+def _compared(page: Page) -> None:
+    """A finished picture lies over its photo, which is a moment after it is said to be finished."""
+    _finished(page)
+    expect(page.get_by_role("slider", name="Before and after")).to_be_visible()
+
+
 def _load(link: Locator) -> Image.Image:
     with link.page.expect_download() as waiting:
         link.click()
@@ -955,7 +961,7 @@ def test_copy_link(visit: Visit) -> None:
 def test_zoom_and_pan(page: Page) -> None:
     """A result can be looked at pixel by pixel and moved about, by keys and by mouse."""
     _start(page, f"photo=sample:cat&style=style:ikat&{QUICK}")
-    _finished(page)
+    _compared(page)
     glass = page.locator(".glass")
     glass.focus()
     before = page.locator(".world").evaluate("world => world.style.transform")
@@ -1359,7 +1365,7 @@ def test_divider_goes_with_its_slider(page: Page) -> None:
     side that the divider calls so; a press or drag anywhere moves both.
     """
     _start(page, f"photo=sample:cat&style=style:ikat&{QUICK}")
-    _finished(page)
+    _compared(page)
     slider = page.get_by_role("slider", name="Before and after")
     glass, world = page.locator(".glass").bounding_box(), page.locator(".world").bounding_box()
     assert glass
