@@ -80,7 +80,7 @@ def _serve(data: Path, *flags: str, port: str = "0") -> Iterator[str]:
             yield found[0].rstrip("/")
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(TIMEOUT / 1000)
 
 
 @pytest.fixture(scope="module")
@@ -1153,6 +1153,7 @@ def test_lost_connection_heals(visit: Visit) -> None:
 def test_restart_of_the_server_heals(browser: Browser, tmp_path: Path) -> None:
     """A page whose server stops and comes back follows its job again by itself."""
     context = browser.new_context(locale="en")
+    context.set_default_timeout(TIMEOUT)
     page = context.new_page()
     banner = page.locator(".banner")
     with _serve(tmp_path / "data") as address:
@@ -1177,6 +1178,7 @@ def test_password(browser: Browser, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("linseed oil and patience\n")
     with _serve(tmp_path / "data", "--password-file", str(tmp_path / "password")) as address:
         context = browser.new_context(base_url=address, locale="en")
+        context.set_default_timeout(TIMEOUT)
         page = context.new_page()
         page.goto("/gallery")
         field = page.get_by_label("Password")
@@ -1566,9 +1568,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def visitor(browser: Browser, studio: str) -> Iterator[tuple[dict[str, Any], str]]:
     """The cookies of a visitor with a finished picture, and that picture's job."""
     context = browser.new_context(base_url=studio, locale="en")
+    context.set_default_timeout(TIMEOUT)
     page = context.new_page()
     job = _start(page, f"photo=sample:coffee&style=style:water-garden&{QUICK}")
-    _said(page, "Finished").wait_for(timeout=TIMEOUT)
+    _finished(page)
     _share(page)
     yield {"storage_state": context.storage_state()}, job
     context.close()
