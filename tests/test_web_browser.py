@@ -1611,6 +1611,8 @@ def test_every_page(
     look("welcome", "/", ".invitation")
     look("studio", "/?photo=sample:coffee&style=style:waves", ".canvas img")
     page.goto(f"/?{full}", wait_until="networkidle")
+    # The network can be idle for a while before a slow page is drawn.
+    page.locator(".folds details").first.wait_for()
     page.evaluate("document.querySelectorAll('.folds details').forEach(fold => (fold.open = true))")
     page.locator("[data-option]").first.wait_for()
     look("settings")
@@ -1625,6 +1627,7 @@ def test_every_page(
         page.keyboard.press("Enter")
         window.get_by_role("heading", name=name).wait_for()
     window.locator("[data-do=delete]").last.click()
+    window.locator("[data-do=undo]").wait_for()
     window.locator("[data-do=rename]").first.click()
     look("presets")
     look("job", f"/job/{job}", "a[href*='format=png']")
