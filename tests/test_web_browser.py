@@ -276,12 +276,12 @@ def test_whole_way(visit: Visit, profile: str) -> None:
         (handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2),
         (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2),
     )
-    assert 40 <= int(slider.input_value()) <= 60
+    expect(slider).to_have_value(re.compile("^(4[0-9]|5[0-9]|60)$"))
     if profile == "phone":
         track = slider.bounding_box()
         assert track
         page.touchscreen.tap(track["x"] + track["width"] / 4, track["y"] + track["height"] / 2)
-        assert 15 <= int(slider.input_value()) <= 35
+        expect(slider).to_have_value(re.compile("^(1[5-9]|2[0-9]|3[0-5])$"))
     clip = page.locator(".world img").last.evaluate("image => getComputedStyle(image).clipPath")
     assert re.match(r"inset\(0px [\d.]+px 0px 0px\)", clip)
 
