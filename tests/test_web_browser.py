@@ -1483,6 +1483,7 @@ def test_rename_and_facts(page: Page) -> None:
     page.goto(f"/?{QUICK}&style=style:waves&share=1")
     _choose_photo(page, "harbour.png", seed=8)
     page.get_by_label("Upload a painting").set_input_files(_file("wall.png", _png(80, 80, 9)))
+    expect(page.get_by_role("radio", name="wall")).to_be_checked()
     page.get_by_text("Blend several paintings").click()
     page.get_by_role("checkbox", name="Waves").check()
     page.get_by_role("checkbox", name="wall").check()
