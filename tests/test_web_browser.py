@@ -1028,8 +1028,12 @@ def test_failure_is_explained(
     assert _violations(page) == []
 
 
-def test_keyboard_alone(page: Page) -> None:
+def test_keyboard_alone(visit: Visit) -> None:
     """Everything from the choice of a photo to the finished picture can be reached by keys."""
+    # With another's picture before it, this one cannot be finished before its page is there.
+    other = visit(**PROFILES["desktop"])
+    _start(other.new_page(), f"photo=sample:cat&style=style:waves&{LONG}")
+    page = visit(**PROFILES["desktop"]).new_page()
     page.goto(f"/?{QUICK}")
 
     def tab_to(role: str, name: str) -> None:
@@ -1061,6 +1065,7 @@ def test_keyboard_alone(page: Page) -> None:
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("/job/"))
     expect(page.get_by_role("heading", level=1)).to_be_focused()
+    _stop_jobs(other)
     _finished(page)
     expect(page.get_by_role("status").get_by_text("Finished")).to_be_attached()
     tab_to("link", "PNG")
