@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -231,10 +230,22 @@ def _drag_finger(page: Page, start: Point, end: Point) -> None:
     touch("touchEnd")
 
 
+_LIVE = """
+window.live = [];
+new MutationObserver((changes) => {
+  for (const one of changes.flatMap(({ addedNodes }) => [...addedNodes])) {
+    if (one.matches?.(".world img[src*='/live?']")) window.live.push(one.getAttribute("src"));
+  }
+}).observe(document, { childList: true, subtree: true });
+"""
+"""Notes the address of every picture of a run that comes into the glass."""
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 def test_whole_way(visit: Visit, profile: str) -> None:
     """A visitor uploads a photo and a painting, watches, compares and takes the result home."""
     page = visit(**PROFILES[profile], accept_downloads=True).new_page()
+    page.add_init_script(_LIVE)
     page.goto("/?size=128&evaluations=120&single_level=true")
     _choose_photo(page)
     camera = page.get_by_label("Take a photo").filter(visible=True)
@@ -248,16 +259,10 @@ def test_whole_way(visit: Visit, profile: str) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("beach · mine")
     expect(page.get_by_role("progressbar")).to_be_visible()
 
-    seen = set[str]()
-    glass = page.locator(".world img").last
-    while len(seen) < 3 and not _said(page, "Finished").is_visible():
-        address = glass.get_attribute("src") or ""
-        if "/live?" in address:
-            seen.add(address)
-        time.sleep(0.05)
-    assert len(seen) >= 3
-    assert {re.search(r"side=(\d+)", address)[1] for address in seen} == {"1024"}  # type: ignore[index]
     _finished(page)
+    seen = page.evaluate("window.live")
+    assert len(set(seen)) >= 3
+    assert {re.search(r"side=(\d+)", address)[1] for address in seen} == {"1024"}  # type: ignore[index]
 
     divider = page.locator(".divider")
     slider = page.get_by_role("slider", name="Before and after")
@@ -524,13 +529,6 @@ def test_every_option_has_a_field(page: Page) -> None:
     _finished(page)
     request = page.request.get(page.url.replace("/job/", "/api/jobs/")).json()["request"]
     assert (request["fine"], request["start"]) == ("style:pastel", "sample:rocket")
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + TIMEOUT / 1000
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def test_closed_tab_comes_back(visit: Visit) -> None:
