@@ -20,7 +20,7 @@ from impasto.collect.found import Found
 from impasto.collect.manifest import read_manifest
 from impasto.collect.reading import read_answer
 from impasto.errors import OutputError
-from web_site import Names, Reply, encoded, painted, picture, quick, served
+from web_site import Clock, Names, Reply, encoded, painted, picture, quick, served
 
 Write = Callable[[bytes], None]
 
@@ -131,13 +131,16 @@ def test_pictures_of_too_many_pixels_are_not_decoded(tmp_path: Path) -> None:
         assert (entry.width, entry.height) == (16_000, 7_000)
 
 
-def test_slow_answers_end(tmp_path: Path) -> None:
+def test_slow_answers_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that sends a byte now and then, in the head or in the body, holds nobody up for
     longer than one answer may take."""
+    clock = Clock()
+    monkeypatch.setattr("impasto.collect.connections.time", clock)
 
     def trickle(write: Write) -> None:
         for _ in range(200):
             write(b"\xff")
+            clock.passed += 20
             time.sleep(0.05)
 
     with served() as site:
@@ -148,19 +151,24 @@ def test_slow_answers_end(tmp_path: Path) -> None:
                 "/ok.jpg": picture(1),
             }
         )
-        summary = collect(f"{site.url}/", tmp_path, timeout=1.5, attempts=1)
+        summary = collect(f"{site.url}/", tmp_path, timeout=100, attempts=1)
         assert summary.progress.kept == 1
         assert ("picture", "failed", "the answer took too long", 1) in summary.reasons
 
 
-def test_names_that_nobody_finds_end(tmp_path: Path) -> None:
+def test_names_that_nobody_finds_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A resolver that does not answer holds nobody up for longer than one answer may take."""
-    over = threading.Event()
+    over, clock = threading.Event(), Clock()
+    monkeypatch.setattr("impasto.collect.connections.time", clock)
     with served() as site:
         names = Names({"a.example": [["93.184.215.14"]]}, site)
 
         def resolve(host: str, port: int) -> Sequence[str]:
             if host == "lost.example":
+                # Time passes once nothing else is on its way.
+                while not list(tmp_path.glob("*.jpg")):
+                    time.sleep(0.01)
+                clock.passed += 100
                 over.wait(60)
             return names.resolve(host, port)
 
@@ -169,7 +177,7 @@ def test_names_that_nobody_finds_end(tmp_path: Path) -> None:
         crawl = Crawl(
             ["http://a.example/"],
             tmp_path,
-            quick(allow_private=False, timeout=0.5, attempts=1),
+            quick(allow_private=False, timeout=100, attempts=1),
             guard=Guard(resolve=resolve),
             connect=names.connect,
         )

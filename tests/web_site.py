@@ -259,6 +259,21 @@ class Names:
         return Guard(allow_private, self.resolve)
 
 
+class Clock:
+    """Stands in for a module's `time`; a test may let any time pass at once."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def monotonic(self) -> float:
+        """As that of `time`."""
+        return time.monotonic() + self.passed
+
+    def time(self) -> float:
+        """As that of `time`."""
+        return time.time() + self.passed
+
+
 def free_port() -> int:
     """A port of this machine on which nobody listens."""
     with socket.socket() as one:
