@@ -493,12 +493,10 @@ def test_what_is_said_while_a_picture_comes_counts(tmp_path: Path) -> None:
     and the picture is not asked for twice."""
     with served() as site:
         names = Names({h: [["93.184.215.14"]] for h in ("a.example", "b.example")}, site)
+        is_said = threading.Event()
 
         def slow(_: Request) -> bytes:
-            deadline = time.monotonic() + 20
-            while "/two" not in site.paths() and time.monotonic() < deadline:
-                time.sleep(0.01)
-            time.sleep(0.3)
+            is_said.wait(60)
             return picture(1)
 
         site.pages.update(
@@ -515,8 +513,11 @@ def test_what_is_said_while_a_picture_comes_counts(tmp_path: Path) -> None:
             guard=names.guard(),
             connect=names.connect,
         )
-        list(crawl.run())
+        for progress in crawl.run():
+            if progress.pages == 2:
+                is_said.set()
         crawl.close()
+        assert is_said.is_set()
         (entry,) = read_manifest(tmp_path)
         assert (entry.title, entry.license) == ("An oak", "by")
         assert site.paths()["/a.jpg"] == 1
@@ -939,19 +940,27 @@ def test_ctrl_c_stops_and_says_how_to_go_on(tmp_path: Path) -> None:
     """Ctrl-C takes the answer that is under way and ends the command with code 130, what has been
     collected stays, and the same command brings the rest without asking for anything twice."""
     with served() as site:
-        site.delay = 0.2
+        is_told = threading.Event()
+
+        def slow(_: Request) -> bytes:
+            is_told.wait(120)
+            return picture(4)
+
         site.pages["/"] = "".join(f'<img src="/{i}.jpg">' for i in range(12))
         site.pages.update({f"/{i}.jpg": picture(i) for i in range(12)})
+        site.pages["/4.jpg"] = slow
         arguments = command(f"{site.url}/", tmp_path)
         process = begun(arguments)
-        wait_for(site, 6)
+        wait_for(site, 7)
         process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert "stopping once what is under way has come" in process.stderr.readline()
+        is_told.set()
         out, err = process.communicate(timeout=60)
         assert process.returncode == 130
         assert "go on with the same command" in err
         assert "not asked for yet: interrupted" in out
-        assert 0 < len(read_manifest(tmp_path)) < 12
-        site.delay = 0
+        assert len(read_manifest(tmp_path)) == 5
         again = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=120)
         assert "12 pictures kept of 12 found" in again.stdout
         assert set(site.paths().values()) == {1}
