@@ -245,33 +245,73 @@ def test_stopping_meets_an_answer(tmp_path: Path) -> None:
     assert asyncio.run(stop())
 
 
-async def _slow_app(scope: Any, _receive: Any, send: Any) -> None:
-    if scope["type"] != "http":
-        raise NotImplementedError  # no lifespan
-    await asyncio.sleep(3 * PATIENCE)
-    headers = [(b"content-length", b"2")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b"ok"})
+class _SlowApp:
+    """An application whose answers wait until they are let go."""
+
+    def __init__(self) -> None:
+        self.asked, self.go = threading.Semaphore(0), threading.Event()
+
+    async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError  # no lifespan
+        self.asked.release()
+        while not self.go.is_set():
+            await asyncio.sleep(0.01)
+        headers = [(b"content-length", b"2")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"ok"})
 
 
-PATIENCE = 0.2
+class _Hurried:
+    """Makes a server's connections, and lets time pass at once in its loop."""
+
+    def __init__(self) -> None:
+        self._crowd = serving.Crowd(9, 9)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._made = threading.Event()
+
+    def __call__(self, *args: Any, **settings: Any) -> Any:
+        self._loop = asyncio.get_running_loop()
+        # In the step in which it is told of its connection, too.
+        self._loop.call_soon(self._made.set)
+        return serving._Protocol(self._crowd, *args, **settings)
+
+    def hurry(self, seconds: float) -> None:
+        """Lets so many seconds pass for whoever is connected, at latest with the next step."""
+        assert self._made.wait(60)
+        loop, done = self._loop, threading.Event()
+        assert loop is not None
+
+        def forward() -> None:
+            now = loop.time
+            loop.time = lambda: now() + seconds
+            # After what has become due meanwhile.
+            loop.call_later(0, loop.call_soon, done.set)
+
+        loop.call_soon_threadsafe(forward)
+        assert done.wait(60)
 
 
 @pytest.mark.parametrize("after_one", [False, True])
-def test_heads_that_do_not_come(monkeypatch: pytest.MonkeyPatch, after_one: bool) -> None:
+def test_heads_that_do_not_come(after_one: bool) -> None:
     """A connection whose request never comes whole is closed; a slow answer is waited for."""
-    monkeypatch.setattr(serving, "HEAD_SECONDS", PATIENCE)
-    protocol = functools.partial(serving._Protocol, serving.Crowd(9, 9))
-    with on_a_port(_slow_app, http=protocol) as address:
+    app, protocol = _SlowApp(), _Hurried()
+    with on_a_port(app, http=protocol) as address:
         _, _, port = address.rpartition(":")
-        with socket.create_connection(("127.0.0.1", int(port)), timeout=30) as connection:
+        with socket.create_connection(("127.0.0.1", int(port)), timeout=60) as connection:
             if after_one:
                 connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                assert app.asked.acquire(timeout=60)
+                protocol.hurry(serving.HEAD_SECONDS)
+                app.go.set()
                 found = b""
                 while not found.endswith(b"ok"):
-                    found += connection.recv(4096)
+                    part = connection.recv(4096)
+                    assert part
+                    found += part
                 assert found.startswith(b"HTTP/1.1 200")
             connection.sendall(b"GET / HTTP/1.1\r\nHo")
+            protocol.hurry(serving.HEAD_SECONDS)
             assert connection.recv(4096) == b""
 
 
@@ -337,19 +377,19 @@ def test_idle_connections_make_room(
 
 def test_connections_at_work_are_kept() -> None:
     """Where all connections of an address wait for answers, it is the new one that is closed."""
+    app = _SlowApp()
     with (
-        on_a_port(
-            _slow_app, http=functools.partial(serving._Protocol, serving.Crowd(2, 9))
-        ) as address,
+        on_a_port(app, http=functools.partial(serving._Protocol, serving.Crowd(2, 9))) as address,
         contextlib.ExitStack() as open_ones,
     ):
         place = ("127.0.0.1", int(address.rpartition(":")[2]))
-        busy = [open_ones.enter_context(socket.create_connection(place, 30)) for _ in range(2)]
+        busy = [open_ones.enter_context(socket.create_connection(place, 60)) for _ in range(2)]
         for one in busy:
             one.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-        time.sleep(PATIENCE)
-        with socket.create_connection(place, 30) as new, contextlib.suppress(ConnectionResetError):
+            assert app.asked.acquire(timeout=60)
+        with socket.create_connection(place, 60) as new, contextlib.suppress(ConnectionResetError):
             assert new.recv(1) == b""
+        app.go.set()
         for one in busy:
             assert one.recv(4096).startswith(b"HTTP/1.1 200")
 
@@ -368,29 +408,32 @@ LARGE = 64 << 20
 
 
 @pytest.mark.parametrize("reads", [False, True])
-def test_answers_that_nobody_takes(monkeypatch: pytest.MonkeyPatch, reads: bool) -> None:
+def test_answers_that_nobody_takes(reads: bool) -> None:
     """Who does not read an answer loses the connection; who reads gets all of it however long that
     takes as a whole.
     """
-    monkeypatch.setattr(serving, "WRITE_SECONDS", 1.0)
-    protocol = functools.partial(serving._Protocol, serving.Crowd(9, 9))
+    protocol = _Hurried()
     server = uvicorn.Server(
         uvicorn.Config(_large_app, log_config=None, access_log=False, http=cast("Any", protocol))
     )
     with on_a_port(_large_app, server) as address, socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(30)
+        connection.settimeout(60)
         connection.connect(("127.0.0.1", int(address.rpartition(":")[2])))
         connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         if reads:
             found = 0
-            while found < LARGE:
-                part = connection.recv(1 << 20)
-                assert part
-                found += len(part)
+            for share in range(1, 5):
+                # More than all buffers hold: the server has written meanwhile.
+                while found < LARGE * share // 4:
+                    part = connection.recv(1 << 20)
+                    assert part
+                    found += len(part)
+                protocol.hurry(serving.WRITE_SECONDS / 2)
         else:
             assert connection.recv(1)
             while server.server_state.connections:
+                protocol.hurry(serving.WRITE_SECONDS)
                 time.sleep(0.05)
 
 
