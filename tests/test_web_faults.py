@@ -73,7 +73,7 @@ class Studio:
         """Ends the server."""
         assert self._server is not None
         self._server.send_signal(signal)
-        self._server.wait(30)
+        self._server.wait(SECONDS)
 
     def stop(self) -> None:
         """Ends the server in good order, and waits for its children."""

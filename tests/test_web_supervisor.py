@@ -72,7 +72,7 @@ class Studio:
         self.supervisor.read(picture)
         return picture
 
-    async def until(self, true: Callable[[], Any], seconds: float = 60) -> None:
+    async def until(self, true: Callable[[], Any], seconds: float = 300) -> None:
         """Waits until something is so."""
         end = time.monotonic() + seconds
         while not true():

@@ -240,7 +240,7 @@ def test_broken_off_uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     options = load_options({"data": str(tmp_path), "free_space": "0"}, environment={})
     app = create_app(options, StandInWorkers)
     with on_a_port(app) as address:
-        visit = Visit(httpx2.Client(base_url=address))
+        visit = Visit(httpx2.Client(base_url=address, timeout=60))
 
         def stalled() -> Iterator[bytes]:
             yield png_bytes()[:100]
@@ -263,7 +263,7 @@ def test_going_away_is_no_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture
     options = load_options({"data": str(tmp_path), "free_space": "0"}, environment={})
     app = create_app(options, StandInWorkers)
     with on_a_port(app) as address, caplog.at_level("INFO", "impasto.studio"):
-        visit = Visit(httpx2.Client(base_url=address))
+        visit = Visit(httpx2.Client(base_url=address, timeout=60))
         cookies = "; ".join(f"{name}={value}" for name, value in visit.client.cookies.items())
         place = urlsplit(address)
         with socket.create_connection((place.hostname, place.port)) as client:
