@@ -1627,7 +1627,7 @@ def test_heads(studio: Served) -> None:
     paths = ["/", "/gallery", "/docs", "/healthz", "/static/index.html", "/api/jobs"]
     paths += [f"/api/jobs/{job}/{part}" for part in ("thumb", "view", "file", "file?format=jpeg")]
     with on_a_port(studio.app, lifespan="off") as address:
-        client = httpx2.Client(base_url=address, cookies=cookies)
+        client = httpx2.Client(base_url=address, cookies=cookies, timeout=60)
         for path in paths:
             head, whole = client.head(path), client.get(path)
             assert (head.status_code, head.content) == (200, b""), path
@@ -1720,7 +1720,7 @@ def test_schemathesis(tmp_path: Path) -> None:
     options = load_options({"data": str(tmp_path), "free_space": "0", **wide}, environment={})
     asked = 0
     with on_a_port(create_app(options, StandInWorkers)) as address:
-        visit = Visit(httpx2.Client(base_url=address))
+        visit = Visit(httpx2.Client(base_url=address, timeout=60))
         job = visit.wait(visit.start().json()["id"])["id"]
         picture = visit.upload().json()["id"]
         preset = new_id()
@@ -1772,7 +1772,7 @@ def _ask_at_random(operation: Any, mode: Any, mine: str | None, headers: dict[st
         if mine is not None and asked % 2:
             case.path_parameters["id"] = mine
         case.cookies, case.headers = {}, {}
-        answer = case.call(headers=headers)
+        answer = case.call(headers=headers, timeout=60)
         case.validate_response(answer, checks=checks)
         asked += 1
 
