@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 # Set before torch loads, here and in every process that a test starts: sums then have one order on
 # every machine, and tests that run side by side do not fight for cores.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A busy machine may take long over any example; that is no fault of what is tested.
+settings.register_profile(
+    "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 
 @pytest.hookimpl(wrapper=True)
