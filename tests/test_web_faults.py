@@ -43,11 +43,15 @@ class Studio:
         folder: of its data.
         database: file of the records; by default in that folder.
         log: what the server says; by default in that folder.
+
+    Attributes:
+        hold: a file; as long as it is there, no job comes to its end, however slow the test is.
     """
 
     def __init__(self, folder: Path, database: Path | None = None, log: Path | None = None) -> None:
         self.storage = Storage(folder)
         self.log = log or folder / "log"
+        self.hold = self.log.with_name("hold")
         self._database = database or self.storage.database
         self.records: Records = records_in(self._database)
         self.owner = self.records.add_owner().id
@@ -65,6 +69,7 @@ class Studio:
                     **os.environ,
                     "NARROW_PAUSE": "0.05",
                     "NARROW_EVERY": "0.1",
+                    "NARROW_HOLD": str(self.hold),
                     "IMPASTO_STUDIO_DATABASE": f"sqlite:///{self._database}",
                 },
             )
@@ -186,8 +191,7 @@ def test_twenty_kills_of_the_painter(studio: Studio) -> None:
     studio.start()
     chance = random.Random(5)
     for _ in range(20):
-        wait(lambda: any(j.state in ("running", "queued") for j in studio.jobs()) or _again(studio))
-        wait(studio.running)
+        wait(lambda: _busy(studio, asked))
         process = wait(studio.painter)
         time.sleep(chance.uniform(0, 0.7))
         with contextlib.suppress(ProcessLookupError):
@@ -206,12 +210,16 @@ def test_twenty_kills_of_the_painter(studio: Studio) -> None:
     studio.stop()
 
 
-def _again(studio: Studio) -> bool:
-    """Runs jobs that were set aside again, so that there is something to kill."""
-    aside = [job for job in studio.jobs() if job.state == "set_aside"]
-    for job in aside:
-        studio.records.again(job.id)
-    return bool(aside)
+def _busy(studio: Studio, asked: list[str]) -> Job | None:
+    """The job that is painted; where there is none left, those that were set aside are run again,
+    or one more is asked for, so that there is something to kill."""
+    if all(job.over for job in studio.jobs()):
+        aside = [job for job in studio.jobs() if job.state == "set_aside"]
+        for job in aside:
+            studio.records.again(job.id)
+        if not aside:
+            asked += studio.ask(1)
+    return studio.running()
 
 
 def test_ten_kills_of_the_server(studio: Studio) -> None:
@@ -221,9 +229,7 @@ def test_ten_kills_of_the_server(studio: Studio) -> None:
     chance = random.Random(7)
     for _ in range(10):
         studio.start()
-        if all(job.over for job in studio.jobs()):
-            asked += studio.ask(1)
-        wait(studio.running)
+        wait(lambda: _busy(studio, asked))
         time.sleep(chance.uniform(0, 0.5))
         studio.end(signal.SIGKILL)
     studio.start()
@@ -236,6 +242,7 @@ def test_all_is_killed_at_once(studio: Studio) -> None:
     """Where painter and server are killed together, as by the system, the job goes on with the
     next server."""
     asked = studio.ask(2)
+    studio.hold.touch()
     for _ in range(2):
         studio.start()
         wait(studio.running)
@@ -244,6 +251,7 @@ def test_all_is_killed_at_once(studio: Studio) -> None:
         studio.end(signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
+    studio.hold.unlink()
     studio.start()
     finish(studio, asked)
     studio.stop()
@@ -253,6 +261,7 @@ def test_checkpoints_that_are_damaged(studio: Studio) -> None:
     """A checkpoint that is damaged while the studio is down is set aside; the job begins anew,
     says so, and ends."""
     asked = studio.ask(1)
+    studio.hold.touch()
     studio.start()
     path = studio.storage.checkpoint(asked[0])
     wait(lambda: (studio.records.job(asked[0]).progress or {}).get("evaluations_done", 0) > 3)
@@ -260,6 +269,7 @@ def test_checkpoints_that_are_damaged(studio: Studio) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0xFF
     path.write_bytes(data)
+    studio.hold.unlink()
     studio.start()
     finish(studio, asked)
     note = studio.records.job(asked[0]).note

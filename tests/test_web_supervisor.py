@@ -132,6 +132,15 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
     return Studio(tmp_path / "data")
 
 
+@pytest.fixture
+def hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file; no job comes to its end before it is deleted, however slow the test is."""
+    file = tmp_path / "hold"
+    file.touch()
+    monkeypatch.setenv("NARROW_HOLD", str(file))
+    return file
+
+
 def alive(pid: int) -> bool:
     """Whether a process is there."""
     try:
@@ -174,16 +183,19 @@ def test_what_waited_before_the_start_is_done(studio: Studio) -> None:
     live(studio, story)
 
 
-def test_a_killed_painter_goes_on(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_painter_goes_on(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, hold: Path
+) -> None:
     """A job whose painter is killed goes on by itself from its checkpoint, and counts the crash."""
     monkeypatch.setenv("NARROW_PAUSE", "0.05")
     monkeypatch.setenv("NARROW_EVERY", "0")
 
     async def story() -> None:
         job = studio.ask(30)
-        await studio.evaluated(job, 5)
+        await studio.evaluated(job, 15)
         studio.heard.clear()
         os.kill(studio.pid("painter"), signal.SIGKILL)
+        hold.unlink()
         done = await studio.over(job)
         assert (done.state, done.crashes) == ("done", 1)
         assert [row[0] for row in done.losses] == list(range(1, 31))
@@ -216,10 +228,13 @@ def test_three_deaths_set_a_job_aside(studio: Studio, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.slow
-def test_stopping_keeps_what_was_painted(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopping_keeps_what_was_painted(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, hold: Path
+) -> None:
     """A studio that is stopped in the middle of an evaluation leaves no process behind, and the
     next one goes on with the job where it stood; that is no crash."""
     monkeypatch.setenv("NARROW_PAUSE", "0.3")
+    monkeypatch.setattr(module, "STOP_SECONDS", 60.0)
     job, pids = "", list[int]()
 
     async def story() -> None:
@@ -233,6 +248,7 @@ def test_stopping_keeps_what_was_painted(studio: Studio, monkeypatch: pytest.Mon
     stopped = studio.records.job(job)
     assert (stopped.state, stopped.crashes) == ("queued", 0)
     studio.heard.clear()
+    hold.unlink()
     studio.new()
 
     async def rest() -> None:
