@@ -54,7 +54,7 @@ case "$*" in
     if [ -e ".venv/has $last" ]; then echo "Requirement already satisfied"; exit 0; fi
     echo "Installing collected packages: something"
     while read -r word; do
-      case "$*" in *"$word"*) : >"$STAND_IN/hanging"; exec sleep 30 ;; esac
+      case "$*" in *"$word"*) : >"$STAND_IN/hanging"; exec sleep 600 ;; esac
     done <"$STAND_IN/hang"
     : >".venv/has $last"
     ;;
@@ -132,7 +132,7 @@ class Clone:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=120,
             check=False,
         )
 
@@ -160,7 +160,7 @@ class Clone:
 
 def wait_for(path: Path) -> None:
     """Waits until another process has made the file."""
-    for _ in range(500):
+    for _ in range(12000):
         if path.exists():
             return
         time.sleep(0.01)
@@ -375,7 +375,7 @@ def test_two_set_ups_at_once_take_turns(hung: tuple[Clone, subprocess.Popen[str]
     assert "waiting" in second.stderr.readline()
     assert clone.calls() == []
     os.killpg(first.pid, signal.SIGKILL)
-    _, rest = second.communicate(timeout=20)
+    _, rest = second.communicate(timeout=120)
     assert second.returncode == 0, rest
     assert clone.made_anew()
 
