@@ -32,11 +32,18 @@ def serve() -> None:
             sys.stdout.flush()
             os._exit(code)
         if kill_after is not None:
-            time.sleep(kill_after)
+            until = time.monotonic() + kill_after
             # Not waited for yet, so that its number is nobody else's.
+            while time.monotonic() < until and not _is_over(child):
+                time.sleep(0.002)
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _is_over(child: int) -> bool:
+    """Whether a process has ended by itself; it is not waited for yet."""
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 if __name__ == "__main__":
