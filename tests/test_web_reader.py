@@ -195,7 +195,7 @@ def process(storage: Storage) -> Iterator[subprocess.Popen[bytes]]:
         assert started.stdin is not None
         if not started.stdin.closed:
             started.stdin.close()
-        started.wait(20)
+        started.wait(120)
 
 
 def say(stream: IO[bytes] | None, message: dict[str, Any]) -> None:
@@ -226,12 +226,12 @@ def test_the_process(storage: Storage, process: subprocess.Popen[bytes]) -> None
         assert "libtorch" not in modules.read_text()
     assert process.stdin is not None
     process.stdin.close()
-    assert process.wait(20) == 0
+    assert process.wait(120) == 0
 
 
 def run(code: str) -> subprocess.CompletedProcess[bytes]:
     """Runs a program."""
-    return subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, timeout=60)
+    return subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, timeout=300)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's memory so")

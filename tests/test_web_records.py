@@ -635,7 +635,7 @@ def test_processes_wait_for_each_other(tmp_path: Path) -> None:
             waiting = pool.submit(second.add_job, owner, {})
             with pytest.raises(TimeoutError):
                 waiting.result(0.3)
-        assert waiting.result(10).state == "queued"
+        assert waiting.result(60).state == "queued"
 
 
 class Course(RuleBasedStateMachine):

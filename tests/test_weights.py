@@ -709,7 +709,7 @@ def fetch(
 ) -> None:
     """Downloads without waiting between tries."""
     progress = None if seen is None else seen.append
-    download(urls, target, digest, progress=progress, attempts=3, backoff=0.0, timeout=5.0)
+    download(urls, target, digest, progress=progress, attempts=3, backoff=0.0, timeout=60.0)
 
 
 def test_a_good_file_arrives_whole(server: tuple[str, Behaviour], tmp_path: Path) -> None:
