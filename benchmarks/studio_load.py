@@ -28,7 +28,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -202,8 +202,14 @@ def memory_of(process: psutil.Process) -> dict[str, float]:
     return {name: round(size, 1) for name, size in held.items()}
 
 
-async def run(address: str, clients: int, seconds: float, server: psutil.Process) -> dict[str, Any]:
-    """All clients for so long; the figures."""
+async def run(
+    address: str,
+    clients: int,
+    seconds: float,
+    server: psutil.Process,
+    enough: Callable[[Course], bool],
+) -> dict[str, Any]:
+    """All clients for so long, and until it is enough; the figures."""
     course, memory = Course(), list[tuple[float, dict[str, float]]]()
     visitors = [Client(address, number, course) for number in range(clients)]
     host = Client(address, -1 % 2**31, course)
@@ -211,9 +217,9 @@ async def run(address: str, clients: int, seconds: float, server: psutil.Process
     tasks += [asyncio.create_task(visitor.live()) for visitor in visitors]
     began = time.monotonic()
     spent = server.cpu_times()
-    while (passed := time.monotonic() - began) < seconds:
+    while (passed := time.monotonic() - began) < seconds or not enough(course):
         memory.append((round(passed, 1), memory_of(server)))
-        await asyncio.sleep(min(2.0, seconds - passed))
+        await asyncio.sleep(min(2.0, max(0.1, seconds - passed)))
         for task in tasks:
             if task.done():
                 task.result()
@@ -224,13 +230,14 @@ async def run(address: str, clients: int, seconds: float, server: psutil.Process
     for visitor in [*visitors, host]:
         await visitor.close()
     every = [one for many in course.seconds.values() for one in many]
+    lasted = time.monotonic() - began
     later = [held for passed, held in memory if passed >= seconds / 2]
     cpu = spent_after.user + spent_after.system - spent.user - spent.system
     return {
         "clients": clients,
-        "seconds": seconds,
+        "seconds": round(lasted, 1),
         "requests": sum(course.statuses.values()),
-        "requests_per_second": round(len(every) / seconds, 1),
+        "requests_per_second": round(len(every) / lasted, 1),
         "jobs": course.jobs,
         "statuses": {str(status): number for status, number in sorted(course.statuses.items())},
         "faults": course.faults[:20],
@@ -245,7 +252,7 @@ async def run(address: str, clients: int, seconds: float, server: psutil.Process
             }
             for route, found in sorted(course.seconds.items())
         },
-        "server_cpu_share": round(cpu / seconds, 3),
+        "server_cpu_share": round(cpu / lasted, 3),
         "mib": {name: [held.get(name) for _, held in memory] for name in later[-1]},
         "mib_growth_in_second_half": {
             name: round(later[-1][name] - later[0].get(name, 0.0), 1) for name in later[-1]
@@ -278,7 +285,7 @@ def studio(data: Path, *more: str) -> Iterator[tuple[str, psutil.Process]]:
             yield found[0], psutil.Process(process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(20)
+            process.wait(120)
 
 
 def wait_until_ready(address: str) -> None:
@@ -291,11 +298,19 @@ def wait_until_ready(address: str) -> None:
     raise RuntimeError("no painter is ready")
 
 
-def measure(clients: int, seconds: float) -> dict[str, Any]:
-    """The figures of one course, on a data folder that is deleted afterwards."""
+def measure(
+    clients: int, seconds: float, enough: Callable[[Course], bool] = lambda _: True
+) -> dict[str, Any]:
+    """The figures of one course, on a data folder that is deleted afterwards.
+
+    Args:
+        clients: how many.
+        seconds: that it lasts at least.
+        enough: whether it may end then.
+    """
     with tempfile.TemporaryDirectory() as folder, studio(Path(folder)) as (address, server):
         wait_until_ready(address)
-        return asyncio.run(run(address, clients, seconds, server))
+        return asyncio.run(run(address, clients, seconds, server, enough))
 
 
 def main() -> None:

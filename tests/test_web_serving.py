@@ -543,9 +543,15 @@ def test_styles_are_drawn_ahead(opened: tuple[subprocess.Popen[str], str], tmp_p
 def test_load(monkeypatch: pytest.MonkeyPatch) -> None:
     """A class at work gets no fault, and every kind of request is answered."""
     monkeypatch.syspath_prepend(Path(__file__).parent.parent / "benchmarks")
-    found: dict[str, Any] = importlib.import_module("studio_load").measure(12, 10.0)
+    wanted = {"POST /api/pictures", "POST /api/jobs", "GET /api/jobs/ID/live", "GET /api/me"}
+    end = time.monotonic() + 300
+
+    def is_enough(course: Any) -> bool:
+        # A slow machine needs longer for it.
+        return (course.jobs >= 12 and wanted <= set(course.seconds)) or time.monotonic() > end
+
+    found: dict[str, Any] = importlib.import_module("studio_load").measure(12, 10.0, is_enough)
     assert found["faults"] == []
     assert set(found["statuses"]) <= {"200", "201", "404"}
     assert found["jobs"] >= 12
-    wanted = {"POST /api/pictures", "POST /api/jobs", "GET /api/jobs/ID/live", "GET /api/me"}
     assert wanted <= set(found["routes"])
