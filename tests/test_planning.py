@@ -3,14 +3,17 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from torch import Tensor
 
 from impasto import planning
 from impasto.cli import main
 from impasto.features import Features
 from impasto.levels import Level, plan_levels
 from impasto.memory import BASE_BYTES, Budget
+from impasto.objective import Objective, Terms
 from impasto.options import make_options
 from impasto.planning import Plan, make_plan
 from impasto.run import stylization
@@ -56,8 +59,16 @@ def test_a_print_is_planned_in_tiles(features: Features) -> None:
     assert plan_of(features, 4961, 3508, 12 * GB).levels[-1].tiles < last.tiles
 
 
-def test_time_grows_with_the_work(features: Features) -> None:
+def test_time_grows_with_the_work(features: Features, monkeypatch: pytest.MonkeyPatch) -> None:
     """More evaluations and more pixels are expected to take longer, a time limit cuts them off."""
+    evaluate, now = Objective.evaluate, [0.0]
+
+    def timed(self: Objective, picture: Tensor) -> tuple[Terms, Tensor]:
+        now[0] += 1e-3 + 1e-6 * picture.shape[-2] * picture.shape[-1]
+        return evaluate(self, picture)
+
+    monkeypatch.setattr(Objective, "evaluate", timed)
+    monkeypatch.setattr(planning, "time", SimpleNamespace(monotonic=lambda: now[0]))
     seconds = [plan_of(features, 200, 150, GB, evaluations=n).seconds for n in (10, 100)]
     assert seconds[1] > 3 * seconds[0]
     parts = plan_of(features, 1200, 900, 8 * GB).levels
