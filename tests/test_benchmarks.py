@@ -290,7 +290,8 @@ def test_layers_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_studio_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job of the studio and the command are timed in pairs, and live pictures are waited for."""
     output = tmp_path / "studio.json"
-    arguments = ["--size", "128", "--evaluations", "24", "--repetitions", "2", "--threads", "1"]
+    # So many that a slow viewer too sees some of them.
+    arguments = ["--size", "128", "--evaluations", "100", "--repetitions", "2", "--threads", "1"]
     run_main(load("studio", monkeypatch), [*arguments, "--output", str(output)], monkeypatch)
     found = json.loads(output.read_text(encoding="utf-8"))
     assert {side: len(one["whole"]) for side, one in found["seconds"].items()} == {
