@@ -34,8 +34,8 @@ from web_site import (
     Reply,
     Request,
     Site,
+    closed_port,
     encoded,
-    free_port,
     painted,
     picture,
     quick,
@@ -903,9 +903,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert "skipped: too small" in text
         assert main(["collect", f"{site.url}/", "-o", str(tmp_path / "x")]) == 2
         assert "not on the public internet; if it is yours, add" in capsys.readouterr().err
-    closed = f"http://127.0.0.1:{free_port()}/"
-    arguments = ["collect", closed, "-o", str(tmp_path / "y"), "--allow-private", "--attempts", "1"]
-    assert main(arguments) == 1
+    flags = ["-o", str(tmp_path / "y"), "--allow-private", "--attempts", "1"]
+    with closed_port() as port:
+        assert main(["collect", f"http://127.0.0.1:{port}/", *flags]) == 1
     assert "the connection failed" in capsys.readouterr().err
     assert main(["collect", "example.org", "-o", str(tmp_path / "z")]) == 2
     assert "write it in full" in capsys.readouterr().err

@@ -274,8 +274,9 @@ class Clock:
         return time.time() + self.passed
 
 
-def free_port() -> int:
-    """A port of this machine on which nobody listens."""
+@contextlib.contextmanager
+def closed_port() -> Iterator[int]:
+    """A port of this machine on which nobody listens, nor can begin to meanwhile."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+        yield one.getsockname()[1]
