@@ -140,8 +140,7 @@ def test_killed_at_ten_points_it_goes_on(seed: int, tmp_path: Path) -> None:
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
             process.join()
-            # The server may still have to notice.
-            time.sleep(0.1)
+            site.wait_until_left()
             path = site.log[-1].path
             name = hashlib.sha256(f"{site.url}{path}".encode()).hexdigest()[:40]
             body = folder / ".impasto-collect" / "answers" / f"{name}.body"
@@ -215,6 +214,7 @@ def test_killed_it_keeps_to_pauses_and_budget(tmp_path: Path) -> None:
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
             process.join()
+            site.wait_until_left()
             lines = {line.host: (line.host, line.path) for line in site.log}
             under_way |= set(lines.values())
         process, report = start(url, folder, delay=delay, max_bytes=budget)

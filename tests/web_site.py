@@ -74,6 +74,7 @@ class Site:
         self.delay = self.pause = 0.0
         self.ranges, self.pieces = False, 1
         self._lock = threading.Lock()
+        self._accepted = self._left = 0
         site = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -90,6 +91,15 @@ class Site:
         class Server(ThreadingHTTPServer):
             daemon_threads = True
             request_queue_size = 64
+
+            def process_request(self, request: Any, client_address: Any) -> None:
+                site._accepted += 1
+                super().process_request(request, client_address)
+
+            def process_request_thread(self, request: Any, client_address: Any) -> None:
+                super().process_request_thread(request, client_address)
+                with site._lock:
+                    site._left += 1
 
             def handle_error(self, request: Any, client_address: Any) -> None:
                 pass
@@ -157,6 +167,15 @@ class Site:
         except OSError:
             handler.close_connection = True
         line.ended = time.monotonic()
+
+    def wait_until_left(self) -> None:
+        """Waits until it has dealt with all that clients asked who are gone by now."""
+        before, deadline = self._accepted, time.monotonic() + 60
+        # It is accepted after theirs.
+        socket.create_connection(("127.0.0.1", self.port)).close()
+        while self._accepted == before or self._left < self._accepted:
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
 
     def size(self, path: str) -> int:
         """Bytes of the body at a path that is served as it is."""
