@@ -36,14 +36,15 @@ def postgres_server() -> Iterator[str]:
 
         def run(*command: str) -> None:
             done = subprocess.run(
-                [*prefix, *command], cwd=folder, capture_output=True, text=True, timeout=120
+                [*prefix, *command], cwd=folder, capture_output=True, text=True, timeout=600
             )
             assert done.returncode == 0, done.stdout + done.stderr
 
         data = str(folder / "data")
         run(initdb, "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync")
         options = f"-c listen_addresses='' -k {folder} -F"
-        run(pg_ctl, "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
+        log = str(folder / "log")
+        run(pg_ctl, "-D", data, "-o", options, "-l", log, "-t", "300", "-w", "start")
         try:
             yield f"postgresql+psycopg://{USER}@/postgres?host={folder}"
         finally:
