@@ -6,8 +6,10 @@ import contextlib
 import io
 import json
 import os
+import random
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import zipfile
@@ -80,6 +82,15 @@ def _serve(data: Path, *flags: str, port: str = "0") -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(TIMEOUT / 1000)
+
+
+def _lasting_port() -> str:
+    """A free port that systems give nobody by themselves: it is free for who comes back to it."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with contextlib.suppress(OSError), socket.socket() as one:
+            one.bind(("127.0.0.1", port))
+            return str(port)
 
 
 @pytest.fixture(scope="module")
@@ -1159,13 +1170,14 @@ def test_restart_of_the_server_heals(browser: Browser, tmp_path: Path) -> None:
     context.set_default_timeout(TIMEOUT)
     page = context.new_page()
     banner = page.locator(".banner")
-    with _serve(tmp_path / "data") as address:
+    port = _lasting_port()
+    with _serve(tmp_path / "data", port=port) as address:
         page.goto(f"{address}/?photo=sample:cat&style=style:coral&{LONG}")
         page.get_by_role("button", name="Start painting").click()
         expect(_said(page, re.compile(r"Painting: \d"))).to_be_visible()
         expect(banner).to_be_hidden()
     expect(banner).to_be_visible()
-    with _serve(tmp_path / "data", port=address.rpartition(":")[2]):
+    with _serve(tmp_path / "data", port=port):
         expect(banner).to_be_hidden()
         expect(page.locator(".job .fault")).to_be_empty()
         # Another page's doing: only who follows the job hears of it.
