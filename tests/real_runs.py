@@ -39,7 +39,7 @@ def stop_midway(number: int, *arguments: str) -> tuple[int, str, str]:
         wait_until_under_way(process)
         process.send_signal(number)
         try:
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=600)
         finally:
             process.kill()
     return process.returncode, out, err

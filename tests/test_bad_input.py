@@ -359,7 +359,7 @@ def test_a_full_standard_output_is_one_line(folder: Path) -> None:
             stderr=subprocess.PIPE,
             text=True,
             check=False,
-            timeout=120,
+            timeout=600,
         )
     assert done.returncode == 1
     assert done.stderr.startswith("impasto: standard output: No space left on device; ")

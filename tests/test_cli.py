@@ -840,7 +840,7 @@ def test_a_terminal_that_is_closed_keeps_the_best_picture(files: list[str], fold
         wait_until_under_way(process)
         os.close(ours)
         try:
-            process.wait(timeout=120)
+            process.wait(timeout=600)
         finally:
             process.kill()
     settings = read_image(folder / "out.png").settings
@@ -874,7 +874,7 @@ def test_a_reader_that_goes_away_is_no_fault() -> None:
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
-        command, stdout=write, stderr=subprocess.PIPE, text=True, check=False, timeout=120
+        command, stdout=write, stderr=subprocess.PIPE, text=True, check=False, timeout=600
     )
     os.close(write)
     assert done.returncode == 1

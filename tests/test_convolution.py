@@ -213,7 +213,7 @@ def test_wherever_threads_come_from_they_do_not_change_a_bit() -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=120,
+            timeout=600,
         )
         found.update(done.stdout.split())
     assert len(found) == 1
@@ -478,7 +478,7 @@ def assert_torch_does_the_work() -> None:
 def test_without_llvmlite_torch_does_the_work() -> None:
     """The extra is an extra: without it everything runs all the same, without a warning."""
     command = [sys.executable, "-c", WITHOUT_LLVMLITE, str(Path(__file__).parent)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
 
 

@@ -24,7 +24,7 @@ def loaded_after(code: str) -> set[str]:
     """Which heavy modules are loaded in a fresh Python after some code."""
     script = f"import sys\n{code}\nprint('\\n' + ' '.join(sys.modules), file=sys.stderr)"
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=600
     )
     return set(HEAVY) & set(done.stderr.splitlines()[-1].split())
 
@@ -79,6 +79,6 @@ def test_modules_import_only_from_lines_above_their_own() -> None:
         text=True,
         cwd=root,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr

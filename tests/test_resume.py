@@ -598,7 +598,7 @@ class Server:
         """Ends the server."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(timeout=60)
+        self._process.wait(timeout=600)
 
 
 @pytest.fixture
