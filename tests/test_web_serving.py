@@ -80,7 +80,7 @@ def test_ends_soon_with_clients(
     process, address = opened
     _wait_for_painter(address)
     visit = Visit(httpx2.Client(base_url=address, timeout=60))
-    job = visit.start(options={"size": 128, "evaluations": 60}).json()["id"]
+    job = visit.start(options={"size": 128, "evaluations": 200}).json()["id"]
     ends = list[str]()
 
     def follow() -> None:
@@ -93,6 +93,7 @@ def test_ends_soon_with_clients(
     for viewer in viewers:
         viewer.start()
     while "running" not in ends:
+        assert any(viewer.is_alive() for viewer in viewers)
         time.sleep(0.02)
     cookies = dict(visit.client.cookies)
     process.send_signal(number)
