@@ -270,7 +270,8 @@ def test_whole_way(visit: Visit, profile: str) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("beach · mine")
     expect(page.get_by_role("progressbar")).to_be_visible()
 
-    _finished(page)
+    # A whole run takes longer than anything else here.
+    expect(_said(page, "Finished")).to_be_visible(timeout=4 * TIMEOUT)
     seen = page.evaluate("window.live")
     assert len(set(seen)) >= 3
     assert {re.search(r"side=(\d+)", address)[1] for address in seen} == {"1024"}  # type: ignore[index]
