@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from impasto.quality import compare, style_distance
     from impasto.reproduction import resume
     from impasto.run import Picture, Stylization, stylization, stylize
+    from impasto.transfer import repaint
 
 __all__ = [
     "PRESETS",
@@ -30,6 +31,7 @@ __all__ = [
     "StyleOptions",
     "Stylization",
     "compare",
+    "repaint",
     "resume",
     "style_distance",
     "stylization",
@@ -45,6 +47,7 @@ _HOMES = {
     "StyleOptions": "options",
     "Stylization": "run",
     "compare": "quality",
+    "repaint": "transfer",
     "resume": "reproduction",
     "style_distance": "quality",
     "stylization": "run",

@@ -35,6 +35,7 @@ class Inputs:
         height: of the result, px.
         coloring: the photo at the result's size, or none, and what becomes of colours.
         paintings: what to paint in the style of, as the network sees it.
+        origins: for each of them, which of the sources it was read from, from 0.
         masks: of the regions, `(height, width)` in [0, 1].
         start: the third image to start from, `(1, 3, height, width)` in [0, 1], or `None`.
         coarse: the smaller result to go on from, `(1, 3, h, w)` in [0, 1], or `None`.
@@ -46,6 +47,7 @@ class Inputs:
     height: int
     coloring: Coloring
     paintings: list[Painting]
+    origins: list[int]
     masks: list[Tensor]
     start: Tensor | None
     coarse: Tensor | None
@@ -141,7 +143,9 @@ def read_inputs(
     if fine is not None:
         lender = _painting(read_source(fine, options.max_pixels, options.size), fine, None)
     return Inputs(
-        *(options, width, height, coloring, paintings, covers),
+        *(options, width, height, coloring, paintings),
+        origins=[i for part in painted for i in part.paintings],
+        masks=covers,
         start=third,
         coarse=lower,
         fine=lender,

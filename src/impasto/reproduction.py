@@ -87,7 +87,7 @@ def from_settings(
                 f"has the last one, {strengths[-1].strength:g}"
             )
         strengths = []
-    options = make_options(_effective({**kept, **changes}, changes))
+    options = make_options(without_idle({**kept, **changes}, changes))
     if settings.get("impasto") != impasto.__version__:
         warnings.append(
             f"the picture was made by impasto {settings.get('impasto')}, this is "
@@ -109,7 +109,9 @@ def from_settings(
     inputs = [settings.get("content"), *styles, start]
     masks, style_masks = _masks_of(settings)
     changed: list[str] = []
-    fine = settings.get("fine")
+    fine, refine = settings.get("fine"), _network_of(settings)
+    if coarse is not None or start is not None or options.start != "recolored":
+        refine = None
     for entry in [*inputs, *masks, *style_masks, fine, lower]:
         if entry is None:
             continue
@@ -153,6 +155,7 @@ def from_settings(
             style_masks=[entry and entry["path"] for entry in style_masks],
             fine=fine and fine["path"],
             coarse=coarse,
+            refine=refine,
             limits=limits,
         )
     except InputError as error:
@@ -161,6 +164,8 @@ def from_settings(
         # Such as for a photo of another shape: what is wrong is the file, not the options.
         raise type(error)(f"{changed[0]}; put the old one back ({error})") from None
     run.follow(strengths)
+    if refine is not None and run.settings["refine"] != settings["refine"]:
+        warnings.append(f"the network {refine} is another than the picture's, or runs otherwise")
     if run.weights_sha256 != settings.get("weights_sha256"):
         warnings.append(f"the weights of {options.model} are others than the picture's")
     # Records of earlier versions do not say it.
@@ -294,7 +299,7 @@ def from_checkpoint(
         kept = None
     try:
         given_anew = {name: value for name, value in changes.items() if value is not None}
-        options = make_options(_effective({**recorded, **given_anew}, given_anew))
+        options = make_options(without_idle({**recorded, **given_anew}, given_anew))
         photo, *paintings, third, lower, lender = sources
         run = stylization(
             *(photo, paintings, options),
@@ -303,6 +308,7 @@ def from_checkpoint(
             style_masks=covers[1],
             fine=lender,
             coarse=lower,
+            refine=_network_of(settings),
             memory=kept,
             limits=_LIMITS.validate_python(settings.get("limits", [])) if same else (),
             networks=networks,
@@ -315,6 +321,11 @@ def from_checkpoint(
         raise CheckpointError(
             f"{name}: the weights of {options.model} are not those that the run was begun with; "
             "bring those back (see: impasto weights verify), or begin the run anew"
+        )
+    if run.settings.get("refine") != settings.get("refine"):
+        raise CheckpointError(
+            f"{name}: the network that the run's start picture was made with is another now, or "
+            "runs otherwise; bring that back, or begin the run anew"
         )
     for program, version in ("impasto", impasto.__version__), ("torch", torch.__version__):
         if settings.get(program) != version:
@@ -345,6 +356,12 @@ def _strengths_of(settings: Mapping[str, Any]) -> list[Change]:
         raise OptionError(_DAMAGED_SETTINGS) from None
 
 
+def _network_of(settings: Mapping[str, Any]) -> str | None:
+    """The transfer network whose picture a run started from, if it did."""
+    found = settings.get("refine")
+    return str(found.get("name")) if isinstance(found, Mapping) else None
+
+
 def _masks_of(settings: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
     """The records of the regions' masks and of the paintings'; none in those of older versions."""
     found = [settings.get("masks", []), settings.get("style_masks", [])]
@@ -352,7 +369,7 @@ def _masks_of(settings: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
     return masks, style_masks
 
 
-def _effective(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def without_idle(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Option values without what is recorded and has nothing to act on any more."""
     idle = idle_color_options(values)
     if not values.get("print"):

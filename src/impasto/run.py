@@ -48,6 +48,7 @@ from impasto.pairing import resolve
 from impasto.places import check_place, levels_left
 from impasto.planning import Plan, make_plan
 from impasto.regions import kept_part, regions_of, scales_of
+from impasto.repainting import Repainter, network_for, repainted
 from impasto.sources import Loaded, describe_source, is_built_in, read_source, split_label
 from impasto.starts import start_picture
 from impasto.targets import Kept, Painting, level_size, resize
@@ -521,6 +522,7 @@ def stylization(
     style_masks: Sequence[ImageSource | None] = (),
     fine: ImageSource | None = None,
     coarse: ImageSource | None = None,
+    refine: str | None = None,
     memory: int | None = None,
     limits: Iterable[Limit] = (),
     networks: Networks | None = None,
@@ -543,6 +545,8 @@ def stylization(
         fine: a painting that lends all others its fine texture.
         coarse: a smaller result of the same pictures to go on from, such as a preview: only levels
             that are larger are worked at.
+        refine: start from what a transfer network makes of the pictures: `auto`, or its name or
+            file, as `impasto.transfer.repaint` takes them.
         memory: bytes that the process may hold where the options do not say; by default a share of
             what is free. It is recorded only where it has a say in the result.
         limits: what lack of memory forced on the run when it was made before.
@@ -569,11 +573,13 @@ def stylization(
     for name, given in ("masks", masks), ("style_masks", style_masks):
         if not isinstance(given, list | tuple):
             raise OptionError(f"{name}: give a list, not a {type(given).__name__}")
-    settings = _record(options, content, sources, start)
+    settings = record_of(options, content, sources, start)
     settings["coarse"] = describe_source(coarse)
     settings["masks"] = [describe_source(mask) for mask in masks]
     settings["style_masks"] = [describe_source(mask) for mask in style_masks]
     settings["fine"] = describe_source(fine)
+    if refine is not None:
+        _check_refined(options, start, coarse)
     inputs = read_inputs(
         *(content, sources, options),
         start=start,
@@ -585,13 +591,20 @@ def stylization(
     options, paintings, covers = inputs.options, inputs.paintings, inputs.masks
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    first = start_picture(
-        *(options.start, inputs.width, inputs.height),
-        content=inputs.photo,
-        regions=regions_of(options, paintings, covers),
-        image=inputs.start,
-        seed=options.seed,
-    )
+    if refine is not None:
+        repainter = Repainter(
+            network_for(sources) if refine == "auto" else refine, device=options.device
+        )
+        first = repainted(repainter, inputs, sources)
+        settings["refine"] = repainter.record
+    else:
+        first = start_picture(
+            *(options.start, inputs.width, inputs.height),
+            content=inputs.photo,
+            regions=regions_of(options, paintings, covers),
+            image=inputs.start,
+            seed=options.seed,
+        )
     features = (networks or Networks()).of(options, grain.LAYERS if fine else ())
     settings["weights_sha256"] = features.sha256
     settings["precision"] = format_of(features)
@@ -623,6 +636,19 @@ def stylization(
     return run
 
 
+def _check_refined(options: StyleOptions, start: Any, coarse: Any) -> None:
+    """Refuses another picture to start from beside a network's.
+
+    Raises:
+        OptionError: there is one.
+    """
+    if start is not None or options.start != StyleOptions.model_fields["start"].default:
+        flag = "--start-image" if start is not None else f"--start {options.start}"
+        raise OptionError(f"{flag} and --refine exclude each other; leave one out")
+    if coarse is not None:
+        raise OptionError("--refine: the run goes on from a picture already; leave it out")
+
+
 def _too_little(memory: int, least: int, *, given: bool) -> str:
     have, need = f"{memory / 1e9:.2f} GB", f"{least / 1e9:.2f} GB"
     if given:
@@ -645,6 +671,7 @@ def stylize(
     masks: Sequence[ImageSource] = (),
     style_masks: Sequence[ImageSource | None] = (),
     fine: ImageSource | None = None,
+    refine: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Picture:
     """Repaints a photo in the style of one or several paintings.
@@ -658,6 +685,7 @@ def stylize(
         masks: of the photo's regions; see `stylization`.
         style_masks: of the paintings; see `stylization`.
         fine: a painting that lends all others its fine texture.
+        refine: start from what a transfer network makes of it; see `stylization`.
         on_progress: called after every evaluation.
 
     Returns:
@@ -672,6 +700,7 @@ def stylize(
         masks=masks,
         style_masks=style_masks,
         fine=fine,
+        refine=refine,
     )
     for progress in run:
         if on_progress is not None:
@@ -770,9 +799,10 @@ def _machine(features: Features) -> dict[str, Any]:
     }
 
 
-def _record(
+def record_of(
     options: StyleOptions, content: Any, styles: Sequence[Any], start: Any
 ) -> dict[str, Any]:
+    """The settings of a picture as far as they are known from its options and sources."""
     return {
         "version": SETTINGS_VERSION,
         "impasto": impasto.__version__,

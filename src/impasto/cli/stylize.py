@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from impasto.cli import say
 from impasto.cli.flags import flags, given
@@ -15,6 +15,7 @@ from impasto.cli.running import (
     carry_out,
     check,
     check_together,
+    check_values,
     free_name,
     name_beside,
 )
@@ -36,6 +37,7 @@ else:
     Flags, DemoFlags, Changes, Larger = _flags, _demo_flags, _changes, _larger
 
 _DEFAULT_OUTPUT = Output()
+_NETWORKS = Group("Transfer networks", sort_key=5)
 _NO_FLAGS, _NO_DEMO_FLAGS, _NO_CHANGES = _flags(), _demo_flags(), _changes()
 _NO_LARGER = _larger()
 
@@ -51,13 +53,17 @@ def stylize(
         list[str] | None, Parameter(negative="", allow_leading_hyphen=True)
     ] = None,
     fine_style: str | None = None,
+    fast: Annotated[bool, Parameter(negative="", group=_NETWORKS)] = False,
+    refine: Annotated[bool, Parameter(negative="", group=_NETWORKS)] = False,
+    network: Annotated[str | None, Parameter(group=_NETWORKS)] = None,
+    runtime: Annotated[Literal["auto", "torch", "onnx"], Parameter(group=_NETWORKS)] = "auto",
     output: Output = _DEFAULT_OUTPUT,
     options: Flags = _NO_FLAGS,
 ) -> int:
     """Repaint a photo in the style of one or several paintings.
 
     Args:
-        content: The photo, or sample:NAME for a bundled one.
+        content: The photo, or sample:NAME for a bundled one; with --fast also a folder.
         styles: The paintings, or names of built-in styles; several are blended.
         start_image: Start from this third image.
         mask: A grey picture, white where a region of the photo is, or labels.png#rrggbb for the
@@ -66,13 +72,35 @@ def stylize(
         style_mask: A mask of the part of a painting that lends its style; repeat it for each
             painting, with - for none.
         fine_style: A painting that lends all others its fine texture.
+        fast: Repaint in one pass of a transfer network, in seconds; of a folder, every photo.
+        refine: Start from what a transfer network makes of the pictures.
+        network: With --fast or --refine: styles, which knows the built-in styles, any, which takes
+            paintings, or a network's file; by default the first where all styles are built in.
+        runtime: With --fast: what runs the network; auto is torch.
     """
     values = given(options)
     check_together(values, start_image)
     chosen = make_options(values)
+    _check_networks(fast=fast, refine=refine, network=network, runtime=runtime)
+    masks, style_masks = mask or [], [None if m == "-" else m for m in style_mask or ()]
+    if fast:
+        from impasto.cli import fast as in_one_pass
+
+        for flag, value in ("--start-image", start_image), ("--fine-style", fine_style):
+            if value is not None:
+                raise OptionError(
+                    f"{flag}: a transfer network cannot heed it; leave it out, or leave --fast out"
+                )
+        check_values(output)
+        in_one_pass.check_fast(output)
+        return in_one_pass.fast(
+            *(content, styles, chosen, output),
+            network=network,
+            masks=masks,
+            style_masks=style_masks,
+        )
     from impasto.sources import split_label
 
-    masks, style_masks = mask or [], [None if m == "-" else m for m in style_mask or ()]
     read = [*masks, *(m for m in style_masks if m is not None), start_image, fine_style]
     check(output, [content, *styles, *(split_label(name)[0] for name in read if name)])
     path = output.output or name_beside(content, *styles)
@@ -84,8 +112,25 @@ def stylize(
         masks=masks,
         style_masks=style_masks,
         fine=fine_style,
+        refine=(network or "auto") if refine else None,
     )
     return carry_out(run, path, output)
+
+
+def _check_networks(*, fast: bool, refine: bool, network: str | None, runtime: str) -> None:
+    """Refuses flags of transfer networks that exclude each other, or that have no effect.
+
+    Raises:
+        OptionError: in the words of the flags.
+    """
+    if fast and refine:
+        raise OptionError("--fast and --refine exclude each other; leave one out")
+    if network is not None and not (fast or refine):
+        raise OptionError("--network: acts only with --fast or --refine; add one, or leave it out")
+    if runtime != "auto" and not fast:
+        raise OptionError("--runtime: acts only with --fast; add that, or leave it out")
+    if runtime == "onnx":
+        raise OptionError("--runtime onnx: networks run by torch only here; use --runtime torch")
 
 
 def demo(
@@ -124,8 +169,10 @@ def reproduce(
     changes = given(options)
     check_together(changes)
     old = _read_old(picture, changes)
-    run = _run_again(picture, old, changes)
     path = output.output or free_name(picture.parent, f"{picture.stem}-again", picture.suffix)
+    if (old.settings or {}).get("fast"):
+        return _fast_again(picture, old, changes, path, _as_deep(output, path, old))
+    run = _run_again(picture, old, changes)
     return carry_out(run, path, _as_deep(output, path, old))
 
 
@@ -178,6 +225,26 @@ def _run_again(
     for warning in warnings:
         say(f"impasto: warning: {one_line(warning)}")
     return run
+
+
+def _fast_again(
+    picture: Path, old: Bitmap, changes: dict[str, Any], path: Path, output: Output
+) -> int:
+    """The picture of one pass once more."""
+    import time
+
+    from impasto.cli import fast as in_one_pass
+    from impasto.images import check_output
+    from impasto.transfer import from_fast_settings
+
+    in_one_pass.check_fast(output)
+    check_output(path, overwrite=output.overwrite)
+    began = time.monotonic()
+    try:
+        again = from_fast_settings(old.settings or {}, changes)
+    except ImpastoError as error:
+        raise type(error)(f"{picture}: {error}") from None
+    return in_one_pass.paint_one(again, path, output, began=began)
 
 
 def _as_deep(output: Output, path: Path, old: Bitmap) -> Output:

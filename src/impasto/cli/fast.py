@@ -1,0 +1,235 @@
+"""`impasto stylize --fast`: pictures repainted by a transfer network, one or a folder of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from impasto import cli
+from impasto.cli import EXIT_INTERRUPTED, say
+from impasto.cli.counting import Count
+from impasto.cli.running import Output, check_apart, gentle_interrupt, name_beside
+from impasto.errors import ImpastoError, OptionError, OutputError, one_line
+from impasto.options import StyleOptions
+
+if TYPE_CHECKING:
+    from impasto.run import Picture
+    from impasto.transfer import Repainting
+
+_WITHOUT = {
+    "trace": "there are no evaluations to trace",
+    "snapshots": "the picture does not form step by step",
+    "plot": "there are no losses to draw",
+    "checkpoint": "there is nothing to resume",
+}
+
+
+def check_fast(output: Output) -> None:
+    """Refuses results that a network's single pass does not give.
+
+    Raises:
+        OptionError: in the words of the flag.
+    """
+    for name, why in _WITHOUT.items():
+        if getattr(output, name) is not None:
+            raise OptionError(f"--{name}: with --fast {why}; leave one of them out")
+
+
+def paint_one(repainting: Repainting, path: Path, output: Output, *, began: float) -> int:
+    """Makes one picture, writes it and reports.
+
+    Args:
+        repainting: what to make.
+        path: where to write it.
+        output: what else is wanted.
+        began: when the work began, by `time.monotonic`.
+    """
+    for warning in repainting.warnings:
+        say(f"impasto: warning: {one_line(warning)}")
+    picture = repainting.result()
+    _save(picture, path, output)
+    seconds = time.monotonic() - began
+    width, height = picture.bitmap.width, picture.bitmap.height
+    if output.json:
+        summary = {
+            "output": str(path),
+            "width": width,
+            "height": height,
+            "seconds": round(seconds, 3),
+            "settings": picture.settings,
+        }
+        print(json.dumps(summary))
+    elif not output.quiet:
+        print(f"{path} ({width} x {height} px, {seconds:.1f} s)")
+    return 0
+
+
+def fast(
+    content: str,
+    styles: Sequence[str],
+    options: StyleOptions,
+    output: Output,
+    *,
+    network: str | None,
+    masks: Sequence[str] = (),
+    style_masks: Sequence[str | None] = (),
+) -> int:
+    """Repaints a photo, or every photo of a folder, in one pass; see `impasto stylize`."""
+    from impasto.images import check_output
+    from impasto.sources import split_label
+
+    began = cli.started if cli.started is not None else time.monotonic()
+    if Path(content).is_dir():
+        return _folder(
+            *(Path(content), styles, options, output),
+            network=network,
+            masks=masks,
+            style_masks=style_masks,
+        )
+    path = output.output or name_beside(content, *styles)
+    check_output(path, bits=cast("Any", output.bits), overwrite=output.overwrite)
+    read = [*masks, *(mask for mask in style_masks if mask is not None)]
+    check_apart({"--output": path}, [content, *styles, *(split_label(name)[0] for name in read)])
+    from impasto.transfer import Repainting
+
+    repainting = Repainting(
+        *(content, styles, options),
+        network=network,
+        masks=masks,
+        style_masks=style_masks,
+    )
+    return paint_one(repainting, path, output, began=began)
+
+
+def _folder(
+    folder: Path, styles: Sequence[str], options: StyleOptions, output: Output, **given: Any
+) -> int:
+    """Repaints all pictures of a folder; what a run has done stays done."""
+    from impasto.images import make_folder
+    from impasto.transfer import Repainting, Repaintings
+
+    place = output.output
+    if place is None:
+        place = name_beside(f"{folder.absolute()}", *styles).with_suffix("")
+        raise OptionError(f"{folder}: is a folder; name one for the results, such as -o {place}")
+    if place.exists() and not place.is_dir():
+        raise OutputError(f"{place}: is no folder; choose another one for the results")
+    if place.exists() and place.samefile(folder):
+        raise OptionError(f"--output {place}: is the folder of the photos; choose another one")
+    photos = _pictures_of(folder)
+    if not photos:
+        raise OptionError(f"{folder}: holds no pictures; choose another folder")
+    networks = Repaintings()
+    done, again, faults = 0, 0, []
+    results: list[dict[str, Any]] = []
+    told: set[str] = set()
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+
+    with gentle_interrupt(stop) as write_undisturbed:
+        # A network, style or option that is amiss is so for every photo: said once, before all.
+        Repainting(str(photos[0]), styles, options, networks=networks, **given)
+        make_folder(place)
+        with Count("repainting", len(photos), quiet=output.quiet or output.json) as bar:
+            for number, (photo, path) in enumerate(_named(photos, place, output), start=1):
+                if stopped:
+                    break
+                try:
+                    one = Repainting(str(photo), styles, options, networks=networks, **given)
+                    for warning in one.warnings:
+                        if warning not in told:
+                            told.add(warning)
+                            say(f"impasto: warning: {one_line(warning)}")
+                    if not output.overwrite and _is_done(path, one.settings):
+                        again += 1
+                    else:
+                        _save(one.result(), path, output)
+                        done += 1
+                    results.append({"photo": str(photo), "output": str(path)})
+                except ImpastoError as error:
+                    faults.append(str(error))
+                    results.append({"photo": str(photo), "fault": str(error)})
+                bar.show(number, one_line(photo.name)[-40:])
+        write_undisturbed()
+    for fault in faults:
+        say(f"impasto: {one_line(fault)}")
+    if output.json:
+        print(
+            json.dumps(
+                {"output": str(place), "done": done, "done_before": again, "pictures": results}
+            )
+        )
+    elif not output.quiet:
+        words = [f"{place}: {done} repainted"]
+        words += [f"{again} done before"] if again else []
+        words += [f"{len(faults)} with faults"] if faults else []
+        words += ["stopped early, the same command goes on"] if stopped else []
+        print(", ".join(words))
+    if stopped:
+        return EXIT_INTERRUPTED
+    return 1 if faults else 0
+
+
+def _pictures_of(folder: Path) -> list[Path]:
+    """The files of a folder that are pictures, or are called so, by name."""
+    from impasto.images import SNIFF_BYTES, is_picture, output_error
+
+    found = []
+    try:
+        for path in sorted(folder.iterdir()):
+            if path.name.startswith(".") or not path.is_file():
+                continue
+            named = path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif")
+            try:
+                with path.open("rb") as file:
+                    there = is_picture(file.read(SNIFF_BYTES))
+            except OSError:
+                there = False
+            if named or there:
+                found.append(path)
+    except OSError as error:
+        raise output_error(str(folder), error) from None
+    return found
+
+
+def _named(photos: Sequence[Path], place: Path, output: Output) -> list[tuple[Path, Path]]:
+    """Photos with the files of their results: their own names, in a format that can be written."""
+    from impasto.images import check_output, folded_name
+
+    found, taken = [], set[str]()
+    for photo in photos:
+        path = place / photo.name
+        try:
+            check_output(path, bits=cast("Any", output.bits), overwrite=True)
+        except OptionError:
+            path = path.with_suffix(".png")
+        except OutputError:
+            pass  # told when it is written
+        if folded_name(path.name) in taken:
+            path = place / f"{photo.name}.png"
+        taken.add(folded_name(path.name))
+        found.append((photo, path))
+    return found
+
+
+def _is_done(path: Path, settings: dict[str, Any]) -> bool:
+    """Whether a file is there already that was made with these settings."""
+    from impasto.images import read_image
+
+    if not path.is_file():
+        return False
+    try:
+        return read_image(path).settings == json.loads(json.dumps(settings))
+    except ImpastoError:
+        return False
+
+
+def _save(picture: Picture, path: Path, output: Output) -> None:
+    bits: Any = output.bits or 8
+    picture.save(path, bits=bits, quality=output.quality, overwrite=output.overwrite)

@@ -1,0 +1,241 @@
+"""The pictures of a run repainted by a transfer network, in one pass for each region."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.coloring import Coloring
+from impasto.devices import pick_device, pick_precision
+from impasto.errors import OptionError, RunError, is_out_of_memory
+from impasto.images import Bitmap, fit_within
+from impasto.inputs import Inputs
+from impasto.networks import IDENTITY, Network, mix
+from impasto.onepass import OnePass
+from impasto.options import StyleOptions
+from impasto.pairing import resolve
+from impasto.regions import covers_of, kept_mask, scales_of, shares_of
+from impasto.sources import Loaded, find_source
+from impasto.targets import Painting
+from impasto.trained import SHIPPED, load_network
+
+SEEN_SIDE = 384
+"""Long side at which a network that predicts styles sees a painting of scale 1, px."""
+
+MAX_SEEN_SIDE = 2048
+"""Largest side at which it sees any, px."""
+
+FADE = 0.25
+"""Below this strength the picture fades into the photo."""
+
+
+class Repainter:
+    """A transfer network ready for the pictures of several runs.
+
+    Args:
+        name: `styles`, `any`, or a network's file.
+        device: as the option.
+        precision: as the option; `auto` is float16 on NVIDIA GPUs, float32 elsewhere.
+
+    Raises:
+        OptionError: this machine has no such device, or it does not know the format.
+        WeightsError: the network is missing or damaged.
+    """
+
+    def __init__(self, name: str = "any", *, device: str = "auto", precision: str = "auto") -> None:
+        self.network: Network = load_network(name)
+        self.name = name if name in SHIPPED else str(Path(name).absolute())
+        self.device = pick_device(device)
+        if precision == "auto":
+            # One pass needs digits more than range.
+            precision = "float16" if self.device.type == "cuda" else "float32"
+        self.dtype = pick_precision(precision, self.device)
+        self._one = OnePass(self.network.transfer, device=self.device, dtype=self.dtype)
+        self._vectors: dict[bytes, Tensor] = {}
+
+    @property
+    def knows_pictures(self) -> bool:
+        """Whether it takes pictures of styles rather than names."""
+        return self.network.table is None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the settings of a picture say of the network."""
+        return {
+            "name": self.name,
+            "sha256": self.network.sha256,
+            "precision": str(self.dtype).removeprefix("torch."),
+        }
+
+    def style_name(self, source: Any) -> str:
+        """The style of its table that a source means: by its name, or by that of its file.
+
+        Raises:
+            OptionError: there is none.
+        """
+        found = source.record["path"] if isinstance(source, Loaded) else find_source(source)
+        text = os.fspath(found) if isinstance(found, str | os.PathLike) else ""
+        for name in text, text.removeprefix("style:"), Path(text).stem:
+            if name in self.network.names:
+                return name
+        known = ", ".join(self.network.names)
+        shown = text or "a picture in memory"
+        raise OptionError(
+            f"{shown}: the network {self.name} does not know this style; choose --network any, or "
+            f"one of its own: {known}"
+        )
+
+    def vector_of(self, painting: Painting) -> Tensor:
+        """The style vector `(1, V)` of a painting, seen at its scale.
+
+        What is transparent or masked counts as the mean of what is not, and is cut off where it
+        surrounds that.
+        """
+        picture = painting.picture
+        if painting.weight is not None:
+            seen = painting.weight > 0.5 * painting.weight.max()
+            rows, columns = seen.any(1).nonzero()[:, 0], seen.any(0).nonzero()[:, 0]
+            top, bottom = int(rows[0]), int(rows[-1]) + 1
+            left, right = int(columns[0]), int(columns[-1]) + 1
+            picture, seen = picture[..., top:bottom, left:right], seen[top:bottom, left:right]
+            mean = picture[0][:, seen].mean(1)
+            picture = torch.where(seen, picture, mean[None, :, None, None])
+        return self._seen(picture, painting.scale)
+
+    def identity_of(self, photo: Tensor) -> Tensor:
+        """The style vector `(1, V)` that leaves a photo as it is."""
+        if not self.knows_pictures:
+            return self.network.vector_of_name(IDENTITY)
+        return self._seen(photo, 1.0)
+
+    def _seen(self, picture: Tensor, scale: float) -> Tensor:
+        side = min(MAX_SEEN_SIDE, max(1, round(SEEN_SIDE * scale)))
+        width, height = fit_within(picture.shape[-1], picture.shape[-2], side)
+        picture = F.interpolate(
+            picture.float().cpu(), (height, width), mode="bilinear", antialias=True
+        ).clamp(0, 1)
+        # Every photo of a folder has the same paintings.
+        key = hashlib.sha256(picture.contiguous().numpy().data).digest()
+        if key not in self._vectors:
+            if len(self._vectors) > 64:
+                self._vectors.clear()
+            self._vectors[key] = self.network.vector_of_picture(picture)
+        return self._vectors[key]
+
+    def repaint(self, photo: Tensor, vector: Tensor) -> Tensor:
+        """A photo `(1, 3, H, W)` in [0, 1] in the style of a vector `(1, V)`, on the CPU.
+
+        Raises:
+            RunError: memory ran out.
+        """
+        try:
+            return self._one(photo, vector).float().cpu()
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                raise RunError("memory ran out; choose a smaller --size") from None
+            raise
+
+
+def network_for(sources: Sequence[Any]) -> str:
+    """The shipped network for some styles: `styles` where all of them are built in, else `any`."""
+    found = [find_source(source) for source in sources]
+    built_in = [isinstance(one, str) and one.startswith("style:") for one in found]
+    return "styles" if built_in and all(built_in) else "any"
+
+
+def style_sources(repainter: Repainter, sources: Sequence[Any], options: StyleOptions) -> list[Any]:
+    """What to read as paintings: where a network knows its styles by name, nothing, unless colours
+    are to come from them.
+
+    Raises:
+        OptionError: a style that the network does not know.
+    """
+    if repainter.knows_pictures:
+        return list(sources)
+    names = [repainter.style_name(source) for source in sources]
+    colors = {options.color, *(one.color for one in options.regions)}
+    if "only" in colors:
+        return list(sources)
+    grey = torch.full((3, 8, 8), 0.5).numpy()
+    return [Loaded(Bitmap(grey), {"path": name, "sha256": ""}) for name in names]
+
+
+def repainted(repainter: Repainter, inputs: Inputs, sources: Sequence[Any]) -> Tensor:
+    """The photo of a run as a network repaints it, `(1, 3, H, W)` in [0, 1]; its colours are still
+    to be finished by the run's `Coloring`.
+
+    Args:
+        repainter: with the network.
+        inputs: the pictures of the run.
+        sources: what `read_inputs` was given as paintings.
+
+    Raises:
+        OptionError: there is no photo, or a style that the network does not know.
+        RunError: memory ran out.
+    """
+    photo, options = inputs.photo, inputs.options
+    if photo is None:
+        raise OptionError("a transfer network needs a photo; use impasto texture for textures")
+    chosen = resolve(options, len(inputs.paintings), len(inputs.masks))
+    covers = covers_of(chosen, inputs.masks)
+    kept = kept_mask(options, len(inputs.paintings), inputs.masks)
+    result = None if kept is None else kept * photo
+    for one, cover in zip(chosen, covers, strict=True):
+        if one.keep:
+            continue
+        strength = options.strength if one.strength is None else one.strength
+        painted = photo
+        if strength > 0 and (one.color or options.color) != "only":
+            vectors, shares = [], []
+            for number, share, scales in zip(
+                one.styles, shares_of(options, one), scales_of(options, one), strict=True
+            ):
+                for scale in scales:
+                    origin = sources[inputs.origins[number - 1]]
+                    painting = inputs.paintings[number - 1]._replace(scale=scale)
+                    if repainter.knows_pictures:
+                        vectors.append(repainter.vector_of(painting))
+                    else:
+                        name = repainter.style_name(origin)
+                        vectors.append(repainter.network.vector_of_name(name))
+                    shares.append(share / len(scales))
+            vector = mix(vectors, shares)
+            if strength < 1:
+                vector = mix([repainter.identity_of(photo), vector], [1 - strength, strength])
+            painted = repainter.repaint(photo, vector)
+            if strength < FADE:
+                painted = photo + (strength / FADE) * (painted - photo)
+        if cover is None:
+            return painted
+        result = cover * painted if result is None else result.add_(cover * painted)
+    assert result is not None
+    return result.clamp_(0, 1)
+
+
+def in_photos_colors(picture: Bitmap, coloring: Coloring) -> Bitmap:
+    """A repainted picture in the photo's colours, in the parts that are to have them before a
+    painting is seen: for networks that see none.
+
+    Args:
+        picture: as it was repainted.
+        coloring: of the run.
+    """
+    if coloring.photo is None or all(part.color != "match" for part in coloring.parts):
+        return picture
+    pixels = picture.pixels.copy()
+    for part in coloring.parts:
+        if part.color != "match":
+            continue
+        alone = replace(part, paintings=(0,), shares=(1.0,))
+        own = Coloring(coloring.photo, [picture], [alone], coloring.method, coloring.space)
+        changed = own.painted_with(alone)[0].pixels - picture.pixels
+        pixels += changed if part.mask is None else part.mask * changed
+    return replace(picture, pixels=pixels.clip(0, 1))
