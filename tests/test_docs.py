@@ -24,6 +24,7 @@ from impasto.options import (
     STYLE_LOSSES,
     PrepareOptions,
     StyleOptions,
+    TrainingOptions,
     make_options,
 )
 from impasto.styles import style_names
@@ -36,6 +37,8 @@ HOW = DOCS / "how-it-works.md"
 OPTIONS = DOCS / "options.md"
 PREPARE = DOCS / "prepare.md"
 STUDIO = DOCS / "studio.md"
+NETWORKS = DOCS / "networks.md"
+TRAINING = NETWORKS.read_text("utf-8").partition("\n## Train your own\n")[2].partition("\n## ")[0]
 MAKE_PICTURES = DOCS / "make_pictures.sh"
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -198,7 +201,24 @@ def test_every_setting_of_the_studio_is_explained(name: str) -> None:
     assert len(words) > 20
 
 
+@pytest.mark.parametrize("name", TrainingOptions.model_fields)
+def test_every_option_of_training_is_explained(name: str) -> None:
+    """Each option of `impasto train` has a row with the default and range it really has."""
+    _, shown, limits, words = rows_of_flags(TRAINING)[f"--{name.replace('_', '-')}"]
+    value, default = getattr(TrainingOptions(), name), shown.strip("`")
+    if value is None:
+        assert "`" not in shown
+    else:
+        assert getattr(TrainingOptions(**{name: default}), name) == value
+    expected = expected_range(TrainingOptions.model_fields[name])
+    assert expected is None or limits == expected.replace("1e+06", "1e6").replace(
+        "1000000.0", "1e6"
+    )
+    assert len(words) > 13
+
+
 GATHERING = {
+    "train": TRAINING,
     "collect": (DOCS / "collect.md").read_text("utf-8"),
     "prepare": PREPARE.read_text("utf-8").partition("\n## Trying")[0],
     "try": PREPARE.read_text("utf-8").partition("\n## Trying")[2],
@@ -219,9 +239,9 @@ def rows_of_flags(text: str) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("command", GATHERING)
 def test_every_flag_of_gathering_has_a_row(command: str) -> None:
-    """Each flag of `impasto collect`, `prepare` and `try` has one row in the page of its command,
-    short form and words to choose from included, and its real default; no row has a flag that
-    is not there. What `try` shares with `stylize` is in the page of options."""
+    """Each flag of `impasto collect`, `prepare`, `try` and `train` has one row in the page of its
+    command, short form and words to choose from included, and its real default; no row has a flag
+    that is not there. What `try` shares with `stylize` is in the page of options."""
     rows = rows_of_flags(GATHERING[command])
     known: set[str] = set()
     for argument in app[command].assemble_argument_collection():
@@ -320,7 +340,10 @@ def test_commands_parse(page: str, line: str) -> None:
         options = bound.arguments["options"]
         models: dict[str, Any] = {
             f"{model.__name__}Flags": model
-            for model in (StyleOptions, PrepareOptions, CollectOptions, StudioOptions)
+            for model in (
+                *(StyleOptions, PrepareOptions, CollectOptions, StudioOptions),
+                TrainingOptions,
+            )
         }
         models[type(options).__name__](**given(options))
 

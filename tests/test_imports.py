@@ -44,6 +44,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         (["collect", "--help"], {"pydantic"}),
         (["prepare", "--help"], {"pydantic"}),
         (["try", "--help"], {"pydantic"}),
+        (["train", "--help"], {"pydantic"}),
         (["presets"], {"pydantic"}),
         (["stylize"], {"pydantic"}),
     ],

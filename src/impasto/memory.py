@@ -260,6 +260,18 @@ def limit_heap() -> None:
         ctypes.CDLL(None).mallopt(m_mmap_threshold, 8 << 20)
 
 
+def keep_heap() -> None:
+    """Makes the C library keep freed blocks, however large, for the next of their kind.
+
+    By default glibc hands large ones back, and each that a step takes anew costs page faults.
+    """
+    m_trim_threshold, m_mmap_max = -1, -4  # malloc.h
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(m_mmap_max, 0)
+        library.mallopt(m_trim_threshold, 2**31 - 1)
+
+
 def _within(least: int, most: int, wanted: int, room: int, size: int) -> int:
     """As many things of a size as there is room for: `least` to `wanted`, never over `most`."""
     fitting = room // size if size else wanted

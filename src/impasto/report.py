@@ -85,6 +85,47 @@ def plot_losses(rows: Sequence[Mapping[str, Any]], path: Path, *, overwrite: boo
     _save(figure, path, overwrite)
 
 
+def plot_training(
+    rows: Sequence[Sequence[float]],
+    validations: Sequence[Sequence[float]],
+    path: Path,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Draws the losses of a training against its steps, on a logarithmic axis.
+
+    Args:
+        rows: step, loss, content, style and smoothness, in order.
+        validations: likewise; drawn as dots.
+        path: PNG, SVG or PDF.
+        overwrite: replace an existing file.
+
+    Raises:
+        OptionError, OutputError: see `check_figure`.
+    """
+    check_figure(path, overwrite=overwrite)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for place, (name, color) in enumerate(_TERMS.items(), start=1):
+        said = {"tv": "smoothness"}.get(name, name)
+        for points, look in (
+            (rows, {"label": said, "linewidth": 2.0 if name == "loss" else 1.0}),
+            (validations, {"linestyle": "none", "marker": "o", "markersize": 4}),
+        ):
+            values = np.array([row[place] for row in points], float)
+            values[~(np.isfinite(values) & (values > 0))] = np.nan
+            if not np.isnan(values).all():
+                axes.plot([row[0] for row in points], values, color=color, **look)
+    axes.set_yscale("log")
+    axes.set_xlabel("step (dots: validation)")
+    axes.set_ylabel("loss (weighted sum) and its terms (without weights)")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    _save(figure, path, overwrite)
+
+
 def plot_grid(
     cells: Sequence[Sequence[NDArray[np.float32] | None]],
     path: Path,

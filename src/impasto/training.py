@@ -13,50 +13,37 @@ good at any moment, as one whose learning rate has come down.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from impasto.crops import Ahead, Crops
+from impasto.distributed import Crew
+from impasto.errors import NotFiniteError
 from impasto.features import Features
-from impasto.images import read_image
 from impasto.losses import blank_distance, gram_loss, mean_std_loss, total_variation
 from impasto.moments import Moments, moments_of
 from impasto.networks import (
     IDENTITY,
+    Network,
     Shape,
     StylePredictor,
     StyleTable,
     Transfer,
     seen_of,
 )
+from impasto.options import TrainingOptions
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 CONTENT_LAYER = "relu4_1"
 
-
-class TrainingOptions(BaseModel):
-    """How a network is trained."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    steps: int = Field(default=8000, ge=1, description="Steps in all.")
-    batch: int = Field(default=4, ge=1, le=256, description="Photos in a step.")
-    side: int = Field(default=128, ge=32, le=1024, description="Side of the photos' crops, px.")
-    style_size: int = Field(
-        default=256, ge=32, le=2048, description="Long side at which paintings are seen, px."
-    )
-    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="Adam's learning rate.")
-    content_weight: float = Field(default=1.0, ge=0, description="Weight of the content term.")
-    style_weight: float = Field(default=5.0, ge=0, description="Weight of the style term.")
-    tv_weight: float = Field(default=0.3, ge=0, description="Weight of the smoothness term.")
-    seed: int = Field(default=0, ge=0, description="Seed of all that is random.")
+SHAPES = {"standard": Shape(), "narrow": Shape((16, 24, 48), 3, (24, 16, 8))}
+"""Sizes of networks, by their names in the options."""
 
 
 def relative(distance: Tensor) -> Tensor:
@@ -83,7 +70,7 @@ class StyleTarget:
 
     def distance(self, moments: dict[str, Moments]) -> Tensor:
         """The mean over layers of both terms, each relative to an empty picture's: a scalar."""
-        total = torch.zeros(())
+        total = next(iter(self.moments.values())).first.new_zeros(())
         for name, wanted in self.moments.items():
             gram, mean_std = self._units[name]
             total = total + relative(gram_loss(wanted)(moments[name]) / gram)
@@ -103,45 +90,32 @@ def target_of(features: Features, painting: Tensor) -> StyleTarget:
         return StyleTarget({name: moments_of(f, fast=features.fast) for name, f in found.items()})
 
 
-def crop_of(
-    path: Path, side: int, random: np.random.Generator, least: float, most: float
-) -> Tensor:
-    """A square of a picture, enlarged or shrunk at random, mirrored half the time.
-
-    Args:
-        path: of the picture.
-        side: of the square, px.
-        random: decides.
-        least: smallest short side of the picture that the square is cut from, px.
-        most: largest one, px.
-
-    Returns:
-        `(1, 3, side, side)` in [0, 1].
-    """
-    bitmap = read_image(path)
-    short = max(side, float(np.exp(random.uniform(np.log(least), np.log(most)))))
-    share = min(1.0, side / short)
-    cut = max(1, round(share * min(bitmap.width, bitmap.height)))
-    left = int(random.integers(bitmap.width - cut + 1))
-    top = int(random.integers(bitmap.height - cut + 1))
-    pixels = bitmap.pixels[:, top : top + cut, left : left + cut]
-    if random.integers(2):
-        pixels = pixels[:, :, ::-1]
-    square = torch.from_numpy(np.ascontiguousarray(pixels))[None]
-    if cut != side:
-        square = F.interpolate(square, (side, side), mode="bilinear", antialias=True)
-    return square.clamp(0, 1)
-
-
 class Styles(Protocol):
-    """Where the paintings of each step come from."""
+    """Where the paintings of each step come from.
 
-    def draw(self, step: int, count: int) -> list[tuple[int, StyleTarget | None]]:
-        """The styles of a step's photos: number and target, which is `None` for the photo itself.
+    A style has a number; −1 or, in a table, the last one stands for the photo itself.
+    """
+
+    def numbers(self, step: int, count: int) -> list[int]:
+        """The styles of a step's photos; depends on nothing but the arguments.
 
         Args:
-            step: from 0; asked for in order.
-            count: photos in the step.
+            step: from 0.
+            count: photos in the step, over all processes.
+        """
+        ...
+
+    def picture(self, number: int) -> Tensor | None:
+        """What `target` may need of a style, to be read beforehand, in the background."""
+        ...
+
+    def target(self, step: int, number: int, picture: Tensor | None) -> StyleTarget | None:
+        """What a style's photos must match; `None` for the photo itself.
+
+        Args:
+            step: at which it is needed.
+            number: of the style.
+            picture: what `picture` gave, if anything.
         """
         ...
 
@@ -158,73 +132,87 @@ class KnownStyles:
         self.targets: list[StyleTarget | None] = [*targets, None]
         self._seed = seed
 
-    def draw(self, step: int, count: int) -> list[tuple[int, StyleTarget | None]]:
+    def numbers(self, step: int, count: int) -> list[int]:
         """See `Styles`. All styles come once before one comes again."""
         found = []
         for place in range(step * count, (step + 1) * count):
             turn, within = divmod(place, len(self.targets))
             order = np.random.default_rng([self._seed, 1, turn]).permutation(len(self.targets))
-            number = int(order[within])
-            found.append((number, self.targets[number]))
+            found.append(int(order[within]))
         return found
+
+    def picture(self, number: int) -> None:
+        """See `Styles`: there is nothing to read."""
+
+    def target(self, step: int, number: int, picture: Tensor | None) -> StyleTarget | None:  # noqa: ARG002
+        """See `Styles`."""
+        return self.targets[number]
 
 
 class PaintingPool:
-    """A folder's paintings, seen in ever new crops, colours and sizes.
+    """Folders' paintings, seen in ever new crops, colours and sizes.
 
-    Every step one painting is read and takes the place of the oldest of some that are known; a
-    step's styles are drawn from those. So a painting's statistics serve several steps, however many
-    paintings there are.
+    Every step one painting takes the place of the oldest of some; a step's styles are drawn from
+    those. So a painting's statistics, which are taken when it is first drawn, serve several steps,
+    however many paintings there are.
 
     Args:
         features: to see them with.
-        paintings: their files.
-        options: of the training.
-        size: how many are known at a time.
+        paintings: gives squares of them.
+        seed: of what is random.
+        size: how many there are at a time.
         identity: share of photos that are to stay as they are.
     """
 
     def __init__(
         self,
         features: Features,
-        paintings: Sequence[Path],
-        options: TrainingOptions,
+        paintings: Crops,
+        seed: int,
         *,
         size: int = 48,
         identity: float = 0.05,
-        rank: int = 0,
     ) -> None:
-        self._rank = rank
-        self._features, self._paintings, self._options = features, list(paintings), options
+        self._features, self._paintings, self._seed = features, paintings, seed
         self._size, self._identity = size, identity
         self._pool: dict[int, StyleTarget] = {}
+        self._read: set[int] = set()
 
-    def draw(self, step: int, count: int) -> list[tuple[int, StyleTarget | None]]:
-        """See `Styles`; every number is that of the step in which the painting was read."""
-        # Before the first step as many are read as after a long training, so that going on from any
-        # step finds what an uninterrupted training finds there.
-        for place in range(step + 1 - self._size, step + 1):
-            if place not in self._pool:
-                self._pool[place] = self._read(place)
-        for place in [place for place in self._pool if place <= step - self._size]:
-            del self._pool[place]
-        random = np.random.default_rng([self._options.seed, 2, self._rank, step])
-        found: list[tuple[int, StyleTarget | None]] = []
+    def numbers(self, step: int, count: int) -> list[int]:
+        """See `Styles`; every number is that of the step with which a painting came, from 0, or
+        from `size` places before that on."""
+        random = np.random.default_rng([self._seed, 2, step])
+        found = []
         for _ in range(count):
             if random.random() < self._identity:
-                found.append((-1, None))
-                continue
-            number = step - int(random.integers(self._size))
-            found.append((number, self._pool[number]))
+                found.append(-1)
+            else:
+                found.append(step - int(random.integers(self._size)) + self._size)
         return found
 
-    def _read(self, place: int) -> StyleTarget:
-        random = np.random.default_rng([self._options.seed, 3, self._rank, place + self._size])
-        path = self._paintings[int(random.integers(len(self._paintings)))]
-        size = self._options.style_size
-        side = round(0.75 * size / 16) * 16
-        picture = crop_of(path, side, random, 0.75 * size, 1.25 * size)
-        return target_of(self._features, recolored(picture, random))
+    def picture(self, number: int) -> Tensor | None:
+        """See `Styles`; what has been given once is not read again."""
+        if number < 0 or number in self._read:
+            return None
+        self._read = {known for known in self._read if known > number - 2 * self._size} | {number}
+        return self._crop(number)
+
+    def target(self, step: int, number: int, picture: Tensor | None) -> StyleTarget | None:
+        """See `Styles`."""
+        if number < 0:
+            return None
+        if number not in self._pool:
+            if picture is None:
+                # It was read before a training that goes on from here.
+                picture = self._crop(number)
+            self._pool[number] = target_of(self._features, picture.to(self._features.device))
+        for old in [old for old in self._pool if old <= step]:
+            del self._pool[old]
+        return self._pool[number]
+
+    def _crop(self, number: int) -> Tensor:
+        random = np.random.default_rng([self._seed, 3, number])
+        return recolored(self._paintings.draw(random), random)
 
 
 def recolored(picture: Tensor, random: np.random.Generator) -> Tensor:
@@ -238,6 +226,16 @@ def recolored(picture: Tensor, random: np.random.Generator) -> Tensor:
     return picture.clamp(0, 1)
 
 
+def photo_crops(photos: Sequence[Path], side: int) -> Crops:
+    """Squares of photos, as a training sees them."""
+    return Crops([(photos, 1.0)], side, 1.1 * side, max(400.0, 2 * side))
+
+
+def painting_crops(folders: Sequence[tuple[Sequence[Path], float]], size: int) -> Crops:
+    """Squares of paintings whose long side is `size` px or somewhat more or less."""
+    return Crops(folders, max(16, round(0.75 * size / 16) * 16), 0.75 * size, 1.25 * size)
+
+
 @dataclass(frozen=True)
 class Losses:
     """The losses of a step, means over its photos; `total` is their weighted sum."""
@@ -248,6 +246,21 @@ class Losses:
     smoothness: float
 
 
+@dataclass(frozen=True)
+class Batch:
+    """What a process sees in a step.
+
+    Attributes:
+        photos: `(N, 3, H, W)`, sRGB in [0, 1].
+        styles: the number of each photo's style.
+        pictures: what their targets may need.
+    """
+
+    photos: Tensor
+    styles: list[int]
+    pictures: list[Tensor | None]
+
+
 class Trainer:
     """A training, step by step.
 
@@ -255,11 +268,16 @@ class Trainer:
         transfer: the network.
         vectors: gives its style vectors.
         styles: the paintings.
-        photos: files of photos.
+        photos: gives squares of photos.
         features: VGG19 in float32.
-        options: how; `batch` is that of each process.
-        rank: number of this process among several that train together.
-        reduce: makes the gradients of all processes their mean.
+        options: how.
+        crew: the processes that train together.
+
+    Attributes:
+        network: `transfer` and `vectors`, as they are trained.
+        average: of the networks of all steps.
+        step: how many have been made.
+        factor: of the learning rate.
     """
 
     def __init__(
@@ -267,19 +285,21 @@ class Trainer:
         transfer: Transfer,
         vectors: StyleTable | StylePredictor,
         styles: Styles,
-        photos: Sequence[Path],
+        photos: Crops,
         features: Features,
         options: TrainingOptions,
-        *,
-        rank: int = 0,
-        reduce: Callable[[nn.Module], None] | None = None,
+        crew: Crew | None = None,
     ) -> None:
-        self._rank, self._reduce = rank, reduce
-        self.network = nn.ModuleDict({"transfer": transfer, "vectors": vectors})
+        self._crew = crew or Crew()
+        self._device = features.device
+        self.network = nn.ModuleDict({"transfer": transfer, "vectors": vectors}).to(self._device)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
-        self.styles, self.photos, self.features = styles, list(photos), features
+        self.styles, self.photos, self.features = styles, photos, features
         self.options = options
         self.step = 0
+        self.factor = 1.0
+        weights = (options.content_weight, options.style_weight, options.tv_weight)
+        self._weights = torch.tensor(weights, device=self._device)
         # A row of a table is trained by few of the steps, a predictor by all.
         quick = 10.0 if isinstance(vectors, StyleTable) else 1.0
         self._quick = (1.0, quick)
@@ -288,51 +308,110 @@ class Trainer:
             lr=options.learning_rate,
             betas=(0.9, 0.99),
         )
+        self._ahead = Ahead(self._read)
+
+    def close(self) -> None:
+        """Ends what runs in the background."""
+        self._ahead.close()
 
     def advance(self) -> Losses:
-        """One step."""
-        options = self.options
+        """One step.
+
+        Raises:
+            NotFiniteError: a loss or a gradient is no finite number; the networks stay as they
+                were.
+            InputError: no picture of a folder can be read.
+        """
+        options, device = self.options, self._device
         rate = options.learning_rate * self.rate(self.step)
         for group, quick in zip(self.adam.param_groups, self._quick, strict=True):
             group["lr"] = rate * quick
-        photos = torch.cat([self._photo(i) for i in range(options.batch)])
-        drawn = self.styles.draw(self.step, options.batch)
+        batch = self._ahead.at(self.step)
+        photos = batch.photos.to(device)
+        given = [
+            self.styles.target(self.step, number, picture)
+            for number, picture in zip(batch.styles, batch.pictures, strict=True)
+        ]
         contents, targets = [], []
         with torch.no_grad():
-            for i, (_, target) in enumerate(drawn):
+            for i, target in enumerate(given):
                 found = self.features.extract(photos[i : i + 1], (*STYLE_LAYERS, CONTENT_LAYER))
                 contents.append(found[CONTENT_LAYER])
                 targets.append(
                     target or StyleTarget({name: moments_of(found[name]) for name in STYLE_LAYERS})
                 )
-        vectors = vectors_of(self.network, [number for number, _ in drawn], targets)
+        vectors = vectors_of(self.network, batch.styles, targets)
         painted = cast("Transfer", self.network["transfer"])(photos, vectors)
         leaf = painted.detach().requires_grad_()
-        total = torch.zeros(3)
+        total = torch.zeros(3, device=device)
         for i, target in enumerate(targets):
-            terms = self._terms(
-                leaf[i : i + 1], photos[i : i + 1], contents[i], target, drawn[i][1]
-            )
-            weights = torch.tensor(
-                [options.content_weight, options.style_weight, options.tv_weight]
-            )
-            ((terms * weights).sum() / options.batch).backward()
+            terms = self._terms(leaf[i : i + 1], photos[i : i + 1], contents[i], target, given[i])
+            ((terms * self._weights).sum() / options.batch).backward()
             total += terms.detach() / options.batch
         self.adam.zero_grad()
         painted.backward(leaf.grad)
-        if self._reduce is not None:
-            self._reduce(self.network)
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        parameters = list(self.network.parameters())
+        # Every process holds sums over its photos, divided by the number of all.
+        self._crew.add([total, *(p.grad for p in parameters if p.grad is not None)])
+        norm = nn.utils.clip_grad_norm_(parameters, 1.0)
+        if not bool(torch.isfinite(norm + total.sum())):
+            raise NotFiniteError(f"the loss is no finite number at step {self.step + 1}")
         self.adam.step()
         self.step += 1
         self._average()
-        content, style, smoothness = total.tolist()
-        return Losses(
-            options.content_weight * content
-            + options.style_weight * style
-            + options.tv_weight * smoothness,
-            *(content, style, smoothness),
-        )
+        return Losses(float(total @ self._weights), *total.tolist())
+
+    def _read(self, step: int) -> Batch:
+        """What this process sees in a step; a photo of the whole batch is the same one however many
+        processes there are."""
+        styles = self.styles.numbers(step, self.options.batch)
+        mine = self._crew.share(self.options.batch)
+        photos = [
+            self.photos.draw(np.random.default_rng([self.options.seed, 4, step, place]))
+            for place in mine
+        ]
+        chosen = [styles[place] for place in mine]
+        return Batch(torch.cat(photos), chosen, [self.styles.picture(n) for n in chosen])
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the following steps depend on, but for `step` and `factor`: copies."""
+        found: dict[str, Tensor] = {}
+        for name, part in {"network": self.network, "average": self.average}.items():
+            found |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
+        for number, parameter in enumerate(self.network.parameters()):
+            kept = self.adam.state[parameter]
+            if kept:
+                found[f"adam.mean.{number}"] = kept["exp_avg"]
+                found[f"adam.square.{number}"] = kept["exp_avg_sq"]
+        return {key: value.detach().cpu().clone() for key, value in found.items()}
+
+    def restore(self, state: Mapping[str, Tensor], step: int, factor: float) -> None:
+        """Goes back, or on, to where a training stood.
+
+        Args:
+            state: what `state` gave there.
+            step: where it was.
+            factor: of the learning rate.
+
+        Raises:
+            KeyError, RuntimeError: the state is that of another network.
+        """
+        for name, part in {"network": self.network, "average": self.average}.items():
+            start = len(name) + 1
+            part.load_state_dict(
+                {key[start:]: value for key, value in state.items() if key.startswith(f"{name}.")}
+            )
+        for number, parameter in enumerate(self.network.parameters()):
+            self.adam.state.pop(parameter, None)
+            if step:
+                self.adam.state[parameter] = {
+                    "step": torch.tensor(float(step)),
+                    **{
+                        name: torch.empty_like(parameter).copy_(state[f"adam.{key}.{number}"])
+                        for name, key in (("exp_avg", "mean"), ("exp_avg_sq", "square"))
+                    },
+                }
+        self.step, self.factor = step, factor
 
     def _terms(
         self,
@@ -353,14 +432,9 @@ class Trainer:
             smoothness = 0 * smoothness
         return torch.stack([distance, target.distance(moments), smoothness])
 
-    def _photo(self, place: int) -> Tensor:
-        random = np.random.default_rng([self.options.seed, 4, self._rank, self.step, place])
-        path = self.photos[int(random.integers(len(self.photos)))]
-        return crop_of(path, self.options.side, random, 1.1 * self.options.side, 400)
-
     def rate(self, step: int) -> float:
         """Share of the learning rate: rising for 100 steps, then half a cosine down to 5 %."""
-        warm = min(1.0, (step + 1) / 100)
+        warm = self.factor * min(1.0, (step + 1) / 100)
         return warm * (0.05 + 0.95 * 0.5 * (1 + float(np.cos(np.pi * step / self.options.steps))))
 
     def _average(self) -> None:
@@ -383,7 +457,7 @@ def vectors_of(
     """The style vectors of some styles, by their numbers in a table or by their statistics."""
     vectors = network["vectors"]
     if isinstance(vectors, StyleTable):
-        return vectors(torch.tensor(list(numbers)))
+        return vectors(torch.tensor(list(numbers), device=vectors.vectors.device))
     return vectors(torch.cat([target.seen for target in targets]))
 
 
@@ -399,3 +473,35 @@ def predictor_for(shape: Shape, targets: Sequence[StyleTarget]) -> StylePredicto
     cast("Tensor", predictor.mean).copy_(seen.mean(0))
     cast("Tensor", predictor.deviation).copy_(seen.std(0) + 1e-2 * seen.std(0).mean())
     return predictor
+
+
+@torch.no_grad()
+def table_from(
+    network: Network,
+    names: Sequence[str],
+    pictures: Sequence[Tensor],
+    photos: Sequence[Tensor] = (),
+) -> StyleTable:
+    """A table of styles, to begin with, of what another network makes of them.
+
+    A vector of a name that the network has in its own table is taken from there; one that predicts
+    vectors predicts them. Where neither goes, it is the mean of those that the network knows.
+
+    Args:
+        network: the other one.
+        names: of the styles.
+        pictures: of each, `(1, 3, H, W)`, as large as a training sees them.
+        photos: likewise; the vector of `IDENTITY` is the mean of what is predicted from them.
+    """
+    table = table_for(names, network.transfer.shape)
+    for place, name in enumerate(table.names):
+        shown = [pictures[place]] if name != IDENTITY else list(photos)
+        if network.table is not None:
+            known = name in network.table.names
+            vector = network.vector_of_name(name) if known else network.table.vectors.mean(0)
+        elif shown:
+            vector = torch.cat([network.vector_of_picture(picture) for picture in shown]).mean(0)
+        else:
+            continue
+        table.vectors[place] = vector.reshape(-1)
+    return table

@@ -98,6 +98,13 @@ _COMMANDS = {
         "Pairs that are done stay done: the same command goes on where it was interrupted, and "
         "with a larger --count it adds to them.",
     ),
+    "train": (
+        "impasto.cli.train:train",
+        "Train a network that repaints photos in one pass.\n\n"
+        "It knows the styles named here or, with --any, takes any style from its picture. Ctrl-C "
+        "keeps a checkpoint, from which --resume goes on to the same network.",
+    ),
+    "network": ("impasto.cli.show:network", "Show what a trained network is, and how it was made."),
     "serve": ("impasto.cli.serve:serve", "Open the studio: impasto in the browser."),
     "compare": (
         "impasto.cli.compare:compare",

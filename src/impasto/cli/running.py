@@ -281,7 +281,7 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
         with ExitStack() as stack:
             trace = None
             if output.trace is not None:
-                trace = stack.enter_context(_Trace(output.trace, past.trace))
+                trace = stack.enter_context(Trace(output.trace, past.trace))
             bar = None
             try:
                 if not output.quiet:
@@ -406,7 +406,7 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-class _Trace:
+class Trace:
     """A file of JSON lines, made with the first one; it never ends in half a line.
 
     The lines of an earlier part of the run stand before it, where the file has a beginning.
@@ -416,7 +416,7 @@ class _Trace:
         self._path, self._earlier = path, earlier
         self._file: io.FileIO | None = None
 
-    def __enter__(self) -> _Trace:
+    def __enter__(self) -> Trace:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -424,6 +424,7 @@ class _Trace:
             self._file.close()
 
     def write(self, row: dict[str, Any]) -> None:
+        """Adds a line."""
         from impasto.images import output_error
 
         data = trace_lines([row])

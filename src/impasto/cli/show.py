@@ -130,6 +130,41 @@ def model(
     print(f"\n{sum(layer.parameters for layer in table):,} parameters")
 
 
+def network(file: Path, /, *, json: _Json = False) -> None:
+    """Show a trained network: its size, its styles and its card.
+
+    Args:
+        file: The network.
+        json: Write JSON.
+    """
+    from dataclasses import asdict
+
+    from impasto.networks import read_network
+
+    found = read_network(file)
+    parameters = sum(p.numel() for p in found.transfer.parameters())
+    facts = {
+        "sha256": found.sha256,
+        "bytes": file.stat().st_size,
+        "shape": asdict(found.transfer.shape),
+        "parameters": parameters,
+        "styles": found.names,
+        "card": dict(found.card),
+    }
+    if json:
+        print(json_text.dumps(facts, indent=2, ensure_ascii=False))
+        return
+    kind = f"knows {len(found.names)} styles" if found.table is not None else "takes any style"
+    print(f"{file.name}: {kind}; {parameters:,} parameters, {facts['bytes'] / 1e6:.1f} MB")
+    print(f"sha256  {found.sha256}")
+    if found.names:
+        print(f"styles  {', '.join(found.names)}")
+    for name, value in found.card.items():
+        if name not in ("styles", "curve"):
+            shown = value if isinstance(value, str) else json_text.dumps(value, ensure_ascii=False)
+            print(f"{name}  {shown}")
+
+
 def _draw_maps(
     name: str,
     picture: Path,

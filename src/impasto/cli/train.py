@@ -1,0 +1,401 @@
+"""`impasto train`: folders of pictures → a network that repaints photos in one pass."""
+
+from __future__ import annotations
+
+import json as json_text
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from impasto.cli import EXIT_INTERRUPTED, say
+from impasto.cli.flags import flags, given, named_path, whole_number
+from impasto.errors import (
+    CheckpointError,
+    NotFiniteError,
+    OptionError,
+    one_line,
+)
+from impasto.options import TrainingOptions
+
+_flags = flags(TrainingOptions)
+if TYPE_CHECKING:
+    from impasto.course import Course, Progress
+    from impasto.distributed import Crew
+    from impasto.material import Material
+    from impasto.standing import Kept
+
+    Flags = Any
+else:
+    Flags = _flags
+
+_NO_FLAGS = _flags()
+_CHANGEABLE = {"time_limit", "device", "threads"}
+"""Options that a resumed training may have otherwise."""
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A training to make, and what is to come of it."""
+
+    material: Material
+    options: TrainingOptions
+    output: Path
+    init: Path | None
+    resume: Path | None
+    trace: Path | None
+    plot: Path | None
+    snapshots: Path | None
+    checkpoint_every: float
+    processes: int
+    quiet: bool
+    json: bool
+    kept: Kept | None = None
+
+
+def train(
+    styles: Annotated[list[str] | None, Parameter(negative="")] = None,
+    /,
+    *,
+    photos: Annotated[Path | None, Parameter(converter=named_path)] = None,
+    any: Annotated[list[str] | None, Parameter(negative="")] = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], converter=named_path)] = None,
+    init: Annotated[Path | None, Parameter(converter=named_path)] = None,
+    resume: Annotated[Path | None, Parameter(converter=named_path)] = None,
+    recursive: Annotated[bool, Parameter(name=["--recursive", "-r"], negative="")] = False,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    trace: Path | None = None,
+    plot: Path | None = None,
+    snapshots: Path | None = None,
+    checkpoint_every: float | None = None,
+    processes: Annotated[int | None, Parameter(converter=whole_number)] = None,
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
+    options: Flags = _NO_FLAGS,
+) -> int:
+    """Train a network.
+
+    Args:
+        styles: The styles that it is to know: names of built-in ones, all of them by the word all,
+            or picture files.
+        photos: The folder of photos to train with.
+        any: Instead of styles: a folder of paintings, for a network that takes any style. Repeat it
+            for more; FOLDER=12 has each of its paintings come twelve times as often.
+        output: The network to write, NAME.safetensors. The validation sheet NAME.png goes beside
+            it and, until the end, the checkpoint NAME.ckpt.
+        init: Begin with this network's convolutions and what it makes of the styles.
+        resume: Go on with the training that this checkpoint has kept.
+        recursive: Take the pictures in the folders' folders too.
+        overwrite: Replace files that exist.
+        trace: Write a JSON line per step to this file.
+        plot: Draw the loss curves into this file (PNG, SVG or PDF).
+        snapshots: Write the sheet of every validation into this folder.
+        checkpoint_every: Seconds between checkpoints, beside those at validations. (default: 300)
+        processes: Processes that train together, each with a part of the batch. (default: one, or
+            one per GPU)
+        quiet: Show no progress and no summary.
+        json: Print a machine-readable summary instead of words.
+    """
+    values = given(options)
+    if processes is not None and not 1 <= processes <= 1024:
+        raise OptionError(f"--processes {processes}: must lie in 1 to 1024")
+    if checkpoint_every is not None and not 0 <= checkpoint_every < float("inf"):
+        raise OptionError(f"--checkpoint-every {checkpoint_every:g}: must be seconds, 0 or more")
+    if resume is not None:
+        fixed = {"photos": photos, "any": any, "output": output, "init": init}
+        fixed |= {"styles": styles, "recursive": recursive or None}
+        fixed |= {name: value for name, value in values.items() if name not in _CHANGEABLE}
+        _refuse(fixed)
+        wanted = _again(resume, values, processes, quiet, json)
+        changed = {"trace": trace, "plot": plot, "snapshots": snapshots}
+        changed |= {"checkpoint_every": checkpoint_every}
+        kept = {name: value for name, value in changed.items() if value is not None}
+        wanted = _Wanted(**{**vars(wanted), **kept})
+        _check(wanted, overwrite=overwrite, changed=set(kept))
+        return _carry_out(wanted)
+    if photos is None:
+        raise OptionError("--photos: is missing; name a folder of photos to train with")
+    if output is None:
+        raise OptionError("--output: is missing; name the network's file, as -o my.safetensors")
+    chosen = TrainingOptions(**values)
+    from impasto.material import gather
+
+    wanted = _Wanted(
+        gather(styles or [], photos, any or [], recursive=recursive),
+        chosen,
+        output.absolute(),
+        init,
+        None,
+        trace,
+        plot,
+        snapshots,
+        300.0 if checkpoint_every is None else checkpoint_every,
+        processes or 0,
+        quiet,
+        json,
+    )
+    _check(wanted, overwrite=overwrite, changed={"trace", "plot", "snapshots", "output"})
+    return _carry_out(wanted)
+
+
+def _refuse(values: dict[str, Any]) -> None:
+    """Refuses what a resumed training keeps from its begin."""
+    for name, value in values.items():
+        if value is not None:
+            flag = "STYLE" if name == "styles" else f"--{name.replace('_', '-')}"
+            raise OptionError(f"{flag}: --resume goes on with what was given first; leave it out")
+
+
+def _again(
+    resume: Path, values: dict[str, Any], processes: int | None, quiet: bool, json: bool
+) -> _Wanted:
+    """What a checkpoint says.
+
+    Raises:
+        CheckpointError: it is none, or damaged.
+        InputError: a folder is gone.
+    """
+    from impasto.material import gather_again
+    from impasto.standing import read_kept
+
+    kept = read_kept(resume)
+    try:
+        notes = kept.record["notes"]
+        paths = {
+            name: None if notes[name] is None else Path(notes[name])
+            for name in ("trace", "plot", "snapshots")
+        }
+        options = TrainingOptions(**{**kept.record["options"], **values})
+        material = gather_again(kept.record["material"])
+        return _Wanted(
+            material,
+            options,
+            resume.absolute().with_name(notes["output"]),
+            None,
+            resume,
+            **paths,
+            checkpoint_every=float(notes["checkpoint_every"]),
+            processes=processes or int(notes["processes"]),
+            quiet=quiet,
+            json=json,
+            kept=kept,
+        )
+    except (KeyError, TypeError, ValueError):
+        raise CheckpointError(
+            f"{resume}: is a damaged checkpoint; use a copy of it, or begin the training anew"
+        ) from None
+
+
+def _check(wanted: _Wanted, *, overwrite: bool, changed: set[str]) -> None:
+    """Refuses, before any work, what could not be written.
+
+    Args:
+        wanted: what is to be made.
+        overwrite: replace files that exist.
+        changed: which of them are not those of an earlier part of the same training.
+
+    Raises:
+        OptionError, OutputError: in one line.
+    """
+    from impasto.cli.running import check_apart, check_snapshots
+    from impasto.course import checkpoint_of, sheet_of
+    from impasto.images import check_place
+    from impasto.standing import check_kept
+
+    if wanted.output.suffix != ".safetensors":
+        raise OptionError(f"--output {wanted.output.name}: networks end in .safetensors; rename it")
+    places = {"--output": wanted.output, "--trace": wanted.trace, "--plot": wanted.plot}
+    beside = {"--output": sheet_of(wanted.output), "the checkpoint": checkpoint_of(wanted.output)}
+    files = [source for source in wanted.material.styles if not source.startswith("style:")]
+    check_apart({**places, "the checkpoint": beside["the checkpoint"]}, files)
+    check_apart({"--output": beside["--output"], "--plot": wanted.plot}, files)
+    ours = overwrite or "output" not in changed
+    check_place(wanted.output, overwrite=ours)
+    check_place(beside["--output"], overwrite=ours)
+    check_kept(beside["the checkpoint"], overwrite=ours)
+    if wanted.trace is not None:
+        check_place(wanted.trace, overwrite=overwrite or "trace" not in changed)
+    if wanted.plot is not None:
+        from impasto.report import check_figure
+
+        check_figure(wanted.plot, overwrite=overwrite or "plot" not in changed)
+    if wanted.snapshots is not None:
+        check_snapshots(wanted.snapshots, overwrite or "snapshots" not in changed)
+
+
+def _carry_out(wanted: _Wanted) -> int:
+    """Trains to the end, or to Ctrl-C, and reports; alone or with others."""
+    import torch
+
+    from impasto.course import device_of, set_threads, take_part
+    from impasto.distributed import Crew, helpers, joined, launched
+    from impasto.memory import keep_heap
+
+    keep_heap()
+    others = launched()
+    device = device_of(wanted.options)
+    if others is not None:
+        rank, size, local = others
+        if wanted.processes not in (0, 1, size):
+            raise OptionError("--processes: torchrun says how many there are; leave it out")
+        device = device_of(wanted.options, local)
+        set_threads(wanted.options)
+        with joined(rank, size, None, device) as crew:
+            return _train(wanted, crew, device)
+    size = wanted.processes or (torch.cuda.device_count() if device.type == "cuda" else 1)
+    if size > 1 and wanted.options.batch < size:
+        raise OptionError(
+            f"--batch {wanted.options.batch}: leaves some of {size} processes without a photo; "
+            "give a larger one"
+        )
+    set_threads(wanted.options, size)
+    if size == 1:
+        return _train(wanted, Crew(), device)
+    shared = (wanted.material, wanted.options, wanted.output, wanted.init, wanted.resume)
+    with (
+        helpers(take_part, shared, size) as place,
+        joined(0, size, place, device) as crew,
+    ):
+        return _train(wanted, crew, device)
+
+
+def _train(wanted: _Wanted, crew: Crew, device: Any) -> int:
+    from impasto.cli.counting import Count
+    from impasto.cli.running import Trace, gentle_interrupt
+    from impasto.course import Course
+    from impasto.networks import read_network
+
+    notes = {
+        "output": wanted.output.name,
+        "processes": crew.size,
+        "checkpoint_every": wanted.checkpoint_every,
+    }
+    for name in ("trace", "plot", "snapshots"):
+        path = getattr(wanted, name)
+        notes[name] = None if path is None else str(path.absolute())
+    course = Course(
+        wanted.material,
+        wanted.options,
+        wanted.output,
+        init=None if wanted.init is None else read_network(wanted.init),
+        crew=crew,
+        device=device,
+        kept=wanted.kept,
+        snapshots=wanted.snapshots,
+        checkpoint_every=wanted.checkpoint_every,
+        notes=notes,
+    )
+    first = crew.rank == 0
+    quiet = wanted.quiet or wanted.json or not first
+    with gentle_interrupt(course.stop if first else lambda: None) as write_undisturbed:
+        with ExitStack() as stack:
+            trace = None
+            if wanted.trace is not None and first:
+                earlier = _earlier(wanted.trace, course.standing.step) if wanted.kept else b""
+                trace = stack.enter_context(Trace(wanted.trace, earlier))
+            bar = stack.enter_context(Count("training", wanted.options.steps, quiet=quiet))
+            try:
+                for progress in course:
+                    if trace is not None:
+                        trace.write(_row(progress))
+                    bar.show(progress.step, f"loss {progress.losses.total:.3f}")
+                    if not quiet:
+                        _tell(progress)
+            except NotFiniteError as error:
+                raise NotFiniteError(f"{error}{_left(course)}") from None
+        write_undisturbed()
+        course.finish()
+        if not first:
+            return 0
+        if wanted.plot is not None and course.standing.rows:
+            from impasto.report import plot_training
+
+            plot_training(
+                course.standing.rows, course.standing.validations, wanted.plot, overwrite=True
+            )
+    _report(course, wanted)
+    return EXIT_INTERRUPTED if course.reason == "interrupted" else 0
+
+
+def _left(course: Course) -> str:
+    if course.standing.best is None:
+        return ""
+    return f"; the best network so far is in {course.output}"
+
+
+def _earlier(trace: Path, step: int) -> bytes:
+    """The lines of a trace up to a step; a killed training may have written more."""
+    lines = []
+    try:
+        for line in trace.read_bytes().splitlines(keepends=True):
+            if json_text.loads(line)["step"] > step:
+                break
+            lines.append(line)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return b"".join(lines)
+
+
+def _row(progress: Progress) -> dict[str, Any]:
+    losses, verdict = progress.losses, progress.validation
+    names = ("total", "content", "style", "smoothness")
+    row: dict[str, Any] = {
+        "step": progress.step,
+        **{name.replace("total", "loss"): getattr(losses, name) for name in names},
+        "rate": progress.rate,
+        "seconds": round(progress.seconds, 3),
+    }
+    if verdict is not None:
+        row["validation"] = {n.replace("total", "loss"): getattr(verdict, n) for n in names}
+    return row
+
+
+def _tell(progress: Progress) -> None:
+    if progress.note:
+        say(f"impasto: warning: {progress.note}")
+    found = progress.validation
+    if found is not None:
+        say(
+            f"step {progress.step}: validation {found.total:.4f} (content {found.content:.4f}, "
+            f"style {found.style:.4f}, smoothness {found.smoothness:.4f})"
+        )
+
+
+def _report(course: Course, wanted: _Wanted) -> None:
+    from impasto.cli.running import duration
+
+    standing, best = course.standing, course.standing.best
+    going = course.reason in ("interrupted", "time")
+    if wanted.json:
+        summary = {
+            "output": None if best is None else str(course.output),
+            "reason": course.reason,
+            "steps": standing.step,
+            "seconds": round(standing.seconds, 3),
+            "best": None if best is None else {"step": int(best[0]), "loss": best[1]},
+            "checkpoint": str(course.checkpoint) if going else None,
+            "unreadable": standing.faults,
+        }
+        print(json_text.dumps(summary))
+        return
+    if wanted.quiet:
+        return
+    took = f"{standing.step} steps, {duration(standing.seconds)}"
+    if best is None:
+        print(f"stopped early ({took}); no network has been judged yet")
+    else:
+        early = {"interrupted": "stopped early; ", "time": "time is up; "}.get(course.reason or "")
+        print(
+            f"{early or ''}{course.output} (loss {best[1]:.4f} at step {int(best[0])}; {took}"
+            + (", no better one for a while" if course.reason == "patience" else "")
+            + ")"
+        )
+    if going:
+        print(f"go on with: impasto train --resume {course.checkpoint}")
+    faults = standing.faults
+    if faults:
+        some = ", ".join(one_line(Path(name).name) for name in list(faults)[:5])
+        more = "" if len(faults) <= 5 else f" and {len(faults) - 5} more"
+        print(f"passed over, for they cannot be read: {some}{more}")
