@@ -4,7 +4,7 @@ import multiprocessing
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from impasto.crops import Ahead, Crops
 from impasto.distributed import Crew, joined
 from impasto.errors import CheckpointError, InputError, NotFiniteError, OptionError
 from impasto.features import Features
-from impasto.images import read_image
+from impasto.images import Bitmap, read_image, write_image
 from impasto.material import Folder, Material, gather
 from impasto.moments import moments_of
 from impasto.networks import (
@@ -170,6 +170,21 @@ def test_a_pool_of_paintings_is_the_same_from_any_step(make_png: Callable[..., P
     whole, rest = targets(pool(), range(9)), targets(pool(), range(5, 9))
     assert len(rest) > 8
     assert all(torch.equal(whole[key], value) for key, value in rest.items())
+
+
+def test_paintings_with_an_empty_corner_are_learned_from_elsewhere(
+    make_png: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Crops that show nothing are not learned from, as long as a folder has anything else."""
+    features = Features(narrow_weights(), layers=STYLE_LAYERS)
+    white = tmp_path / "white.png"
+    write_image(Bitmap(np.ones((3, 40, 40), np.float32)), white)
+    files = [white, make_png("rich.png", 40, 40, 1)]
+    pool = PaintingPool(features, painting_crops([(files, 1.0)], 32), 0)
+    pictures = [pool.picture(number) for number in range(20)]
+    assert all(picture is not None and float(picture.std()) > 0.05 for picture in pictures)
+    empty = PaintingPool(features, painting_crops([([white], 1.0)], 32), 0)
+    assert float(cast("Tensor", empty.picture(0)).std()) < 0.05
 
 
 def test_targets_are_at_no_distance_from_themselves() -> None:

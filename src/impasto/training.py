@@ -42,6 +42,9 @@ from impasto.options import TrainingOptions
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 CONTENT_LAYER = "relu4_1"
 
+FLAT = 0.05
+"""Crops of paintings whose colours deviate less than this are not learned from."""
+
 SHAPES = {"standard": Shape(), "narrow": Shape((16, 24, 48), 3, (24, 16, 8))}
 """Sizes of networks, by their names in the options."""
 
@@ -212,7 +215,14 @@ class PaintingPool:
 
     def _crop(self, number: int) -> Tensor:
         random = np.random.default_rng([self._seed, 3, number])
-        return recolored(self._paintings.draw(random), random)
+        # Nothing can be learned from an empty corner of a painting, and its statistics, with no
+        # deviation to divide by, make gradients that float32 cannot hold.
+        picture = recolored(self._paintings.draw(random), random)
+        for _ in range(7):
+            if float(picture.std()) > FLAT:
+                break
+            picture = recolored(self._paintings.draw(random), random)
+        return picture
 
 
 def recolored(picture: Tensor, random: np.random.Generator) -> Tensor:
@@ -344,8 +354,8 @@ class Trainer:
         painted = cast("Transfer", self.network["transfer"])(photos, vectors)
         leaf = painted.detach().requires_grad_()
         total = torch.zeros(3, device=device)
-        for i, target in enumerate(targets):
-            terms = self._terms(leaf[i : i + 1], photos[i : i + 1], contents[i], target, given[i])
+        for i, target in enumerate(given):
+            terms = self._terms(leaf[i : i + 1], photos[i : i + 1], contents[i], target)
             ((terms * self._weights).sum() / options.batch).backward()
             total += terms.detach() / options.batch
         self.adam.zero_grad()
@@ -418,19 +428,18 @@ class Trainer:
         painted: Tensor,
         photo: Tensor,
         content: Tensor,
-        target: StyleTarget,
         given: StyleTarget | None,
     ) -> Tensor:
         """Content, style and smoothness of one repainted photo, `(3,)`."""
         found = self.features.extract(painted, (*STYLE_LAYERS, CONTENT_LAYER))
         distance = content_distance(found[CONTENT_LAYER], content)
-        moments = {name: moments_of(found[name], fast=self.features.fast) for name in STYLE_LAYERS}
-        smoothness = total_variation(painted)
         if given is None:
             # A photo that is to stay as it is must be so pixel for pixel.
             distance = distance + 20 * (painted - photo).square().mean()
-            smoothness = 0 * smoothness
-        return torch.stack([distance, target.distance(moments), smoothness])
+            return torch.stack([distance, *distance.new_zeros(2)])
+        moments = {name: moments_of(found[name], fast=self.features.fast) for name in STYLE_LAYERS}
+        style = given.distance(moments)
+        return torch.stack([distance, style, total_variation(painted)])
 
     def rate(self, step: int) -> float:
         """Share of the learning rate: rising for 100 steps, then half a cosine down to 5 %."""
