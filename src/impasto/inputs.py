@@ -69,6 +69,7 @@ def read_inputs(
     style_masks: Sequence[ImageSource | None] = (),
     fine: ImageSource | None = None,
     coarse: ImageSource | None = None,
+    seen: int = 0,
 ) -> Inputs:
     """Reads the pictures of a run and brings them to its size.
 
@@ -82,6 +83,7 @@ def read_inputs(
             at all.
         fine: a painting that lends all others its fine texture.
         coarse: a smaller result to go on from.
+        seen: long side at which paintings are looked at whatever the size of the result, px.
 
     Raises:
         ImageError: a picture cannot be read.
@@ -89,7 +91,7 @@ def read_inputs(
     """
     chosen = _resolve(options, content, sources, masks, style_masks, fine)
     photo = None if content is None else read_source(content, options.max_pixels, options.size)
-    large = painting_size(options, chosen)
+    large = max(seen, painting_size(options, chosen))
     styles = [read_painting(source, options.max_pixels, large) for source in sources]
     shown_in = photo or (styles[0] if styles else None)
     if shown_in is None:

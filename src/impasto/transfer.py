@@ -7,6 +7,7 @@ refused. The picture carries the settings that made it.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +19,9 @@ from impasto.errors import ImageError, OptionError
 from impasto.images import Bitmap, ImageSource
 from impasto.inputs import read_inputs
 from impasto.options import StyleOptions, make_options
+from impasto.regions import largest_scale
 from impasto.repainting import (
+    SEEN_SIDE,
     Repainter,
     in_photos_colors,
     network_for,
@@ -31,7 +34,7 @@ from impasto.sources import Loaded, describe_source, is_built_in, split_label
 
 HEEDED = frozenset(
     {
-        *("preset", "size", "print", "print_fit", "dpi", "max_pixels", "style_weights"),
+        *("size", "print", "print_fit", "dpi", "max_pixels", "style_weights"),
         *("style_scale", "strength", "regions", "color", "color_strength", "color_method"),
         *("color_space", "device", "precision", "threads"),
     }
@@ -116,6 +119,13 @@ class Repainting:
         self.settings["style_masks"] = [describe_source(mask) for mask in self._style_masks]
         self.settings["fast"] = self._repainter.record
 
+    @property
+    def _seen_side(self) -> int:
+        """Size of a run that reads paintings larger than the network sees them, px."""
+        if not self._repainter.knows_pictures:
+            return 0
+        return math.ceil(SEEN_SIDE * largest_scale(self.options, self.options.regions))
+
     def result(self) -> Picture:
         """The picture.
 
@@ -128,6 +138,7 @@ class Repainting:
             *(self._content, self._read, self.options),
             masks=self._masks,
             style_masks=self._style_masks,
+            seen=self._seen_side,
         )
         coloring = inputs.coloring
         picture = Bitmap(repainted(self._repainter, inputs, self._sources)[0].numpy())
@@ -191,19 +202,14 @@ def check_heeded(options: StyleOptions) -> None:
     Raises:
         OptionError: in the words of the option.
     """
-    for name, info in StyleOptions.model_fields.items():
-        if name not in HEEDED and getattr(options, name) != info.get_default():
-            if options.preset != "impasto" and name not in options.model_fields_set:
-                continue
+    names = ["preset", *(name for name in StyleOptions.model_fields if name not in HEEDED)]
+    for name in names:
+        value = getattr(options, name)
+        if value != StyleOptions.model_fields[name].get_default():
+            flag = f"--preset {value}" if name == "preset" else f"--{name.replace('_', '-')}"
             raise OptionError(
-                f"--{name.replace('_', '-')}: a transfer network cannot heed it; leave it out, or "
-                "leave --fast out"
+                f"{flag}: a transfer network cannot heed it; leave it out, or leave --fast out"
             )
-    if options.preset != "impasto":
-        raise OptionError(
-            f"--preset {options.preset}: a transfer network cannot heed it; leave it out, or leave "
-            "--fast out"
-        )
 
 
 def from_fast_settings(
