@@ -166,7 +166,7 @@ class Course:
         self._snapshots, self._checkpoint_every = snapshots, checkpoint_every
         self._stopped = False
         rows = self.standing.validations
-        self._judged = int(rows[-1][0]) if rows else 0
+        self._judged = int(rows[-1][0]) if rows else -1
         shape = SHAPES[options.width] if init is None else init.transfer.shape
         self._record = {
             "material": material.record,

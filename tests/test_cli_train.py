@@ -1,0 +1,240 @@
+"""`impasto train` and `impasto network`, from arguments to files, messages and exit codes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from impasto import course as courses
+from impasto.cli import main
+from impasto.images import read_image
+from impasto.networks import (
+    VGG,
+    Network,
+    Shape,
+    StylePredictor,
+    Transfer,
+    read_network,
+    write_network,
+)
+from impasto.training import Trainer, table_for
+
+TINY = Shape((8, 8, 16), 1, (8, 8, 8))
+SMALL = ["--steps", "4", "--batch", "2", "--side", "32", "--style-size", "32", "--held-out", "1"]
+SMALL += ["--validate-every", "2"]
+
+
+@pytest.fixture
+def folder(make_png: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with five photos and two styles in it."""
+    (tmp_path / "photos").mkdir()
+    for number in range(5):
+        make_png(f"photos/{number}.png", 40 + 3 * number, 36, number)
+    for name in ("red", "blue"):
+        make_png(f"{name}.png", 40, 30, 20)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def tiny(narrow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks are tiny, and VGG is a narrow one."""
+    monkeypatch.setitem(courses.SHAPES, "standard", TINY)
+
+
+def equal(one: Path, other: Path) -> bool:
+    """Whether two networks have the same tensors."""
+    first, second = read_network(one), read_network(other)
+    assert first.table is not None
+    assert second.table is not None
+    pairs = zip(
+        [*first.transfer.parameters(), first.table.vectors],
+        [*second.transfer.parameters(), second.table.vectors],
+        strict=True,
+    )
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_training_writes_all_that_is_asked_for(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Network, sheet, trace, curves and snapshots are there, the checkpoint has gone, and the
+    network says what it is."""
+    extras = ["--trace", "t.jsonl", "--plot", "curves.png", "--snapshots", "sheets"]
+    begin = ["train", "red.png", "blue.png", "--photos", "photos", "-o", "n.safetensors"]
+    assert main([*begin, *SMALL, *extras]) == 0
+    said = capsys.readouterr()
+    assert re.match(r".*n\.safetensors \(loss [\d.]+ at step \d; 4 steps, \d+ s\)\n$", said.out)
+    assert "step 2: validation" in said.err
+    rows = [json.loads(line) for line in Path("t.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert ["validation" in row for row in rows] == [False, True, False, True]
+    assert sorted(p.name for p in Path("sheets").iterdir()) == ["000002.png", "000004.png"]
+    assert read_image("n.png").width == 4 * 64
+    assert read_image("curves.png").width == 1600
+    assert not Path("n.ckpt").exists()
+    assert main(["network", "n.safetensors"]) == 0
+    shown = capsys.readouterr().out
+    assert "n.safetensors: knows 2 styles" in shown
+    assert "impasto train red.png blue.png --photos photos -o n.safetensors --steps 4" in shown
+    assert str(folder) not in shown
+    assert main(["network", "n.safetensors", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["styles"] == ["red", "blue"]
+    assert facts["card"]["options"]["batch"] == 2
+    assert [point["step"] for point in facts["card"]["curve"]] == [2, 4]
+
+
+@pytest.mark.usefixtures("tiny", "folder")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_training_is_gone_on_with(
+    number: signal.Signals,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Ctrl-C and a polite kill keep a checkpoint and say how to go on; the result is the same, to
+    the last bit, and the trace as if nothing had happened."""
+    begin = ["train", "red.png", "blue.png", "--photos", "photos", *SMALL]
+    assert main([*begin, "-o", "whole.safetensors", "--trace", "whole.jsonl"]) == 0
+    advance = Trainer.advance
+
+    def pressed(self: Trainer) -> Any:
+        if self.step == 2:
+            os.kill(os.getpid(), number)
+        return advance(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "advance", pressed)
+        capsys.readouterr()
+        assert main([*begin, "-o", "part.safetensors", "--trace", "part.jsonl"]) == 130
+    said = capsys.readouterr().out
+    assert "stopped early; " in said
+    advice = re.search(r"^go on with: impasto (train --resume \S+)$", said, re.MULTILINE)
+    assert advice
+    # As a killed process may have left it.
+    with Path("part.jsonl").open("a") as trace:
+        trace.write('{"step": 4, "loss": 1}\n')
+    assert main(advice[1].split()) == 0
+    assert equal(Path("whole.safetensors"), Path("part.safetensors"))
+    rows = [
+        [
+            {**json.loads(line), "seconds": 0}
+            for line in Path(f"{name}.jsonl").read_text().splitlines()
+        ]
+        for name in ("whole", "part")
+    ]
+    assert rows[0] == rows[1]
+    assert not Path("part.ckpt").exists()
+
+
+@pytest.mark.usefixtures("tiny", "folder")
+def test_a_training_out_of_time_can_be_gone_on_with(capsys: pytest.CaptureFixture[str]) -> None:
+    """The time limit ends a training with a network and a checkpoint; what is resumed may be given
+    other time, but no other steps."""
+    begin = ["train", "red.png", "--photos", "photos", "-o", "n.safetensors", *SMALL]
+    assert main([*begin, "--time-limit", "1e-9", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["reason"], summary["steps"]) == ("time", 0)
+    assert read_network("n.safetensors").names == ["red"]
+    assert main(["train", "--resume", "n.ckpt", "--steps", "9"]) == 2
+    assert "--steps: --resume goes on with what was given first" in capsys.readouterr().err
+    assert main(["train", "--resume", "n.ckpt", "--time-limit", "600", "-q"]) == 0
+    assert read_network("n.safetensors").card["steps"] == 4
+
+
+MINE = ["red.png", "--photos", "photos", "-o", "n.safetensors"]
+BAD = {
+    "--photos: is missing": ["red.png", "-o", "n.safetensors"],
+    "--output: is missing": MINE[:3],
+    "no style to learn": MINE[1:],
+    "networks end in .safetensors": [*MINE[:4], "n.pt"],
+    "known.safetensors: exists already": [*MINE[:4], "known.safetensors"],
+    "taken.png: exists already": [*MINE[:4], "taken.safetensors"],
+    "kept.ckpt: exists already": [*MINE[:4], "kept.safetensors"],
+    "red.png: is a picture that this run reads": [*MINE[:4], "red.safetensors"],
+    "nowhere: no such folder": ["red.png", "--photos", "nowhere", *MINE[3:]],
+    "empty: holds no pictures": ["red.png", "--photos", "empty", *MINE[3:]],
+    "gone.png": ["gone.png", *MINE[1:]],
+    "--steps: '0' is not allowed": [*MINE, "--steps", "0"],
+    "--batch 1: leaves some of 2": [*MINE, "--batch", "1", "--processes", "2"],
+    "--init: knows only its own": ["--any", "photos", *MINE[1:], "--init", "known.safetensors"],
+    "text.ckpt: is no checkpoint": ["--resume", "text.ckpt"],
+    "gone.ckpt: no such file": ["--resume", "gone.ckpt"],
+    "STYLE: --resume goes on": ["red.png", "--resume", "gone.ckpt"],
+}
+
+
+@pytest.mark.usefixtures("tiny", "folder")
+@pytest.mark.parametrize("words", BAD)
+def test_bad_input_is_one_line(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be trained is refused in one line that names the fault, and nothing is left."""
+    Path("empty").mkdir()
+    Path("text.ckpt").write_text("nothing of the kind")
+    for name in ("taken.png", "kept.ckpt"):
+        Path(name).write_text("mine")
+    write_network(Network(Transfer(TINY), table=table_for(["a"], TINY)), "known.safetensors")
+    before = sorted(Path().iterdir())
+    assert main(["train", *BAD[words]]) in (1, 2)
+    said = capsys.readouterr()
+    assert not said.out
+    (line,) = said.err.splitlines()
+    assert line.startswith("impasto: ")
+    assert words in line
+    assert sorted(Path().iterdir()) == before
+
+
+@pytest.mark.usefixtures("tiny", "folder")
+def test_pictures_that_cannot_be_read_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """A damaged photo is passed over and named at the end."""
+    Path("photos/a.png").write_bytes(Path("photos/0.png").read_bytes()[:70])
+    extra = ["--steps", "20", "--validate-every", "20", "--batch", "4"]
+    begin = ["train", "red.png", "--photos", "photos", "-o", "n.safetensors", *SMALL[4:-2]]
+    assert main([*begin, *extra]) == 0
+    assert "passed over, for they cannot be read: a.png" in capsys.readouterr().out
+
+
+def test_a_network_that_is_none_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`impasto network` refuses other files."""
+    (tmp_path / "n.safetensors").write_text("text")
+    assert main(["network", str(tmp_path / "n.safetensors")]) == 2
+    assert "is no network of impasto" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [[], ["torch.distributed.run", "--nproc-per-node", "2"]])
+def test_two_processes_train_from_the_command_line(launcher: list[str], folder: Path) -> None:
+    """Two processes, started here or by torchrun, train a network for any style, and one alone goes
+    on with it."""
+    Path("paintings").mkdir()
+    for number in range(5):
+        os.link(folder / "photos" / f"{number}.png", folder / "paintings" / f"{number}.png")
+    tiny = Network(Transfer(TINY), predictor=StylePredictor(TINY.vector), eyes=VGG())
+    write_network(tiny, "tiny.safetensors")
+    arguments = ["train", "--any", "paintings", "--photos", "photos", "-o", "n.safetensors"]
+    arguments += [*SMALL, "--init", "tiny.safetensors", "--json", "--time-limit", "1e-9"]
+    arguments += [] if launcher else ["--processes", "2"]
+    before = ["-m", *launcher] if launcher else []
+    done = subprocess.run(
+        [sys.executable, *before, "-m", "impasto", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["reason"] == "time"
+    assert (
+        main(["train", "--resume", "n.ckpt", "--processes", "1", "--time-limit", "900", "-q"]) == 0
+    )
+    assert read_network("n.safetensors").card["steps"] == 4
