@@ -341,14 +341,14 @@ def test_a_training_stops_when_it_gets_no_better(
 def test_losses_that_are_no_numbers_halve_the_rate(
     material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The training goes back to its last good state at half the rate, and gives up in one line
-    where that does not help."""
+    """A step or two are passed over; after more of them the training goes back to its last good
+    state at half the rate, and gives up in one line where that does not help."""
     monkeypatch.setattr(courses, "GOOD_EVERY", 2)
     advance = Trainer.advance
     left = [1]
 
     def failing(self: Trainer) -> Any:
-        if self.step == 3 and left[0]:
+        if self.step >= 3 and left[0]:
             left[0] -= 1
             raise NotFiniteError("the loss is no finite number at step 4")
         return advance(self)
@@ -356,8 +356,14 @@ def test_losses_that_are_no_numbers_halve_the_rate(
     monkeypatch.setattr(Trainer, "advance", failing)
     course = Course(material, options_of(), tmp_path / "net.safetensors")
     seen = [(progress.step, progress.note) for progress in course]
-    assert [step for step, _ in seen] == [1, 2, 3, 3, 4, 5, 6]
-    assert "on from step 2 at 0.5 of the rate" in seen[3][1]
+    assert [step for step, _ in seen] == [1, 2, 3, 4, 5, 6]
+    assert [bool(note) for _, note in seen] == [False, False, False, True, False, False]
+    assert course.trainer.factor == 1
+    left[0] = 3
+    course = Course(material, options_of(), tmp_path / "third.safetensors")
+    seen = [(progress.step, progress.note) for progress in course]
+    assert [step for step, _ in seen] == [1, 2, 3, 4, 5, 3, 4, 5, 6]
+    assert "on from step 2 at 0.5 of the rate" in seen[5][1]
     left[0] = 100
     course = Course(material, options_of(), tmp_path / "other.safetensors")
     with pytest.raises(NotFiniteError, match=r"step 4, at 0\.0156 of the rate still; lower"):

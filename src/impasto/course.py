@@ -2,8 +2,9 @@
 
 Every so many steps the average of the networks so far is judged on pictures that it is never
 trained on, and written if it is the best one until then. A checkpoint holds all that the rest of a
-training follows from, so that one that is killed goes on to the same network. Where the loss ceases
-to be a number, the training goes back to where it was one and goes on at half the rate.
+training follows from, so that one that is killed goes on to the same network. A step whose loss is
+no number is passed over; after several of them in a row the training goes back to where all was
+well and goes on at half the rate.
 """
 
 from __future__ import annotations
@@ -73,6 +74,9 @@ GOOD_EVERY = 100
 MOST_FALLS = 6
 """So often the rate is halved before a training is given up."""
 
+MOST_SKIPPED = 2
+"""Steps in a row that may be passed over: a picture can be at fault as well as the rate."""
+
 ROW_EVERY = 10
 """Steps that make a point of the curves."""
 
@@ -96,7 +100,7 @@ class Progress:
     Attributes:
         step: how many have been made.
         steps: how many there are to be.
-        losses: of this one.
+        losses: of this one; `None` where they were no numbers, and it is passed over.
         rate: its learning rate.
         seconds: that the training has taken, earlier parts of it included.
         validation: of the average, where this step ends with one.
@@ -105,7 +109,7 @@ class Progress:
 
     step: int
     steps: int
-    losses: Losses
+    losses: Losses | None
     rate: float
     seconds: float
     validation: Losses | None = None
@@ -360,13 +364,21 @@ class Course:
             return _PATIENCE
         return _GO_ON
 
-    def _advance(self) -> tuple[Losses, str]:
+    def _advance(self) -> tuple[Losses | None, str]:
+        losses: Losses | None = None
         note, trainer, standing = "", self.trainer, self.standing
         while True:
             try:
                 losses = trainer.advance()
+                standing.skipped = 0
                 break
             except NotFiniteError as error:
+                standing.skipped += 1
+                if standing.skipped <= MOST_SKIPPED:
+                    trainer.skip()
+                    note = f"{error}; it is passed over"
+                    break
+                standing.skipped = 0
                 standing.falls += 1
                 if standing.falls > MOST_FALLS:
                     raise NotFiniteError(
@@ -379,11 +391,13 @@ class Course:
                 self._recent.clear()
                 note = f"{error}; on from step {step} at {trainer.factor:g} of the rate"
         standing.step, standing.factor = trainer.step, trainer.factor
-        self._recent.append(losses)
-        if trainer.step % ROW_EVERY == 0 or trainer.step == self.options.steps:
+        if losses is not None:
+            self._recent.append(losses)
+        last = trainer.step == self.options.steps
+        if self._recent and (last or trainer.step % ROW_EVERY == 0):
             standing.rows.append([trainer.step, *_mean(self._recent)])
             self._recent.clear()
-        if trainer.step % GOOD_EVERY == 0:
+        if losses is not None and trainer.step % GOOD_EVERY == 0:
             self._good = trainer.state(), trainer.step
         return losses, note
 

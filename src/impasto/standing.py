@@ -35,6 +35,7 @@ class Standing:
         step: how many have been made.
         factor: of the learning rate, halved where losses were no numbers.
         falls: how often that was so.
+        skipped: steps in a row, up to this one, whose losses were no numbers.
         waited: validations since the best one.
         seconds: that the training has taken.
         rows: points of the curves: step and means of the losses since the one before.
@@ -45,6 +46,7 @@ class Standing:
     step: int = 0
     factor: float = 1.0
     falls: int = 0
+    skipped: int = 0
     waited: int = 0
     seconds: float = 0.0
     rows: list[list[float]] = field(default_factory=list)

@@ -393,7 +393,12 @@ class Trainer:
             if kept:
                 found[f"adam.mean.{number}"] = kept["exp_avg"]
                 found[f"adam.square.{number}"] = kept["exp_avg_sq"]
+                found["adam.steps"] = kept["step"]
         return {key: value.detach().cpu().clone() for key, value in found.items()}
+
+    def skip(self) -> None:
+        """Passes over a step whose loss is no number; nothing is learned from it."""
+        self.step += 1
 
     def restore(self, state: Mapping[str, Tensor], step: int, factor: float) -> None:
         """Goes back, or on, to where a training stood.
@@ -413,9 +418,9 @@ class Trainer:
             )
         for number, parameter in enumerate(self.network.parameters()):
             self.adam.state.pop(parameter, None)
-            if step:
+            if "adam.steps" in state:
                 self.adam.state[parameter] = {
-                    "step": torch.tensor(float(step)),
+                    "step": state["adam.steps"].clone(),
                     **{
                         name: torch.empty_like(parameter).copy_(state[f"adam.{key}.{number}"])
                         for name, key in (("exp_avg", "mean"), ("exp_avg_sq", "square"))

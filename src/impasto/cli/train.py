@@ -300,7 +300,8 @@ def _train(wanted: _Wanted, crew: Crew, device: Any) -> int:
                 for progress in course:
                     if trace is not None:
                         trace.write(_row(progress))
-                    bar.show(progress.step, f"loss {progress.losses.total:.3f}")
+                    losses = progress.losses
+                    bar.show(progress.step, "" if losses is None else f"loss {losses.total:.3f}")
                     if not quiet:
                         _tell(progress)
             except NotFiniteError as error:
@@ -343,7 +344,7 @@ def _row(progress: Progress) -> dict[str, Any]:
     names = ("total", "content", "style", "smoothness")
     row: dict[str, Any] = {
         "step": progress.step,
-        **{name.replace("total", "loss"): getattr(losses, name) for name in names},
+        **{name.replace("total", "loss"): getattr(losses, name, None) for name in names},
         "rate": progress.rate,
         "seconds": round(progress.seconds, 3),
     }
