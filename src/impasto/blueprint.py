@@ -20,9 +20,22 @@ EPSILON = 1e-5
 LEAST_SIDE = 16
 """Smaller pictures are extended to this side, px: reflection needs neighbours to reflect."""
 
+VIEWED_SIDE = 384
+"""Long side in px of the pictures that styles are predicted from."""
+
+FADING = 0.25
+"""Below this strength the picture fades into the photo."""
+
 FORMAT = "impasto-network"
 FORM = 1
 """Raised when files of networks come to hold something else."""
+
+METADATA = "impasto"
+"""Key of an exported network's record: JSON with `form`, `kind`, `names`, `shape`, `vector`,
+`source_sha256`, `impasto` and `card`."""
+
+GRAPH = 1
+"""Raised when the same network comes to make another exported graph."""
 
 
 @dataclass(frozen=True)

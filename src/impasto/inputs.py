@@ -14,12 +14,12 @@ from torch import Tensor
 
 from impasto.coloring import Coloring, Part
 from impasto.errors import ImageError, OptionError
+from impasto.framing import Shown, cut, frame, no_larger, visible
 from impasto.images import Bitmap, ImageSource, fit_within, resize_image
 from impasto.levels import preview_options, whole_strides
 from impasto.masks import fit_mask, read_mask
 from impasto.options import MAX_SIDE, RegionOptions, StyleOptions, parse_aspect
 from impasto.pairing import resolve
-from impasto.paper import parse_paper, print_size
 from impasto.regions import covers_of, kept_mask, largest_scale, scales_of, shares_of
 from impasto.sources import Loaded, read_source, split_label
 from impasto.targets import Painting, level_size
@@ -109,7 +109,7 @@ def read_inputs(
         width, height, shown = _shape(shape, options)
     small = None if coarse is None else _lower(coarse, options, width, height)
     if photo is not None:
-        photo = visible(resize_image(_cut(photo, shown), width, height))
+        photo = visible(resize_image(cut(photo, shown), width, height))
     style_covers = [
         None if mask is None else read_mask(mask, options.max_pixels)
         for mask in style_masks or [None] * len(sources)
@@ -138,7 +138,7 @@ def read_inputs(
     if start is not None:
         image = read_source(start, options.max_pixels, options.size)
         if (image.width, image.height) == shape:
-            image = _cut(image, shown)
+            image = cut(image, shown)
         image = visible(resize_image(image, width, height))
         third = as_tensor(replace(image, pixels=coloring.faded(image.pixels)))
     lender = None
@@ -181,13 +181,7 @@ def read_painting(source: Any, max_pixels: int, size: int) -> Bitmap:
     Raises:
         ImageError: it cannot be read.
     """
-    return _no_larger(read_source(source, max_pixels, size), 2 * size)
-
-
-def _no_larger(bitmap: Bitmap, side: int) -> Bitmap:
-    if max(bitmap.width, bitmap.height) <= side:
-        return bitmap
-    return resize_image(bitmap, *fit_within(bitmap.width, bitmap.height, side))
+    return no_larger(read_source(source, max_pixels, size), 2 * size)
 
 
 def as_tensor(bitmap: Bitmap) -> Tensor:
@@ -195,21 +189,9 @@ def as_tensor(bitmap: Bitmap) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(bitmap.pixels))[None]
 
 
-_Box = tuple[int, int, int, int]
-
-
-def _shape(shape: tuple[int, int], options: StyleOptions) -> tuple[int, int, _Box]:
+def _shape(shape: tuple[int, int], options: StyleOptions) -> tuple[int, int, Shown]:
     """Width and height of the result in px, and what part of a picture of some shape it shows."""
-    if options.print is None:
-        width, height = fit_within(*shape, options.size)
-        shown = (0, 0, *shape)
-    else:
-        width, height, shown = print_size(
-            parse_paper(options.print),
-            options.print_dpi,
-            *shape,
-            fill=options.print_fit == "fill",
-        )
+    width, height, shown = frame(shape, options)
     if options.tileable:
         width, height = whole_strides(width, height)
     return width, height, shown
@@ -239,24 +221,6 @@ def _lower(coarse: ImageSource, options: StyleOptions, width: int, height: int) 
             "or run stylize anew"
         )
     return bitmap
-
-
-def _cut(bitmap: Bitmap, shown: _Box) -> Bitmap:
-    left, top, right, bottom = shown
-    if (right - left, bottom - top) == (bitmap.width, bitmap.height):
-        return bitmap
-    alpha = None if bitmap.alpha is None else bitmap.alpha[top:bottom, left:right]
-    return replace(bitmap, pixels=bitmap.pixels[:, top:bottom, left:right], alpha=alpha)
-
-
-def visible(bitmap: Bitmap) -> Bitmap:
-    """Invisible pixels hold arbitrary colours (often black): the mean visible colour instead."""
-    if bitmap.alpha is None or float(bitmap.alpha.min()) >= 1 / 255:
-        return bitmap
-    seen = bitmap.alpha >= 1 / 255
-    mean = bitmap.pixels[:, seen].mean(axis=1) if seen.any() else np.full(3, 0.5, np.float32)
-    pixels = np.where(seen, bitmap.pixels, mean[:, None, None]).astype(np.float32)
-    return replace(bitmap, pixels=pixels)
 
 
 def _resolve(

@@ -29,6 +29,7 @@ from impasto.coloring import Coloring
 from impasto.devices import Networks, format_of
 from impasto.errors import OptionError
 from impasto.features import Features
+from impasto.framing import visible
 from impasto.images import (
     DEFAULT_MAX_PIXELS,
     Bitmap,
@@ -38,7 +39,7 @@ from impasto.images import (
     resize_image,
     write_image,
 )
-from impasto.inputs import as_tensor, check_side, read_inputs, visible
+from impasto.inputs import as_tensor, check_side, read_inputs
 from impasto.levels import allotment, budget_for, plan_levels
 from impasto.matting import as_photograph
 from impasto.memory import Budget, Limit, memory_budget

@@ -14,8 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
+from impasto.cache import CACHE_VARIABLE, cache_folder
 from impasto.errors import OutputError, WeightsError
 from impasto.weights.architecture import (
     CONVOLUTIONS_PER_BLOCK,
@@ -26,7 +25,6 @@ from impasto.weights.architecture import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-CACHE_VARIABLE = "IMPASTO_CACHE"
 _HEADER_KEY = "impasto"
 
 
@@ -55,29 +53,9 @@ class Record:
     added: bool
 
 
-def cache_folder() -> Path:
-    """Gives the folder of converted weights: `$IMPASTO_CACHE/weights`, or the system's place.
-
-    Raises:
-        WeightsError: there is no such place, or it may not be looked into.
-    """
-    chosen = os.environ.get(CACHE_VARIABLE)
-    remedy = f"set {CACHE_VARIABLE} to a folder of your own"
-    try:
-        base = Path(chosen) if chosen else platformdirs.user_cache_path("impasto", appauthor=False)
-    except RuntimeError:
-        raise WeightsError(f"no home folder is known to keep weights in; {remedy}") from None
-    try:
-        # A path inside, so that a folder that may not be entered is found out too.
-        (base / "weights" / "any").exists()
-    except OSError as error:
-        raise WeightsError(f"{base}: cannot be used ({error.strerror}); {remedy}") from None
-    return base / "weights"
-
-
 def cached_path(model: str, name: str) -> Path:
     """Gives the place of one variant's converted file, whether or not it is there."""
-    return cache_folder() / f"{model}.{name}.safetensors"
+    return cache_folder("weights") / f"{model}.{name}.safetensors"
 
 
 def content_sha256(tensors: "Mapping[str, Tensor]") -> str:
@@ -163,7 +141,7 @@ def write(record: Record, tensors: "Mapping[str, Tensor]") -> Path:
 
 def records() -> Iterator[tuple[Path, Record | None]]:
     """Lists the converted files in the order of their names, with None for a damaged one."""
-    for path in sorted(cache_folder().glob("*.safetensors")):
+    for path in sorted(cache_folder("weights").glob("*.safetensors")):
         model, _, name = path.stem.partition(".")
         if model not in CONVOLUTIONS_PER_BLOCK or not name:
             continue

@@ -1,0 +1,214 @@
+"""Exported transfer networks, run by onnxruntime: from a photo to a picture without torch.
+
+What `impasto.portable` wrote is all that is needed; a network in impasto's own format is brought
+into that form when it is first used, and kept in the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import impasto
+from impasto.blueprint import FADING, FORM, GRAPH, LEAST_SIDE, METADATA
+from impasto.cache import cache_folder
+from impasto.errors import OptionError, RunError, WeightsError
+from impasto.images import make_folder, write_whole
+
+Pixels = NDArray[np.float32]
+
+MAX_PIXELS = 4_000_000
+"""Most pixels of a result; all maps of the network are in memory at once, 1.2 kB for each pixel."""
+
+_REMEDY = "install it with pip install 'impasto[onnx]', or use --runtime torch"
+
+
+def is_portable(path: str | os.PathLike[str]) -> bool:
+    """Whether a name is that of an exported network."""
+    return Path(path).suffix.lower() == ".onnx"
+
+
+def portable_file(path: str | os.PathLike[str]) -> Path:
+    """The exported form of a network: the file itself, or one made of it in the cache.
+
+    Args:
+        path: an exported network, or one in impasto's own format.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or no network.
+        OptionError: it is to be exported, and the package `onnx` is not installed.
+        OutputError: the cache cannot be written.
+    """
+    path = Path(path)
+    if is_portable(path):
+        return path
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{path}: {error.strerror or error}; name a network's file") from None
+    kept = cache_folder("networks") / f"{digest}-{impasto.__version__}.{GRAPH}.onnx"
+    if kept.is_file():
+        return kept
+    try:
+        from impasto.portable import portable, read_parts
+
+        model = portable(read_parts(path))
+    except ModuleNotFoundError:
+        raise OptionError(f"--runtime onnx: the package onnx is not there; {_REMEDY}") from None
+    make_folder(kept.parent)
+    # Another process may make the same file at once.
+    write_whole(kept, model.SerializeToString(deterministic=True), overwrite=True)
+    return kept
+
+
+class PortableNetwork:
+    """An exported network, ready to run.
+
+    Attributes:
+        record: what the file says of itself.
+        names: the styles it knows; none where it takes pictures of them.
+
+    Args:
+        path: the file, as `portable_file` gives it.
+        threads: CPU threads; by default as many as there are cores.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or no network of impasto.
+        OptionError: onnxruntime is not installed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], threads: int | None = None) -> None:
+        try:
+            import onnxruntime
+        except ModuleNotFoundError:
+            raise OptionError(f"--runtime onnx: onnxruntime is not there; {_REMEDY}") from None
+        chosen = onnxruntime.SessionOptions()
+        chosen.intra_op_num_threads = threads or _cores()
+        chosen.inter_op_num_threads = 1
+        chosen.log_severity_level = 4
+        # Threads that wait without sleep take the processor from others.
+        chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        path = Path(path)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise WeightsError(
+                f"{path}: {error.strerror or error}; name a network's file"
+            ) from None
+        try:
+            self._session = onnxruntime.InferenceSession(
+                data, chosen, providers=["CPUExecutionProvider"]
+            )
+            found = self._session.get_modelmeta().custom_metadata_map.get(METADATA, "null")
+            record = json.loads(found)
+        except Exception:  # onnxruntime's errors have no base but this one
+            raise WeightsError(f"{path}: is no ONNX file, or damaged") from None
+        if not isinstance(record, dict) or record.get("form") != FORM:
+            raise WeightsError(f"{path}: is no network of impasto, or of a later version")
+        self._part = onnxruntime.RunOptions()
+        self._part.only_execute_path_to_fetches = True
+        self.record: dict[str, Any] = record
+        self.names: list[str] = list(record["names"])
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether styles are given as pictures, not by name."""
+        return self.record["kind"] == "any"
+
+    def style_of_name(self, name: str) -> Pixels:
+        """A known style, `(1, K)`.
+
+        Raises:
+            OptionError: the network does not know it.
+        """
+        if name not in self.names:
+            known = ", ".join(self.names) or "none: it takes pictures"
+            raise OptionError(f"'{name}': the network does not know this style; it knows {known}")
+        return np.eye(len(self.names), dtype=np.float32)[[self.names.index(name)]]
+
+    def style_of_picture(self, pixels: Pixels) -> Pixels:
+        """The style of a picture `(3, h, w)`, sRGB in [0, 1], as its vector `(1, V)`.
+
+        Raises:
+            OptionError: the network has a table of styles instead.
+        """
+        if not self.takes_pictures:
+            raise OptionError("the network knows only its own styles: " + ", ".join(self.names))
+        return self._run("vector_used", {"painting": pixels[None], "vector": self._no_vector()})
+
+    def repaint(
+        self,
+        photo: Pixels,
+        style: Pixels,
+        strength: float = 1.0,
+        own: Pixels | None = None,
+    ) -> Pixels:
+        """The photo in a style.
+
+        Args:
+            photo: `(3, H, W)`, sRGB in [0, 1].
+            style: from `style_of_name` or `style_of_picture`, or a mean of several.
+            strength: how far to go from the photo, 0, to the style, 1.
+            own: the style of the photo itself, for strengths below 1, by `style_of_picture`; where
+                it is not given, the network takes it from the photo.
+
+        Returns:
+            `(3, H, W)`.
+        """
+        if strength <= 0:
+            return photo
+        if not self.takes_pictures:
+            return self._run("picture", {"style": style}, photo, strength)[0]
+        feeds = {"painting": self._nothing(), "vector": style}
+        if own is None or strength >= 1:
+            return self._run("picture", feeds, photo, strength)[0]
+        feeds["vector"] = strength * style + (1 - strength) * own
+        painted = self._run("picture", feeds, photo)[0]
+        return photo + min(1.0, strength / FADING) * (painted - photo)
+
+    def _run(
+        self,
+        output: str,
+        feeds: dict[str, Pixels],
+        photo: Pixels | None = None,
+        strength: float = 1.0,
+    ) -> Pixels:
+        given = self._nothing() if photo is None else photo[None]
+        whole = {"photo": given, **feeds, "strength": np.array([strength], np.float32)}
+        found = {name: np.ascontiguousarray(value, np.float32) for name, value in whole.items()}
+        try:
+            (result,) = self._session.run([output], found, self._part)
+        except MemoryError:
+            raise
+        except Exception as error:  # as above
+            first = str(error).splitlines()[0]
+            raise RunError(f"onnxruntime failed ({first[:120]}); use --runtime torch") from None
+        return result  # pyright: ignore[reportReturnType]
+
+    def _nothing(self) -> Pixels:
+        return np.full((1, 3, LEAST_SIDE, LEAST_SIDE), 0.5, np.float32)
+
+    def _no_vector(self) -> Pixels:
+        return np.zeros((1, self.record["vector"]), np.float32)
+
+
+def mix(styles: Sequence[Pixels], shares: Sequence[float]) -> Pixels:
+    """A blend: the mean of styles, weighted by shares ≥ 0."""
+    total = float(sum(shares))
+    blend = sum(style * (share / total) for style, share in zip(styles, shares, strict=True))
+    return np.asarray(blend, np.float32)
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # only Linux knows it
+        return os.cpu_count() or 1

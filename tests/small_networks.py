@@ -1,0 +1,37 @@
+"""Small random transfer networks as files."""
+
+from pathlib import Path
+
+import torch
+
+from impasto.blueprint import IDENTITY, Shape
+from impasto.networks import VGG, Network, StylePredictor, StyleTable, Transfer, write_network
+
+SMALL = Shape((8, 8, 16), 1, (8, 8, 8))
+"""Of a network whose runs take milliseconds."""
+
+
+def write_styles(path: Path, names: tuple[str, ...] = ("one", "two", "three")) -> Path:
+    """Writes a network that knows some styles."""
+    torch.manual_seed(3)
+    table = StyleTable([*names, IDENTITY], SMALL.vector)
+    with torch.no_grad():
+        table.vectors.mul_(30)
+    write_network(Network(Transfer(SMALL), table, card={"seed": 7}), path)
+    return path
+
+
+def write_any(path: Path) -> Path:
+    """Writes a network that predicts styles."""
+    torch.manual_seed(4)
+    predictor, eyes = StylePredictor(SMALL.vector, (12, 8)), VGG()
+    with torch.no_grad():
+        predictor.last.weight.mul_(10)
+        for kernel in eyes.kernels:
+            kernel.normal_(0, (2 / kernel[0].numel()) ** 0.5)
+        # Nearer to a trained one, whose statistics are brought to zero and one.
+        seen = eyes(torch.rand(1, 3, 40, 40))
+        predictor.get_buffer("mean").copy_(seen[0])
+        predictor.get_buffer("deviation").copy_(0.1 * seen[0].abs() + 1)
+    write_network(Network(Transfer(SMALL), None, predictor, eyes, {"seed": 7}), path)
+    return path
