@@ -21,7 +21,10 @@ LEAST_SIDE = 16
 """Smaller pictures are extended to this side, px: reflection needs neighbours to reflect."""
 
 VIEWED_SIDE = 384
-"""Long side in px of the pictures that styles are predicted from."""
+"""Long side at which paintings of scale 1 are looked at to predict a style, and photos, px."""
+
+MAX_VIEWED_SIDE = 2048
+"""Largest long side at which any is looked at, px."""
 
 FADING = 0.25
 """Below this strength the picture fades into the photo."""

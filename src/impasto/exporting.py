@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
-from impasto.blueprint import FADING, IDENTITY, METADATA
+from impasto.blueprint import FADING, IDENTITY, LEAST_SIDE, VIEWED_SIDE
 from impasto.errors import OptionError, RunError
-from impasto.images import check_place, write_whole
+from impasto.images import check_place, fit_within, write_whole
 from impasto.networks import Network, mix, read_network
 from impasto.portable import portable, read_parts
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
     from onnxruntime import InferenceSession
 
 TOLERANCE = 1e-4
@@ -75,12 +75,6 @@ def export_network(
     return worst
 
 
-def record_of(model: ModelProto) -> dict[str, object]:
-    """What an exported network says of itself."""
-    found = {entry.key: entry.value for entry in model.metadata_props}
-    return json.loads(found[METADATA])
-
-
 @torch.no_grad()
 def difference(session: InferenceSession, network: Network) -> float:
     """The largest difference between the results of an exported network and of torch.
@@ -95,27 +89,35 @@ def difference(session: InferenceSession, network: Network) -> float:
         count = len(network.names)
         places = range(count) if place == 0 else [place % count] if count else [0]
         for style in places:
-            # Strengths below 1 look at the photo, which no VGG sees whole when it is small.
-            strength = 1.0 if place == 2 else (1.0, 0.6, 0.1)[(place + style) % 3]
+            strength = (1.0, 0.6, 0.1)[(place + style) % 3]
             feeds = {"photo": photo, "strength": np.array([strength], np.float32)}
             if network.table is None:
-                vector = network.vector_of_picture(torch.from_numpy(painting))
-                feeds |= {"painting": painting, "vector": np.zeros_like(vector.numpy())}
-                own = vector
-                if strength < 1:
-                    own = network.vector_of_picture(torch.from_numpy(photo))
+                scale = np.array([0.3], np.float32)
+                vector = network.vector_of_picture(_viewed(painting, 0.3))
+                zeros = np.zeros_like(vector.numpy())
+                feeds |= {"painting": painting, "scale": scale, "vector": zeros}
+                own = vector if strength == 1 else network.vector_of_picture(_viewed(photo, 1))
             else:
                 vector = network.vector_of_name(network.names[style])
                 own = network.vector_of_name(IDENTITY)
                 feeds["style"] = np.eye(count, dtype=np.float32)[[style]]
             expected = _faded(network, torch.from_numpy(photo), vector, own, strength)
-            picture, used = session.run(["picture", "vector_used"], feeds)
+            found = session.run(["picture", "vector_used"], feeds)
+            picture, used = (np.asarray(one) for one in found)
             if np.shape(picture) != photo.shape or not np.isfinite(picture).all():
                 return float("inf")
             worst = max(worst, float(np.abs(picture - expected.numpy()).max()))
             scale = max(1.0, float(vector.abs().max()))
             worst = max(worst, float(np.abs(used - vector.numpy()).max()) / scale)
     return worst
+
+
+def _viewed(picture: NDArray[np.float32], scale: float) -> Tensor:
+    """A picture as its style is predicted from it."""
+    height, width = picture.shape[2:]
+    width, height = fit_within(width, height, round(scale * VIEWED_SIDE))
+    size = max(height, LEAST_SIDE), max(width, LEAST_SIDE)
+    return F.interpolate(torch.from_numpy(picture), size, mode="bilinear", antialias=True)
 
 
 def _faded(network: Network, photo: Tensor, vector: Tensor, own: Tensor, strength: float) -> Tensor:

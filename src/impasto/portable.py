@@ -13,9 +13,10 @@ Inputs of a network that knows its styles:
 
 Inputs of one for any style: `photo` and `strength`, likewise, and
 
-`painting`   `(1, 3, h, w)`, sRGB in [0, 1], h, w ≥ 16; a long side of about 384 px suits it best.
+`painting`   `(1, 3, h, w)`, sRGB in [0, 1].
+`scale`      `(1,)`: the painting is seen with a long side of 384 px times this; 1 if in doubt.
 `vector`     `(1, V)`: the style as numbers, from an earlier run; zeros: take it from the painting,
-             which is of no account otherwise and may be as small as can be.
+             which is of no account otherwise and may be of one pixel.
 
 Outputs: `picture` `(1, 3, H, W)`, sRGB in [0, 1], and `vector_used` `(1, V)`, the style's numbers
 before strength; means of them are blends.
@@ -43,6 +44,7 @@ from impasto.blueprint import (
     FORMAT,
     IDENTITY,
     LEAST_SIDE,
+    MAX_VIEWED_SIDE,
     METADATA,
     PREDICTOR_LAYERS,
     VIEWED_SIDE,
@@ -181,24 +183,31 @@ def _from_table(graph: _Graph, parts: Parts) -> tuple[tuple[str, str], list[Any]
 def _from_painting(graph: _Graph, parts: Parts) -> tuple[tuple[str, str], list[Any]]:
     """The same, predicted from the painting and from the photo."""
     size = parts.shape.vector
-    peak = graph.node("ReduceMax", graph.node("Abs", "vector"), graph.whole(0, 1))
+    flat = graph.node("Reshape", graph.node("Abs", "vector"), graph.whole(-1))
+    peak = graph.node("ReduceMax", flat, graph.whole(0))
     is_given = graph.node("Greater", peak, graph.number(0))
-    style = graph.node("Where", is_given, "vector", _predicted(graph, "painting"))
-    own = _predicted(graph, _viewed(graph, "photo"))
-    return (style, own), [_value("painting", 1, 3, "h", "w"), _value("vector", 1, size)]
+    side = graph.node("Mul", "scale", graph.number(VIEWED_SIDE))
+    predicted = _predicted(graph, _viewed(graph, "painting", side, is_given))
+    style = graph.node("Where", is_given, "vector", predicted)
+    is_whole = graph.node("GreaterOrEqual", "strength", graph.number(1))
+    own = _predicted(graph, _viewed(graph, "photo", graph.number(VIEWED_SIDE), is_whole))
+    inputs = [_value("painting", 1, 3, "h", "w"), _value("scale", 1), _value("vector", 1, size)]
+    return (style, own), inputs
 
 
-def _viewed(graph: _Graph, picture: str) -> str:
-    """A picture at the size at which styles are predicted; where nothing of it is needed, as the
-    strength is 1, as small as can be."""
-    sides = graph.node("Slice", graph.node("Shape", picture), graph.whole(2), graph.whole(4))
-    exact = graph.node("Cast", sides, to=_FLOAT)
-    longest = graph.node("ReduceMax", exact, graph.whole(0))
-    ratio = graph.node("Div", graph.number(VIEWED_SIDE), longest)
-    near = graph.node("Mul", exact, graph.node("Min", graph.number(1), ratio))
-    near = graph.node("Cast", graph.node("Round", near), to=_INT64)
-    least = graph.whole(LEAST_SIDE)
-    is_idle = graph.node("GreaterOrEqual", "strength", graph.number(1))
+def _viewed(graph: _Graph, picture: str, side: str, is_idle: str) -> str:
+    """A picture with the long side at which its style is predicted; where nothing of it is needed,
+    as small as can be."""
+    two = graph.whole(2)
+    sides = graph.node("Slice", graph.node("Shape", picture), two, graph.whole(4))
+    longest = graph.node("ReduceMax", sides, graph.whole(0))
+    rounded = graph.node("Cast", graph.node("Round", side), to=_INT64)
+    most, least = graph.whole(MAX_VIEWED_SIDE), graph.whole(LEAST_SIDE)
+    rounded = graph.node("Min", rounded, most)
+    # As impasto.images.fit_within rounds.
+    doubled = graph.node("Mul", graph.node("Mul", sides, rounded), two)
+    divisor = graph.node("Mul", longest, two)
+    near = graph.node("Div", graph.node("Add", doubled, longest), divisor)
     chosen = graph.node("Where", is_idle, least, graph.node("Max", near, least))
     sizes = graph.node("Concat", graph.whole(1, 3), chosen, axis=0)
     return graph.node("Resize", picture, "", "", sizes, mode="linear", antialias=1)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import impasto
-from impasto.blueprint import FADING, FORM, GRAPH, LEAST_SIDE, METADATA
+from impasto.blueprint import FORM, GRAPH, LEAST_SIDE, METADATA
 from impasto.cache import cache_folder
 from impasto.errors import OptionError, RunError, WeightsError
 from impasto.images import make_folder, write_whole
@@ -134,56 +134,48 @@ class PortableNetwork:
             raise OptionError(f"'{name}': the network does not know this style; it knows {known}")
         return np.eye(len(self.names), dtype=np.float32)[[self.names.index(name)]]
 
-    def style_of_picture(self, pixels: Pixels) -> Pixels:
-        """The style of a picture `(3, h, w)`, sRGB in [0, 1], as its vector `(1, V)`.
+    def style_of_picture(self, pixels: Pixels, scale: float = 1.0) -> Pixels:
+        """The style of a picture, as its vector `(1, V)`.
+
+        Args:
+            pixels: `(3, h, w)`, sRGB in [0, 1].
+            scale: it is seen with a long side of `VIEWED_SIDE` times this.
 
         Raises:
             OptionError: the network has a table of styles instead.
         """
         if not self.takes_pictures:
             raise OptionError("the network knows only its own styles: " + ", ".join(self.names))
-        return self._run("vector_used", {"painting": pixels[None], "vector": self._no_vector()})
+        zeros = np.zeros((1, self.record["vector"]), np.float32)
+        feeds = {"painting": pixels[None], "scale": _one(scale), "vector": zeros}
+        return self._run("vector_used", feeds | {"photo": self._nothing, "strength": _one(1)})
 
-    def repaint(
-        self,
-        photo: Pixels,
-        style: Pixels,
-        strength: float = 1.0,
-        own: Pixels | None = None,
-    ) -> Pixels:
+    def repaint(self, photo: Pixels, style: Pixels, strength: float = 1.0) -> Pixels:
         """The photo in a style.
 
         Args:
             photo: `(3, H, W)`, sRGB in [0, 1].
             style: from `style_of_name` or `style_of_picture`, or a mean of several.
             strength: how far to go from the photo, 0, to the style, 1.
-            own: the style of the photo itself, for strengths below 1, by `style_of_picture`; where
-                it is not given, the network takes it from the photo.
 
         Returns:
             `(3, H, W)`.
         """
         if strength <= 0:
             return photo
-        if not self.takes_pictures:
-            return self._run("picture", {"style": style}, photo, strength)[0]
-        feeds = {"painting": self._nothing(), "vector": style}
-        if own is None or strength >= 1:
-            return self._run("picture", feeds, photo, strength)[0]
-        feeds["vector"] = strength * style + (1 - strength) * own
-        painted = self._run("picture", feeds, photo)[0]
-        return photo + min(1.0, strength / FADING) * (painted - photo)
+        feeds = {"photo": photo[None], "strength": _one(strength)}
+        if self.takes_pictures:
+            feeds |= {"painting": self._nothing, "scale": _one(1), "vector": style}
+        else:
+            feeds["style"] = style
+        return self._run("picture", feeds)[0]
 
-    def _run(
-        self,
-        output: str,
-        feeds: dict[str, Pixels],
-        photo: Pixels | None = None,
-        strength: float = 1.0,
-    ) -> Pixels:
-        given = self._nothing() if photo is None else photo[None]
-        whole = {"photo": given, **feeds, "strength": np.array([strength], np.float32)}
-        found = {name: np.ascontiguousarray(value, np.float32) for name, value in whole.items()}
+    @property
+    def _nothing(self) -> Pixels:
+        return np.full((1, 3, LEAST_SIDE, LEAST_SIDE), 0.5, np.float32)
+
+    def _run(self, output: str, feeds: dict[str, Pixels]) -> Pixels:
+        found = {name: np.ascontiguousarray(value, np.float32) for name, value in feeds.items()}
         try:
             (result,) = self._session.run([output], found, self._part)
         except MemoryError:
@@ -191,13 +183,11 @@ class PortableNetwork:
         except Exception as error:  # as above
             first = str(error).splitlines()[0]
             raise RunError(f"onnxruntime failed ({first[:120]}); use --runtime torch") from None
-        return result  # pyright: ignore[reportReturnType]
+        return np.asarray(result)
 
-    def _nothing(self) -> Pixels:
-        return np.full((1, 3, LEAST_SIDE, LEAST_SIDE), 0.5, np.float32)
 
-    def _no_vector(self) -> Pixels:
-        return np.zeros((1, self.record["vector"]), np.float32)
+def _one(value: float) -> Pixels:
+    return np.array([value], np.float32)
 
 
 def mix(styles: Sequence[Pixels], shares: Sequence[float]) -> Pixels:

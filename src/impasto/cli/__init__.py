@@ -82,6 +82,12 @@ _COMMANDS = {
         "impasto.cli.reconstruct:app",
         "See what layers know: pictures rebuilt from content or style alone.",
     ),
+    "export": (
+        "impasto.cli.export:export",
+        "Write a transfer network as one ONNX file, for programs that have no torch.\n\n"
+        "Height and width of pictures are free. The file is checked against torch before it gets "
+        "its name; docs/networks.md says how to use it.",
+    ),
     "collect": (
         "impasto.cli.collect:collect",
         "Gather pictures from web sites, feeds and open collections.",

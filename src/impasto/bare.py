@@ -1,0 +1,254 @@
+"""From picture files to a repainted picture by a transfer network, without torch.
+
+What needs torch — masks, large pictures, another device — is left to others; `needs_torch` tells.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import impasto
+from impasto.coloring import Coloring, Part
+from impasto.errors import ImageError, OptionError
+from impasto.framing import cut, frame, visible
+from impasto.images import Bitmap, resize_image
+from impasto.options import StyleOptions
+from impasto.pairing import resolve
+from impasto.runtime import MAX_PIXELS, PortableNetwork, mix, portable_file
+from impasto.sources import describe_source, find_source, is_built_in, read_source
+
+Pixels = NDArray[np.float32]
+
+_HEEDED = frozenset(
+    {
+        *("preset", "size", "print", "print_fit", "dpi", "max_pixels", "threads", "device"),
+        *("style_weights", "style_scale", "strength", "precision"),
+        *("color", "color_strength", "color_method", "color_space"),
+    }
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Repainting:
+    """A finished picture.
+
+    Attributes:
+        bitmap: its pixels, alpha and print resolution.
+        settings: what made it, as plain data.
+    """
+
+    bitmap: Bitmap
+    settings: dict[str, Any]
+
+
+def needs_torch(options: StyleOptions, width: int = 1, height: int = 1) -> str | None:
+    """What is asked for that only torch can do, in the words of the option; `None`: nothing.
+
+    Args:
+        options: of the run.
+        width: of the result, px.
+        height: likewise.
+    """
+    if options.device not in ("auto", "cpu"):
+        return f"--device {options.device}"
+    if options.precision not in ("auto", "float32"):
+        return f"--precision {options.precision}"
+    if options.regions:
+        return "--regions"
+    if width * height > MAX_PIXELS:
+        return f"a picture of {width} x {height} px, more than {MAX_PIXELS // 10**6} million"
+    return None
+
+
+def check_heeded(options: StyleOptions) -> None:
+    """Refuses options that only a run by evaluations heeds.
+
+    Raises:
+        OptionError: in the words of the option.
+    """
+    plain = StyleOptions.model_fields
+    for name in plain:
+        value = getattr(options, name)
+        if name not in _HEEDED and value != plain[name].get_default():
+            flag = name.replace("_", "-")
+            if options.preset != "impasto":
+                flag = "preset"
+            raise OptionError(f"--{flag}: acts only without --fast; leave one of them out")
+
+
+def network_for(sources: Sequence[Any], color: str = "painting") -> str:
+    """Which of the shipped networks repaints in these styles: `styles`, which knows the built-in
+    ones, or `any`."""
+    drawn = all(str(find_source(source)).startswith("style:") for source in sources)
+    # The table cannot know paintings whose colours are changed first.
+    return "styles" if drawn and color != "match" else "any"
+
+
+def repaint(
+    content: Any,
+    sources: Sequence[Any],
+    network: str | os.PathLike[str],
+    options: StyleOptions | None = None,
+    *,
+    name: str = "",
+) -> Repainting:
+    """Repaints a photo by a transfer network.
+
+    Args:
+        content: the photo, as `impasto.sources.read_source` takes it.
+        sources: paintings, likewise, or names of styles that the network knows; several are
+            blended.
+        network: file of the network, exported or in impasto's own format.
+        options: everything else.
+        name: what the settings call the network; by default the file's path.
+
+    Raises:
+        ImageError: a picture cannot be read.
+        OptionError: options that do not fit, or a style that the network does not know.
+        WeightsError: the network's file is missing or damaged.
+        RunError: onnxruntime failed.
+    """
+    options = options or StyleOptions()
+    check_heeded(options)
+    if not sources:
+        raise OptionError("there is no painting: give one, or the name of a style")
+    resolve(options, len(sources), 0)
+    shares = tuple(options.style_weights) or (1.0,) * len(sources)
+    photo = read_source(content, options.max_pixels, options.size)
+    width, height, shown = frame((photo.width, photo.height), options)
+    missing = needs_torch(options, width, height)
+    if missing is not None:
+        raise OptionError(f"{missing}: is beyond --runtime onnx; use --runtime torch")
+    photo = visible(resize_image(cut(photo, shown), width, height))
+    opened = PortableNetwork(portable_file(network), options.threads)
+    known = [] if opened.takes_pictures else [_known(opened, source) for source in sources]
+    coloring = _coloring(photo, sources, shares, options, read=not known)
+    seen = coloring.seen
+    assert seen is not None
+    painted = seen.pixels
+    if options.strength > 0 and options.color != "only":
+        styles = known or _vectors(opened, coloring, options)
+        painted = opened.repaint(painted, mix(styles, shares), options.strength)
+    dpi = photo.dpi
+    if options.print is not None or options.dpi is not None:
+        dpi = options.print_dpi
+    pixels = coloring.finished(np.clip(painted, 0, 1))
+    settings = _record(content, sources, options, opened, name or str(Path(network).absolute()))
+    return Repainting(Bitmap(pixels, photo.alpha, 8, dpi), settings)
+
+
+def _known(network: PortableNetwork, source: Any) -> Pixels:
+    """A style of the network's table, by its name or by that of a file."""
+    found = find_source(source)
+    text = os.fspath(found) if isinstance(found, str | os.PathLike) else ""
+    for name in text, text.removeprefix("style:"), Path(text).stem:
+        if name in network.names:
+            return network.style_of_name(name)
+    known = ", ".join(network.names)
+    raise OptionError(
+        f"{text or 'a picture in memory'}: the network does not know this style; choose --network "
+        f"any, or one of its own: {known}"
+    )
+
+
+def _coloring(
+    photo: Bitmap,
+    sources: Sequence[Any],
+    shares: Sequence[float],
+    options: StyleOptions,
+    *,
+    read: bool,
+) -> Coloring:
+    """Whose colours the result has; paintings are read where that or the network needs them."""
+    if options.color == "match" and not read:
+        raise OptionError(
+            "--color match: the network knows its styles only in their own colours; use "
+            "--network any"
+        )
+    strength = options.color_strength
+    if options.color == "only":
+        strength *= options.strength
+    paintings = []
+    if read or options.color == "only":
+        paintings = [_painting(source, options) for source in sources]
+    part = Part(
+        *(options.color, strength, tuple(range(len(paintings)))), tuple(shares[: len(paintings)])
+    )
+    return Coloring(photo, paintings, [part], options.color_method, options.color_space)
+
+
+def _painting(source: Any, options: StyleOptions) -> Bitmap:
+    bitmap = read_source(source, options.max_pixels, options.size)
+    if bitmap.alpha is not None and float(bitmap.alpha.max()) < 1 / 255:
+        name = source if isinstance(source, str | os.PathLike) else "the painting"
+        raise ImageError(
+            f"{name}: is fully transparent, so there is no style in it; choose another"
+        )
+    return bitmap
+
+
+def _vectors(network: PortableNetwork, coloring: Coloring, options: StyleOptions) -> list[Pixels]:
+    """The style of each painting, seen at its scales."""
+    paintings = coloring.painted_with(coloring.parts[0])
+    scales = options.style_scale * (len(paintings) if len(options.style_scale) == 1 else 1)
+    return [
+        mix([network.style_of_picture(_shown(one), scale) for scale in several], [1] * len(several))
+        for one, several in zip(paintings, scales, strict=True)
+    ]
+
+
+def _shown(painting: Bitmap) -> Pixels:
+    """A painting as styles are predicted from it: what is transparent counts as the mean of what is
+    not, and is cut off where it surrounds that."""
+    if painting.alpha is None:
+        return painting.pixels
+    seen = painting.alpha > 0.5 * painting.alpha.max()
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    pixels, seen = visible(painting).pixels[:, *part], seen[part]
+    return np.where(seen, pixels, pixels[:, seen].mean(1)[:, None, None])
+
+
+def _record(
+    content: Any,
+    sources: Sequence[Any],
+    options: StyleOptions,
+    network: PortableNetwork,
+    name: str,
+) -> dict[str, Any]:
+    """What the picture says of how it was made."""
+    import onnxruntime
+
+    return {
+        "version": 1,
+        "impasto": impasto.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "options": options.model_dump(mode="json", exclude={"preset"}) | {"preset": options.preset},
+        "content": describe_source(content),
+        "styles": [describe_source(source) for source in sources],
+        "start": None,
+        "masks": [],
+        "style_masks": [],
+        "fast": {
+            "name": name,
+            "sha256": network.record["source_sha256"],
+            "precision": "float32",
+            "runtime": "onnx",
+        },
+    }
+
+
+def inputs_of(content: Any, sources: Sequence[Any]) -> list[str]:
+    """Paths of the picture files that a run reads."""
+    return [
+        str(Path(source))
+        for source in (content, *sources)
+        if isinstance(source, str | os.PathLike) and not is_built_in(source)
+    ]

@@ -1,0 +1,241 @@
+"""Pictures repainted without torch: the same as with it, in a process that never loads it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from impasto.bare import network_for, repaint
+from impasto.blueprint import IDENTITY
+from impasto.cli import main
+from impasto.color import fade_colors, keep_colors, recolor
+from impasto.errors import OptionError, WeightsError
+from impasto.exporting import export_network
+from impasto.images import Bitmap, read_image, resize_image, write_image
+from impasto.networks import mix, read_network
+from impasto.options import StyleOptions, make_options
+from impasto.runtime import PortableNetwork, portable_file
+from small_networks import write_any, write_styles
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+STEP = 1 / 255
+"""Of a picture of 8 bits."""
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own."""
+    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def styles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that knows three styles."""
+    return write_styles(tmp_path_factory.mktemp("nets") / "three.safetensors")
+
+
+@pytest.fixture(scope="module")
+def any_style(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network for any style."""
+    return write_any(tmp_path_factory.mktemp("nets") / "free.safetensors")
+
+
+def by_torch(path: Path, photo: Bitmap, style: Any, strength: float = 1.0) -> np.ndarray:
+    """What torch makes of a photo: `style` is a list of names and shares, or of pictures."""
+    network = read_network(path)
+    picture = torch.from_numpy(photo.pixels)[None]
+
+    def seen(pixels: torch.Tensor) -> torch.Tensor:
+        height, width = pixels.shape[2:]
+        longest = max(height, width)
+        size = [(2 * side * 384 + longest) // (2 * longest) for side in (height, width)]
+        return torch.nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True)
+
+    if network.table is not None:
+        vectors = [network.vector_of_name(name) for name, _ in style]
+        own = network.vector_of_name(IDENTITY)
+    else:
+        found = [torch.from_numpy(one.pixels)[None] for one, _ in style]
+        vectors = [network.vector_of_picture(seen(one)) for one in found]
+        own = network.vector_of_picture(seen(picture))
+    vector = mix(vectors, [share for _, share in style])
+    with torch.no_grad():
+        painted = network.transfer(picture, mix([vector, own], [strength, 1 - strength]))
+    return (picture + min(1, 4 * strength) * (painted - picture))[0].numpy()
+
+
+def run_alone(arguments: list[str]) -> tuple[int, list[str], str]:
+    """The exit code of the command line in a process of its own, its modules and what it said."""
+    script = (
+        "import sys\nfrom impasto.cli import main\n"
+        f"code = main({arguments!r})\nprint(' '.join(sys.modules))\nsys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+        env=os.environ,
+    )
+    lines = done.stdout.splitlines()
+    return done.returncode, lines[-1].split() if lines else [], done.stderr
+
+
+def test_a_picture_without_torch(
+    styles: Path, tmp_path: Path, make_png: Callable[..., Path]
+) -> None:
+    """From photo to written picture no torch is loaded, and what is written is torch's picture to
+    within a step of 8 bits, with its settings."""
+    photo, out = make_png("photo.png", 60, 44), tmp_path / "out.png"
+    arguments = ["stylize", str(photo), "two", "--fast", "--runtime", "onnx", "--size", "48"]
+    arguments += ["--network", str(styles), "-o", str(out)]
+    for again in [], ["--overwrite"]:  # the second time from the cache
+        code, modules, said = run_alone([*arguments, *again])
+        assert code == 0, said
+        assert "onnxruntime" in modules
+        assert "torch" not in modules
+    assert "onnx" not in modules, "what is in the cache needs no package that makes it"
+    small = resize_image(read_image(photo), 48, 35)
+    expected = by_torch(styles, small, [("two", 1)])
+    found = read_image(out)
+    assert np.abs(found.pixels - expected).max() <= 1.01 * STEP
+    assert found.settings is not None
+    assert found.settings["fast"]["sha256"] == read_network(styles).sha256
+    assert found.settings["fast"]["runtime"] == "onnx"
+    assert found.settings["options"]["size"] == 48
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.15, 0.6, 1.0])
+def test_strengths_and_blends_are_torchs(
+    styles: Path, any_style: Path, make_png: Callable[..., Path], strength: float
+) -> None:
+    """Blends by shares, at any strength, by names and by pictures, are those of torch."""
+    photo, one, two = (make_png(f"{n}.png", 52, 40 + n, n) for n in range(3))
+    options = StyleOptions(size=52, strength=strength, style_weights=(3, 1))
+    seen = [read_image(one), read_image(two)]
+    for path, given, style in (
+        (styles, ["three", "one"], [("three", 3), ("one", 1)]),
+        (any_style, [one, two], list(zip(seen, (3, 1), strict=True))),
+    ):
+        found = repaint(photo, given, path, options).bitmap
+        expected = by_torch(path, read_image(photo), style, strength)
+        np.testing.assert_allclose(found.pixels, expected.clip(0, 1), atol=1e-4)
+
+
+def test_transparency_and_resolution_stay(styles: Path, tmp_path: Path) -> None:
+    """Alpha and print resolution of the photo are those of the result."""
+    rng = np.random.default_rng(5)
+    alpha = np.linspace(0, 1, 40 * 30, dtype=np.float32).reshape(30, 40)
+    write_image(Bitmap(rng.random((3, 30, 40), np.float32), alpha, 8, 150), tmp_path / "p.png")
+    found = repaint(tmp_path / "p.png", ["one"], styles, StyleOptions(size=40)).bitmap
+    assert found.alpha is not None
+    assert found.dpi == pytest.approx(150, abs=0.1)
+    np.testing.assert_allclose(found.alpha, alpha, atol=0.6 * STEP)
+
+
+def test_colours_stay_the_photos(styles: Path, make_png: Callable[..., Path]) -> None:
+    """With --color luminance the network sees lightness alone, and the photo's colours come back."""
+    photo = read_image(make_png("photo.png", 48, 36))
+    options = StyleOptions(size=48, color="luminance")
+    found = repaint(photo, ["one"], styles, options).bitmap.pixels
+    grey = Bitmap(recolor(photo.pixels, fade_colors(1.0)))
+    painted = by_torch(styles, grey, [("one", 1)])
+    np.testing.assert_allclose(found, keep_colors(painted, photo.pixels, 1.0), atol=1e-3)
+
+
+def test_the_cache_holds_what_was_exported(styles: Path, cache: Path) -> None:
+    """A network is exported once; the file in the cache is found again by the network's digest."""
+    first = portable_file(styles)
+    assert first.parent == cache / "networks"
+    assert first.name.startswith(read_network(styles).sha256)
+    made = first.stat().st_mtime_ns
+    assert portable_file(styles) == first
+    assert first.stat().st_mtime_ns == made
+    assert [path.name for path in first.parent.iterdir()] == [first.name]
+
+
+def test_exported_files_run_themselves(
+    styles: Path, tmp_path: Path, make_png: Callable[..., Path]
+) -> None:
+    """A file that `impasto export` wrote gives the picture of the network it was made from."""
+    photo, net = make_png("photo.png", 40, 40), tmp_path / "net.onnx"
+    assert main(["export", str(styles), "-o", str(net)]) == 0
+    options = StyleOptions(size=40)
+    one, two = (repaint(photo, ["two"], path, options).bitmap.pixels for path in (styles, net))
+    np.testing.assert_array_equal(one, two)
+
+
+def test_what_needs_torch_is_refused(styles: Path, make_png: Callable[..., Path]) -> None:
+    """What onnxruntime cannot do, and what no network heeds, is said in the words of the option."""
+    photo = make_png("photo.png", 40, 40)
+    for values, message in (
+        ({"size": 2100}, "2100 x 2100 px.*--runtime torch"),
+        ({"device": "mps"}, "--device mps"),
+        ({"precision": "float16"}, "--precision float16"),
+        ({"evaluations": 5}, "--evaluations"),
+        ({"preset": "gatys"}, "--preset"),
+        ({"style_weights": (1, 2)}, "--style-weights"),
+        ({"color": "match"}, "--color match"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            repaint(photo, ["one"], styles, make_options(values))
+    with pytest.raises(OptionError, match=r"four.*does not know.*one, two, three"):
+        repaint(photo, ["four"], styles)
+    with pytest.raises(OptionError, match="no painting"):
+        repaint(photo, [], styles)
+
+
+def test_files_that_are_no_networks(tmp_path: Path) -> None:
+    """A missing, damaged or foreign ONNX file is named in one line."""
+    import onnx
+    from onnx import helper
+
+    (tmp_path / "bad.onnx").write_bytes(b"\0\1\2")
+    value = helper.make_tensor_value_info("x", 1, [1])
+    out = helper.make_tensor_value_info("y", 1, [1])
+    graph = helper.make_graph([helper.make_node("Abs", ["x"], ["y"])], "g", [value], [out])
+    opsets = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "other.onnx")
+    for name, message in (
+        ("none.onnx", "No such file"),
+        ("bad.onnx", "no ONNX file"),
+        ("other.onnx", "no network of impasto"),
+    ):
+        with pytest.raises(WeightsError, match=message):
+            PortableNetwork(tmp_path / name)
+
+
+def test_the_network_follows_from_the_styles() -> None:
+    """Built-in styles have a network of their own; any painting among them needs the other."""
+    assert network_for(["night-sky", "style:stained-glass"]) == "styles"
+    assert network_for(["night-sky", "painting.jpg"]) == "any"
+    assert network_for(["night-sky"], "match") == "any"
+
+
+def test_the_summary_is_json(
+    styles: Path, tmp_path: Path, make_png: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A program learns the size, the time and the settings of what was written."""
+    photo, out = make_png("photo.png", 40, 30), tmp_path / "out.jpg"
+    arguments = ["stylize", str(photo), "one", "--fast", "--runtime", "onnx", "--json"]
+    assert main([*arguments, "--network", str(styles), "-o", str(out), "--size", "40"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["width"], summary["height"]) == (40, 30)
+    assert summary["output"] == str(out)
+
+
+def test_export_is_of_the_same_bytes(styles: Path, tmp_path: Path) -> None:
+    """What the cache holds is what `impasto export` writes."""
+    export_network(styles, tmp_path / "net.onnx")
+    assert portable_file(styles).read_bytes() == (tmp_path / "net.onnx").read_bytes()
