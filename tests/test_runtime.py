@@ -145,7 +145,7 @@ def test_transparency_and_resolution_stay(styles: Path, tmp_path: Path) -> None:
 
 
 def test_colours_stay_the_photos(styles: Path, make_png: Callable[..., Path]) -> None:
-    """With --color luminance the network sees lightness alone, and the photo's colours come back."""
+    """With --color luminance the network sees lightness alone; the photo's colours come back."""
     photo = read_image(make_png("photo.png", 48, 36))
     options = StyleOptions(size=48, color="luminance")
     found = repaint(photo, ["one"], styles, options).bitmap.pixels
