@@ -15,24 +15,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 import impasto
-from impasto.coloring import Coloring, Part
+from impasto.coloring import Coloring, Part, in_photos_colors
 from impasto.errors import ImageError, OptionError
 from impasto.framing import cut, frame, visible
 from impasto.images import Bitmap, resize_image
 from impasto.options import StyleOptions
 from impasto.pairing import resolve
 from impasto.runtime import MAX_PIXELS, PortableNetwork, mix, portable_file
-from impasto.sources import describe_source, find_source, is_built_in, read_source
+from impasto.sources import describe_source, find_source, read_source
+from impasto.trained import SHIPPED, network_path
 
 Pixels = NDArray[np.float32]
 
-_HEEDED = frozenset(
+HEEDED = frozenset(
     {
-        *("preset", "size", "print", "print_fit", "dpi", "max_pixels", "threads", "device"),
-        *("style_weights", "style_scale", "strength", "precision"),
-        *("color", "color_strength", "color_method", "color_space"),
+        *("size", "print", "print_fit", "dpi", "max_pixels", "style_weights"),
+        *("style_scale", "strength", "regions", "color", "color_strength", "color_method"),
+        *("color_space", "device", "precision", "threads"),
     }
 )
+"""Options that a transfer network heeds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,36 +70,34 @@ def needs_torch(options: StyleOptions, width: int = 1, height: int = 1) -> str |
 
 
 def check_heeded(options: StyleOptions) -> None:
-    """Refuses options that only a run by evaluations heeds.
+    """Refuses options that only a run of evaluations can heed.
 
     Raises:
         OptionError: in the words of the option.
     """
-    plain = StyleOptions.model_fields
-    for name in plain:
+    names = ["preset", *(name for name in StyleOptions.model_fields if name not in HEEDED)]
+    for name in names:
         value = getattr(options, name)
-        if name not in _HEEDED and value != plain[name].get_default():
-            flag = name.replace("_", "-")
-            if options.preset != "impasto":
-                flag = "preset"
-            raise OptionError(f"--{flag}: acts only without --fast; leave one of them out")
+        if value != StyleOptions.model_fields[name].get_default():
+            flag = f"--preset {value}" if name == "preset" else f"--{name.replace('_', '-')}"
+            raise OptionError(
+                f"{flag}: a transfer network cannot heed it; leave it out, or leave --fast out"
+            )
 
 
-def network_for(sources: Sequence[Any], color: str = "painting") -> str:
-    """Which of the shipped networks repaints in these styles: `styles`, which knows the built-in
-    ones, or `any`."""
-    drawn = all(str(find_source(source)).startswith("style:") for source in sources)
-    # The table cannot know paintings whose colours are changed first.
-    return "styles" if drawn and color != "match" else "any"
+def network_for(sources: Sequence[Any]) -> str:
+    """The shipped network for some styles: `styles` where all of them are built in, else `any`."""
+    found = [find_source(source) for source in sources]
+    built_in = [isinstance(one, str) and one.startswith("style:") for one in found]
+    return "styles" if built_in and all(built_in) else "any"
 
 
 def repaint(
     content: Any,
     sources: Sequence[Any],
-    network: str | os.PathLike[str],
     options: StyleOptions | None = None,
     *,
-    name: str = "",
+    network: str | None = None,
 ) -> Repainting:
     """Repaints a photo by a transfer network.
 
@@ -105,9 +105,9 @@ def repaint(
         content: the photo, as `impasto.sources.read_source` takes it.
         sources: paintings, likewise, or names of styles that the network knows; several are
             blended.
-        network: file of the network, exported or in impasto's own format.
         options: everything else.
-        name: what the settings call the network; by default the file's path.
+        network: `styles`, `any`, or a file, exported or in impasto's own format; by default
+            `styles` where all styles are built in, else `any`.
 
     Raises:
         ImageError: a picture cannot be read.
@@ -127,7 +127,8 @@ def repaint(
     if missing is not None:
         raise OptionError(f"{missing}: is beyond --runtime onnx; use --runtime torch")
     photo = visible(resize_image(cut(photo, shown), width, height))
-    opened = PortableNetwork(portable_file(network), options.threads)
+    name = network or network_for(sources)
+    opened = PortableNetwork(portable_file(network_path(name)), options.threads)
     known = [] if opened.takes_pictures else [_known(opened, source) for source in sources]
     coloring = _coloring(photo, sources, shares, options, read=not known)
     seen = coloring.seen
@@ -136,11 +137,14 @@ def repaint(
     if options.strength > 0 and options.color != "only":
         styles = known or _vectors(opened, coloring, options)
         painted = opened.repaint(painted, mix(styles, shares), options.strength)
+    picture = Bitmap(np.clip(painted, 0, 1))
+    if known:
+        picture = in_photos_colors(picture, coloring)
     dpi = photo.dpi
     if options.print is not None or options.dpi is not None:
         dpi = options.print_dpi
-    pixels = coloring.finished(np.clip(painted, 0, 1))
-    settings = _record(content, sources, options, opened, name or str(Path(network).absolute()))
+    pixels = coloring.finished(picture.pixels)
+    settings = _record(content, sources, options, opened, name)
     return Repainting(Bitmap(pixels, photo.alpha, 8, dpi), settings)
 
 
@@ -166,21 +170,15 @@ def _coloring(
     *,
     read: bool,
 ) -> Coloring:
-    """Whose colours the result has; paintings are read where that or the network needs them."""
-    if options.color == "match" and not read:
-        raise OptionError(
-            "--color match: the network knows its styles only in their own colours; use "
-            "--network any"
-        )
+    """Whose colours the result has. Paintings are read where that or the network needs them, and
+    grey stands for those of which it knows the style."""
     strength = options.color_strength
     if options.color == "only":
         strength *= options.strength
-    paintings = []
+    paintings = [Bitmap(np.full((3, 8, 8), 0.5, np.float32))] * len(sources)
     if read or options.color == "only":
         paintings = [_painting(source, options) for source in sources]
-    part = Part(
-        *(options.color, strength, tuple(range(len(paintings)))), tuple(shares[: len(paintings)])
-    )
+    part = Part(options.color, strength, tuple(range(len(paintings))), tuple(shares))
     return Coloring(photo, paintings, [part], options.color_method, options.color_space)
 
 
@@ -237,18 +235,9 @@ def _record(
         "masks": [],
         "style_masks": [],
         "fast": {
-            "name": name,
+            "name": name if name in SHIPPED else str(Path(name).absolute()),
             "sha256": network.record["source_sha256"],
             "precision": "float32",
             "runtime": "onnx",
         },
     }
-
-
-def inputs_of(content: Any, sources: Sequence[Any]) -> list[str]:
-    """Paths of the picture files that a run reads."""
-    return [
-        str(Path(source))
-        for source in (content, *sources)
-        if isinstance(source, str | os.PathLike) and not is_built_in(source)
-    ]

@@ -20,13 +20,13 @@ EPSILON = 1e-5
 LEAST_SIDE = 16
 """Smaller pictures are extended to this side, px: reflection needs neighbours to reflect."""
 
-VIEWED_SIDE = 384
+SEEN_SIDE = 384
 """Long side at which paintings of scale 1 are looked at to predict a style, and photos, px."""
 
-MAX_VIEWED_SIDE = 2048
+MAX_SEEN_SIDE = 2048
 """Largest long side at which any is looked at, px."""
 
-FADING = 0.25
+FADE = 0.25
 """Below this strength the picture fades into the photo."""
 
 FORMAT = "impasto-network"

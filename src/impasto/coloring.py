@@ -195,6 +195,27 @@ class Coloring:
         return None if self.photo is None else _palette(self.photo, part.mask)
 
 
+def in_photos_colors(picture: Bitmap, coloring: Coloring) -> Bitmap:
+    """A repainted picture in the photo's colours, in the parts that are to have them before a
+    painting is seen: for networks that see none.
+
+    Args:
+        picture: as it was repainted.
+        coloring: of the run.
+    """
+    if coloring.photo is None or all(part.color != "match" for part in coloring.parts):
+        return picture
+    pixels = picture.pixels.copy()
+    for part in coloring.parts:
+        if part.color != "match":
+            continue
+        alone = replace(part, paintings=(0,), shares=(1.0,))
+        own = Coloring(coloring.photo, [picture], [alone], coloring.method, coloring.space)
+        changed = own.painted_with(alone)[0].pixels - picture.pixels
+        pixels += changed if part.mask is None else part.mask * changed
+    return replace(picture, pixels=pixels.clip(0, 1))
+
+
 def _palette(bitmap: Bitmap, mask: Pixels | None = None, share: float = 1.0) -> Palette | None:
     """The colours of what can be seen of a picture within a mask; `None`: nothing can."""
     weights = mask

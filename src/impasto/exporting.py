@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from impasto.blueprint import FADING, IDENTITY, LEAST_SIDE, VIEWED_SIDE
+from impasto.blueprint import FADE, IDENTITY, LEAST_SIDE, SEEN_SIDE
 from impasto.errors import OptionError, RunError
 from impasto.images import check_place, fit_within, write_whole
 from impasto.networks import Network, mix, read_network
@@ -115,7 +115,7 @@ def difference(session: InferenceSession, network: Network) -> float:
 def _viewed(picture: NDArray[np.float32], scale: float) -> Tensor:
     """A picture as its style is predicted from it."""
     height, width = picture.shape[2:]
-    width, height = fit_within(width, height, round(scale * VIEWED_SIDE))
+    width, height = fit_within(width, height, round(scale * SEEN_SIDE))
     size = max(height, LEAST_SIDE), max(width, LEAST_SIDE)
     return F.interpolate(torch.from_numpy(picture), size, mode="bilinear", antialias=True)
 
@@ -123,4 +123,4 @@ def _viewed(picture: NDArray[np.float32], scale: float) -> Tensor:
 def _faded(network: Network, photo: Tensor, vector: Tensor, own: Tensor, strength: float) -> Tensor:
     """What torch makes of a photo at a strength."""
     painted = network.transfer(photo, mix([vector, own], [strength, 1 - strength]))
-    return photo + min(1.0, strength / FADING) * (painted - photo)
+    return photo + min(1.0, strength / FADE) * (painted - photo)

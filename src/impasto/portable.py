@@ -39,15 +39,15 @@ from numpy.typing import NDArray
 from impasto import __version__
 from impasto.blueprint import (
     EPSILON,
-    FADING,
+    FADE,
     FORM,
     FORMAT,
     IDENTITY,
     LEAST_SIDE,
-    MAX_VIEWED_SIDE,
+    MAX_SEEN_SIDE,
     METADATA,
     PREDICTOR_LAYERS,
-    VIEWED_SIDE,
+    SEEN_SIDE,
     Shape,
     Stage,
     stages_of,
@@ -137,7 +137,7 @@ def portable(parts: Parts) -> ModelProto:
     except (KeyError, ValueError, IndexError) as error:
         first = str(error).splitlines()[0]
         raise WeightsError(f"the network is damaged ({first[:80]})") from None
-    share = graph.node("Min", graph.number(1), graph.node("Div", "strength", graph.number(FADING)))
+    share = graph.node("Min", graph.number(1), graph.node("Div", "strength", graph.number(FADE)))
     change = graph.node("Mul", graph.node("Sub", painted, "photo"), share)
     graph.node("Add", "photo", change, name="picture")
     made = helper.make_graph(
@@ -186,11 +186,11 @@ def _from_painting(graph: _Graph, parts: Parts) -> tuple[tuple[str, str], list[A
     flat = graph.node("Reshape", graph.node("Abs", "vector"), graph.whole(-1))
     peak = graph.node("ReduceMax", flat, graph.whole(0))
     is_given = graph.node("Greater", peak, graph.number(0))
-    side = graph.node("Mul", "scale", graph.number(VIEWED_SIDE))
+    side = graph.node("Mul", "scale", graph.number(SEEN_SIDE))
     predicted = _predicted(graph, _viewed(graph, "painting", side, is_given))
     style = graph.node("Where", is_given, "vector", predicted)
     is_whole = graph.node("GreaterOrEqual", "strength", graph.number(1))
-    own = _predicted(graph, _viewed(graph, "photo", graph.number(VIEWED_SIDE), is_whole))
+    own = _predicted(graph, _viewed(graph, "photo", graph.number(SEEN_SIDE), is_whole))
     inputs = [_value("painting", 1, 3, "h", "w"), _value("scale", 1), _value("vector", 1, size)]
     return (style, own), inputs
 
@@ -202,7 +202,7 @@ def _viewed(graph: _Graph, picture: str, side: str, is_idle: str) -> str:
     sides = graph.node("Slice", graph.node("Shape", picture), two, graph.whole(4))
     longest = graph.node("ReduceMax", sides, graph.whole(0))
     rounded = graph.node("Cast", graph.node("Round", side), to=_INT64)
-    most, least = graph.whole(MAX_VIEWED_SIDE), graph.whole(LEAST_SIDE)
+    most, least = graph.whole(MAX_SEEN_SIDE), graph.whole(LEAST_SIDE)
     rounded = graph.node("Min", rounded, most)
     # As impasto.images.fit_within rounds.
     doubled = graph.node("Mul", graph.node("Mul", sides, rounded), two)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.coloring import Coloring
+from impasto.bare import network_for as network_for
+from impasto.blueprint import FADE, IDENTITY, MAX_SEEN_SIDE, SEEN_SIDE
 from impasto.devices import pick_device, pick_precision
 from impasto.errors import OptionError, RunError, is_out_of_memory
 from impasto.images import Bitmap, fit_within
 from impasto.inputs import Inputs
-from impasto.networks import IDENTITY, Network, mix
+from impasto.networks import Network, mix
 from impasto.onepass import OnePass
 from impasto.options import StyleOptions
 from impasto.pairing import resolve
@@ -26,15 +26,6 @@ from impasto.regions import covers_of, kept_mask, scales_of, shares_of
 from impasto.sources import Loaded, find_source
 from impasto.targets import Painting
 from impasto.trained import SHIPPED, load_network
-
-SEEN_SIDE = 384
-"""Long side at which a network that predicts styles sees a painting of scale 1, px."""
-
-MAX_SEEN_SIDE = 2048
-"""Largest side at which it sees any, px."""
-
-FADE = 0.25
-"""Below this strength the picture fades into the photo."""
 
 
 class Repainter:
@@ -144,13 +135,6 @@ class Repainter:
             raise
 
 
-def network_for(sources: Sequence[Any]) -> str:
-    """The shipped network for some styles: `styles` where all of them are built in, else `any`."""
-    found = [find_source(source) for source in sources]
-    built_in = [isinstance(one, str) and one.startswith("style:") for one in found]
-    return "styles" if built_in and all(built_in) else "any"
-
-
 def style_sources(repainter: Repainter, sources: Sequence[Any], options: StyleOptions) -> list[Any]:
     """What to read as paintings: where a network knows its styles by name, nothing, unless colours
     are to come from them.
@@ -218,24 +202,3 @@ def repainted(repainter: Repainter, inputs: Inputs, sources: Sequence[Any]) -> T
         result = cover * painted if result is None else result.add_(cover * painted)
     assert result is not None
     return result.clamp_(0, 1)
-
-
-def in_photos_colors(picture: Bitmap, coloring: Coloring) -> Bitmap:
-    """A repainted picture in the photo's colours, in the parts that are to have them before a
-    painting is seen: for networks that see none.
-
-    Args:
-        picture: as it was repainted.
-        coloring: of the run.
-    """
-    if coloring.photo is None or all(part.color != "match" for part in coloring.parts):
-        return picture
-    pixels = picture.pixels.copy()
-    for part in coloring.parts:
-        if part.color != "match":
-            continue
-        alone = replace(part, paintings=(0,), shares=(1.0,))
-        own = Coloring(coloring.photo, [picture], [alone], coloring.method, coloring.space)
-        changed = own.painted_with(alone)[0].pixels - picture.pixels
-        pixels += changed if part.mask is None else part.mask * changed
-    return replace(picture, pixels=pixels.clip(0, 1))

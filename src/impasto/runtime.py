@@ -139,7 +139,7 @@ class PortableNetwork:
 
         Args:
             pixels: `(3, h, w)`, sRGB in [0, 1].
-            scale: it is seen with a long side of `VIEWED_SIDE` times this.
+            scale: it is seen with a long side of `SEEN_SIDE` times this.
 
         Raises:
             OptionError: the network has a table of styles instead.

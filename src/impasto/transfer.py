@@ -15,6 +15,8 @@ from typing import Any
 import torch
 
 import impasto
+from impasto.bare import HEEDED, check_heeded, network_for
+from impasto.coloring import in_photos_colors
 from impasto.errors import ImageError, OptionError
 from impasto.images import Bitmap, ImageSource
 from impasto.inputs import read_inputs
@@ -23,23 +25,12 @@ from impasto.regions import largest_scale
 from impasto.repainting import (
     SEEN_SIDE,
     Repainter,
-    in_photos_colors,
-    network_for,
     repainted,
     style_sources,
 )
 from impasto.reproduction import without_idle
 from impasto.run import SETTINGS_VERSION, Picture, record_of
 from impasto.sources import Loaded, describe_source, is_built_in, split_label
-
-HEEDED = frozenset(
-    {
-        *("size", "print", "print_fit", "dpi", "max_pixels", "style_weights"),
-        *("style_scale", "strength", "regions", "color", "color_strength", "color_method"),
-        *("color_space", "device", "precision", "threads"),
-    }
-)
-"""Options that a transfer network heeds."""
 
 
 class Repaintings:
@@ -196,22 +187,6 @@ def repaint(
     ).result()
 
 
-def check_heeded(options: StyleOptions) -> None:
-    """Refuses options that only a run of evaluations can heed.
-
-    Raises:
-        OptionError: in the words of the option.
-    """
-    names = ["preset", *(name for name in StyleOptions.model_fields if name not in HEEDED)]
-    for name in names:
-        value = getattr(options, name)
-        if value != StyleOptions.model_fields[name].get_default():
-            flag = f"--preset {value}" if name == "preset" else f"--{name.replace('_', '-')}"
-            raise OptionError(
-                f"{flag}: a transfer network cannot heed it; leave it out, or leave --fast out"
-            )
-
-
 def from_fast_settings(
     settings: Mapping[str, Any], changes: Mapping[str, Any] | None = None
 ) -> Repainting:
@@ -284,6 +259,8 @@ def from_fast_settings(
             f"the picture was made in {fast.get('precision')}, this is "
             f"{again.settings['fast']['precision']}; small differences may follow"
         )
+    if fast.get("runtime") == "onnx":
+        warnings.append("the picture was made by onnxruntime; small differences may follow")
     if settings.get("impasto") != impasto.__version__:
         warnings.append(
             f"the picture was made by impasto {settings.get('impasto')}, this is "

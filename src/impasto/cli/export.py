@@ -26,10 +26,10 @@ def export(
         output: The file to write, NAME.onnx.
         overwrite: Replace a file that exists.
     """
-    from impasto.cli.bare import network_file
     from impasto.exporting import export_network
+    from impasto.trained import network_path
 
-    worst = export_network(network_file(network), output, overwrite=overwrite)
+    worst = export_network(network_path(network), output, overwrite=overwrite)
     size = output.stat().st_size / 1e6
     print(f"{output} ({size:.1f} MB; differs from torch by at most {worst:.1g})")
     return 0

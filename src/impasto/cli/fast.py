@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +17,7 @@ from impasto.errors import ImpastoError, OptionError, OutputError, one_line
 from impasto.options import StyleOptions
 
 if TYPE_CHECKING:
-    from impasto.run import Picture
+    from impasto.images import Bitmap
     from impasto.transfer import Repainting
 
 _WITHOUT = {
@@ -50,21 +51,43 @@ def paint_one(repainting: Repainting, path: Path, output: Output, *, began: floa
     for warning in repainting.warnings:
         say(f"impasto: warning: {one_line(warning)}")
     picture = repainting.result()
-    _save(picture, path, output)
+    return _report(picture.bitmap, picture.settings, path, output, began)
+
+
+def _report(
+    bitmap: Bitmap, settings: dict[str, Any], path: Path, output: Output, began: float
+) -> int:
+    """Writes a picture and tells of it."""
+    _save(bitmap, settings, path, output)
     seconds = time.monotonic() - began
-    width, height = picture.bitmap.width, picture.bitmap.height
+    width, height = bitmap.width, bitmap.height
     if output.json:
         summary = {
             "output": str(path),
             "width": width,
             "height": height,
             "seconds": round(seconds, 3),
-            "settings": picture.settings,
+            "settings": settings,
         }
         print(json.dumps(summary))
     elif not output.quiet:
         print(f"{path} ({width} x {height} px, {seconds:.1f} s)")
     return 0
+
+
+def _has_onnx() -> bool:
+    return all(find_spec(name) is not None for name in ("onnx", "onnxruntime"))
+
+
+def _beyond_onnx(content: str, options: StyleOptions, masks: Sequence[str | None]) -> str | None:
+    """What is asked for that only torch can do, in the words of the option; `None`: nothing."""
+    from impasto.bare import needs_torch
+
+    if Path(content).is_dir():
+        return f"{content} is a folder, which"
+    if masks:
+        return "--mask"
+    return needs_torch(options)
 
 
 def fast(
@@ -74,6 +97,7 @@ def fast(
     output: Output,
     *,
     network: str | None,
+    runtime: str = "auto",
     masks: Sequence[str] = (),
     style_masks: Sequence[str | None] = (),
 ) -> int:
@@ -82,6 +106,9 @@ def fast(
     from impasto.sources import split_label
 
     began = cli.started if cli.started is not None else time.monotonic()
+    beyond = _beyond_onnx(content, options, [*masks, *style_masks])
+    if runtime == "onnx" and beyond is not None:
+        raise OptionError(f"{beyond}: is beyond --runtime onnx; use --runtime torch")
     if Path(content).is_dir():
         return _folder(
             *(Path(content), styles, options, output),
@@ -93,6 +120,11 @@ def fast(
     check_output(path, bits=cast("Any", output.bits), overwrite=output.overwrite)
     read = [*masks, *(mask for mask in style_masks if mask is not None)]
     check_apart({"--output": path}, [content, *styles, *(split_label(name)[0] for name in read)])
+    if runtime == "onnx" or (runtime == "auto" and beyond is None and _has_onnx()):
+        from impasto.bare import repaint
+
+        found = repaint(content, styles, options, network=network)
+        return _report(found.bitmap, found.settings, path, output, began)
     from impasto.transfer import Repainting
 
     repainting = Repainting(
@@ -149,7 +181,8 @@ def _folder(
                     if not output.overwrite and _is_done(path, one.settings):
                         again += 1
                     else:
-                        _save(one.result(), path, output)
+                        picture = one.result()
+                        _save(picture.bitmap, picture.settings, path, output)
                         done += 1
                     results.append({"photo": str(photo), "output": str(path)})
                 except ImpastoError as error:
@@ -230,6 +263,13 @@ def _is_done(path: Path, settings: dict[str, Any]) -> bool:
         return False
 
 
-def _save(picture: Picture, path: Path, output: Output) -> None:
-    bits: Any = output.bits or 8
-    picture.save(path, bits=bits, quality=output.quality, overwrite=output.overwrite)
+def _save(bitmap: Bitmap, settings: dict[str, Any], path: Path, output: Output) -> None:
+    from impasto.images import write_image
+
+    write_image(
+        *(bitmap, path),
+        bits=cast("Any", output.bits or 8),
+        quality=output.quality,
+        overwrite=output.overwrite,
+        settings=settings,
+    )

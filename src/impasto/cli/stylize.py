@@ -76,7 +76,8 @@ def stylize(
         refine: Start from what a transfer network makes of the pictures.
         network: With --fast or --refine: styles, which knows the built-in styles, any, which takes
             paintings, or a network's file; by default the first where all styles are built in.
-        runtime: With --fast: what runs the network; auto is torch.
+        runtime: With --fast: what runs the network, torch, or onnxruntime without torch; auto takes
+            the latter where it is installed and can do what is asked.
     """
     values = given(options)
     check_together(values, start_image)
@@ -96,6 +97,7 @@ def stylize(
         return in_one_pass.fast(
             *(content, styles, chosen, output),
             network=network,
+            runtime=runtime,
             masks=masks,
             style_masks=style_masks,
         )
@@ -129,8 +131,6 @@ def _check_networks(*, fast: bool, refine: bool, network: str | None, runtime: s
         raise OptionError("--network: acts only with --fast or --refine; add one, or leave it out")
     if runtime != "auto" and not fast:
         raise OptionError("--runtime: acts only with --fast; add that, or leave it out")
-    if runtime == "onnx":
-        raise OptionError("--runtime onnx: networks run by torch only here; use --runtime torch")
 
 
 def demo(

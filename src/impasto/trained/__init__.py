@@ -9,9 +9,12 @@ import os
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from impasto.errors import WeightsError
-from impasto.networks import Network, read_network
+
+if TYPE_CHECKING:
+    from impasto.networks import Network
 
 SHIPPED = ("styles", "any")
 """Names of the networks that come with impasto."""
@@ -49,6 +52,8 @@ def load_network(name: str | os.PathLike[str]) -> Network:
     Raises:
         WeightsError: the file is missing, damaged, or no network.
     """
+    from impasto.networks import read_network
+
     path = network_path(name)
     try:
         state = path.stat()
@@ -59,4 +64,6 @@ def load_network(name: str | os.PathLike[str]) -> Network:
 
 @lru_cache(maxsize=4)
 def _read(path: Path, _changed: int, _size: int) -> Network:
+    from impasto.networks import read_network
+
     return read_network(path)
