@@ -239,3 +239,17 @@ def test_export_is_of_the_same_bytes(styles: Path, tmp_path: Path) -> None:
     """What the cache holds is what `impasto export` writes."""
     export_network(styles, tmp_path / "net.onnx")
     assert portable_file(styles).read_bytes() == (tmp_path / "net.onnx").read_bytes()
+
+
+def test_large_pictures_are_left_to_torch(
+    styles: Path, tmp_path: Path, make_png: Callable[..., Path]
+) -> None:
+    """Where nothing is said, onnxruntime makes what it can, and torch the rest."""
+    photo = make_png("photo.png", 40, 2)
+    for size, runtime in (40, "onnx"), (2001, None):
+        out = tmp_path / f"{size}.png"
+        arguments = ["stylize", str(photo), "one", "--fast", "-q", "--size", str(size)]
+        assert main([*arguments, "--network", str(styles), "-o", str(out)]) == 0
+        settings = read_image(out).settings
+        assert settings is not None
+        assert settings["fast"].get("runtime") == runtime

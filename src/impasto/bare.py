@@ -5,9 +5,10 @@ What needs torch — masks, large pictures, another device — is left to others
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import impasto
+from impasto.blueprint import SEEN_SIDE
 from impasto.coloring import Coloring, Part, in_photos_colors
 from impasto.errors import ImageError, OptionError
-from impasto.framing import cut, frame, visible
+from impasto.framing import cut, frame, no_larger, visible
 from impasto.images import Bitmap, resize_image
 from impasto.options import StyleOptions
 from impasto.pairing import resolve
@@ -44,10 +46,12 @@ class Repainting:
     Attributes:
         bitmap: its pixels, alpha and print resolution.
         settings: what made it, as plain data.
+        warnings: lines for the user.
     """
 
     bitmap: Bitmap
     settings: dict[str, Any]
+    warnings: list[str] = field(default_factory=list)
 
 
 def needs_torch(options: StyleOptions, width: int = 1, height: int = 1) -> str | None:
@@ -145,7 +149,13 @@ def repaint(
         dpi = options.print_dpi
     pixels = coloring.finished(picture.pixels)
     settings = _record(content, sources, options, opened, name)
-    return Repainting(Bitmap(pixels, photo.alpha, 8, dpi), settings)
+    warnings = []
+    if known and options.style_scale != ((1.0,),):
+        warnings.append(
+            f"--style-scale: has no effect, since the network {name} knows its styles at one size "
+            "only; --network any sees paintings at any"
+        )
+    return Repainting(Bitmap(pixels, photo.alpha, 8, dpi), settings, warnings)
 
 
 def _known(network: PortableNetwork, source: Any) -> Pixels:
@@ -183,7 +193,10 @@ def _coloring(
 
 
 def _painting(source: Any, options: StyleOptions) -> Bitmap:
-    bitmap = read_source(source, options.max_pixels, options.size)
+    # As large as runs look at, so that it is the same picture with torch and without.
+    largest = max(max(scales) for scales in options.style_scale)
+    side = math.ceil(largest * max(SEEN_SIDE, options.size))
+    bitmap = no_larger(read_source(source, options.max_pixels, side), 2 * side)
     if bitmap.alpha is not None and float(bitmap.alpha.max()) < 1 / 255:
         name = source if isinstance(source, str | os.PathLike) else "the painting"
         raise ImageError(

@@ -79,7 +79,9 @@ def _has_onnx() -> bool:
     return all(find_spec(name) is not None for name in ("onnx", "onnxruntime"))
 
 
-def _beyond_onnx(content: str, options: StyleOptions, masks: Sequence[str | None]) -> str | None:
+def _beyond_onnx(
+    content: str, options: StyleOptions, masks: Sequence[str | None], runtime: str
+) -> str | None:
     """What is asked for that only torch can do, in the words of the option; `None`: nothing."""
     from impasto.bare import needs_torch
 
@@ -87,7 +89,9 @@ def _beyond_onnx(content: str, options: StyleOptions, masks: Sequence[str | None
         return f"{content} is a folder, which"
     if masks:
         return "--mask"
-    return needs_torch(options)
+    # How large the result is shows the photo; until then, it may be a square.
+    side = options.size if runtime == "auto" else 1
+    return needs_torch(options, side, side)
 
 
 def fast(
@@ -106,7 +110,7 @@ def fast(
     from impasto.sources import split_label
 
     began = cli.started if cli.started is not None else time.monotonic()
-    beyond = _beyond_onnx(content, options, [*masks, *style_masks])
+    beyond = _beyond_onnx(content, options, [*masks, *style_masks], runtime)
     if runtime == "onnx" and beyond is not None:
         raise OptionError(f"{beyond}: is beyond --runtime onnx; use --runtime torch")
     if Path(content).is_dir():
@@ -124,6 +128,8 @@ def fast(
         from impasto.bare import repaint
 
         found = repaint(content, styles, options, network=network)
+        for warning in found.warnings:
+            say(f"impasto: warning: {one_line(warning)}")
         return _report(found.bitmap, found.settings, path, output, began)
     from impasto.transfer import Repainting
 
