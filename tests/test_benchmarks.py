@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 import math
@@ -13,9 +14,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 
 from impasto.convolution.running import engine
 from impasto.errors import OptionError, RunError
+from impasto.networks import Shape, Transfer
 from impasto.options import make_options
 from impasto.run import stylization
 from impasto.weights import load_weights
@@ -308,3 +311,83 @@ def test_failed_memory_run_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RunError, match=r"yardstick at 32 px \(impasto\): .*no-such") as caught:
         module.measure_memory("yardstick", "impasto", 32, 2, "no-such.jpg", "style:mosaic")
     assert "\n" not in str(caught.value)
+
+
+def test_network_stages_are_counted_as_torch_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The multiplications told of a transfer network are those that torch counts when it runs."""
+    module = load("networks", monkeypatch)
+    shape = Shape((8, 12, 16), 2, (12, 8, 4))
+    transfer = Transfer(shape)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        transfer(torch.rand(1, 3, 40, 64), torch.zeros(1, shape.vector))
+    rows = module.count_stages(shape, 64, 40)
+    # Torch counts a multiplication and an addition as two; making kernels is left out.
+    convolved = counter.get_flop_counts()["Global"][torch.ops.aten.convolution]
+    assert 2 * sum(row["multiplications"] for row in rows) == convolved
+    assert sum(row["parameters"] for row in rows) + 3 == sum(
+        p.numel() for p in transfer.parameters()
+    )
+    assert (rows[-1]["width"], rows[-1]["height"]) == (64, 40)
+    assert sum(row["numbers"] for row in rows[-2:]) == 7 * 64 * 40
+
+
+def test_evaluations_are_counted_at_the_full_size_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loss counts as reached at the full size alone; coarser evaluations cost their pixels."""
+    module = load("networks", monkeypatch)
+    small, full = {"width": 4, "height": 2}, {"width": 8, "height": 4}
+    course = [
+        *({**small, "loss": loss} for loss in (1.0, 0.1)),
+        *({**full, "loss": loss} for loss in (3.0, None, 2.0, 1.5)),
+    ]
+    assert module.evaluations_until(course, 2.0) == {"evaluations": 5, "cost": 3.5}
+    assert module.evaluations_until(course, 1.0) is None
+    assert module.way(0.3, 0.2, 0.6) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(("total", "size"), [(7, 64), (8, 256)])
+def test_a_total_of_evaluations_is_met_exactly(
+    total: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs compared by evaluations have as many as is told, over all levels of the defaults."""
+    module = load("networks", monkeypatch)
+    options = module.options_for(total, "sample:cat", size)
+    assert sum(1 for _ in stylization("sample:cat", "style:mosaic", options)) == total
+
+
+def test_loaded_packages_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch counts as loaded if any of it was, and not for another package whose name it begins."""
+    module = load("networks", monkeypatch)
+    told = "import time:  12 |  34 |   numpy\nimport time:  1 |  2 | torchvision\n"
+    assert not module.imports(told, "torch")
+    assert module.imports(told + "import time:  3 |  4 |     torch._C\n", "torch")
+
+
+def test_parts_measured_earlier_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of the networks' figures is replaced alone, and each says how it was measured."""
+    module = load("networks", monkeypatch)
+    output = tmp_path / "networks.json"
+    run_main(module, ["--parts", "count", "--output", str(output)], monkeypatch)
+    module.add_part(output, "any", {"mean_way": 0.4})
+    module.add_part(output, "any", {"mean_way": 0.3})
+    parts = json.loads(output.read_text(encoding="utf-8"))["parts"]
+    assert list(parts) == ["count", "any"]
+    assert parts["any"]["mean_way"] == 0.3
+    assert parts["count"]["command"].startswith("python benchmarks/networks.py --parts count")
+    assert parts["count"]["multiplications"] == sum(
+        stage["multiplications"] for stage in parts["count"]["stages"]
+    )
+
+
+def test_pictures_of_other_settings_are_not_taken_for_the_optimisers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies in the folder of optimised pictures is used only if its settings say so."""
+    module = load("networks", monkeypatch)
+    given = argparse.Namespace(size=32, evaluations=3, optimised=tmp_path, threads=1)
+    first = module.optimised("sample:cat", "style:mosaic", given)
+    made = first.read_bytes()
+    assert module.optimised("sample:cat", "style:mosaic", given).read_bytes() == made
+    with pytest.raises(RunError, match="other settings"):
+        module.optimised(
+            "sample:cat", "style:mosaic", argparse.Namespace(**vars(given) | {"evaluations": 2})
+        )
