@@ -44,6 +44,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from convergence import PAIRS
@@ -61,7 +62,6 @@ from impasto.networks import Network, Shape, stages_of
 from impasto.onepass import OnePass
 from impasto.options import StyleOptions, make_options
 from impasto.quality import Measures, compare
-from impasto.runtime import Pixels, PortableNetwork, portable_file
 from impasto.samples import sample_names
 from impasto.sources import read_source
 from impasto.trained import load_network, network_path
@@ -77,6 +77,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".webp")
 """Files in a folder of paintings that are taken for pictures."""
 
 Given = argparse.Namespace
+Pixels = NDArray[np.float32]
 Course = list[dict[str, Any]]
 """The rows of a trace, one for each evaluation."""
 
@@ -194,6 +195,8 @@ def load_rival(folder: Path) -> Any:
 
 def measure_time(given: Given) -> dict[str, Any]:
     """Milliseconds for a picture that is in memory, all sides taking turns."""
+    from impasto.runtime import PortableNetwork, portable_file
+
     side = 512
     pixels = sized("sample:astronaut", side)
     network = load_network(given.styles)
