@@ -205,7 +205,8 @@ def test_a_refined_run_resumes(files: tuple[Path, Path], tmp_path: Path, table: 
     options = options_of(size=32, start="recolored", evaluations=4)
     whole = finish(stylization(photo, "mosaic", options, refine=table))
     run = stylization(photo, "mosaic", options, refine=table)
-    next(run), next(run)
+    for _ in range(2):
+        next(run)
     run.checkpoint(tmp_path / "run.ckpt")
     assert np.array_equal(
         finish(impasto.resume(tmp_path / "run.ckpt")).bitmap.pixels, whole.bitmap.pixels
