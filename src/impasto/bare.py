@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 import impasto
 from impasto.blueprint import SEEN_SIDE
-from impasto.coloring import Coloring, Part, in_photos_colors
+from impasto.color import Palette
+from impasto.coloring import Coloring, Part, in_paintings_colors, in_photos_colors
 from impasto.errors import ImageError, OptionError
 from impasto.framing import cut, frame, no_larger, visible
 from impasto.images import Bitmap, resize_image
@@ -141,6 +142,9 @@ def repaint(
     if options.strength > 0 and options.color != "only":
         styles = known or _vectors(opened, coloring, options)
         painted = opened.repaint(painted, mix(styles, shares), options.strength)
+        if not known:
+            palettes = _palettes(coloring)
+            painted = in_paintings_colors(np.clip(painted, 0, 1), palettes, options.strength)
     picture = Bitmap(np.clip(painted, 0, 1))
     if known:
         picture = in_photos_colors(picture, coloring)
@@ -212,6 +216,15 @@ def _vectors(network: PortableNetwork, coloring: Coloring, options: StyleOptions
     return [
         mix([network.style_of_picture(_shown(one), scale) for scale in several], [1] * len(several))
         for one, several in zip(paintings, scales, strict=True)
+    ]
+
+
+def _palettes(coloring: Coloring) -> list[Palette]:
+    """The colours of the paintings, as the network sees them."""
+    part = coloring.parts[0]
+    return [
+        Palette(one.pixels, one.alpha, share)
+        for one, share in zip(coloring.painted_with(part), part.shares, strict=True)
     ]
 
 

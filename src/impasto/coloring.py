@@ -216,6 +216,24 @@ def in_photos_colors(picture: Bitmap, coloring: Coloring) -> Bitmap:
     return replace(picture, pixels=pixels.clip(0, 1))
 
 
+def in_paintings_colors(
+    pixels: Pixels, paintings: Sequence[Palette], strength: float, mask: Pixels | None = None
+) -> Pixels:
+    """A repainted picture with the mean and the covariance of its paintings' colours, of a blend
+    the mixed ones: networks that predict a style come near to these, and no further.
+
+    Args:
+        pixels: `(3, H, W)` in [0, 1].
+        paintings: their colours and shares.
+        strength: how far colours go, in [0, 1].
+        mask: how much each pixel counts for the picture's own statistics, `(H, W)` in [0, 1].
+    """
+    if mask is not None and not mask.any():
+        return pixels
+    change = fit_colors(Palette(pixels, mask), paintings, method="covariance", space="rgb")
+    return recolor(pixels, replace(change, strength=strength))
+
+
 def _palette(bitmap: Bitmap, mask: Pixels | None = None, share: float = 1.0) -> Palette | None:
     """The colours of what can be seen of a picture within a mask; `None`: nothing can."""
     weights = mask

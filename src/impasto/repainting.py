@@ -14,6 +14,8 @@ from torch import Tensor
 
 from impasto.bare import network_for as network_for
 from impasto.blueprint import FADE, IDENTITY, MAX_SEEN_SIDE, SEEN_SIDE
+from impasto.color import Palette
+from impasto.coloring import in_paintings_colors
 from impasto.devices import pick_device, pick_precision
 from impasto.errors import OptionError, RunError, is_out_of_memory
 from impasto.images import Bitmap, fit_within
@@ -135,6 +137,11 @@ class Repainter:
             raise
 
 
+def _palette(painting: Painting, share: float) -> Palette:
+    weight = None if painting.weight is None else painting.weight.numpy()
+    return Palette(painting.picture[0].float().cpu().numpy(), weight, share)
+
+
 def style_sources(repainter: Repainter, sources: Sequence[Any], options: StyleOptions) -> list[Any]:
     """What to read as paintings: where a network knows its styles by name, nothing, unless colours
     are to come from them.
@@ -178,7 +185,7 @@ def repainted(repainter: Repainter, inputs: Inputs, sources: Sequence[Any]) -> T
         strength = options.strength if one.strength is None else one.strength
         painted = photo
         if strength > 0 and (one.color or options.color) != "only":
-            vectors, shares = [], []
+            vectors, shares, palettes = [], [], []
             for number, share, scales in zip(
                 one.styles, shares_of(options, one), scales_of(options, one), strict=True
             ):
@@ -187,6 +194,7 @@ def repainted(repainter: Repainter, inputs: Inputs, sources: Sequence[Any]) -> T
                     painting = inputs.paintings[number - 1]._replace(scale=scale)
                     if repainter.knows_pictures:
                         vectors.append(repainter.vector_of(painting))
+                        palettes.append(_palette(painting, share / len(scales)))
                     else:
                         name = repainter.style_name(origin)
                         vectors.append(repainter.network.vector_of_name(name))
@@ -197,6 +205,10 @@ def repainted(repainter: Repainter, inputs: Inputs, sources: Sequence[Any]) -> T
             painted = repainter.repaint(photo, vector)
             if strength < FADE:
                 painted = photo + (strength / FADE) * (painted - photo)
+            if palettes:
+                mask = None if cover is None else cover.numpy()
+                pixels = in_paintings_colors(painted[0].numpy(), palettes, strength, mask)
+                painted = torch.from_numpy(pixels)[None]
         if cover is None:
             return painted
         result = cover * painted if result is None else result.add_(cover * painted)
