@@ -259,8 +259,6 @@ def from_fast_settings(
             f"the picture was made in {fast.get('precision')}, this is "
             f"{again.settings['fast']['precision']}; small differences may follow"
         )
-    if fast.get("runtime") == "onnx":
-        warnings.append("the picture was made by onnxruntime; small differences may follow")
     if settings.get("impasto") != impasto.__version__:
         warnings.append(
             f"the picture was made by impasto {settings.get('impasto')}, this is "

@@ -54,6 +54,54 @@ def paint_one(repainting: Repainting, path: Path, output: Output, *, began: floa
     return _report(picture.bitmap, picture.settings, path, output, began)
 
 
+def paint_again(
+    again: Repainting, settings: dict[str, Any], path: Path, output: Output, *, began: float
+) -> int:
+    """Makes a picture of a record once more, by onnxruntime where that made it.
+
+    Args:
+        again: from `impasto.transfer.from_fast_settings`.
+        settings: the record.
+        path: where to write it.
+        output: what else is wanted.
+        began: when the work began, by `time.monotonic`.
+    """
+    if settings["fast"].get("runtime") != "onnx":
+        return paint_one(again, path, output, began=began)
+    found, options = again.settings, again.options
+    photo = found["content"]["path"]
+    if not _has_onnx() or _beyond_onnx(photo, options, found["masks"], "onnx") is not None:
+        again.warnings.append("the picture was made by onnxruntime; small differences may follow")
+        return paint_one(again, path, output, began=began)
+    styles = [entry["path"] for entry in found["styles"]]
+    return _paint_bare(
+        *(photo, styles, options, path, output),
+        network=found["fast"]["name"],
+        warnings=again.warnings,
+        began=began,
+    )
+
+
+def _paint_bare(
+    content: str,
+    styles: Sequence[str],
+    options: StyleOptions,
+    path: Path,
+    output: Output,
+    *,
+    network: str | None,
+    warnings: Sequence[str] = (),
+    began: float,
+) -> int:
+    """Makes one picture without torch, writes it and reports."""
+    from impasto.bare import repaint
+
+    found = repaint(content, styles, options, network=network)
+    for warning in dict.fromkeys((*warnings, *found.warnings)):
+        say(f"impasto: warning: {one_line(warning)}")
+    return _report(found.bitmap, found.settings, path, output, began)
+
+
 def _report(
     bitmap: Bitmap, settings: dict[str, Any], path: Path, output: Output, began: float
 ) -> int:
@@ -125,12 +173,7 @@ def fast(
     read = [*masks, *(mask for mask in style_masks if mask is not None)]
     check_apart({"--output": path}, [content, *styles, *(split_label(name)[0] for name in read)])
     if runtime == "onnx" or (runtime == "auto" and beyond is None and _has_onnx()):
-        from impasto.bare import repaint
-
-        found = repaint(content, styles, options, network=network)
-        for warning in found.warnings:
-            say(f"impasto: warning: {one_line(warning)}")
-        return _report(found.bitmap, found.settings, path, output, began)
+        return _paint_bare(*(content, styles, options, path, output), network=network, began=began)
     from impasto.transfer import Repainting
 
     repainting = Repainting(

@@ -244,7 +244,7 @@ def _fast_again(
         again = from_fast_settings(old.settings or {}, changes)
     except ImpastoError as error:
         raise type(error)(f"{picture}: {error}") from None
-    return in_one_pass.paint_one(again, path, output, began=began)
+    return in_one_pass.paint_again(again, old.settings or {}, path, output, began=began)
 
 
 def _as_deep(output: Output, path: Path, old: Bitmap) -> Output:
