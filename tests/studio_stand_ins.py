@@ -176,7 +176,9 @@ def served(
     **given: Any,
 ) -> Iterator[Served]:
     """A running studio in a data folder."""
-    options = load_options({"data": str(data), "free_space": "0", **given}, environment={})
+    # Previews have tests of their own; here they would start a process.
+    values = {"data": str(data), "free_space": "0", "previews": False, **given}
+    options = load_options(values, environment={})
     app = create_app(options, make_workers)
     with TestClient(app, base_url=ADDRESS, raise_server_exceptions=False) as client:
         yield Served(app, client)

@@ -126,6 +126,9 @@ RULES = {
     "GET /api/jobs/{id}/file": "job",
     "GET /api/archive": "visitor",
     "GET /api/shared": "visitor",
+    # Pictures that a request names are looked up as a job's are.
+    "GET /api/previews/sheet": "visitor",
+    "POST /api/previews": "visitor",
 }
 CLOSED = [key for key, rule in RULES.items() if rule not in ("open", "password")]
 OWNED = [key for key, rule in RULES.items() if rule in ("job", "picture", "preset")]
@@ -148,7 +151,9 @@ def _ask(client: TestClient, key: str, id: str = "", **more: Any) -> Any:
     body: dict[str, Any] = {}
     if key == "POST /api/login":
         body = {"json": {"password": "x"}}
-    elif key == "POST /api/jobs":
+    elif key == "GET /api/previews/sheet":
+        path += "?photo=sample:cat"
+    elif key in ("POST /api/jobs", "POST /api/previews"):
         body = {"json": {"photo": "sample:cat", "styles": ["style:waves"]}}
     elif key == "POST /api/pictures":
         body = {"content": png_bytes()}

@@ -25,7 +25,9 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect  # noqa: E402
 
 from impasto.samples import sample_path  # noqa: E402
+from impasto.styles import style_names  # noqa: E402
 from stand_ins import soft_picture  # noqa: E402
+from tiny_networks import write_tiny  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -96,8 +98,10 @@ def _lasting_port() -> str:
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a studio that serves for all tests here."""
-    data = tmp_path_factory.mktemp("studio") / "data"
-    with _serve(data, "--shared-gallery", "--rate", "1000") as address:
+    folder = tmp_path_factory.mktemp("studio")
+    networks = write_tiny(folder / "networks", style_names())
+    flags = ("--shared-gallery", "--rate", "1000", "--networks", str(networks))
+    with _serve(folder / "data", *flags) as address:
         yield address
 
 
@@ -1523,6 +1527,76 @@ def test_rename_and_facts(page: Page) -> None:
             page.get_by_role("button", name="Cancel").click()
         expect(field).to_have_count(0)
         expect(heading).to_have_text(before)
+
+
+BOXES = """() => [...document.querySelectorAll("main h2, main .thumb, main button, .canvas > img")]
+  .map((e) => e.getBoundingClientRect()).map(({x, y, width, height}) => [x, y, width, height])"""
+"""Where things are."""
+
+
+def test_quick_previews(visit: Visit) -> None:
+    """Tiles and easel show the photo in each style and as it is set, and nothing moves for it."""
+    page = visit(**PROFILES["desktop"]).new_page()
+    address = "/?photo=sample:coffee"
+    page.route("**/api/previews**", lambda route: route.abort())
+    page.goto(address, wait_until="networkidle")
+    expect(page.get_by_text("Choose a painting to see one.")).to_be_visible()
+    before = page.evaluate(BOXES)
+    assert page.locator(".thumb > canvas").count() == 0
+    page.unroute("**/api/previews**")
+    page.goto(address)
+    tiles = page.locator(".panel .thumb")
+    expect(page.locator(".panel .thumb > canvas")).to_have_count(tiles.count())
+    assert page.evaluate(BOXES) == before
+
+    quick = page.locator(".quick > img")
+    expect(quick).to_have_count(0)
+    page.get_by_role("radio", name="Waves").check()
+    expect(quick).to_be_visible()
+    expect(quick).to_have_attribute("alt", "A quick preview of the painting")
+    expect(page.get_by_text(re.compile("A glimpse, made in one go"))).to_be_visible()
+    assert page.evaluate(BOXES) == before
+    over, under = quick.bounding_box(), page.locator(".canvas > img").bounding_box()
+    assert over
+    assert under
+    assert all(abs(over[side] - under[side]) <= 1 for side in ("x", "y", "width", "height"))
+    # Tiles are drawn anew with a choice, and dressed at once.
+    expect(page.locator(".panel .thumb > canvas")).to_have_count(tiles.count())
+
+    first = quick.get_attribute("src")
+    strength = page.get_by_role("slider", name="Strength").first
+    strength.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    expect(quick).not_to_have_attribute("src", first or "")
+    box = page.get_by_role("checkbox", name="Quick preview")
+    box.uncheck()
+    expect(quick).to_have_count(0)
+    box.check()
+    expect(quick).to_be_visible()
+
+    page.get_by_role("button", name=re.compile("^Show all")).click()
+    expect(page.locator(".panel .thumb > canvas")).to_have_count(len(style_names()))
+    page.get_by_label("Upload a painting").set_input_files(_file("mine.png", _png(80, 80, 2)))
+    expect(page.get_by_role("radio", name="mine")).to_be_checked()
+    expect(page.locator(".own .thumb > canvas")).to_have_count(1)
+    expect(quick).to_be_visible()
+    # Another photo never lies under the preview of the one before.
+    _choose_photo(page)
+    expect(quick).to_be_visible()
+    expect(page.locator(".panel .thumb > canvas")).to_have_count(len(style_names()) + 1)
+
+
+def test_page_goes_on_without_previews(page: Page) -> None:
+    """Where previews fail, the page says so and paints all the same."""
+    refusal = {"detail": {"code": "unavailable", "message": "there is no preview just now"}}
+    page.route("**/api/previews**", lambda route: route.fulfill(status=503, json=refusal))
+    job = _start(page, f"photo=sample:coffee&style=style:waves&{QUICK}")
+    _finished(page)
+    page.goto("/?photo=sample:coffee&style=style:waves")
+    expect(page.get_by_text("There is none just now.")).to_be_visible()
+    expect(page.locator(".quick")).to_have_count(0)
+    assert job
 
 
 # --- every page, in every size ------------------------------------------------------------------

@@ -27,6 +27,7 @@ from impasto.web.painter import Painter, StoppedError
 from impasto.web.records import Records, records_in
 from impasto.web.storage import Storage, new_id
 from impasto.web.studio import Seen, job_out
+from tiny_networks import write_tiny
 
 TINY = {"size": 24, "single_level": True, "content_layers": "relu2_1", "start": "content"}
 
@@ -145,6 +146,46 @@ def test_the_result_is_the_command_lines(studio: Studio) -> None:
     assert best == pytest.approx(expected.settings["result"]["loss"])
     assert studio.wire.done() == [1, 2, 3, 4, 5, 6]
     assert not studio.storage.checkpoint(job).exists()
+
+
+def test_begins_with_its_preview(studio: Studio, tmp_path: Path) -> None:
+    """A job that is to begin with its preview does so, also after a pause, where there is a network
+    for it; without one it begins with the photo."""
+    options = {name: value for name, value in TINY.items() if name != "start"}
+
+    def ask() -> str:
+        photo = studio.picture(studio.files[0])
+        style = studio.picture(studio.files[1], "style")
+        request = {"photo": photo, "styles": [style], "refine": True}
+        return studio.records.add_job(
+            studio.owner, {**request, "options": {**options, "evaluations": 4}}
+        ).id
+
+    folder = write_tiny(tmp_path / "networks")
+    studio.painter.transfer_networks = str(folder)
+    job = ask()
+    studio.wire.at[2] = studio.wish("pause", job)
+    assert studio.paint().state == "paused"
+    studio.records.resume(job)
+    done = studio.paint()
+    assert (done.state, done.note) == ("done", None)
+    values = make_options({**options, "evaluations": 4})
+    network = str(folder / "any.safetensors")
+    expected = stylize(*studio.files, values, refine=network)
+    assert np.abs(studio.pixels(done) - expected.bitmap.pixels).max() <= 0.5 / 65535 + 1e-7
+    settings = read_image(studio.storage.master(studio.result(done).id)).settings
+    assert settings is not None
+    assert settings["refine"]["name"] == "any.safetensors"
+    assert str(tmp_path) not in json.dumps(settings)
+
+    (folder / "any.safetensors").write_bytes(b"these are only words")
+    plain = stylize(*studio.files, values)
+    for given in (str(folder), None):
+        studio.painter.transfer_networks = given
+        ask()
+        done = studio.paint()
+        assert done.state == "done"
+        assert np.abs(studio.pixels(done) - plain.bitmap.pixels).max() <= 0.5 / 65535 + 1e-7
 
 
 @pytest.mark.parametrize("end", ["pause", "stop"])

@@ -38,3 +38,13 @@ def any_file(path: Path) -> Path:
     network = Network(Transfer(TINY), predictor=predictor, eyes=eyes)
     write_network(network, path, overwrite=True)
     return path
+
+
+def write_tiny(folder: Path, names: Sequence[str] | None = None, *, any: bool = True) -> Path:
+    """A folder with `any.safetensors`, and `styles.safetensors` for some styles."""
+    folder.mkdir(exist_ok=True)
+    if names is not None:
+        table_file(folder / "styles.safetensors", names)
+    if any:
+        any_file(folder / "any.safetensors")
+    return folder

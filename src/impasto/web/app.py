@@ -26,6 +26,7 @@ from impasto.web.routes import (
     pages,
     pictures,
     presets,
+    previews,
     results,
     session,
     shared,
@@ -99,7 +100,7 @@ def create_app(
                 if drawing is not None:
                     drawing.cancel()
                 studio.watching.close()
-                await workers.stop()
+                await asyncio.gather(workers.stop(), studio.previews.close())
                 studio.loop = None
                 records.close()
 
@@ -115,7 +116,18 @@ def create_app(
         strict_content_type=True,
     )
     app.state.studio = studio
-    for part in (session, catalogue, presets, pictures, jobs, results, shared, operations, pages):
+    for part in (
+        session,
+        catalogue,
+        presets,
+        previews,
+        pictures,
+        jobs,
+        results,
+        shared,
+        operations,
+        pages,
+    ):
         app.include_router(part.router)
     if pages.STATIC.is_dir():
         app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")

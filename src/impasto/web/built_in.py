@@ -64,6 +64,10 @@ class BuiltInPictures:
                     await self._draw_apart(kind, part, [name])
         return file
 
+    def thumb(self, kind: str, name: str) -> Path:
+        """Where a thumbnail lies, whether it has been made or not."""
+        return _place(self._storage, kind, name, "thumb")
+
     async def draw_styles(self) -> None:
         """Makes the thumbnails of all styles, so that the first visitor need not wait for them.
 

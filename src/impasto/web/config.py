@@ -36,6 +36,11 @@ DATABASE_NAME = "studio.sqlite3"
 HOST_OPTIONS = frozenset({"device", "threads", "memory", "max_pixels", "fast_convolution"})
 """Options of a run that follow from the computer, not from the picture."""
 
+BUILT_IN_STYLES, ANY_STYLE = "styles.safetensors", "any.safetensors"
+"""Transfer networks that make previews: one for built-in styles, one for any."""
+
+_TRAINED = Path(__file__).parents[1] / "trained"
+
 
 def _words(value: Any) -> Any:
     if not isinstance(value, str):
@@ -141,6 +146,18 @@ class StudioOptions(BaseModel):
     shared_gallery: bool = Field(
         default=False, description="Let visitors show results to all others in a shared gallery."
     )
+    previews: bool = Field(
+        default=True,
+        description="Show quick previews by transfer networks, where there are any.",
+    )
+    refine: bool = Field(
+        default=True, description="Begin the page's jobs with what their quick preview shows."
+    )
+    networks: Path | None = Field(
+        default=None,
+        description="Folder of the networks styles.safetensors and any.safetensors; by default "
+        "those that come with impasto.",
+    )
     devices: Words = Field(
         default=("auto",),
         description="Devices that paint, one job at a time each, such as cpu or cuda:0,cuda:1; "
@@ -166,7 +183,7 @@ class StudioOptions(BaseModel):
         default="text", description="Form of the log: lines to read, or a JSON object a line."
     )
 
-    @field_validator("data", "password_file", "token_file")
+    @field_validator("data", "password_file", "token_file", "networks")
     @classmethod
     def _check_path(cls, value: Path | None) -> Path | None:
         if value is None:
@@ -239,6 +256,11 @@ class StudioOptions(BaseModel):
     def needs_password(self) -> bool:
         """Whether visitors must sign in."""
         return self.password_file is not None or self.token_file is not None
+
+    @property
+    def network_folder(self) -> Path:
+        """Where the networks of previews lie."""
+        return self.networks or _TRAINED
 
     @property
     def database_url(self) -> str:

@@ -118,12 +118,20 @@ def check_request(request: JobRequest, limits: StudioOptions) -> dict[str, Any]:
         raise OptionError(
             "--start: 'image' goes with a picture to start from; give both", "needs_picture"
         )
+    if request.refine and "start" in values:
+        raise OptionError(
+            "--start: a job that begins with its preview has no other start; leave one out",
+            "excludes",
+            other="refine",
+        )
     if len(request.style_masks) > len(request.styles):
         raise OptionError(
             "--style-masks: there are more of them than paintings; leave some out", "counts"
         )
     given = _given(options, values)
     kept = request.model_dump(mode="json", exclude={"label", "title", "shares"})
+    if not request.refine:
+        del kept["refine"]
     kept["options"] = given
     if len(json.dumps(kept)) > MAX_REQUEST:
         raise OptionError("the request is too long; shorten its options")

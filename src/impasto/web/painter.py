@@ -30,9 +30,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 import numpy as np
@@ -49,6 +49,7 @@ from impasto.errors import (
     OptionError,
     OutputError,
     RunError,
+    WeightsError,
     is_out_of_memory,
     one_line,
 )
@@ -64,7 +65,7 @@ from impasto.samples import sample_names
 from impasto.sources import LARGE_SIDE, Loaded
 from impasto.styles import style_names
 from impasto.web import child
-from impasto.web.config import HOST_OPTIONS
+from impasto.web.config import ANY_STYLE, BUILT_IN_STYLES, HOST_OPTIONS
 from impasto.web.database import UNAVAILABLE, reason_of
 from impasto.web.drawing import drawn
 from impasto.web.entities import Fault, Job, MissingError, Note, StateError, Wanted
@@ -130,6 +131,7 @@ def main() -> None:
     with child.only_one(storage.lock(f"painter-{settings['device']}")):
         records = Records(settings["database"])
         painter = Painter(records, storage, line, settings["device"], settings["threads"])
+        painter.transfer_networks = settings.get("networks")
         sys.exit(painter.run())
 
 
@@ -139,6 +141,8 @@ class Painter:
     Attributes:
         device: as given.
         networks: that are loaded.
+        transfer_networks: folder of those that quick previews are made with; `None`: there are
+            none that a job could begin with.
         stopping: whether it is to end.
         told: whether the record of the job may have changed since it was looked at.
         watched: ids of jobs whose live pictures somebody looks at.
@@ -162,6 +166,7 @@ class Painter:
         self.device = device
         self._records, self._storage, self._line = records, storage, line
         self.networks = Networks()
+        self.transfer_networks: str | None = None
         self.stopping, self.told = False, False
         self.watched = set[str]()
         self._wake, self._evaluating = threading.Event(), False
@@ -473,12 +478,35 @@ class _Painting:
         chosen = resolve(options, len(styles), len(roles["masks"]))
         if painting_size(options, chosen) <= LARGE_SIDE:
             styles = [self._drawn(style) for style in styles]
-        return stylization(
+        begin = functools.partial(
+            stylization,
             *(photo, styles, options),
             **roles,
             memory=self._memory,
             networks=self._painter.networks,
         )
+        network = self._network_of(styles)
+        if network is not None:
+            try:
+                return begin(refine=network)
+            except (WeightsError, OptionError) as error:
+                # A job is not refused for what it can do without.
+                _log(f"job {job.id}: begins with the photo ({one_line(str(error))})")
+        return begin()
+
+    def _network_of(self, styles: Sequence[str | Loaded]) -> str | None:
+        """The transfer network whose picture the job begins with, where it is to and can."""
+        folder = self._painter.transfer_networks
+        request = self._job.request
+        if not request.get("refine") or request.get("coarse") or folder is None:
+            return None
+        built_in = all(isinstance(style, Loaded) or style.startswith("style:") for style in styles)
+        for name in (BUILT_IN_STYLES, ANY_STYLE) if built_in else (ANY_STYLE,):
+            file = (Path(folder) / name).absolute()
+            if file.is_file():
+                self._names[str(file)] = name
+                return str(file)
+        return None
 
     def _drawn(self, style: str) -> str | Loaded:
         kind, _, name = style.partition(":")

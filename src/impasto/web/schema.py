@@ -110,6 +110,14 @@ class Limits(BaseModel):
     keep_days: float | None = Field(description="Days until things are deleted; null: never.")
 
 
+class PreviewsOut(BaseModel):
+    """What quick previews there are."""
+
+    built_in: bool = Field(description="Of the built-in styles.")
+    any: bool = Field(description="Of any painting, one's own among them.")
+    refine: bool = Field(description="Whether the page's jobs begin with what they show.")
+
+
 class Me(BaseModel):
     """Who asks, and what the studio lets them do."""
 
@@ -119,6 +127,7 @@ class Me(BaseModel):
     csrf: str = Field(description="Goes into X-Impasto-CSRF with every change.")
     limits: Limits
     shared_gallery: bool
+    previews: PreviewsOut
     version: str
     languages: list[str]
 
@@ -246,6 +255,10 @@ class JobRequest(BaseModel):
     coarse: Id | None = Field(
         default=None,
         description="A result to go on from, at a larger size: the `result.id` of a job.",
+    )
+    refine: bool = Field(
+        default=False,
+        description="Begin with what a preview shows; where there is none, with the photo.",
     )
     options: dict[str, Any] = Field(
         default={}, description="See GET /api/options; what is not given has its default."

@@ -23,6 +23,7 @@ from impasto.web.limits import MAX_KEYS, Limiter, Slots, Unfinished
 from impasto.web.live import LivePictures
 from impasto.web.metrics import Metrics
 from impasto.web.passwords import Passwords
+from impasto.web.previews import Previews
 from impasto.web.records import Records
 from impasto.web.retention import DAY
 from impasto.web.schema import (
@@ -143,6 +144,7 @@ class Studio:
         self.metrics = Metrics()
         self.live = LivePictures(storage)
         self.built_in = BuiltInPictures(storage)
+        self.previews = Previews(options)
         self.watching = Watching(self.see, records.places, seen_text, workers.watch)
         workers.listener = self.watching.heard
         self.by_owner = Limiter(options.rate, options.rate * BURST)

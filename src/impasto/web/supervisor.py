@@ -195,7 +195,12 @@ class Supervisor:
             painter = _Child(
                 f"painter-{device}",
                 self._programs["painter"],
-                {**settings, "device": device, "threads": self._options.threads},
+                {
+                    **settings,
+                    "device": device,
+                    "threads": self._options.threads,
+                    "networks": str(self._options.network_folder.absolute()),
+                },
                 heard=self._painter_heard,
                 ended=lambda reason, counts, device=device: self._painter_ended(
                     device, reason, counts

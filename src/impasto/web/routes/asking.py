@@ -21,11 +21,21 @@ from impasto.errors import (
     OutputError,
     one_line,
 )
+from impasto.samples import sample_names
+from impasto.styles import style_names
 from impasto.web.database import Trouble, reason_of
-from impasto.web.entities import Job, MissingError, Picture, QueueFullError, StateError
+from impasto.web.entities import (
+    Job,
+    MissingError,
+    Picture,
+    QueueFullError,
+    StateError,
+    named_pictures,
+)
 from impasto.web.gate import client_key
 from impasto.web.limits import Slots
 from impasto.web.logs import log
+from impasto.web.records import Records
 from impasto.web.schema import without_flags
 from impasto.web.security import Refused, Visitor
 from impasto.web.storage import ID_PATTERN
@@ -137,6 +147,30 @@ def _job_to_look_at(id: IdInPath, studio: StudioHere, visitor: VisitorHere) -> J
     if job.owner != visitor.owner and not shown:
         raise MissingError("there is no such job")
     return job
+
+
+def find_pictures(records: Records, owner: str, request: Mapping[str, Any]) -> dict[str, Picture]:
+    """The pictures that a job's request names by id; each is the owner's own, and can be seen.
+
+    Raises:
+        MissingError: there is no such picture, or none built in of such a name.
+        StateError: it is not ready.
+    """
+    known = {f"style:{name}" for name in style_names()}
+    known |= {f"sample:{name}" for name in sample_names()}
+    built_in = [request.get(key) for key in ("photo", "fine", "start")]
+    for source in (*built_in, *request.get("styles", ())):
+        if source is not None and ":" in source and source not in known:
+            raise MissingError(f"there is no {source}")
+    found = dict[str, Picture]()
+    for id in named_pictures(request):
+        picture = records.picture(id)
+        if picture.owner != owner or picture.deleted is not None:
+            raise MissingError("there is no such picture")
+        if picture.state != "ready":
+            raise StateError("a picture has not been read yet, or was refused")
+        found[id] = picture
+    return found
 
 
 def _my_picture(id: IdInPath, studio: StudioHere, visitor: VisitorHere) -> Picture:

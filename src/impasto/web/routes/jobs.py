@@ -9,8 +9,6 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from impasto.errors import OptionError
-from impasto.samples import sample_names
-from impasto.styles import style_names
 from impasto.web.entities import (
     Job,
     JobState,
@@ -28,6 +26,7 @@ from impasto.web.routes.asking import (
     MyPresentJob,
     StudioHere,
     VisitorHere,
+    find_pictures,
     refusals,
     slots,
 )
@@ -231,22 +230,10 @@ def _check_sources(records: Records, request: JobRequest, owner: str) -> dict[st
         StateError: it is not ready.
         OptionError: a picture to go on from is no result.
     """
-    known = {f"style:{name}" for name in style_names()}
-    known |= {f"sample:{name}" for name in sample_names()}
-    for source in (request.photo, *request.styles, request.fine, request.start):
-        if source is not None and ":" in source and source not in known:
-            raise MissingError(f"there is no {source}")
-    names = dict[str, str]()
-    for id in named_pictures(request.model_dump()):
-        picture = records.picture(id)
-        if picture.owner != owner or picture.deleted is not None:
-            raise MissingError("there is no such picture")
-        if picture.state != "ready":
-            raise StateError("a picture has not been read yet, or was refused")
-        if id == request.coarse and picture.kind != "result":
-            raise OptionError("--coarse: is no result; choose one to go on from")
-        names[id] = picture.name
-    return names
+    found = find_pictures(records, owner, request.model_dump())
+    if request.coarse is not None and found[request.coarse].kind != "result":
+        raise OptionError("--coarse: is no result; choose one to go on from")
+    return {id: picture.name for id, picture in found.items()}
 
 
 def _title(request: JobRequest, names: dict[str, str]) -> str:

@@ -13,7 +13,7 @@ from impasto.web.gate import client_address
 from impasto.web.logs import event
 from impasto.web.routes.asking import StudioHere, VisitorHere, refusals
 from impasto.web.routes.pages import STATIC
-from impasto.web.schema import Limits, Login, Me
+from impasto.web.schema import Limits, Login, Me, PreviewsOut
 from impasto.web.security import COOKIE_AGE, Refused, Visitor
 from impasto.web.studio import Studio
 
@@ -88,6 +88,9 @@ def _me(studio: Studio, visitor: Visitor, *, known: bool) -> Me:
             keep_days=options.keep,
         ),
         shared_gallery=options.shared_gallery,
+        previews=PreviewsOut(
+            built_in=studio.previews.built_in, any=studio.previews.any, refine=options.refine
+        ),
         version=__version__,
         languages=LANGUAGES,
     )

@@ -14,8 +14,8 @@ import { faultWords, percent, t } from "./words.js";
 /** @param {Settings} settings @param {Drawn[]} styles @param {Drawn[]} samples @returns {AllOptions} */
 export function allOptions(settings, styles, samples) {
   const fine = pictureField({
-    name: t("more.fine"),
-    help: t("more.fine_help"),
+    name: t("fields.fine"),
+    help: t("fields.fine_help"),
     kind: "style",
     sources: styles.map((one) => `style:${one.name}`),
     get: () => settings.fine,
@@ -25,8 +25,8 @@ export function allOptions(settings, styles, samples) {
     },
   });
   const third = pictureField({
-    name: t("more.third"),
-    help: t("more.third_help"),
+    name: t("fields.third"),
+    help: t("fields.third_help"),
     kind: "photo",
     sources: samples.map((one) => `sample:${one.name}`),
     get: () => settings.third,
@@ -60,7 +60,7 @@ export function allOptions(settings, styles, samples) {
   };
   settings.addEventListener("changed", show);
   show();
-  return { children: [make("p", { class: "help" }, t("more.help")), ...groups.flat(2)], fields };
+  return { children: [make("p", { class: "help" }, t("fields.help")), ...groups.flat(2)], fields };
 }
 
 /** @param {string} name @param {Settings} settings */
@@ -73,8 +73,8 @@ function optionField(name, settings) {
   const label = t(`options.${name}.name`, {}, name);
   const help = t(`help.${name}`, {}, field.description ?? "");
   const fault = make("p", { class: "fault", id: `${id}-fault` });
-  const back = button("undo", t("more.back"), () => settings.set(name, null), "plain-button small-button");
-  back.setAttribute("aria-label", t("more.back_name", { name: label }));
+  const back = button("undo", t("fields.back"), () => settings.set(name, null), "plain-button small-button");
+  back.setAttribute("aria-label", t("fields.back_name", { name: label }));
   /** @type {HTMLElement} */
   let body;
   /** @type {HTMLInputElement | HTMLSelectElement} */
@@ -131,7 +131,7 @@ function optionField(name, settings) {
       spellcheck: "false",
       autocapitalize: "off",
       autocomplete: "off",
-      placeholder: limits.examples?.[0] ?? t("more.automatic"),
+      placeholder: limits.examples?.[0] ?? t("fields.automatic"),
       "aria-describedby": described,
       onchange: () => {
         const reason = isNumber && whyNot(text, limits);

@@ -29,7 +29,7 @@ export async function studioPage(me) {
   ]);
   const settings = new Settings(options);
   readAddress(settings, location.search);
-  const easel = photoPicker(settings, samples, photos);
+  const easel = photoPicker(settings, samples, photos, me.previews.built_in);
   const picker = paintingPicker(settings, styles, paintings);
   const fault = make("p", { class: "fault", role: "alert" });
   const start = make(
@@ -56,11 +56,21 @@ export async function studioPage(me) {
     const query = settings.query();
     setAddress(query ? `/?${query}` : "/");
   };
+  /** @type {Promise<void | Awaited<ReturnType<typeof import("./previews.js").showPreviews>>>} */
+  let previews;
+  const preview = () => {
+    if (!me.previews.built_in || !settings.photo) return;
+    previews ??= import("./previews.js")
+      .then(({ showPreviews }) => showPreviews(settings, me, easel, picker.element))
+      .catch(() => {}); // The page works without them.
+  };
   settings.addEventListener("changed", () => {
+    preview();
     fill(fault);
     show();
   });
   show();
+  preview();
 
   const submit = async (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
@@ -81,7 +91,11 @@ export async function studioPage(me) {
         easel.name(settings.photo ?? ""),
         settings.paintings.map(({ source }) => picker.name(source)),
       );
-      const job = await startJob({ ...settings.request(), title: title.slice(0, LONGEST) });
+      const job = await startJob({
+        ...settings.request(),
+        refine: (await previews)?.canRefine(),
+        title: title.slice(0, LONGEST),
+      });
       go(`/job/${job.id}`);
     } catch (error) {
       fault.textContent = faultWords(error);
@@ -123,6 +137,9 @@ export async function studioPage(me) {
   return {
     title: t("frame.studio"),
     element: make("div", { class: "page studio" }, refused, easel.element, panel),
-    leave: easel.leave,
+    leave: () => {
+      previews?.then((found) => found?.end());
+      easel.leave();
+    },
   };
 }

@@ -14,8 +14,9 @@ import { faultWords, percent, sourceName, t } from "./words.js";
  * @param {Settings} settings
  * @param {Drawn[]} samples
  * @param {Picture[]} photos own ones, newest first
+ * @param {boolean} hasNote whether something will be said below the photo
  */
-export function photoPicker(settings, samples, photos) {
+export function photoPicker(settings, samples, photos, hasNote) {
   let own = photos.filter((photo) => photo.state === "ready" && !photo.deleted);
   /** @type {Map<string, string>} what the browser itself can show at once */
   const local = new Map();
@@ -24,6 +25,7 @@ export function photoPicker(settings, samples, photos) {
   const heading = make("h1", { class: "unseen" }, t("studio.title"));
   const thumbs = make("div", { class: "thumbs" });
   const status = make("div", { class: "uploading", hidden: true });
+  const note = make("div", { class: "note row" });
 
   /** @param {File | null | undefined} file */
   const take = async (file) => {
@@ -166,6 +168,7 @@ export function photoPicker(settings, samples, photos) {
       }),
     );
     tools.hidden = !photo;
+    note.hidden = !photo || !hasNote;
   };
 
   const tools = make("div", { class: "tray" }, buttons(""));
@@ -174,6 +177,7 @@ export function photoPicker(settings, samples, photos) {
     { class: "easel", "aria-label": t("studio.photo") },
     heading,
     canvas,
+    note,
     fault,
     tools,
     make(
@@ -227,5 +231,5 @@ export function photoPicker(settings, samples, photos) {
     document.removeEventListener("paste", paste);
     for (const url of local.values()) URL.revokeObjectURL(url);
   };
-  return { element, name, leave };
+  return { element, canvas, note, name, leave };
 }

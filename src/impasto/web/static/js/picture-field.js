@@ -37,7 +37,7 @@ export function pictureField({ name, help, kind, sources, get, set }) {
     const isOwn = source !== null && !sources.includes(source);
     fill(
       select,
-      make("option", { value: "" }, t("more.none")),
+      make("option", { value: "" }, t("fields.none")),
       isOwn && make("option", { value: source }, t("studio.own")),
       sources.map((one) => make("option", { value: one }, sourceName(one))),
     );
@@ -53,7 +53,7 @@ export function pictureField({ name, help, kind, sources, get, set }) {
       { class: "picture-field" },
       face,
       select,
-      fileButton({ words: t("more.upload", { name }), take, kind: "icon-button" }),
+      fileButton({ words: t("fields.upload", { name }), take, kind: "icon-button" }),
     ),
     make("p", { class: "help", id: `${id}-help` }, help),
     fault,

@@ -10,6 +10,7 @@
  * @property {string} csrf
  * @property {Limits} limits
  * @property {boolean} shared_gallery
+ * @property {{built_in: boolean, any: boolean, refine: boolean}} previews what quick ones there are
  * @property {string} version
  */
 
@@ -62,6 +63,7 @@
  * @property {string | null} [fine]
  * @property {string | null} [start]
  * @property {string | null} [coarse]
+ * @property {boolean} [refine] begin with what a quick preview shows
  * @property {Record<string, any>} options
  */
 

@@ -1,0 +1,275 @@
+// @ts-check
+// Quick previews: the photo in each style on the paintings' tiles, and on the easel as it is set now.
+// Everything works without them; whatever fails here is no more than said.
+import { drawnStyles } from "./api.js";
+import { addStyles, make } from "./elements.js";
+import { loadLaterWords, t } from "./words.js";
+
+/** @import {Settings} from "./settings.js" */
+/** @import {Me} from "./types.js" */
+
+/** Tiles in a row of a sheet, as the server makes them. */
+const COLUMNS = 6;
+/** Most own paintings that are shown on a sheet. */
+const MOST_OWN = 36;
+/** Long sides that are asked for, px: for a small easel and for a large one. */
+const SIDES = [384, 512];
+/** Milliseconds before a sheet that could not be had is asked for again, and how often. */
+const PAUSE = 3000;
+const TRIES = 3;
+
+/**
+ * @param {Settings} settings
+ * @param {Me} me
+ * @param {{canvas: HTMLElement, note: HTMLElement}} easel where the photo is, and what is said below
+ * @param {HTMLElement} panel holds the paintings' tiles
+ * @returns {Promise<{end: () => void, canRefine: () => boolean}>} what ends it, and whether a job can
+ * begin with its preview
+ */
+export async function showPreviews(settings, me, easel, panel) {
+  await Promise.all([addStyles("previews"), loadLaterWords()]);
+  const ends = [tilePreviews(settings, me, panel), easelPreview(settings, me, easel)];
+  const canRefine = () => {
+    const isBuiltIn = settings.paintings.every(({ source }) => source.startsWith("style:"));
+    const isUsual = settings.value("start") === settings.options.defaults.start;
+    return me.previews.refine && isUsual && (isBuiltIn || me.previews.any);
+  };
+  return { end: () => ends.forEach((end) => end()), canRefine };
+}
+
+/** @param {number} wait milliseconds */
+const pause = (wait) => new Promise((resolve) => setTimeout(resolve, wait));
+
+// --- the tiles ------------------------------------------------------------------------------------
+
+/** @param {Settings} settings @param {Me} me @param {HTMLElement} panel @returns {() => void} */
+function tilePreviews(settings, me, panel) {
+  /** @type {Map<string, {sheet: HTMLImageElement, place: number}>} by painting */
+  const faces = new Map();
+  /** Own paintings that were asked for. */
+  const asked = new Set();
+  let photo = /** @type {string | null} */ (null);
+  let isOver = false;
+
+  /** @param {HTMLInputElement} input */
+  const dress = (input) => {
+    const picture = input.parentElement?.querySelector("img");
+    const face = faces.get(input.value);
+    if (!picture || !face || picture.nextElementSibling?.tagName === "CANVAS") return;
+    const { sheet, place } = face;
+    const side = sheet.naturalWidth / Math.min(COLUMNS, sheet.naturalWidth / tileSide(sheet));
+    const canvas = make("canvas", { width: side, height: side, "aria-hidden": "true" });
+    const [x, y] = [(place % COLUMNS) * side, Math.floor(place / COLUMNS) * side];
+    canvas.getContext("2d")?.drawImage(sheet, x, y, side, side, 0, 0, side, side);
+    picture.after(canvas);
+  };
+  const inputs = () =>
+    /** @type {HTMLInputElement[]} */ ([...panel.querySelectorAll(".thumb > input")]);
+  const dressAll = () => {
+    for (const input of inputs()) dress(input);
+    askOwn();
+  };
+  const undress = () => {
+    for (const canvas of panel.querySelectorAll(".thumb > canvas")) canvas.remove();
+  };
+
+  /**
+   * A sheet, once it can be drawn at once; none where it cannot be had, or the photo is another.
+   * @param {string[]} [sources] by default all built-in styles
+   */
+  const load = async (sources = []) => {
+    const of = photo;
+    const query = new URLSearchParams([["photo", of ?? ""], ...sources.map((one) => ["style", one])]);
+    for (let left = TRIES; left > 0 && photo === of && !isOver; left--) {
+      const sheet = new Image();
+      sheet.src = `/api/previews/sheet?${query}`;
+      try {
+        await sheet.decode();
+        return photo === of ? sheet : null;
+      } catch {
+        if (left > 1) await pause(PAUSE);
+      }
+    }
+    return null;
+  };
+
+  const askOwn = async () => {
+    if (!me.previews.any || !photo) return;
+    const mine = inputs()
+      .map((input) => input.value)
+      .filter((source) => !source.includes(":") && !asked.has(source))
+      .slice(0, MOST_OWN);
+    if (mine.length === 0) return;
+    for (const source of mine) asked.add(source);
+    const sheet = await load(mine);
+    if (!sheet) return;
+    mine.forEach((source, place) => faces.set(source, { sheet, place }));
+    dressAll();
+  };
+
+  const begin = async () => {
+    if (settings.photo === photo) return;
+    photo = settings.photo;
+    asked.clear();
+    // Those of the photo before stay until there are others: nothing flickers.
+    const [sheet, styles] = photo ? await Promise.all([load(), drawnStyles()]) : [null, []];
+    if (photo !== settings.photo || isOver) return;
+    faces.clear();
+    undress();
+    asked.clear();
+    if (!sheet) return;
+    styles.forEach(({ name }, place) => faces.set(`style:${name}`, { sheet, place }));
+    dressAll();
+  };
+
+  // Tiles are drawn anew with every choice; this comes before they are seen.
+  const observer = new MutationObserver(dressAll);
+  observer.observe(panel, { childList: true, subtree: true });
+  settings.addEventListener("changed", begin);
+  begin();
+  return () => {
+    isOver = true;
+    observer.disconnect();
+  };
+}
+
+/** The side of a sheet's tiles: rows are whole, and so are columns. @param {HTMLImageElement} sheet */
+function tileSide({ naturalWidth, naturalHeight }) {
+  return naturalHeight % (naturalWidth / COLUMNS) === 0 ? naturalWidth / COLUMNS : naturalHeight;
+}
+
+// --- the easel ------------------------------------------------------------------------------------
+
+/**
+ * @param {Settings} settings
+ * @param {Me} me
+ * @param {{canvas: HTMLElement, note: HTMLElement}} easel
+ * @returns {() => void}
+ */
+function easelPreview(settings, me, { canvas, note }) {
+  const layer = make("div", { class: "quick" });
+  const words = make("span", { class: "help", role: "status" });
+  const box = make("input", {
+    type: "checkbox",
+    checked: true,
+    onchange: () => {
+      place();
+      ask();
+    },
+  });
+  note.replaceChildren(
+    make("label", { class: "tick" }, box, make("span", { class: "name" }, t("preview.show"))),
+    words,
+  );
+  let isOver = false;
+  let busy = false;
+  /** What is shown was asked for by this; "" is none. */
+  let shown = "";
+  /** The photo that it shows. */
+  let photo = settings.photo;
+  let url = "";
+
+  /** @param {string} said */
+  const say = (said) => {
+    if (words.textContent !== said) words.textContent = said;
+  };
+  /** @param {string} said */
+  const clear = (said) => {
+    layer.replaceChildren();
+    layer.remove();
+    shown = "";
+    say(said);
+  };
+
+  /** What to ask for now; "" where something is missing. */
+  const wanted = () => {
+    if (!settings.photo || settings.paintings.length === 0) return "";
+    // Never a name: only what can be seen.
+    return JSON.stringify(settings.request());
+  };
+
+  /** Puts the layer over the photo, in its very place. */
+  const place = () => {
+    const below = canvas.querySelector(":scope > img");
+    const isSeen = box.checked && layer.firstChild && below;
+    if (!isSeen) layer.remove();
+    else if (layer.previousElementSibling !== below) below.after(layer);
+  };
+
+  /** @param {Blob} blob */
+  const put = async (blob) => {
+    const next = URL.createObjectURL(blob);
+    const picture = make("img", { src: next, alt: t("preview.alt"), draggable: "false" });
+    const below = /** @type {HTMLImageElement | null} */ (canvas.querySelector(":scope > img"));
+    await Promise.all([picture.decode(), below?.decode().catch(() => {})]);
+    const ratio = below?.naturalWidth ? below.naturalWidth / below.naturalHeight : 1;
+    const own = picture.naturalWidth / picture.naturalHeight;
+    layer.style.setProperty("--ratio", String(ratio));
+    // What fills a sheet of paper has another shape; else it is rounding.
+    layer.classList.toggle("cut", Math.abs(own / ratio - 1) > 0.02);
+    layer.replaceChildren(picture);
+    URL.revokeObjectURL(url);
+    url = next;
+    place();
+  };
+
+  /** @param {string} text @returns {Promise<Blob | number>} the picture, or the status of a refusal */
+  const get = async (text) => {
+    const side = SIDES[canvas.clientWidth * devicePixelRatio > 420 ? 1 : 0];
+    const answer = await fetch(`/api/previews?side=${side}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-Impasto-CSRF": me.csrf },
+      body: text,
+    });
+    return answer.ok ? answer.blob() : answer.status;
+  };
+
+  // One at a time, and always the newest wish.
+  const ask = async () => {
+    if (busy || !box.checked) return;
+    busy = true;
+    for (let text = wanted(); !isOver && text !== shown; text = wanted()) {
+      if (!text) break;
+      if (!layer.firstChild) say(t("preview.coming"));
+      const of = settings.photo;
+      /** @type {Blob | number} */
+      let found = 0;
+      try {
+        found = await get(text);
+        if (found instanceof Blob && of === settings.photo) await put(found);
+      } catch {
+        found = 0;
+      }
+      if (found instanceof Blob) {
+        shown = text;
+        if (of === settings.photo) say(t("preview.shown"));
+      } else if (found === 409) await pause(PAUSE / 10);
+      else {
+        clear(t("preview.none"));
+        shown = text;
+        if (found === 429 || found === 503) {
+          await pause(PAUSE);
+          // Once more with the next change, if not at once.
+          if (wanted() === text) break;
+        }
+      }
+    }
+    busy = false;
+  };
+
+  const changed = () => {
+    if (settings.photo !== photo) {
+      photo = settings.photo;
+      clear("");
+    }
+    if (!wanted()) clear(t("preview.choose"));
+    place();
+    ask();
+  };
+  settings.addEventListener("changed", changed);
+  changed();
+  return () => {
+    isOver = true;
+    URL.revokeObjectURL(url);
+  };
+}
