@@ -105,7 +105,8 @@ def test_preview_is_what_the_network_makes(networks: Path, pictures: dict[str, l
     _close(previewer.paint(_order(photo, WAVES, strength=0)), seen)
     # With a painting that the table does not know, all go to the network for any style.
     other = read_network(networks / "any.safetensors")
-    vector = other.vector_of_picture(_tensor(own[1]))
+    large = torch.nn.functional.interpolate(_tensor(own[1]), (384, 288), mode="bilinear")
+    vector = other.vector_of_picture(large.clamp(0, 1))
     _close(previewer.paint(_order(photo, own)), other.transfer(seen, vector))
     assert float((plain - seen).abs().mean()) > 0.1
 

@@ -389,7 +389,12 @@ class _Painting:
     ) -> None:
         self._painter, self._records, self._storage, self._job = painter, records, storage, job
         self._memory = memory
-        self._names: dict[str, str] = {}
+        folder = painter.transfer_networks
+        self._names = (
+            {str((Path(folder) / name).absolute()): name for name in (BUILT_IN_STYLES, ANY_STYLE)}
+            if folder is not None
+            else {}
+        )
         self._wanted: Wanted | None = job.wanted
         self._note = None if memory is None else _LESS_MEMORY
         self._losses: list[list[float | None]] = []
@@ -504,7 +509,6 @@ class _Painting:
         for name in (BUILT_IN_STYLES, ANY_STYLE) if built_in else (ANY_STYLE,):
             file = (Path(folder) / name).absolute()
             if file.is_file():
-                self._names[str(file)] = name
                 return str(file)
         return None
 

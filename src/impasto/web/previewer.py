@@ -13,32 +13,28 @@ Answers: `{"id": n, "jpeg": base64}` or `{"id": n, "fault": {"code": …, "messa
 from __future__ import annotations
 
 import base64
-import hashlib
 import os
 import threading
 import traceback
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from impasto.color import Palette, fit_colors, recolor
 from impasto.errors import ImpastoError, OptionError, WeightsError, is_out_of_memory, one_line
 from impasto.images import Bitmap, encode_image, fit_within, read_image, resize_image
-from impasto.inputs import Inputs, as_tensor, read_inputs, visible
-from impasto.networks import IDENTITY, Network, mix, read_network
-from impasto.options import RegionOptions, StyleOptions, make_options
-from impasto.pairing import resolve
+from impasto.inputs import as_tensor, read_inputs, visible
+from impasto.options import StyleOptions, make_options
 from impasto.paper import parse_paper
-from impasto.regions import covers_of, shares_of
+from impasto.repainting import Repainter, in_photos_colors, repainted, style_sources
 from impasto.sources import Loaded, split_label
 from impasto.styles import draw_style
+from impasto.targets import Painting
 from impasto.web import child
 from impasto.web.config import ANY_STYLE, BUILT_IN_STYLES
 
@@ -61,13 +57,10 @@ QUALITY = 85
 NICENESS = 2
 """What it takes off its priority: it goes after the server, and before painters."""
 
-KEPT_PICTURES, KEPT_VECTORS = 24, 256
+KEPT_PICTURES = 24
 
-_FADE = 4.0
-"""Below one part in so many of the strength, the picture fades into the photo."""
-
-_NOWHERE: dict[str, Any] = {"path": "", "sha256": ""}
-_T = TypeVar("_T")
+MAX_SCALE = 1.4
+"""Largest scale of a painting: looking at a larger one takes longer than anybody would wait."""
 
 
 def main() -> None:
@@ -154,9 +147,8 @@ class Previewer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._networks = dict[str, Network | None]()
+        self._networks = dict[str, Repainter | None]()
         self._pictures = OrderedDict[Any, Bitmap]()
-        self._vectors = OrderedDict[Any, Tensor]()
 
     @torch.inference_mode()
     def paint(self, order: dict[str, Any]) -> bytes:
@@ -165,46 +157,26 @@ class Previewer:
         Raises:
             ImpastoError: it cannot be made.
         """
-        options = make_options(order["options"])
+        options = _small(make_options(order["options"]), order["side"])
         source, path = order["photo"]
         styles: list[tuple[str, str]] = order["styles"]
-        sources = [source for source, _ in styles]
-        chosen = resolve(options, len(sources), len(order["masks"]))
-        inputs = read_inputs(
-            Loaded(self._picture(source, path, LARGEST), _NOWHERE),
-            [Loaded(self._picture(*one, PAINTING_SIDE), _NOWHERE) for one in styles],
-            _small(options, order["side"]),
-            masks=[self._mask(path) for path in order["masks"]],
-        )
-        photo = inputs.photo
-        assert photo is not None
-        if all((one.color or options.color) == "only" or one.keep for one in chosen):
-            return _jpeg(inputs.coloring.finished(photo[0].numpy()))
-        network = self._network_for(sources)
-        vectors = [self._vector(network, *style) for style in styles]
-        painted = torch.zeros_like(photo)
-        left = torch.ones_like(photo[:, :1])
-        for one, cover in zip(chosen, covers_of(chosen, inputs.masks), strict=True):
-            if one.keep or (one.color or options.color) == "only":
-                continue
-            vector = mix([vectors[number - 1] for number in one.styles], shares_of(options, one))
-            strength = options.strength if one.strength is None else one.strength
-            result = self._repaint(network, photo, vector, strength)
-            if (one.color or options.color) == "match":
-                result = _matched(result, photo, cover, options, one)
-            share = torch.ones_like(left) if cover is None else cover[None, None]
-            painted += share * result
-            left = left - share
-        return self._finish(inputs, painted + left.clamp_min(0) * photo)
-
-    def _finish(self, inputs: Inputs, picture: Tensor) -> bytes:
-        pixels = inputs.coloring.finished(picture[0].clamp(0, 1).numpy())
+        names = [source for source, _ in styles]
+        network = self._network_for(names)
+        # A network that knows its styles needs no pictures of them.
+        sources = [
+            self._painting(*style) if isinstance(found, str) else found
+            for found, style in zip(style_sources(network, names, options), styles, strict=True)
+        ]
+        photo = Loaded(self._picture(source, path, LARGEST), {"path": "", "sha256": ""})
+        masks = [self._mask(path) for path in order["masks"]]
+        inputs = read_inputs(photo, sources, options, masks=masks)
+        picture = Bitmap(repainted(network, inputs, sources)[0].numpy())
+        if not network.knows_pictures:
+            picture = in_photos_colors(picture, inputs.coloring)
         alpha = None if inputs.coloring.photo is None else inputs.coloring.photo.alpha
-        if alpha is not None:
-            pixels = pixels * alpha + (1 - alpha)
-        return _jpeg(pixels)
+        finished = Bitmap(inputs.coloring.finished(picture.pixels), alpha)
+        return _jpeg(finished.on_white())
 
-    @torch.inference_mode()
     def sheet(
         self, photo: Sequence[str], styles: Sequence[Sequence[str]]
     ) -> Iterator[bytes | None]:
@@ -214,68 +186,58 @@ class Previewer:
         Raises:
             ImpastoError: it cannot be made.
         """
-        with torch.inference_mode():
-            seen = _cut(visible(self._picture(photo[0], photo[1], LARGEST)), WIDEST)
-            scale = TILE / min(seen.width, seen.height)
-            sides = (max(TILE, round(scale * side)) for side in (seen.width, seen.height))
-            small = as_tensor(resize_image(seen, *sides))
+        source, path = photo
+        seen = _cut(visible(self._picture(source, path, LARGEST)), WIDEST)
+        scale = TILE / min(seen.width, seen.height)
+        sides = (max(TILE, round(scale * side)) for side in (seen.width, seen.height))
+        small = as_tensor(resize_image(seen, *sides))
         rows = -(-len(styles) // COLUMNS)
         whole = np.ones((3, rows * TILE, min(len(styles), COLUMNS) * TILE), np.float32)
         top, left = ((side - TILE) // 2 for side in small.shape[-2:])
         for place, (source, path) in enumerate(styles):
+            # Not around the loop: others have their turn between two tiles.
             with torch.inference_mode():
-                network = self._network_for([source])
-                found = network.transfer(small, self._vector(network, source, path))
-            tile = found[0, :, top : top + TILE, left : left + TILE].numpy()
+                found = self._tile(small, source, path)
             row, column = divmod(place, COLUMNS)
             down, right = row * TILE, column * TILE
+            tile = found[0, :, top : top + TILE, left : left + TILE].numpy()
             whole[:, down : down + TILE, right : right + TILE] = tile
             yield None
         yield _jpeg(whole)
 
-    def _repaint(self, network: Network, photo: Tensor, vector: Tensor, strength: float) -> Tensor:
-        """A photo in a style, as far as its strength goes: at 0 the photo itself."""
-        identity = self._identity(network, photo)
-        mixed = torch.lerp(identity, vector, strength)
-        share = min(1.0, _FADE * strength)
-        return torch.lerp(photo, network.transfer(photo, mixed), share)
+    def _tile(self, photo: Tensor, source: str, path: str) -> Tensor:
+        network = self._network_for([source])
+        if network.knows_pictures:
+            painting = as_tensor(visible(self._painting(source, path).bitmap))
+            vector = network.vector_of(Painting(painting))
+        else:
+            vector = network.network.vector_of_name(source.removeprefix("style:"))
+        return network.repaint(photo, vector)
 
-    def _identity(self, network: Network, photo: Tensor) -> Tensor:
-        if network.table is not None:
-            return network.vector_of_name(IDENTITY)
-        key = hashlib.blake2b(photo.numpy().tobytes()).digest()
-        return _kept(self._vectors, key, KEPT_VECTORS, lambda: network.vector_of_picture(photo))
-
-    def _network_for(self, sources: Sequence[str]) -> Network:
+    def _network_for(self, sources: Sequence[str]) -> Repainter:
         """A network that knows all these styles, the smaller one where it does.
 
         Raises:
             WeightsError: there is none.
         """
-        names = [source.removeprefix("style:") for source in sources]
         table = self._network(BUILT_IN_STYLES)
-        if table is not None and set(names) <= set(table.names):
+        names = {source.removeprefix("style:") for source in sources}
+        if table is not None and names <= set(table.network.names):
             return table
         found = self._network(ANY_STYLE)
         if found is None:
             raise WeightsError("there is no network for these styles; choose built-in ones")
         return found
 
-    def _network(self, name: str) -> Network | None:
+    def _network(self, name: str) -> Repainter | None:
         if name not in self._networks:
             file = self._folder / name
-            self._networks[name] = read_network(file) if file.is_file() else None
+            made = Repainter(str(file), device="cpu") if file.is_file() else None
+            self._networks[name] = made
         return self._networks[name]
 
-    def _vector(self, network: Network, source: str, path: str) -> Tensor:
-        if network.table is not None:
-            return network.vector_of_name(source.removeprefix("style:"))
-        return _kept(
-            *(self._vectors, source, KEPT_VECTORS),
-            lambda: network.vector_of_picture(
-                as_tensor(visible(self._picture(source, path, PAINTING_SIDE)))
-            ),
-        )
+    def _painting(self, source: str, path: str) -> Loaded:
+        return Loaded(self._picture(source, path, PAINTING_SIDE), {"path": source, "sha256": ""})
 
     def _picture(self, source: str, path: str, side: int) -> Bitmap:
         """A picture, its long side `side` px at the most."""
@@ -288,46 +250,37 @@ class Previewer:
                 return found
             return resize_image(found, *fit_within(found.width, found.height, side))
 
-        return _kept(self._pictures, (path, side), KEPT_PICTURES, read)
+        kept, key = self._pictures, (path, side)
+        if key not in kept:
+            kept[key] = read()
+            if len(kept) > KEPT_PICTURES:
+                kept.popitem(last=False)
+        kept.move_to_end(key)
+        return kept[key]
 
     def _mask(self, path: str) -> Any:
         # Where a colour of it is meant, shrinking would make others.
         return path if split_label(path)[1] is not None else self._picture("", path, LARGEST)
 
 
-def _kept(store: OrderedDict[Any, _T], key: Any, most: int, make: Callable[[], _T]) -> _T:
-    """What a store has under a key, made where it is missing; it keeps those asked for last."""
-    if key not in store:
-        store[key] = make()
-        if len(store) > most:
-            store.popitem(last=False)
-    store.move_to_end(key)
-    return store[key]
-
-
 def _small(options: StyleOptions, side: int) -> StyleOptions:
-    """The options of a run that is no larger than a preview, on the same sheet."""
-    changes: dict[str, Any] = {"size": side, "preview": False, "levels": ()}
+    """The options of a picture that is no larger than a preview, on the same sheet."""
+    changes: dict[str, Any] = {
+        "size": side,
+        "style_scale": _bounded(options.style_scale),
+        "regions": tuple(
+            one.model_copy(update={"scale": one.scale and _bounded(one.scale)})
+            for one in options.regions
+        ),
+    }
     if options.print is not None:
-        sheet = parse_paper(options.print)
-        _, long = sheet.pixels(options.print_dpi)
+        _, long = parse_paper(options.print).pixels(options.print_dpi)
         changes["dpi"] = options.print_dpi * side / long
     return options.model_copy(update=changes)
 
 
-def _matched(
-    result: Tensor, photo: Tensor, cover: Tensor | None, options: StyleOptions, one: RegionOptions
-) -> Tensor:
-    """A region in the photo's colours: networks know paintings in their own colours alone."""
-    mask = None if cover is None else cover.numpy()
-    pixels, own = result[0].numpy(), photo[0].numpy()
-    change = fit_colors(
-        *(Palette(pixels, mask), [Palette(own, mask)]),
-        method=options.color_method,
-        space=options.color_space,
-    )
-    given = options.color_strength if one.color_strength is None else one.color_strength
-    return torch.from_numpy(recolor(pixels, replace(change, strength=given)))[None]
+def _bounded(scales: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(min(MAX_SCALE, scale) for scale in of_one) for of_one in scales)
 
 
 def _cut(bitmap: Bitmap, most: float) -> Bitmap:

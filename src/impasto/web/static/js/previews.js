@@ -8,7 +8,8 @@ import { loadLaterWords, t } from "./words.js";
 /** @import {Settings} from "./settings.js" */
 /** @import {Me} from "./types.js" */
 
-/** Tiles in a row of a sheet, as the server makes them. */
+/** The side of a sheet's tiles, px, and how many are in a row, as the server makes them. */
+const TILE = 192;
 const COLUMNS = 6;
 /** Most own paintings that are shown on a sheet. */
 const MOST_OWN = 36;
@@ -57,10 +58,9 @@ function tilePreviews(settings, me, panel) {
     const face = faces.get(input.value);
     if (!picture || !face || picture.nextElementSibling?.tagName === "CANVAS") return;
     const { sheet, place } = face;
-    const side = sheet.naturalWidth / Math.min(COLUMNS, sheet.naturalWidth / tileSide(sheet));
-    const canvas = make("canvas", { width: side, height: side, "aria-hidden": "true" });
-    const [x, y] = [(place % COLUMNS) * side, Math.floor(place / COLUMNS) * side];
-    canvas.getContext("2d")?.drawImage(sheet, x, y, side, side, 0, 0, side, side);
+    const canvas = make("canvas", { width: TILE, height: TILE, "aria-hidden": "true" });
+    const [x, y] = [(place % COLUMNS) * TILE, Math.floor(place / COLUMNS) * TILE];
+    canvas.getContext("2d")?.drawImage(sheet, x, y, TILE, TILE, 0, 0, TILE, TILE);
     picture.after(canvas);
   };
   const inputs = () =>
@@ -133,11 +133,6 @@ function tilePreviews(settings, me, panel) {
   };
 }
 
-/** The side of a sheet's tiles: rows are whole, and so are columns. @param {HTMLImageElement} sheet */
-function tileSide({ naturalWidth, naturalHeight }) {
-  return naturalHeight % (naturalWidth / COLUMNS) === 0 ? naturalWidth / COLUMNS : naturalHeight;
-}
-
 // --- the easel ------------------------------------------------------------------------------------
 
 /**
@@ -184,7 +179,6 @@ function easelPreview(settings, me, { canvas, note }) {
   /** What to ask for now; "" where something is missing. */
   const wanted = () => {
     if (!settings.photo || settings.paintings.length === 0) return "";
-    // Never a name: only what can be seen.
     return JSON.stringify(settings.request());
   };
 
@@ -196,12 +190,16 @@ function easelPreview(settings, me, { canvas, note }) {
     else if (layer.previousElementSibling !== below) below.after(layer);
   };
 
-  /** @param {Blob} blob */
-  const put = async (blob) => {
+  /** Shows a preview, unless the photo is another by then. @param {Blob} blob @param {string} of */
+  const put = async (blob, of) => {
     const next = URL.createObjectURL(blob);
     const picture = make("img", { src: next, alt: t("preview.alt"), draggable: "false" });
     const below = /** @type {HTMLImageElement | null} */ (canvas.querySelector(":scope > img"));
     await Promise.all([picture.decode(), below?.decode().catch(() => {})]);
+    if (of !== settings.photo) {
+      URL.revokeObjectURL(next);
+      return;
+    }
     const ratio = below?.naturalWidth ? below.naturalWidth / below.naturalHeight : 1;
     const own = picture.naturalWidth / picture.naturalHeight;
     layer.style.setProperty("--ratio", String(ratio));
@@ -236,7 +234,7 @@ function easelPreview(settings, me, { canvas, note }) {
       let found = 0;
       try {
         found = await get(text);
-        if (found instanceof Blob && of === settings.photo) await put(found);
+        if (found instanceof Blob) await put(found, of ?? "");
       } catch {
         found = 0;
       }
