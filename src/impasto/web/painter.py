@@ -389,12 +389,11 @@ class _Painting:
     ) -> None:
         self._painter, self._records, self._storage, self._job = painter, records, storage, job
         self._memory = memory
-        folder = painter.transfer_networks
-        self._names = (
-            {str((Path(folder) / name).absolute()): name for name in (BUILT_IN_STYLES, ANY_STYLE)}
-            if folder is not None
-            else {}
-        )
+        self._names: dict[str, str] = {}
+        for name in (BUILT_IN_STYLES, ANY_STYLE) if painter.transfer_networks else ():
+            # As the command line calls those that come with impasto.
+            file = (Path(painter.transfer_networks or "") / name).absolute()
+            self._names[str(file)] = file.stem
         self._wanted: Wanted | None = job.wanted
         self._note = None if memory is None else _LESS_MEMORY
         self._losses: list[list[float | None]] = []

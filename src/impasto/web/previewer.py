@@ -26,12 +26,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from impasto.coloring import in_photos_colors
 from impasto.errors import ImpastoError, OptionError, WeightsError, is_out_of_memory, one_line
 from impasto.images import Bitmap, encode_image, fit_within, read_image, resize_image
 from impasto.inputs import as_tensor, read_inputs, visible
 from impasto.options import StyleOptions, make_options
 from impasto.paper import parse_paper
-from impasto.repainting import Repainter, in_photos_colors, repainted, style_sources
+from impasto.repainting import Repainter, repainted, style_sources
 from impasto.sources import Loaded, split_label
 from impasto.styles import draw_style
 from impasto.targets import Painting
