@@ -13,7 +13,7 @@ from PIL import Image
 from impasto import levels
 from impasto.cli import main
 from impasto.color import Palette, color_statistics, fit_colors, keep_colors, recolor, srgb_to_oklab
-from impasto.coloring import Coloring, Part
+from impasto.coloring import Coloring, Part, in_paintings_colors
 from impasto.errors import CheckpointError, OptionError
 from impasto.images import Bitmap, read_image, resize_image
 from impasto.options import make_options
@@ -116,6 +116,28 @@ def test_only_shows_the_recolored_photo(method: str) -> None:
     for seed in (5, 6):
         shown = coloring.finished(soft(40, 30, seed).pixels)
         np.testing.assert_allclose(srgb_to_oklab(shown), whole, atol=1e-3)
+
+
+def test_a_repainted_picture_gets_its_paintings_colors() -> None:
+    """Mean and covariance become the paintings', mixed by their shares, as far as strength says,
+    and count inside the mask alone."""
+    found = in_paintings_colors(PHOTO.pixels, [Palette(PAINTING.pixels)], 1.0).reshape(3, -1)
+    wanted = PAINTING.pixels.reshape(3, -1)
+    assert np.abs(found.mean(1) - wanted.mean(1)).max() < 2e-3
+    assert np.abs(np.cov(found) - np.cov(wanted)).max() < 2e-3
+    half = in_paintings_colors(PHOTO.pixels, [Palette(PAINTING.pixels)], 0.5)
+    middle = (PHOTO.pixels.mean((1, 2)) + wanted.mean(1)) / 2
+    assert np.abs(half.mean((1, 2)) - middle).max() < 2e-3
+    several = [Palette(PAINTING.pixels, None, 3.0), Palette(OTHER.pixels, None, 1.0)]
+    blend = in_paintings_colors(PHOTO.pixels, several, 1.0).mean((1, 2))
+    mixed = 0.75 * wanted.mean(1) + 0.25 * OTHER.pixels.mean((1, 2))
+    assert np.abs(blend - mixed).max() < 2e-3
+    mask = np.zeros(PHOTO.pixels.shape[1:], np.float32)
+    mask[:, :20] = 1
+    inside = in_paintings_colors(PHOTO.pixels, [Palette(PAINTING.pixels)], 1.0, mask)
+    assert np.abs(inside[:, :, :20].mean((1, 2)) - wanted.mean(1)).max() < 2e-3
+    nowhere = in_paintings_colors(PHOTO.pixels, [Palette(PAINTING.pixels)], 1.0, 0 * mask)
+    assert np.array_equal(nowhere, PHOTO.pixels)
 
 
 def test_parts_meet_softly() -> None:

@@ -11,6 +11,8 @@ import torch
 
 import impasto
 from impasto.cli import main
+from impasto.color import Palette
+from impasto.coloring import in_paintings_colors
 from impasto.errors import CheckpointError, ImpastoError, OptionError, WeightsError
 from impasto.images import Bitmap, fit_within, read_image, resize_image, write_image
 from impasto.networks import IDENTITY, mix, read_network
@@ -144,8 +146,17 @@ def test_a_painting_is_seen_at_its_scale(make_png: Make, free: str) -> None:
         )
         with torch.no_grad():
             vector = network.vector_of_picture(smaller.clamp(0, 1))
-            expected = network.transfer(seen(path), vector)[0].numpy()
+            bare = network.transfer(seen(path), vector)[0].numpy()
+        expected = in_paintings_colors(bare, [Palette(read_image(painting).pixels)], 1.0)
         assert np.abs(found - expected).max() < 1e-4
+
+
+def test_any_style_ends_in_the_paintings_colors(make_png: Make, free: str) -> None:
+    """The mean colour of a picture of the any-style network is the painting's."""
+    photo, painting = make_png("photo.png", 32, 24, 1), make_png("painting.png", 40, 40, 2)
+    mean = read_image(painting).pixels.mean((1, 2))
+    found = fast(photo, painting, free).pixels
+    assert np.abs(found.mean((1, 2)) - mean).max() < 0.02
 
 
 def test_alpha_and_resolution_are_kept(tmp_path: Path, make_png: Make, table: str) -> None:
