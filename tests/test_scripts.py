@@ -202,7 +202,7 @@ def test_the_first_use_installs_pip_then_torch_then_the_package_all_pinned(clone
     assert made == "venv"
     assert pip.endswith("--upgrade pip")
     assert torch.endswith("pyvips torch")
-    assert package.endswith("--editable .[vgg16,keras,fast,onnx]")
+    assert package.endswith("--editable .[vgg16,keras,fast,onnx,video]")
     assert all("--constraint constraints.txt" in call for call in (pip, torch, package))
     assert result.stdout == ""
 
@@ -233,7 +233,7 @@ def test_a_moved_repository_is_installed_again(ready: Clone):
     """The editable install holds an absolute path, so a move of the folder renews it."""
     ready.root = ready.root.rename(ready.root.with_name("moved"))
     assert ready.run("setup").returncode == 0
-    assert ready.calls()[-1].endswith("--editable .[vgg16,keras,fast,onnx]")
+    assert ready.calls()[-1].endswith("--editable .[vgg16,keras,fast,onnx,video]")
 
 
 def test_a_developers_set_up_serves_users_and_stays_one(ready: Clone):

@@ -1,0 +1,27 @@
+"""Read and write moving pictures; the only package that touches files of clips.
+
+A clip is a row of frames with exact times, and whatever goes along with them: sound, subtitles,
+chapters. Frames come one after the other, upright and with square pixels, so that a clip of any
+length takes the memory of a few frames. Containers and codecs are PyAV's (FFmpeg's), animated GIF
+and WebP are read by libvips, and frames can lie in a folder as numbered PNGs.
+"""
+
+from impasto.clips.facts import Facts, Frame, Span
+from impasto.clips.folder import FrameFolder
+from impasto.clips.reading import Clip, open_clip
+from impasto.clips.targets import CODECS, Target, target_for
+from impasto.clips.writing import check_copied, write_clip
+
+__all__ = [
+    "CODECS",
+    "Clip",
+    "Facts",
+    "Frame",
+    "FrameFolder",
+    "Span",
+    "Target",
+    "check_copied",
+    "open_clip",
+    "target_for",
+    "write_clip",
+]

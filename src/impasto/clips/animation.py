@@ -1,0 +1,81 @@
+"""Animated GIF and WebP, read by libvips frame after frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pyvips
+from numpy.typing import NDArray
+
+from impasto.clips.facts import Facts
+from impasto.errors import ImageError, one_line
+
+MILLISECOND = Fraction(1, 1000)
+
+
+def is_animation(head: bytes) -> bool:
+    """Whether a file that begins so is a GIF or a WebP picture."""
+    return head[:6] in (b"GIF87a", b"GIF89a") or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+
+
+def animation_facts(path: Path) -> tuple[Facts, list[Fraction]]:
+    """What an animation is, and how long each of its frames is shown, in seconds.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    image = _opened(path)
+    known = {name: cast("Any", image.get(name)) for name in image.get_fields()}
+    height = int(known.get("page-height", image.height))
+    count = image.height // height
+    delays = ([int(delay) for delay in known.get("delay", ())] + [100] * count)[:count]
+    # Players show frames without a duration for a tenth of a second, and so does this.
+    durations = [Fraction(delay if delay > 0 else 100, 1000) for delay in delays]
+    total = sum(durations, Fraction(0))
+    facts = Facts(
+        image.width,
+        height,
+        MILLISECOND,
+        rate=count / total,
+        frames=count,
+        duration=float(total),
+        pixel_format="rgba" if image.hasalpha() else "rgb24",
+        full_range=True,
+        range_known=True,
+        alpha=image.hasalpha(),
+        loop=int(known.get("loop", 0)),
+    )
+    return facts, durations
+
+
+def animation_frames(path: Path, facts: Facts) -> Iterator[NDArray[np.uint8]]:
+    """The frames of an animation, `(H, W, 3)` or with alpha `(H, W, 4)`, as they are decoded.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    image = _opened(path)
+    region = pyvips.Region.new(image)
+    shape = (facts.height, facts.width, image.bands)
+    for number in range(image.height // facts.height):
+        try:
+            data = region.fetch(0, number * facts.height, facts.width, facts.height)
+        except pyvips.Error:
+            raise ImageError(
+                f"{one_line(str(path))}: is damaged after frame {number}; use --end to stop there"
+            ) from None
+        values = np.frombuffer(data, np.uint8).reshape(shape)
+        yield values if values.shape[2] >= 3 else np.repeat(values[..., :1], 3, 2)
+
+
+def _opened(path: Path) -> pyvips.Image:
+    try:
+        image = pyvips.Image.new_from_file(str(path), n=-1, access="sequential", revalidate=True)
+        return image if image.bands >= 3 else image.colourspace("srgb")
+    except pyvips.Error as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ImageError(f"{one_line(str(path))}: cannot be read ({reason[:80]})") from None
