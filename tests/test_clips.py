@@ -11,9 +11,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-av = pytest.importorskip("av")
+pytest.importorskip("av")
 
-from impasto.clips import (  # noqa: E402
+import av
+
+from impasto.clips import (
     Clip,
     Frame,
     FrameFolder,
@@ -23,8 +25,8 @@ from impasto.clips import (  # noqa: E402
     target_for,
     write_clip,
 )
-from impasto.errors import ImageError, OptionError, OutputError  # noqa: E402
-from moving import drifting, make_clip, packets_of, planes_of, turn  # noqa: E402
+from impasto.errors import ImageError, OptionError, OutputError
+from moving import drifting, make_clip, packets_of, planes_of, turn
 
 UNEVEN = [0, 600, 1800, 2000, 3300, 3900, 5400, 6000, 9000, 9600]
 FINE = Fraction(1, 15000)

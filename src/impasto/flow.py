@@ -28,7 +28,7 @@ class Match:
     """How a frame follows from another one.
 
     Attributes:
-        flow: `(H, W, 2)`: for each pixel how far to the right and down it is in the other frame, px.
+        flow: `(H, W, 2)`: how far to the right and down each pixel is in the other frame, px.
         trust: `(H, W)`, 1 where the flow can be trusted, 0 elsewhere.
     """
 
@@ -93,7 +93,7 @@ def trust_of(flow: Plane, back: Plane) -> Plane:
         `(H, W)`, 1 or 0.
     """
     height, width = flow.shape[:2]
-    returned = _looked_up(back, flow, cv2.INTER_LINEAR)
+    returned = look_up(back, flow)
     length, again = (np.square(part).sum(2) for part in (flow, returned))
     lost = np.square(flow + returned).sum(2) > 0.01 * (length + again) + 0.5
     steps = sum(np.square(np.gradient(flow, axis=axis)).sum(2) for axis in (0, 1))
@@ -111,11 +111,12 @@ def warp(pixels: Plane, flow: Plane) -> Plane:
         flow: `(H, W, 2)`, from this frame to the other.
     """
     rows = np.ascontiguousarray(pixels.transpose(1, 2, 0))
-    found = _looked_up(rows, flow, cv2.INTER_CUBIC)
+    found = look_up(rows, flow, cv2.INTER_CUBIC)
     return np.ascontiguousarray(np.clip(found, 0, 1).transpose(2, 0, 1))
 
 
-def _looked_up(values: Plane, flow: Plane, interpolation: int) -> Plane:
+def look_up(values: Plane, flow: Plane, interpolation: int = cv2.INTER_LINEAR) -> Plane:
+    """Values of another frame, `(H, W)` or `(H, W, C)`, where they are in this one."""
     x, y = _places(flow)
     found = cv2.remap(values, x, y, interpolation, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(found, np.float32)

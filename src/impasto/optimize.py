@@ -36,7 +36,7 @@ from impasto.memory import Allotment, Budget, Limit, hand_back
 from impasto.minimizers import Adam, Minimizer, make_minimizer
 from impasto.objective import Objective, PixelLoss, Terms, samples_for
 from impasto.options import StyleOptions
-from impasto.pixel_terms import LaplacianTerm
+from impasto.pixel_terms import Held, HeldTerm, LaplacianTerm
 from impasto.places import (
     between_levels,
     carried_by,
@@ -54,6 +54,7 @@ from impasto.targets import (
     make_targets,
     resize,
     resize_around,
+    resize_mask,
 )
 
 _T = TypeVar("_T")
@@ -134,6 +135,7 @@ def level_objective(
     *,
     masks: Sequence[Tensor] = (),
     anchor: Tensor | None = None,
+    held: Held | None = None,
     tile_pixels: int | None = None,
 ) -> Objective:
     """The objective of one level.
@@ -148,6 +150,7 @@ def level_objective(
         masks: of the regions, `(H, W)` in [0, 1], all of one size.
         anchor: the coarser level's result, which the picture is held to, while only shallow layers
             are matched; `None`: all layers, and no anchor.
+        held: a picture to stay close to where it is trusted.
         tile_pixels: largest tile that goes through the network at once; `None`: whole pictures.
             Where memory runs out, the objective gets a smaller limit.
 
@@ -182,6 +185,10 @@ def level_objective(
     if photo is not None and options.photoreal_weight > 0:
         held = PixelLoss("photoreal", MattingTerm(photo), options.photoreal_weight)
         pixel_losses.append(held)
+    if held is not None and held.weight > 0:
+        picture = resize(held.picture.to(**place), height, width).clamp(0, 1)
+        trust = resize_mask(held.trust.to(**place), height, width)
+        pixel_losses.append(PixelLoss("held", HeldTerm(picture, trust), held.weight))
     kept = kept_part(options, photo, len(styles), masks)
     return Objective(
         features,
@@ -221,6 +228,7 @@ def optimize(
     coarse: Tensor | None = None,
     bookmark: Bookmark | None = None,
     afresh: bool = False,
+    held: Held | None = None,
 ) -> Iterator[Progress]:
     """Minimises the objective level by level.
 
@@ -239,6 +247,7 @@ def optimize(
             run goes on with smaller tiles or a shorter history and notes it there.
         afresh: the objective is another than when the bookmark's place was reached: of that place
             the picture and the count of evaluations are taken up, and no loss nor history.
+        held: a picture that all levels stay close to where it is trusted.
 
     Yields:
         One `Progress` per evaluation. The last one's `picture` is the result.
@@ -303,6 +312,7 @@ def optimize(
                 level.height,
                 masks=masks,
                 anchor=anchor,
+                held=held,
                 tile_pixels=tile_pixels,
             )
             if objective.tile_pixels != tile_pixels:

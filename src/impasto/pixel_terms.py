@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -28,6 +29,58 @@ def laplacian_cells(height: int, width: int) -> tuple[int, ...]:
     long = max(height, width)
     sides = (max(1, round(long / cells)) for cells in (FINE_CELLS, COARSE_CELLS))
     return tuple(dict.fromkeys(sides))
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A picture that a run's result is to stay close to where it is trusted.
+
+    Attributes:
+        picture: `(1, 3, H, W)` in [0, 1], of any size.
+        trust: `(H, W)` in [0, 1], of the same size.
+        weight: of the distance in the objective.
+    """
+
+    picture: Tensor
+    trust: Tensor
+    weight: float
+
+
+class HeldTerm:
+    """The distance from a picture, where that is trusted: `L = mean(c·(x − w)²)`.
+
+    The temporal loss of Ruder, Dosovitskiy & Brox 2016, "Artistic Style Transfer for Videos",
+    equation 7: `w` is the result of an earlier frame, moved along with the flow, and `c` its
+    per-pixel weight.
+
+    Args:
+        picture: `w`, `(1, 3, H, W)`.
+        trust: `c`, `(H, W)` in [0, 1].
+    """
+
+    def __init__(self, picture: Tensor, trust: Tensor) -> None:
+        self._picture, self._trust = picture, trust
+
+    def blank(self) -> float:
+        """The loss of an empty picture to a picture that is trusted everywhere: a natural unit."""
+        return float(self._picture.square().mean())
+
+    def evaluate(
+        self, picture: Tensor, gradient: Tensor | None = None, scale: float = 1.0
+    ) -> float:
+        """The loss, ≥ 0; NaN where the picture is not finite.
+
+        Args:
+            picture: of the held picture's shape.
+            gradient: `scale · ∂L/∂x` is added to it, in place.
+            scale: what the loss is multiplied by.
+        """
+        error = picture - self._picture
+        counted = error * self._trust
+        value = float((counted * error).mean())
+        if gradient is not None:
+            gradient.add_(counted, alpha=2 * scale / error.numel())
+        return value if math.isfinite(value) else math.nan
 
 
 class LaplacianTerm:

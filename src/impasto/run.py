@@ -46,6 +46,7 @@ from impasto.memory import Budget, Limit, memory_budget
 from impasto.optimize import Progress, climb, optimize, progress_at
 from impasto.options import StyleOptions
 from impasto.pairing import resolve
+from impasto.pixel_terms import Held
 from impasto.places import check_place, levels_left
 from impasto.planning import Plan, make_plan
 from impasto.regions import kept_part, regions_of, scales_of
@@ -74,6 +75,21 @@ class Change(BaseModel):
 
 CHANGES = TypeAdapter(list[Change])
 """Reads the `strengths` of a record."""
+
+
+@dataclass(frozen=True, eq=False)
+class Hold:
+    """A result that another one is to stay close to, such as that of the frame before.
+
+    Attributes:
+        pixels: float32 `(3, H, W)` in [0, 1], in final colours.
+        trust: float32 `(H, W)` in [0, 1]: how much that counts at each pixel.
+        weight: of the distance in the objective.
+    """
+
+    pixels: NDArray[np.float32]
+    trust: NDArray[np.float32]
+    weight: float
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -157,6 +173,7 @@ class Stylization:
         coarse: a smaller picture of a run to go on from, `(1, 3, h, w)` in [0, 1], or `None`.
         limits: what lack of memory forced on the run when it was made before.
         masks: of the regions, `(H, W)` in [0, 1], at the result's size.
+        held: a picture to stay close to where it is trusted.
     """
 
     def __init__(
@@ -171,6 +188,7 @@ class Stylization:
         coarse: Tensor | None = None,
         limits: Iterable[Limit] = (),
         masks: Sequence[Tensor] = (),
+        held: Held | None = None,
     ) -> None:
         self.options = options
         self.last: Progress | None = None
@@ -184,7 +202,7 @@ class Stylization:
         if options.print is not None or options.dpi is not None:
             self._dpi = options.print_dpi
         self._paintings, self._features, self._memory = paintings, features, memory
-        self._coarse, self._masks = coarse, masks
+        self._coarse, self._masks, self._held = coarse, masks, held
         self._bookmark = Bookmark(limits=list(limits))
         self._digest, self._checkpoints = "", set[str]()
         self._changes: list[Change] = []
@@ -201,6 +219,7 @@ class Stylization:
             coarse=self._coarse,
             bookmark=self._bookmark,
             afresh=afresh,
+            held=self._held,
         )
 
     @property
@@ -527,6 +546,7 @@ def stylization(
     memory: int | None = None,
     limits: Iterable[Limit] = (),
     networks: Networks | None = None,
+    held: Hold | None = None,
 ) -> Stylization:
     """Prepares a run; iterate over it to make the picture form.
 
@@ -552,6 +572,7 @@ def stylization(
             what is free. It is recorded only where it has a say in the result.
         limits: what lack of memory forced on the run when it was made before.
         networks: where to look for the network first; by default it is loaded for this run.
+        held: a result that this one is to stay close to; no record and no checkpoint knows of it.
 
     Raises:
         ImageError: a picture cannot be read.
@@ -629,6 +650,7 @@ def stylization(
         coarse=lower,
         limits=limits,
         masks=covers,
+        held=None if held is None else _held(held, inputs.coloring),
     )
     run.count_from(began)
     least = max((share.expected for share in shares), default=0)
@@ -648,6 +670,13 @@ def _check_refined(options: StyleOptions, start: Any, coarse: Any) -> None:
         raise OptionError(f"{flag} and --refine exclude each other; leave one out")
     if coarse is not None:
         raise OptionError("--refine: the run goes on from a picture already; leave it out")
+
+
+def _held(held: Hold, coloring: Coloring) -> Held:
+    """A result in the colours that the run works in."""
+    pixels = coloring.faded(held.pixels)
+    trust = torch.from_numpy(np.ascontiguousarray(held.trust))
+    return Held(torch.from_numpy(np.ascontiguousarray(pixels))[None], trust, held.weight)
 
 
 def _too_little(memory: int, least: int, *, given: bool) -> str:

@@ -62,6 +62,12 @@ _COMMANDS = {
         "The settings come from inside the picture; flags given here replace them. The result goes "
         "beside the old one as NAME-large unless --output says otherwise.",
     ),
+    "video": (
+        "impasto.cli.video:video",
+        "Repaint a clip in the style of paintings, without flicker.\n\n"
+        "Finished frames are kept in OUTPUT.frames until all are done: the same command goes on "
+        "where it was interrupted.",
+    ),
     "texture": (
         "impasto.cli.texture:texture",
         "Make a texture in the style of paintings, with no photo.\n\n"

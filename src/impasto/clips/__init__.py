@@ -9,11 +9,12 @@ and WebP are read by libvips, and frames can lie in a folder as numbered PNGs.
 from impasto.clips.facts import Facts, Frame, Span
 from impasto.clips.folder import FrameFolder
 from impasto.clips.reading import Clip, open_clip
-from impasto.clips.targets import CODECS, Target, target_for
+from impasto.clips.targets import CODECS, ENDINGS, Target, target_for
 from impasto.clips.writing import check_copied, write_clip
 
 __all__ = [
     "CODECS",
+    "ENDINGS",
     "Clip",
     "Facts",
     "Frame",

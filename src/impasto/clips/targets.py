@@ -34,6 +34,9 @@ _FORMATS = {
     ".gif": "gif",
     ".webp": "webp",
 }
+ENDINGS = tuple(_FORMATS)
+"""Extensions of clips that can be written."""
+
 _FIRST = {"webm": "libvpx-vp9", "gif": "gif", "webp": "libwebp_anim"}
 _CRF = {"libx264": 18, "libx265": 20, "libvpx-vp9": 24, "libsvtav1": 24}
 _EIGHTHS = {"libvpx-vp9": 63, "libsvtav1": 63}

@@ -1,0 +1,205 @@
+"""`impasto video`: a clip repainted, frame after frame."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Group, Parameter
+
+from impasto.cli import EXIT_INTERRUPTED, say
+from impasto.cli.flags import flags, given
+from impasto.errors import ImpastoError, OptionError, one_line
+from impasto.options import StyleOptions, VideoOptions, make_options
+
+if TYPE_CHECKING:
+    from impasto.video import ClipRun, VideoProgress
+
+LEFT_OUT = (*("start", "print", "print_fit", "dpi", "aspect", "tileable", "preview", "time_limit"),)
+"""Options of a picture that a clip has not."""
+
+_flags, _video_flags = flags(StyleOptions, LEFT_OUT), flags(VideoOptions)
+if TYPE_CHECKING:
+    Flags = VideoFlags = Any
+else:
+    Flags, VideoFlags = _flags, _video_flags
+_NO_FLAGS, _NO_VIDEO_FLAGS = _flags(), _video_flags()
+_OUTPUT = Group("Output", sort_key=1)
+_LINE_SECONDS = 10.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+
+def video(
+    clip: Path,
+    styles: Annotated[list[str], Parameter(negative="")],
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=_OUTPUT)] = None,
+    overwrite: Annotated[bool, Parameter(negative="", group=_OUTPUT)] = False,
+    live: Annotated[Path | None, Parameter(group=_OUTPUT)] = None,
+    keep_frames: Annotated[bool, Parameter(negative="", group=_OUTPUT)] = False,
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", group=_OUTPUT)] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative="", group=_OUTPUT)] = False,
+    mask: Annotated[list[str] | None, Parameter(negative="")] = None,
+    style_mask: Annotated[
+        list[str] | None, Parameter(negative="", allow_leading_hyphen=True)
+    ] = None,
+    video_options: VideoFlags = _NO_VIDEO_FLAGS,
+    options: Flags = _NO_FLAGS,
+) -> int:
+    """Repaint a clip in the style of one or several paintings, without flicker.
+
+    Args:
+        clip: A clip in any common format, or an animated GIF or WebP.
+        styles: The paintings, or names of built-in styles; several are blended, or follow one
+            another with --at.
+        output: The clip to write: MP4, MOV, MKV, WebM, GIF or WebP; without an extension, a folder
+            of numbered PNGs. By default a free name beside the clip.
+        overwrite: Replace a file that exists, and frames of a run with other settings.
+        live: Keep the newest frame in this picture.
+        keep_frames: Leave the folder of finished frames, OUTPUT.frames.
+        quiet: Show no progress and no summary.
+        as_json: Print a machine-readable summary instead of words.
+        mask: A grey picture, white where a region of all frames is; repeat it for more regions.
+        style_mask: A mask of the part of a painting that lends its style; repeat it for each
+            painting, with - for none.
+    """
+    values = given(options)
+    chosen, how = make_options(values), VideoOptions(**given(video_options))
+    need_packages()
+    from impasto.images import Bitmap, check_output, write_image
+    from impasto.video import ClipRun, OptimizerPainter
+
+    if live is not None:
+        check_output(live, overwrite=overwrite)
+    path = output or _free_beside(clip, styles)
+    began = time.monotonic()
+    painter = OptimizerPainter(
+        styles,
+        chosen,
+        how.hold,
+        how.follow,
+        mask or (),
+        [None if one == "-" else one for one in style_mask or ()],
+    )
+    run = ClipRun(*(clip, path, painter, how, chosen.size), styles=len(styles), overwrite=overwrite)
+    for warning in run.warnings:
+        say(f"impasto: warning: {one_line(warning)}")
+    last: VideoProgress | None = None
+    try:
+        with _shown(quiet or as_json) as show:
+            for last in run:
+                show(last)
+                if live is not None:
+                    write_image(Bitmap(last.pixels), live, overwrite=True)
+        run.finish(keep_frames=keep_frames)
+    except KeyboardInterrupt:
+        say(f"impasto: stopped; the same command goes on, from {shlex.quote(str(run.folder))}")
+        return EXIT_INTERRUPTED
+    except ImpastoError as error:
+        if run.folder.is_dir():
+            raise type(error)(
+                f"{error}; the same command goes on, from the frames in {run.folder}"
+            ) from None
+        raise
+    _report(run, last, time.monotonic() - began, quiet, as_json)
+    return 0
+
+
+def need_packages() -> None:
+    """Refuses clips where what reads them is not installed.
+
+    Raises:
+        OptionError: with the remedy.
+    """
+    for module, package in ("av", "av"), ("cv2", "opencv-python-headless"):
+        if importlib.util.find_spec(module) is None:
+            raise OptionError(
+                f"clips need the package {package}, which is not installed; install impasto with "
+                "its extra 'video', as scripts/setup does"
+            )
+
+
+def _free_beside(clip: Path, styles: list[str]) -> Path:
+    """A free name beside the clip, made of its name and the styles', in its own format where that
+    can be written."""
+    from impasto.cli.running import free_name, name_beside
+    from impasto.clips import ENDINGS
+
+    ending = clip.suffix.lower() if clip.suffix.lower() in ENDINGS else ".mp4"
+    made = name_beside(str(clip), *styles)
+    return free_name(made.parent, made.stem, ending)
+
+
+@contextlib.contextmanager
+def _shown(quiet: bool) -> Iterator[Callable[[VideoProgress], None]]:
+    """Gives what shows each frame's progress: a bar, or lines where there is no terminal."""
+    if quiet:
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    console = Console(file=sys.stderr)
+    if console.is_terminal:
+        from rich.live import Live
+        from rich.text import Text
+
+        with Live(console=console, refresh_per_second=4, transient=True) as shown:
+            yield lambda progress: shown.update(Text(progress_line(progress)))
+        return
+    told = -_LINE_SECONDS
+
+    def tell(progress: VideoProgress) -> None:
+        nonlocal told
+        if progress.elapsed - told >= _LINE_SECONDS:
+            told = progress.elapsed
+            say(progress_line(progress))
+
+    yield tell
+
+
+def progress_line(progress: VideoProgress) -> str:
+    """How far a clip is, in words."""
+    from impasto.cli.running import duration
+
+    total = "" if progress.total is None else f" of about {progress.total}"
+    before = f", {progress.resumed} of them before" if progress.resumed else ""
+    left = "" if progress.remaining is None else f"; about {duration(progress.remaining)} left"
+    turn = f", pass {progress.pass_}" if progress.pass_ > 1 else ""
+    return f"{progress.done}{total} frames{before}{turn}{left}"
+
+
+def _report(
+    run: ClipRun, last: VideoProgress | None, seconds: float, quiet: bool, as_json: bool
+) -> None:
+    from impasto.cli.running import duration
+
+    made = 0 if last is None else last.done - last.resumed
+    if as_json:
+        summary = {
+            "output": str(run.output),
+            "width": run.size[0],
+            "height": run.size[1],
+            "frames": run.frames,
+            "painted": made,
+            "damaged": run.clip.damaged,
+            "seconds": round(seconds, 3),
+            "settings": run.record,
+        }
+        print(json.dumps(summary))
+    elif not quiet:
+        size = f"{run.size[0]} x {run.size[1]} px"
+        before = "" if last is None or not last.resumed else f", {made} of them painted now"
+        print(f"{run.output} ({size}, {run.frames} frames{before}, {duration(seconds)})")
+    if run.clip.damaged and not quiet:
+        say(
+            f"impasto: warning: {one_line(str(run.clip.path))}: {run.clip.damaged} damaged parts "
+            "were passed over"
+        )

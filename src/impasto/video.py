@@ -1,0 +1,489 @@
+"""A clip repainted frame by frame, so that what holds still in it holds still in the result.
+
+The first frame of a scene is painted as a picture of its own. Each one after it begins with the
+result of the frame before, moved along with the flow, and is held to it where that can be trusted
+(Ruder, Dosovitskiy & Brox, "Artistic Style Transfer for Videos", GCPR 2016). Further passes go
+through the clip in turn backward and forward, each frame then beginning with its own last result as
+well.
+
+Finished frames lie in a folder beside the result, as PNGs, and later frames are made from those: so
+a run that was killed goes on from there to the same frames, and takes the memory of a few of them
+however long the clip is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import impasto
+from impasto.clips import (
+    Frame,
+    FrameFolder,
+    Span,
+    check_copied,
+    open_clip,
+    target_for,
+    write_clip,
+)
+from impasto.devices import Networks, pick_device
+from impasto.errors import OptionError, OutputError
+from impasto.flow import Plane, brightness
+from impasto.images import Bitmap, check_place, make_folder, output_error, write_whole
+from impasto.inputs import painting_size, read_painting
+from impasto.memory import memory_budget
+from impasto.options import StyleOptions, VideoOptions
+from impasto.pairing import resolve
+from impasto.run import Hold, stylization
+from impasto.sources import Loaded, describe_source
+from impasto.temporal import Expected, Link, expect, link
+
+RECORD_VERSION = 1
+"""Raised when the folders of unfinished clips come to hold something else."""
+
+REACH = (1, 2, 4)
+"""How many frames back a frame is held to, the nearest first."""
+
+PREVIEW_EVERY, PREVIEW_SIDE = 10, 256
+"""What a preview takes: of so many frames the first, at this long side at most, px."""
+
+_LUMAS = 2 * max(REACH) + 2
+
+
+@dataclass(frozen=True)
+class VideoProgress:
+    """One finished frame.
+
+    Attributes:
+        done: frames finished so far, over all passes.
+        total: frames to finish in all; `None` where the clip does not say.
+        number: of the frame, from 0.
+        pass_: the pass, from 1.
+        resumed: frames that were finished before this run began.
+        elapsed: seconds of this run.
+        remaining: seconds it is expected to go on; `None` where that cannot be known.
+        cut: whether a scene begins with the frame.
+        pixels: the result, float32 `(3, H, W)` in [0, 1].
+    """
+
+    done: int
+    total: int | None
+    number: int
+    pass_: int
+    resumed: int
+    elapsed: float
+    remaining: float | None
+    cut: bool
+    pixels: Plane = field(repr=False)
+
+
+class Painter(Protocol):
+    """What paints the frames."""
+
+    def record(self) -> dict[str, Any]:
+        """Plain data that its results depend on."""
+        ...
+
+    def paint(self, frame: Frame, shares: tuple[float, ...], expected: Expected | None) -> Plane:
+        """A frame repainted, `(3, H, W)` in [0, 1].
+
+        Args:
+            frame: to repaint.
+            shares: of the styles in it.
+            expected: what earlier results say of it; `None` where a scene begins.
+        """
+        ...
+
+
+class OptimizerPainter:
+    """Paints by the optimiser.
+
+    Args:
+        styles: one painting or several, as `run.stylize` takes them.
+        options: for each frame.
+        hold: weight of the distance from what is expected.
+        follow: evaluations of frames that something is expected of.
+        masks: of regions of all frames.
+        style_masks: of the paintings.
+        memory: bytes that the process may hold; `None`: what is free now.
+    """
+
+    def __init__(
+        self,
+        styles: Sequence[Any],
+        options: StyleOptions,
+        hold: float,
+        follow: int,
+        masks: Sequence[Any] = (),
+        style_masks: Sequence[Any] = (),
+    ) -> None:
+        self._options, self._hold, self._follow = options, hold, follow
+        self._masks, self._style_masks = list(masks), list(style_masks)
+        side = painting_size(options, resolve(options, len(styles), len(masks)))
+        self._styles = [
+            Loaded(read_painting(one, options.max_pixels, side), describe_source(one) or {})
+            for one in styles
+        ]
+        self._networks = Networks()
+        self.memory = options.memory or memory_budget(pick_device(options.device))
+
+    def record(self) -> dict[str, Any]:
+        """See `Painter.record`."""
+        return {
+            "engine": "optimizer",
+            "options": self._options.model_dump(mode="json"),
+            "hold": self._hold,
+            "follow": self._follow,
+            "styles": [style.record for style in self._styles],
+            "masks": [describe_source(mask) for mask in self._masks],
+            "style_masks": [describe_source(mask) for mask in self._style_masks],
+            "threads": torch.get_num_threads(),
+        }
+
+    def paint(self, frame: Frame, shares: tuple[float, ...], expected: Expected | None) -> Plane:
+        """See `Painter.paint`."""
+        changes: dict[str, Any] = {"size": max(frame.pixels.shape[1:])}
+        if shares:
+            changes["style_weights"] = shares
+        held = start = None
+        if expected is not None:
+            changes |= {"levels": (), "single_level": True, "evaluations": self._follow}
+            start = Bitmap(expected.pixels)
+            held = Hold(expected.pixels, expected.trust, self._hold)
+        run = stylization(
+            *(Bitmap(frame.pixels, frame.alpha), self._styles),
+            self._options.model_copy(update=changes),
+            start=start,
+            masks=self._masks,
+            style_masks=self._style_masks,
+            memory=self.memory,
+            networks=self._networks,
+            held=held,
+        )
+        for _ in run:
+            pass
+        return run.result.bitmap.pixels
+
+
+def shares_at(time: float, moments: Sequence[float], fade: float) -> tuple[float, ...]:
+    """The share of each style at a moment: each begins at its own and takes the place of the one
+    before it within a fade.
+
+    Args:
+        time: of the clip, seconds.
+        moments: at which the styles begin, rising from 0.
+        fade: seconds; 0 changes at once.
+    """
+    found = [1.0] + [0.0] * (len(moments) - 1)
+    for number, moment in enumerate(moments[1:], start=1):
+        if time < moment:
+            break
+        share = 1.0 if fade == 0 else min(1.0, (time - moment) / fade)
+        found = [before * (1 - share) for before in found]
+        found[number] = share
+    return tuple(found)
+
+
+class ClipRun:
+    """A clip on its way: iterate over it for its `VideoProgress`; then `finish` writes the result.
+
+    Args:
+        source: the clip.
+        output: the clip to write, or without an extension a folder of numbered PNGs.
+        painter: what paints the frames; made by `make_painter`, which is told the frames' size.
+        options: of the clip.
+        side: long side of the result, px; it is never larger than the clip.
+        overwrite: replace a result that exists, and begin anew where another run left frames.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        output: Path,
+        painter: Painter,
+        options: VideoOptions,
+        side: int,
+        *,
+        styles: int,
+        overwrite: bool = False,
+    ) -> None:
+        if options.at and len(options.at) != styles:
+            raise OptionError(
+                f"--at: {len(options.at)} moments for {styles} styles; give one for each"
+            )
+        self.output, self._options, self._overwrite = output, options, overwrite
+        self._painter = painter
+        self.clip = open_clip(source)
+        self._target = target_for(output, self.clip.facts, options.codec, options.crf)
+        if options.sound:
+            check_copied(output, self.clip, self._target)
+        if self._target.format:
+            check_place(output, overwrite=overwrite)
+        elif os.path.lexists(output):
+            raise OutputError(f"{output}: exists already; choose another name for the folder")
+        else:
+            check_place(output.with_name(f"{output.name}.frames"), overwrite=True)
+        every = PREVIEW_EVERY if options.preview else options.every
+        end = None if options.end is None else Fraction(str(options.end))
+        self.span = Span(Fraction(str(options.start)), end, every)
+        width, height = self.clip.size(min(side, PREVIEW_SIDE) if options.preview else side)
+        if self._target.even:
+            width, height = max(2, width - width % 2), max(2, height - height % 2)
+        self.size = width, height
+        self.folder = output.with_name(f"{output.name}.frames")
+        bits = 16 if self.clip.facts.bits > 8 else 8
+        self._passes = [
+            FrameFolder(self.folder / str(number + 1), bits) for number in range(options.passes)
+        ]
+        self._sources = FrameFolder(self.folder / "source", bits)
+        self._lumas: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
+        self._links: OrderedDict[tuple[int, int], Link] = OrderedDict()
+        self._shares: dict[int, tuple[float, ...]] = {}
+        self._count: int | None = None
+        self.frames = self._estimate()
+        self.warnings: list[str] = []
+        if self._target.silent and self.clip.facts.others and options.sound:
+            kinds = ", ".join(sorted({kind for kind, _ in self.clip.facts.others}))
+            self.warnings.append(
+                f"{output.name}: holds only frames; the clip's {kinds} is left out"
+            )
+
+    def _estimate(self) -> int | None:
+        facts = self.clip.facts
+        if facts.frames is None:
+            return None
+        frames = facts.frames
+        if not self.span.whole and facts.rate and facts.duration:
+            end = facts.duration if self.span.end is None else min(self.span.end, facts.duration)
+            frames = min(frames, max(1, round((float(end) - self.span.start) * facts.rate)))
+        return -(-frames // self.span.every)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the frames depend on, as plain data."""
+        options = self._options.model_dump(mode="json")
+        for name in "codec", "crf", "sound":
+            del options[name]
+        return {
+            "version": RECORD_VERSION,
+            "impasto": impasto.__version__,
+            "torch": torch.__version__,
+            "clip": _identity(self.clip.path),
+            "size": list(self.size),
+            "video": options,
+            **self._painter.record(),
+        }
+
+    def __iter__(self) -> Iterator[VideoProgress]:
+        """Paints all frames that are not there yet.
+
+        Raises:
+            ImpastoError: a frame cannot be painted or written.
+        """
+        self._begin()
+        began, resumed, made = time.monotonic(), 0, 0
+        total = None if self.frames is None else self.frames * len(self._passes)
+        done = 0
+        for number in range(len(self._passes)):
+            for progress in self._first() if number == 0 else self._further(number):
+                done += 1
+                if progress is None:
+                    resumed += 1
+                    continue
+                made += 1
+                elapsed = time.monotonic() - began
+                if number > 0 and self._count is not None:
+                    total = self._count * len(self._passes)
+                left = None if total is None else max(0, total - done) * elapsed / made
+                place, cut, pixels = progress
+                yield VideoProgress(
+                    *(done, total, place, number + 1, resumed, elapsed, left, cut, pixels)
+                )
+
+    def _begin(self) -> None:
+        """Takes up the folder of an unfinished run, or makes one.
+
+        Raises:
+            OutputError: it holds frames of another run.
+        """
+        path, record = self.folder / "run.json", self.record
+        known: Any = None
+        with contextlib.suppress(OSError, ValueError):
+            known = json.loads(path.read_text(encoding="utf-8"))
+        if known is not None and known.get("record") != record:
+            if not self._overwrite:
+                raise OutputError(
+                    f"{self.folder}: holds frames of another run, with other settings; add "
+                    "--overwrite to begin anew, or choose another --output"
+                )
+            shutil.rmtree(self.folder)
+            known = None
+        if known is None:
+            make_folder(self.folder)
+            memory = getattr(self._painter, "memory", None)
+            known = {"record": record, "memory": memory}
+            write_whole(path, json.dumps(known).encode(), overwrite=True)
+        elif known.get("memory"):
+            # Tiles follow from it, and rounding from them.
+            self._painter.memory = known["memory"]  # pyright: ignore[reportAttributeAccessIssue]
+
+    def _first(self) -> Iterator[tuple[int, bool, Plane] | None]:
+        """The pass over the clip itself, forward."""
+        results, several = self._passes[0], len(self._passes) > 1
+        number = -1
+        for frame in self.clip.frames(self.span, self.size):
+            number = frame.number
+            self._note(number, frame)
+            if several and not self._sources.has(number):
+                self._sources.write(number, frame.pixels, frame.alpha)
+            if results.has(number):
+                yield None
+                continue
+            earlier = self._earlier(number, results, 1)
+            expected = expect(earlier) if earlier else None
+            pixels = self._painter.paint(frame, self._shares[number], expected)
+            yield number, not earlier, results.write(number, pixels)
+        self._count = self.frames = number + 1
+        if number < 0:
+            raise OptionError(
+                f"{self.clip.path}: has no frames between --start and --end; choose others"
+            )
+
+    def _further(self, number: int) -> Iterator[tuple[int, bool, Plane] | None]:
+        """A later pass, over the frames that the first one has kept."""
+        assert self._count is not None
+        before, results = self._passes[number - 1], self._passes[number]
+        step = -1 if number % 2 else 1
+        self._lumas.clear()
+        self._links.clear()
+        for place in range(self._count)[::step]:
+            pixels, alpha = self._sources.read(place)
+            frame = Frame(place, Fraction(0), Fraction(0), pixels, alpha)
+            self._lumas[place] = brightness(pixels)
+            self._forget()
+            if results.has(place):
+                yield None
+                continue
+            earlier = self._earlier(place, results, -step)
+            own, _ = before.read(place)
+            expected = Expected(own, np.zeros(own.shape[1:], np.float32))
+            if earlier:
+                found = expect(earlier)
+                # Halfway between what it was and what its neighbour has become.
+                mean = np.where(found.trust > 0, (own + found.pixels) / 2, own)
+                expected = Expected(mean.astype(np.float32), found.trust)
+            painted = self._painter.paint(frame, self._shares[place], expected)
+            yield place, not earlier, results.write(place, painted)
+
+    def _note(self, number: int, frame: Frame) -> None:
+        options = self._options
+        self._lumas[number] = brightness(frame.pixels)
+        moment = float(frame.time + self.span.start)
+        shares = shares_at(moment, options.at, options.fade) if options.at else ()
+        self._shares[number] = shares
+        self._forget()
+
+    def _forget(self) -> None:
+        while len(self._lumas) > _LUMAS:
+            self._lumas.popitem(last=False)
+        while len(self._links) > 4 * _LUMAS:
+            self._links.popitem(last=False)
+
+    def _earlier(self, number: int, results: FrameFolder, step: int) -> list[tuple[Link, Plane]]:
+        """The way to some frames that have been painted in this pass, and their results: those of
+        the same scene. Whichever frames were painted before a kill, the same ones are found.
+
+        Args:
+            number: of the frame.
+            results: of this pass.
+            step: 1 where earlier frames have smaller numbers, -1 where larger ones.
+        """
+        if self._options.hold == 0:
+            return []
+        found: list[tuple[Link, Plane]] = []
+        for back in range(1, max(REACH) + 1):
+            nearer, farther = number - step * (back - 1), number - step * back
+            if farther not in self._lumas or self._breaks(nearer, farther):
+                break
+            if back in REACH:
+                found.append((self._link(number, farther), results.read(farther)[0]))
+        return found
+
+    def _breaks(self, one: int, other: int) -> bool:
+        """Whether two neighbours belong to different scenes, or have different styles."""
+        changed = self._options.fade == 0 and self._shares[one] != self._shares[other]
+        return changed or self._link(one, other).cut
+
+    def _link(self, one: int, other: int) -> Link:
+        if (one, other) not in self._links:
+            self._links[one, other] = link(self._lumas[one], self._lumas[other])
+        return self._links[one, other]
+
+    def finish(self, *, keep_frames: bool = False) -> None:
+        """Writes the result and removes the folder of frames.
+
+        Args:
+            keep_frames: leave the folder.
+
+        Raises:
+            OutputError: the result cannot be written; the frames are kept.
+        """
+        results = self._passes[-1]
+        if not self._target.format:
+            self._write_times(results)
+            try:
+                results.folder.rename(self.output)
+            except OSError as error:
+                raise output_error(str(self.output), error) from None
+        else:
+            write_clip(
+                *(self.output, self._finished(results), self.clip, self._target),
+                span=self.span,
+                sound=self._options.sound,
+                overwrite=self._overwrite,
+                settings=self.record,
+            )
+        if not keep_frames:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _finished(self, results: FrameFolder) -> Iterator[Frame]:
+        """The clip's frames with the pixels of the result."""
+        for frame in self.clip.frames(self.span, self.size):
+            pixels, _ = results.read(frame.number)
+            yield Frame(frame.number, frame.time, frame.duration, pixels, frame.alpha)
+
+    def _write_times(self, results: FrameFolder) -> None:
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["file", "seconds", "duration"])
+        for frame in self.clip.frames(self.span, self.size):
+            name = results.path(frame.number).name
+            table.writerow([name, float(frame.time), float(frame.duration)])
+        write_whole(results.folder / "times.csv", text.getvalue().encode(), overwrite=True)
+
+
+def _identity(path: Path) -> dict[str, Any]:
+    """What tells a clip from others: its name, size, and the digest of its first and last parts."""
+    size, part = path.stat().st_size, 1 << 20
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        digest.update(file.read(part))
+        file.seek(max(0, size - part))
+        digest.update(file.read(part))
+    return {"path": str(path.absolute()), "bytes": size, "sha256_of_ends": digest.hexdigest()}

@@ -1,0 +1,45 @@
+"""Earlier results say what a frame is to look like, as far as that can be known."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("cv2")
+
+from impasto.flow import brightness
+from impasto.temporal import Link, expect, link
+from moving import drifting, planes_of
+from stand_ins import soft_picture
+
+
+def test_a_moving_scene_goes_on_and_another_one_is_a_cut() -> None:
+    """Motion is no cut; another picture, or a white frame after a black one, is."""
+    frames = [brightness(planes_of(drifting(i))) for i in range(3)]
+    assert not link(frames[1], frames[0]).cut
+    assert not link(frames[0], frames[0]).cut
+    assert link(frames[1], frames[0]).trust.mean() > 0.5
+    other = brightness(planes_of(soft_picture(64, 48, 5)[::-1]))
+    assert link(other, frames[0]).cut
+    black = np.zeros((48, 64), np.uint8)
+    assert link(np.full_like(black, 255), black).cut
+    assert not link(black, black).cut
+
+
+def test_what_looks_otherwise_is_not_the_same() -> None:
+    """Where the flow leads to another brightness, it is not trusted."""
+    frame = brightness(planes_of(drifting(0)))
+    lit = frame.copy()
+    lit[10:30, 10:30] = 255
+    trust = link(lit, frame).trust
+    assert trust[14:26, 14:26].mean() < 0.2
+    assert trust[35:, 40:].mean() > 0.8
+
+
+def test_each_pixel_is_expected_from_the_nearest_frame_that_shows_it() -> None:
+    """The long-term masks exclude each other: the nearest result that can be trusted counts."""
+    still = np.zeros((4, 4, 2), np.float32)
+    near, far = np.zeros((2, 4, 4), np.float32)
+    near[:2], far[1:3] = 1, 1
+    results = [np.full((3, 4, 4), value, np.float32) for value in (0.25, 0.75)]
+    found = expect([(Link(still, near, False), results[0]), (Link(still, far, False), results[1])])
+    assert found.trust[:, 0].tolist() == [1, 1, 1, 0]
+    assert found.pixels[0, :, 0] == pytest.approx([0.25, 0.25, 0.75, 0.25])

@@ -1,0 +1,372 @@
+"""A clip is repainted frame by frame, held together, and goes on after any interruption."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("av")
+pytest.importorskip("cv2")
+
+from impasto.cli import main
+from impasto.clips import Frame, open_clip
+from impasto.errors import OptionError, OutputError
+from impasto.flow import Plane, brightness, warp
+from impasto.options import VideoOptions
+from impasto.run import Hold, stylization
+from impasto.temporal import Expected, link
+from impasto.video import ClipRun, OptimizerPainter, shares_at
+from moving import drifting, make_clip, packets_of, planes_of
+from stand_ins import finish, options_of, soft_picture
+
+TINY = ["--size", "48", "--evaluations", "3", "--follow", "2", "--content-layers", "relu2_1"]
+
+
+class Recorder:
+    """A painter that turns frames to their negative and notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, tuple[float, ...], Expected | None]] = []
+
+    def record(self) -> dict[str, Any]:
+        """What its results depend on."""
+        return {"engine": "negative"}
+
+    def paint(self, frame: Frame, shares: tuple[float, ...], expected: Expected | None) -> Plane:
+        """The negative of a frame."""
+        self.asked.append((frame.number, shares, expected))
+        return 1 - frame.pixels
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Eight frames with sound."""
+    return make_clip(tmp_path / "a.mp4", [drifting(i) for i in range(8)], sound="aac")
+
+
+@pytest.fixture
+def painting(make_png: Callable[..., Path]) -> Path:
+    """A painting."""
+    return make_png("painting.png", 36, 36, 2)
+
+
+def carried(run: ClipRun) -> list[int]:
+    """Paints all; the numbers of the frames, in their order."""
+    return [progress.number for progress in run]
+
+
+def frames_in(folder: Path) -> dict[str, bytes]:
+    """The frames of a folder by name."""
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
+
+
+def test_the_held_picture_has_a_share_in_loss_and_gradient(narrow: Any) -> None:
+    """With a weight beyond all others, a run stays at the held picture where it is trusted, and
+    only there."""
+    photo, held = (planes_of(soft_picture(24, 20, seed)) for seed in (1, 2))
+    painting = soft_picture(24, 24, 3)
+    trust = np.zeros((20, 24), np.float32)
+    trust[:, :12] = 1
+    run = stylization(
+        np.ascontiguousarray(photo.transpose(1, 2, 0)),
+        painting,
+        options_of(evaluations=60, tv_weight=0),
+        held=Hold(held, trust, 1e5),
+    )
+    pixels = finish(run).bitmap.pixels
+    assert np.abs(pixels - held)[:, :, :12].mean() < 0.01
+    assert np.abs(pixels - held)[:, :, 12:].mean() > 0.05
+    assert run.last is not None
+    error = np.square(pixels - held) * trust
+    expected = error.mean() / np.square(held).mean()
+    assert run.last.best_terms.layers["held"] == pytest.approx(expected, rel=0.05)
+
+
+def test_the_held_terms_gradient_is_that_of_autograd() -> None:
+    """`HeldTerm` gives the slope of the formula that it states."""
+    from impasto.pixel_terms import HeldTerm
+
+    generator = torch.Generator().manual_seed(0)
+    x, w = torch.rand(2, 1, 3, 5, 7, generator=generator, dtype=torch.float64)
+    c = torch.rand(5, 7, generator=generator, dtype=torch.float64)
+    y = x.clone().requires_grad_()
+    loss = (c * (y - w) ** 2).mean()
+    loss.backward()
+    gradient = torch.ones_like(x)
+    value = HeldTerm(w, c).evaluate(x, gradient, 3.0)
+    assert value == pytest.approx(float(loss.detach()), rel=1e-12)
+    assert y.grad is not None
+    assert torch.allclose(gradient, 1 + 3 * y.grad, rtol=1e-12)
+    assert HeldTerm(w, c).blank() == pytest.approx(float((w**2).mean()))
+
+
+def test_every_frame_is_painted_and_told_what_is_expected(clip: Path, tmp_path: Path) -> None:
+    """The first frame is free; each other one is expected to be its predecessor's result moved
+    along. Times and sound are the clip's."""
+    painter = Recorder()
+    run = ClipRun(clip, tmp_path / "b.mp4", painter, VideoOptions(), 64, styles=1)
+    assert run.frames == 8
+    assert carried(run) == list(range(8))
+    assert [number for number, _, _ in painter.asked] == list(range(8))
+    assert painter.asked[0][2] is None
+    for number, _, expected in painter.asked[1:]:
+        assert expected is not None
+        assert expected.trust.mean() > 0.5
+        error = np.abs(expected.pixels - (1 - planes_of(drifting(number)))) * expected.trust
+        assert error.mean() < 0.04
+    run.finish()
+    result = open_clip(tmp_path / "b.mp4")
+    source = open_clip(clip)
+    assert [f.time for f in result.frames()] == [f.time for f in source.frames()]
+    assert packets_of(tmp_path / "b.mp4", "audio") == packets_of(clip, "audio")
+    pairs = zip(result.frames(), source.frames(), strict=True)
+    assert max(np.abs(a.pixels - (1 - b.pixels)).mean() for a, b in pairs) < 0.03
+    assert not run.folder.exists()
+
+
+def test_scenes_begin_anew(tmp_path: Path) -> None:
+    """Nothing is expected of the first frame after a cut, nor anything from before it later."""
+    frames = [drifting(i) for i in range(4)]
+    frames += [255 - drifting(i)[::-1, ::-1] // 2 for i in range(9, 13)]
+    clip = make_clip(tmp_path / "a.mp4", frames)
+    painter = Recorder()
+    run = ClipRun(clip, tmp_path / "b.mp4", painter, VideoOptions(), 64, styles=1)
+    assert [progress.cut for progress in run] == [True, False, False, False] * 2
+    assert [number for number, _, expected in painter.asked if expected is None] == [0, 4]
+
+
+def test_an_interrupted_run_goes_on_to_the_same_frames(clip: Path, tmp_path: Path) -> None:
+    """Wherever a run ends, the next one paints only what is missing, and what it paints is the
+    same to the byte; a frame that was damaged is painted again."""
+    whole = ClipRun(clip, tmp_path / "whole", Recorder(), VideoOptions(), 64, styles=1)
+    carried(whole)
+    whole.finish()
+    expected = frames_in(tmp_path / "whole")
+    assert len(expected) == 8
+    for end in (1, 3, 6):
+        output = tmp_path / f"part-{end}"
+
+        def run(painter: Any, output: Path = output) -> ClipRun:
+            return ClipRun(clip, output, painter, VideoOptions(), 64, styles=1)
+
+        for progress in run(Recorder()):
+            if progress.done == end:
+                break
+        broken = tmp_path / f"{output.name}.frames" / "1" / f"{end:06d}.png"
+        broken.write_bytes(broken.read_bytes()[:-30])
+        painter = Recorder()
+        again = run(painter)
+        assert carried(again) == list(range(end - 1, 8))
+        assert [number for number, _, _ in painter.asked] == list(range(end - 1, 8))
+        again.finish()
+        assert frames_in(output) == expected
+
+
+def test_another_run_takes_no_frames_that_are_not_its_own(clip: Path, tmp_path: Path) -> None:
+    """Frames of a run with other settings are refused, unless they may be replaced."""
+    run = ClipRun(clip, tmp_path / "b.mp4", Recorder(), VideoOptions(), 64, styles=1)
+    next(iter(run))
+    other = VideoOptions(hold=7)
+    with pytest.raises(OutputError, match="frames of another run"):
+        next(iter(ClipRun(clip, tmp_path / "b.mp4", Recorder(), other, 64, styles=1)))
+    anew = ClipRun(clip, tmp_path / "b.mp4", Recorder(), other, 64, styles=1, overwrite=True)
+    assert carried(anew) == list(range(8))
+
+
+def test_further_passes_go_backward_and_forward(clip: Path, tmp_path: Path) -> None:
+    """The second pass begins at the clip's end, each frame with its own result and its successor's;
+    the result is the last pass's."""
+    painter = Recorder()
+    run = ClipRun(clip, tmp_path / "b", painter, VideoOptions(passes=3), 64, styles=1)
+    forward = list(range(8))
+    seen = [(progress.pass_, progress.number) for progress in run]
+    assert seen == [(1, n) for n in forward] + [(2, n) for n in forward[::-1]] + [
+        (3, n) for n in forward
+    ]
+    assert seen[-1] == (3, 7)
+    expected = painter.asked[9][2]
+    assert expected is not None
+    assert expected.trust.mean() > 0.5
+    run.finish()
+    assert len(frames_in(tmp_path / "b")) == 8
+
+
+def test_styles_change_at_their_moments() -> None:
+    """Each style takes the place of the one before it, at once or within a fade."""
+    assert shares_at(0.9, (0, 1, 3), 1) == (1, 0, 0)
+    assert shares_at(1.25, (0, 1, 3), 1) == pytest.approx((0.75, 0.25, 0))
+    assert shares_at(2.0, (0, 1, 3), 1) == pytest.approx((0, 1, 0))
+    assert shares_at(9.0, (0, 1, 3), 1) == pytest.approx((0, 0, 1))
+    assert shares_at(1.0, (0, 1), 0) == (0, 1)
+
+
+def test_a_style_that_changes_at_once_begins_a_scene(clip: Path, tmp_path: Path) -> None:
+    """Without a fade nothing of the style before is held on to; with one, its share falls."""
+    painter = Recorder()
+    hard = VideoOptions(at="0,0.16", fade=0)
+    carried(ClipRun(clip, tmp_path / "b.mp4", painter, hard, 64, styles=2))
+    assert [n for n, _, expected in painter.asked if expected is None] == [0, 4]
+    assert [shares for _, shares, _ in painter.asked] == [(1, 0)] * 4 + [(0, 1)] * 4
+    painter = Recorder()
+    soft = VideoOptions(at="0,0.08", fade=0.08)
+    carried(ClipRun(clip, tmp_path / "c.mp4", painter, soft, 64, styles=2))
+    assert [n for n, _, expected in painter.asked if expected is None] == [0]
+    second = [shares[1] for _, shares, _ in painter.asked]
+    assert second == pytest.approx([0, 0, 0, 0.5, 1, 1, 1, 1])
+    with pytest.raises(OptionError, match="2 moments for 1 styles"):
+        ClipRun(clip, tmp_path / "d.mp4", painter, soft, 64, styles=1)
+
+
+def test_the_optimiser_holds_still_what_holds_still(
+    narrow: Any, tmp_path: Path, painting: Path
+) -> None:
+    """Frames that follow change along the flow far less than frames that are painted apart."""
+
+    noise = np.random.default_rng(1)
+
+    def grainy(number: int) -> np.ndarray:
+        values = drifting(number).astype(float) + noise.normal(0, 6, (48, 64, 3))
+        return np.clip(values, 0, 255).astype(np.uint8)
+
+    clip = make_clip(tmp_path / "a.mp4", [grainy(i) for i in range(5)])
+    options = options_of(size=64, evaluations=12, start="noise")
+
+    def flicker(hold: float, name: str) -> float:
+        painter = OptimizerPainter([str(painting)], options, hold, 8)
+        run = ClipRun(clip, tmp_path / name, painter, VideoOptions(hold=hold), 64, styles=1)
+        results = [progress.pixels for progress in run]
+        frames = [frame.pixels for frame in open_clip(clip).frames()]
+        total = 0.0
+        for number in range(1, 5):
+            way = link(brightness(frames[number]), brightness(frames[number - 1]))
+            error = np.square(warp(results[number - 1], way.flow) - results[number]).mean(0)
+            total += float((error * way.trust).sum() / way.trust.sum())
+        return total**0.5
+
+    assert flicker(300, "b.mp4") < flicker(0, "c.mp4") / 3
+
+
+def test_the_command_paints_a_clip(
+    narrow: Any, clip: Path, painting: Path, tmp_path: Path, capsys: Any
+) -> None:
+    """`impasto video` writes the clip, keeps the newest frame in sight and reports in numbers."""
+    output, live = tmp_path / "b.mp4", tmp_path / "live.png"
+    command = ["video", str(clip), str(painting), "-o", str(output), *TINY]
+    assert main([*command, "--live", str(live), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["frames"], found["painted"], found["width"]) == (8, 8, 48)
+    assert found["settings"]["engine"] == "optimizer"
+    assert live.is_file()
+    result = open_clip(output)
+    assert len(list(result.frames())) == 8
+    assert packets_of(output, "audio") == packets_of(clip, "audio")
+    assert main(command) == 1
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_a_preview_takes_some_frames_only(
+    narrow: Any, painting: Path, tmp_path: Path, capsys: Any
+) -> None:
+    """--preview takes every tenth frame, --start and --end a part, and a folder gets PNGs with
+    their times."""
+    clip = make_clip(tmp_path / "a.mp4", [drifting(i) for i in range(25)])
+    command = ["video", str(clip), str(painting), *TINY, "-q"]
+    assert main([*command, "-o", str(tmp_path / "b.mp4"), "--preview"]) == 0
+    times = [frame.time for frame in open_clip(tmp_path / "b.mp4").frames()]
+    assert times == [Fraction(i, 25) for i in (0, 10, 20)]
+    part = ["--start", "0.4", "--end", "0.52", "-o", str(tmp_path / "frames")]
+    assert main([*command, *part]) == 0
+    assert list(frames_in(tmp_path / "frames")) == [f"{n:06d}.png" for n in (1, 2, 3)]
+    rows = (tmp_path / "frames" / "times.csv").read_text().splitlines()
+    assert rows == [
+        "file,seconds,duration",
+        *(f"{n:06d}.png,{(n - 1) / 25},0.04" for n in (1, 2, 3)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--start", "5"], "no frames between --start and --end"),
+        (["--end", "1", "--start", "2"], "must be later than --start"),
+        (["--fade", "2"], "acts only with --at"),
+        (["--at", "0,1"], "2 moments for 1 styles"),
+        (["--at", "1,2"], "the first style begins at 0"),
+        (["--preview", "--every", "2"], "exclude each other"),
+        (["--codec", "vp9", "-o", "b.gif"], "cannot hold it"),
+        (["-o", "b.txt"], ".txt clips cannot be written"),
+    ],
+)
+def test_bad_input_is_one_line(
+    narrow: Any,
+    clip: Path,
+    painting: Path,
+    tmp_path: Path,
+    capsys: Any,
+    monkeypatch: Any,
+    more: list[str],
+    says: str,
+) -> None:
+    """What cannot be done is told in one line before anything is painted."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["video", str(clip), str(painting), *TINY, *more]) == 2
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1
+    assert says in told[0]
+    assert {path.suffix for path in tmp_path.iterdir() if path.is_file()} <= {".mp4", ".png"}
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+from impasto import features
+from impasto.clips import FrameFolder
+from stand_ins import narrow_weights
+weights = narrow_weights()
+features.load_weights = lambda _: weights
+left, write = int(sys.argv[2]), FrameFolder.write
+def counted(self, *arguments):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return write(self, *arguments)
+FrameFolder.write = counted
+from impasto.cli import main
+sys.exit(main(sys.argv[3:]))
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_in_the_same_frames(clip: Path, painting: Path, tmp_path: Path) -> None:
+    """Killed anywhere, again and again, the same command ends in the frames of an unbroken run."""
+
+    def run(output: str, frames: int) -> int:
+        command = ["video", str(clip), str(painting), "-o", str(tmp_path / output), *TINY, "-q"]
+        script = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(frames), *command]
+        return subprocess.run(script, check=False, timeout=600).returncode
+
+    assert run("whole", 99) == 0
+    for frames in (1, 3, 2):
+        assert run("parts", frames) == -signal.SIGKILL
+        assert not (tmp_path / "parts").exists()
+    assert run("parts", 99) == 0
+    assert frames_in(tmp_path / "parts") == frames_in(tmp_path / "whole")
+    assert not (tmp_path / "parts.frames").exists()
+
+
+def test_memory_holds_few_frames(tmp_path: Path) -> None:
+    """However long a clip is, only some of its frames are held at a time."""
+    clip = make_clip(tmp_path / "a.mp4", [drifting(i % 5) for i in range(60)])
+    run = ClipRun(clip, tmp_path / "b.mp4", Recorder(), VideoOptions(), 64, styles=1)
+    for _ in run:
+        assert len(run._lumas) <= 10
+        assert len(run._links) <= 40
