@@ -23,9 +23,10 @@ def test_brightness_is_rec_601_luma() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(96, 72), (40, 18)])
-def test_known_motion_is_found(width: int, height: int) -> None:
+@pytest.mark.parametrize("quick", [False, True])
+def test_known_motion_is_found(width: int, height: int, quick: bool) -> None:
     """What moves by 2 px a frame is found 2 px to the left in the frame before."""
-    flow = flow_between(luma(3, width, height), luma(2, width, height))
+    flow = flow_between(luma(3, width, height), luma(2, width, height), quick=quick)
     inner = flow[4:-4, 6:-6]
     assert np.abs(np.median(inner.reshape(-1, 2), 0) - [-2, 0]).max() < 0.3
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from impasto.cli import main
 from impasto.clips import Frame, open_clip
 from impasto.errors import OptionError, OutputError
 from impasto.flow import Plane, brightness, warp
-from impasto.options import VideoOptions
+from impasto.networks import IDENTITY, Network, Shape, StyleTable, Transfer, write_network
+from impasto.options import StyleOptions, VideoOptions
 from impasto.run import Hold, stylization
 from impasto.temporal import Expected, link
-from impasto.video import ClipRun, OptimizerPainter, shares_at
+from impasto.transfer import repaint
+from impasto.video import ClipRun, NetworkPainter, OptimizerPainter, shares_at
 from moving import drifting, make_clip, packets_of, planes_of
 from stand_ins import finish, options_of, soft_picture
 
@@ -34,6 +37,7 @@ class Recorder:
     """A painter that turns frames to their negative and notes what it was asked."""
 
     def __init__(self) -> None:
+        self.reach, self.quick = (1, 2, 4), False
         self.asked: list[tuple[int, tuple[float, ...], Expected | None]] = []
 
     def record(self) -> dict[str, Any]:
@@ -56,6 +60,16 @@ def clip(tmp_path: Path) -> Path:
 def painting(make_png: Callable[..., Path]) -> Path:
     """A painting."""
     return make_png("painting.png", 36, 36, 2)
+
+
+def table_file(path: Path) -> Path:
+    """A small random network that knows two styles."""
+    torch.manual_seed(0)
+    shape = Shape((8, 8, 16), 1, (8, 8, 8))
+    table = StyleTable(["night-sky", "mosaic", IDENTITY], shape.vector)
+    torch.nn.init.normal_(table.vectors, std=0.5)
+    write_network(Network(Transfer(shape), table=table), path)
+    return path
 
 
 def carried(run: ClipRun) -> list[int]:
@@ -369,4 +383,47 @@ def test_memory_holds_few_frames(tmp_path: Path) -> None:
     run = ClipRun(clip, tmp_path / "b.mp4", Recorder(), VideoOptions(), 64, styles=1)
     for _ in run:
         assert len(run._lumas) <= 10
-        assert len(run._links) <= 40
+
+
+def test_a_network_paints_what_is_new_and_keeps_what_was(clip: Path, tmp_path: Path) -> None:
+    """Of a network's frame its own share is taken where an earlier result can be trusted, and the
+    whole of it elsewhere."""
+    network = table_file(tmp_path / "net.safetensors")
+    painter = NetworkPainter(["mosaic"], StyleOptions(size=64), str(network), 75)
+    frame = next(open_clip(clip).frames())
+    own = painter.paint(frame, (), None)
+    plain = repaint(as_rows(frame), "mosaic", StyleOptions(size=64), network=str(network))
+    assert np.abs(own - plain.bitmap.pixels).max() < 1e-6
+    trust = np.zeros((48, 64), np.float32)
+    trust[:, :32] = 1
+    earlier = np.full_like(own, 0.5)
+    held = painter.paint(frame, (), Expected(earlier, trust))
+    assert np.abs(held - own)[:, :, 32:].max() == 0
+    expected = 0.25 * own + 0.75 * earlier
+    assert np.abs(held - expected)[:, :, :24].max() < 1e-5
+    other = painter.paint(frame, (), Expected(earlier, np.zeros_like(trust)))
+    assert np.array_equal(other, own)
+
+
+def as_rows(frame: Frame) -> np.ndarray:
+    """A frame as `repaint` takes it, `(H, W, 3)`."""
+    return np.ascontiguousarray(frame.pixels.transpose(1, 2, 0))
+
+
+def test_the_command_paints_by_a_network(clip: Path, tmp_path: Path, capsys: Any) -> None:
+    """`--fast` paints a clip by a network, which styles change along the clip as well."""
+    network = table_file(tmp_path / "net.safetensors")
+    command = ["video", str(clip), "night-sky", "mosaic", "--fast", "--network", str(network)]
+    command += ["--size", "64", "-o"]
+    assert main([*command, str(tmp_path / "b.mp4"), "--at", "0,0.16", "--fade", "0", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["painted"], found["settings"]["engine"]) == (8, "network")
+    frames = [frame.pixels for frame in open_clip(tmp_path / "b.mp4").frames()]
+    steps = [np.abs(b - a).mean() for a, b in pairwise(frames)]
+    assert np.argmax(steps) == 3
+    for more in ["--passes", "2"], ["--follow", "3"], ["--evaluations", "5"]:
+        assert main([*command, str(tmp_path / "c.mp4"), *more]) == 2
+        assert "a transfer network cannot heed it" in capsys.readouterr().err
+    slow = ["video", str(clip), "mosaic", "--network", str(network)]
+    assert main(slow) == 2
+    assert "acts only with --fast" in capsys.readouterr().err

@@ -42,12 +42,14 @@ def brightness(pixels: Plane) -> NDArray[np.uint8]:
     return np.rint(np.clip(luma, 0, 1) * 255).astype(np.uint8)
 
 
-def flow_between(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> Plane:
+def flow_between(one: NDArray[np.uint8], other: NDArray[np.uint8], *, quick: bool = False) -> Plane:
     """Where each pixel of a frame is in another.
 
     Args:
         one: luma `(H, W)`.
         other: likewise, of the same size.
+        quick: by DIS's preset `fast` rather than `medium`: a fifth of the time, and about a
+            quarter more of an error.
 
     Returns:
         `(H, W, 2)`, to the right and down, px.
@@ -58,7 +60,8 @@ def flow_between(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> Plane:
         size = (round(width * scale), round(height * scale))
         one = cv2.resize(one, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
         other = cv2.resize(other, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    preset = cv2.DISOPTICAL_FLOW_PRESET_FAST if quick else cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
+    search = cv2.DISOpticalFlow_create(preset)
     found = np.asarray(search.calc(one, other, np.empty((0,), np.float32)), np.float32)
     if scale > 1:
         found = cv2.resize(found, (width, height), interpolation=cv2.INTER_AREA)
@@ -66,18 +69,19 @@ def flow_between(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> Plane:
     return found
 
 
-def match(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> Match:
+def match(one: NDArray[np.uint8], other: NDArray[np.uint8], *, quick: bool = False) -> Match:
     """Where a frame's pixels are in another, and which of them can be seen in both.
 
     Args:
         one: luma `(H, W)` of the frame.
         other: of the other one.
+        quick: as for `flow_between`.
     """
     # More threads of OpenCV's would cut the frames elsewhere, and give other numbers.
     cv2.setNumThreads(1)
-    with ThreadPoolExecutor(2) as pool:
-        way_back = pool.submit(flow_between, other, one)
-        flow = flow_between(one, other)
+    with ThreadPoolExecutor(1) as pool:
+        way_back = pool.submit(flow_between, other, one, quick=quick)
+        flow = flow_between(one, other, quick=quick)
         back = way_back.result()
     return Match(flow, trust_of(flow, back))
 
@@ -94,13 +98,26 @@ def trust_of(flow: Plane, back: Plane) -> Plane:
     """
     height, width = flow.shape[:2]
     returned = look_up(back, flow)
-    length, again = (np.square(part).sum(2) for part in (flow, returned))
-    lost = np.square(flow + returned).sum(2) > 0.01 * (length + again) + 0.5
-    steps = sum(np.square(np.gradient(flow, axis=axis)).sum(2) for axis in (0, 1))
-    border = steps > 0.01 * length + 0.002
+    length = _squared(flow)
+    lost = _squared(flow + returned) > 0.01 * (length + _squared(returned)) + 0.5
+    border = _steepness(flow) > 0.01 * length + 0.002
     x, y = _places(flow)
     outside = (x < 0) | (y < 0) | (x > width - 1) | (y > height - 1)
     return (~(lost | border | outside)).astype(np.float32)
+
+
+def _squared(vectors: Plane) -> Plane:
+    """Squared lengths `(H, W)` of vectors `(H, W, 2)`."""
+    u, v = cv2.split(vectors)
+    return np.asarray(u * u + v * v)
+
+
+def _steepness(flow: Plane) -> Plane:
+    """Squared length of the gradient of both of the flow's components, from central differences."""
+    keep = cv2.BORDER_REPLICATE
+    across = cv2.Sobel(flow, cv2.CV_32F, 1, 0, ksize=1, scale=0.5, borderType=keep)
+    down = cv2.Sobel(flow, cv2.CV_32F, 0, 1, ksize=1, scale=0.5, borderType=keep)
+    return _squared(np.asarray(across, np.float32)) + _squared(np.asarray(down, np.float32))
 
 
 def warp(pixels: Plane, flow: Plane) -> Plane:

@@ -58,14 +58,15 @@ class Link:
     cut: bool
 
 
-def link(one: NDArray[np.uint8], earlier: NDArray[np.uint8]) -> Link:
+def link(one: NDArray[np.uint8], earlier: NDArray[np.uint8], *, quick: bool = False) -> Link:
     """Follows a frame back to an earlier one.
 
     Args:
         one: luma `(H, W)` of the frame.
         earlier: of the earlier one.
+        quick: as for `flow.flow_between`.
     """
-    found = match(one, earlier)
+    found = match(one, earlier, quick=quick)
     error = np.abs(look_up(earlier.astype(np.float32), found.flow) - one)
     near = np.asarray(cv2.blur(error, (3, 3), borderType=cv2.BORDER_REPLICATE)) <= LIKE
     mean = float(error.mean())

@@ -4,7 +4,7 @@ The first frame of a scene is painted as a picture of its own. Each one after it
 result of the frame before, moved along with the flow, and is held to it where that can be trusted
 (Ruder, Dosovitskiy & Brox, "Artistic Style Transfer for Videos", GCPR 2016). Further passes go
 through the clip in turn backward and forward, each frame then beginning with its own last result as
-well.
+well. A transfer network's frames are blended with those before, moved along in the same way.
 
 Finished frames lie in a folder beside the result, as PNGs, and later frames are made from those: so
 a run that was killed goes on from there to the same frames, and takes the memory of a few of them
@@ -28,6 +28,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -50,18 +51,27 @@ from impasto.inputs import painting_size, read_painting
 from impasto.memory import memory_budget
 from impasto.options import StyleOptions, VideoOptions
 from impasto.pairing import resolve
+from impasto.repainting import network_for
 from impasto.run import Hold, stylization
 from impasto.sources import Loaded, describe_source
 from impasto.temporal import Expected, Link, expect, link
+from impasto.transfer import Repainting, Repaintings, check_heeded
 
 RECORD_VERSION = 1
 """Raised when the folders of unfinished clips come to hold something else."""
 
 REACH = (1, 2, 4)
-"""How many frames back a frame is held to, the nearest first."""
+"""How many frames back the optimiser's frames are held to, the nearest first. A network's are held
+to the last one only: each more would take as long as its own work."""
 
 PREVIEW_EVERY, PREVIEW_SIDE = 10, 256
 """What a preview takes: of so many frames the first, at this long side at most, px."""
+
+HOLD_UNIT = 25.0
+"""A network's frames are half their own and half what is expected at this `hold`."""
+
+SOFT_BORDER = 1.5
+"""Deviation of the soft border of what is trusted, px."""
 
 _LUMAS = 2 * max(REACH) + 2
 
@@ -94,7 +104,15 @@ class VideoProgress:
 
 
 class Painter(Protocol):
-    """What paints the frames."""
+    """What paints the frames.
+
+    Attributes:
+        reach: how many frames back a frame is held to, the nearest first.
+        quick: whether flow is to be searched quickly.
+    """
+
+    reach: tuple[int, ...]
+    quick: bool
 
     def record(self) -> dict[str, Any]:
         """Plain data that its results depend on."""
@@ -133,6 +151,7 @@ class OptimizerPainter:
         masks: Sequence[Any] = (),
         style_masks: Sequence[Any] = (),
     ) -> None:
+        self.reach, self.quick = REACH, False
         self._options, self._hold, self._follow = options, hold, follow
         self._masks, self._style_masks = list(masks), list(style_masks)
         side = painting_size(options, resolve(options, len(styles), len(masks)))
@@ -181,6 +200,84 @@ class OptimizerPainter:
         return run.result.bitmap.pixels
 
 
+class NetworkPainter:
+    """Paints by a transfer network, one pass for each frame.
+
+    A network's results flicker where its input hardly changes. So each one is blended with what
+    earlier results say, where that can be trusted: with a share `s` of the network's own, a change
+    between frames is `s` times that of the network, and what was painted fades over `1/s` frames,
+    which keeps repeated resampling from blurring it. Pictures are blended and not the network's
+    features: that costs next to nothing, works with masks and colours, and needs no other network.
+
+    Args:
+        styles: paintings, or names of styles that the network knows.
+        options: for each frame.
+        network: `styles`, `any` or a file; `None`: as `transfer.repaint` chooses.
+        hold: how strongly frames are held together: the share of the network's own picture is
+            `1 / (1 + hold / 25)`.
+        masks: of regions of all frames.
+        style_masks: of the paintings.
+    """
+
+    def __init__(
+        self,
+        styles: Sequence[Any],
+        options: StyleOptions,
+        network: str | None,
+        hold: float,
+        masks: Sequence[Any] = (),
+        style_masks: Sequence[Any] = (),
+    ) -> None:
+        check_heeded(options)
+        self.reach, self.quick = (1,), True
+        self._options, self._network = options, network or network_for(styles)
+        self._masks, self._style_masks = list(masks), list(style_masks)
+        self._networks = Repaintings()
+        self._share = 1 / (1 + hold / HOLD_UNIT)
+        repainter = self._networks.of(self._network, options)
+        self._record = repainter.record
+        self._styles = list(styles)
+        if repainter.knows_pictures:
+            side = painting_size(options, resolve(options, len(styles), len(masks)))
+            self._styles = [
+                Loaded(read_painting(one, options.max_pixels, side), describe_source(one) or {})
+                for one in styles
+            ]
+
+    def record(self) -> dict[str, Any]:
+        """See `Painter.record`."""
+        return {
+            "engine": "network",
+            "network": self._record,
+            "options": self._options.model_dump(mode="json"),
+            "share": self._share,
+            "styles": [describe_source(style) for style in self._styles],
+            "masks": [describe_source(mask) for mask in self._masks],
+            "style_masks": [describe_source(mask) for mask in self._style_masks],
+            "threads": torch.get_num_threads(),
+        }
+
+    def paint(self, frame: Frame, shares: tuple[float, ...], expected: Expected | None) -> Plane:
+        """See `Painter.paint`."""
+        changes: dict[str, Any] = {"size": max(frame.pixels.shape[1:])}
+        if shares:
+            changes["style_weights"] = shares
+        made = Repainting(
+            *(Bitmap(frame.pixels, frame.alpha), self._styles),
+            self._options.model_copy(update=changes),
+            network=self._network,
+            masks=self._masks,
+            style_masks=self._style_masks,
+            networks=self._networks,
+        )
+        own = made.result().bitmap.pixels
+        if expected is None:
+            return own
+        # The borders between what is trusted and what is not would show.
+        soft = cv2.GaussianBlur(expected.trust, (0, 0), SOFT_BORDER) * expected.trust
+        return own + (1 - self._share) * np.asarray(soft) * (expected.pixels - own)
+
+
 def shares_at(time: float, moments: Sequence[float], fade: float) -> tuple[float, ...]:
     """The share of each style at a moment: each begins at its own and takes the place of the one
     before it within a fade.
@@ -206,9 +303,10 @@ class ClipRun:
     Args:
         source: the clip.
         output: the clip to write, or without an extension a folder of numbered PNGs.
-        painter: what paints the frames; made by `make_painter`, which is told the frames' size.
+        painter: what paints the frames.
         options: of the clip.
         side: long side of the result, px; it is never larger than the clip.
+        styles: how many styles there are.
         overwrite: replace a result that exists, and begin anew where another run left frames.
     """
 
@@ -238,7 +336,7 @@ class ClipRun:
         elif os.path.lexists(output):
             raise OutputError(f"{output}: exists already; choose another name for the folder")
         else:
-            check_place(output.with_name(f"{output.name}.frames"), overwrite=True)
+            check_place(output)
         every = PREVIEW_EVERY if options.preview else options.every
         end = None if options.end is None else Fraction(str(options.end))
         self.span = Span(Fraction(str(options.start)), end, every)
@@ -253,7 +351,8 @@ class ClipRun:
         ]
         self._sources = FrameFolder(self.folder / "source", bits)
         self._lumas: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
-        self._links: OrderedDict[tuple[int, int], Link] = OrderedDict()
+        self._cuts: dict[tuple[int, int], bool] = {}
+        self._last: tuple[tuple[int, int], Link] | None = None
         self._shares: dict[int, tuple[float, ...]] = {}
         self._count: int | None = None
         self.frames = self._estimate()
@@ -371,7 +470,7 @@ class ClipRun:
         before, results = self._passes[number - 1], self._passes[number]
         step = -1 if number % 2 else 1
         self._lumas.clear()
-        self._links.clear()
+        self._last = None
         for place in range(self._count)[::step]:
             pixels, alpha = self._sources.read(place)
             frame = Frame(place, Fraction(0), Fraction(0), pixels, alpha)
@@ -380,7 +479,7 @@ class ClipRun:
             if results.has(place):
                 yield None
                 continue
-            earlier = self._earlier(place, results, -step)
+            earlier = self._earlier(place, results, step)
             own, _ = before.read(place)
             expected = Expected(own, np.zeros(own.shape[1:], np.float32))
             if earlier:
@@ -402,8 +501,6 @@ class ClipRun:
     def _forget(self) -> None:
         while len(self._lumas) > _LUMAS:
             self._lumas.popitem(last=False)
-        while len(self._links) > 4 * _LUMAS:
-            self._links.popitem(last=False)
 
     def _earlier(self, number: int, results: FrameFolder, step: int) -> list[tuple[Link, Plane]]:
         """The way to some frames that have been painted in this pass, and their results: those of
@@ -417,23 +514,30 @@ class ClipRun:
         if self._options.hold == 0:
             return []
         found: list[tuple[Link, Plane]] = []
-        for back in range(1, max(REACH) + 1):
+        for back in range(1, max(self._painter.reach) + 1):
             nearer, farther = number - step * (back - 1), number - step * back
             if farther not in self._lumas or self._breaks(nearer, farther):
                 break
-            if back in REACH:
+            if back in self._painter.reach:
                 found.append((self._link(number, farther), results.read(farther)[0]))
         return found
 
     def _breaks(self, one: int, other: int) -> bool:
         """Whether two neighbours belong to different scenes, or have different styles."""
-        changed = self._options.fade == 0 and self._shares[one] != self._shares[other]
-        return changed or self._link(one, other).cut
+        if self._options.fade == 0 and self._shares[one] != self._shares[other]:
+            return True
+        if (one, other) not in self._cuts:
+            self._cuts[one, other] = self._link(one, other).cut
+        return self._cuts[one, other]
 
     def _link(self, one: int, other: int) -> Link:
-        if (one, other) not in self._links:
-            self._links[one, other] = link(self._lumas[one], self._lumas[other])
-        return self._links[one, other]
+        """The way from a frame to another; that to its neighbour is asked for twice in a row."""
+        if self._last is None or self._last[0] != (one, other):
+            self._last = (
+                (one, other),
+                link(self._lumas[one], self._lumas[other], quick=self._painter.quick),
+            )
+        return self._last[1]
 
     def finish(self, *, keep_frames: bool = False) -> None:
         """Writes the result and removes the folder of frames.
@@ -464,7 +568,7 @@ class ClipRun:
 
     def _finished(self, results: FrameFolder) -> Iterator[Frame]:
         """The clip's frames with the pixels of the result."""
-        for frame in self.clip.frames(self.span, self.size):
+        for frame in self.clip.frames(self.span, self.size, pixels=self.clip.facts.alpha):
             pixels, _ = results.read(frame.number)
             yield Frame(frame.number, frame.time, frame.duration, pixels, frame.alpha)
 
@@ -472,7 +576,7 @@ class ClipRun:
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
         table.writerow(["file", "seconds", "duration"])
-        for frame in self.clip.frames(self.span, self.size):
+        for frame in self.clip.frames(self.span, self.size, pixels=False):
             name = results.path(frame.number).name
             table.writerow([name, float(frame.time), float(frame.duration)])
         write_whole(results.folder / "times.csv", text.getvalue().encode(), overwrite=True)

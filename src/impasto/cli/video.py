@@ -32,6 +32,7 @@ else:
     Flags, VideoFlags = _flags, _video_flags
 _NO_FLAGS, _NO_VIDEO_FLAGS = _flags(), _video_flags()
 _OUTPUT = Group("Output", sort_key=1)
+_NETWORKS = Group("Transfer networks", sort_key=5)
 _LINE_SECONDS = 10.0
 """Seconds between two lines of progress where there is no terminal."""
 
@@ -47,6 +48,8 @@ def video(
     keep_frames: Annotated[bool, Parameter(negative="", group=_OUTPUT)] = False,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", group=_OUTPUT)] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative="", group=_OUTPUT)] = False,
+    fast: Annotated[bool, Parameter(negative="", group=_NETWORKS)] = False,
+    network: Annotated[str | None, Parameter(group=_NETWORKS)] = None,
     mask: Annotated[list[str] | None, Parameter(negative="")] = None,
     style_mask: Annotated[
         list[str] | None, Parameter(negative="", allow_leading_hyphen=True)
@@ -67,27 +70,36 @@ def video(
         keep_frames: Leave the folder of finished frames, OUTPUT.frames.
         quiet: Show no progress and no summary.
         as_json: Print a machine-readable summary instead of words.
+        fast: Paint each frame in one pass of a transfer network, in parts of a second.
+        network: With --fast: styles, which knows the built-in styles, any, which takes paintings,
+            or a network's file; by default the first where all styles are built in.
         mask: A grey picture, white where a region of all frames is; repeat it for more regions.
         style_mask: A mask of the part of a painting that lends its style; repeat it for each
             painting, with - for none.
     """
-    values = given(options)
-    chosen, how = make_options(values), VideoOptions(**given(video_options))
+    given_here = given(video_options)
+    chosen, how = make_options(given(options)), VideoOptions(**given_here)
+    if network is not None and not fast:
+        raise OptionError("--network: acts only with --fast; add that, or leave it out")
+    for name in ("follow", "passes") if fast else ():
+        if name in given_here:
+            raise OptionError(
+                f"--{name}: a transfer network cannot heed it; leave it out, or leave --fast out"
+            )
     need_packages()
     from impasto.images import Bitmap, check_output, write_image
-    from impasto.video import ClipRun, OptimizerPainter
+    from impasto.video import ClipRun, NetworkPainter, OptimizerPainter
 
     if live is not None:
         check_output(live, overwrite=overwrite)
     path = output or _free_beside(clip, styles)
     began = time.monotonic()
-    painter = OptimizerPainter(
-        styles,
-        chosen,
-        how.hold,
-        how.follow,
-        mask or (),
-        [None if one == "-" else one for one in style_mask or ()],
+    masks = mask or []
+    style_masks = [None if one == "-" else one for one in style_mask or ()]
+    painter = (
+        NetworkPainter(styles, chosen, network, how.hold, masks, style_masks)
+        if fast
+        else OptimizerPainter(styles, chosen, how.hold, how.follow, masks, style_masks)
     )
     run = ClipRun(*(clip, path, painter, how, chosen.size), styles=len(styles), overwrite=overwrite)
     for warning in run.warnings:

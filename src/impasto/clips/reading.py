@@ -24,6 +24,8 @@ from impasto.images import Bitmap, fit_within, resize_image
 MOST_FAULTS = 1000
 """Faults of a container in a row after which the rest of it is given up."""
 
+_NOTHING = np.zeros((3, 0, 0), np.float32)
+
 COPIED = ("audio", "subtitle")
 """Kinds of streams that are passed on beside the frames."""
 
@@ -54,17 +56,26 @@ class Clip:
         return fit_within(self.facts.width, self.facts.height, side)
 
     def frames(
-        self, span: Span | None = None, size: tuple[int, int] | None = None
+        self,
+        span: Span | None = None,
+        size: tuple[int, int] | None = None,
+        *,
+        pixels: bool = True,
     ) -> Iterator[Frame]:
         """The frames of a part of the clip, with times that count from its start.
 
         Args:
             span: the part; by default all.
             size: width and height, px; by default the clip's own.
+            pixels: off: only times are wanted; the frames are empty.
         """
         span = span or Span()
         size = size or (self.facts.width, self.facts.height)
-        rows = self._animated(size) if self._durations else self._decoded(span, size)
+        rows = (
+            self._animated(size)
+            if self._durations
+            else self._decoded(span, size if pixels else None)
+        )
         wanted = (
             frame
             for frame in rows
@@ -85,7 +96,7 @@ class Clip:
             yield Frame(number, time, duration, bitmap.pixels, bitmap.alpha)
             time += duration
 
-    def _decoded(self, span: Span, size: tuple[int, int]) -> Iterator[Frame]:
+    def _decoded(self, span: Span, size: tuple[int, int] | None) -> Iterator[Frame]:
         self.damaged = 0
         with _opened(self.path) as container:
             stream = container.streams.video[0]
@@ -107,7 +118,9 @@ class Clip:
                     return
                 if time < span.start:
                     continue
-                pixels, alpha = to_arrays(frame, self.facts, *size, self._turns)
+                pixels, alpha = _NOTHING, None
+                if size is not None:
+                    pixels, alpha = to_arrays(frame, self.facts, *size, self._turns)
                 yield Frame(0, time, (frame.duration or 0) * base, pixels, alpha)
 
     def _frames_of(self, container: InputContainer) -> Iterator[av.VideoFrame]:
