@@ -37,7 +37,8 @@ class Recorder:
     """A painter that turns frames to their negative and notes what it was asked."""
 
     def __init__(self) -> None:
-        self.reach, self.quick = (1, 2, 4), False
+        self.reach: tuple[int, ...] = (1, 2, 4)
+        self.quick = False
         self.asked: list[tuple[int, tuple[float, ...], Expected | None]] = []
 
     def record(self) -> dict[str, Any]:
@@ -102,6 +103,21 @@ def test_the_held_picture_has_a_share_in_loss_and_gradient(narrow: Any) -> None:
     error = np.square(pixels - held) * trust
     expected = error.mean() / np.square(held).mean()
     assert run.last.best_terms.layers["held"] == pytest.approx(expected, rel=0.05)
+
+
+def test_other_losses_of_pixels_stay_beside_the_held_picture(narrow: Any) -> None:
+    """A run that also keeps the photo's edges is held all the same, and one that is not held is
+    not."""
+    photo, painting = soft_picture(24, 20, 1), soft_picture(24, 24, 3)
+    options = options_of(photoreal_weight=10)
+    trust = np.ones((20, 24), np.float32)
+    held = Hold(planes_of(soft_picture(24, 20, 2)), trust, 1.0)
+    for more, expected in ({"held": held}, True), ({}, False):
+        run = stylization(photo, painting, options, **more)
+        finish(run)
+        assert run.last is not None
+        assert ("held" in run.last.terms.layers) == expected
+        assert "photoreal" in run.last.terms.layers
 
 
 def test_the_held_terms_gradient_is_that_of_autograd() -> None:
@@ -225,12 +241,12 @@ def test_styles_change_at_their_moments() -> None:
 def test_a_style_that_changes_at_once_begins_a_scene(clip: Path, tmp_path: Path) -> None:
     """Without a fade nothing of the style before is held on to; with one, its share falls."""
     painter = Recorder()
-    hard = VideoOptions(at="0,0.16", fade=0)
+    hard = VideoOptions(at=(0, 0.16), fade=0)
     carried(ClipRun(clip, tmp_path / "b.mp4", painter, hard, 64, styles=2))
     assert [n for n, _, expected in painter.asked if expected is None] == [0, 4]
     assert [shares for _, shares, _ in painter.asked] == [(1, 0)] * 4 + [(0, 1)] * 4
     painter = Recorder()
-    soft = VideoOptions(at="0,0.08", fade=0.08)
+    soft = VideoOptions(at=(0, 0.08), fade=0.08)
     carried(ClipRun(clip, tmp_path / "c.mp4", painter, soft, 64, styles=2))
     assert [n for n, _, expected in painter.asked if expected is None] == [0]
     second = [shares[1] for _, shares, _ in painter.asked]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -56,16 +57,18 @@ def flow_between(one: NDArray[np.uint8], other: NDArray[np.uint8], *, quick: boo
     """
     height, width = one.shape
     scale = max(1.0, LEAST_SIDE / min(height, width))
+    size = (round(width * scale), round(height * scale))
     if scale > 1:
-        size = (round(width * scale), round(height * scale))
         one = cv2.resize(one, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
         other = cv2.resize(other, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
     preset = cv2.DISOPTICAL_FLOW_PRESET_FAST if quick else cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
-    search = cv2.DISOpticalFlow_create(preset)
+    search = cast("Any", cv2).DISOpticalFlow_create(preset)
     found = np.asarray(search.calc(one, other, np.empty((0,), np.float32)), np.float32)
     if scale > 1:
         found = cv2.resize(found, (width, height), interpolation=cv2.INTER_AREA)
-        found = np.asarray(found, np.float32) / np.float32([size[0] / width, size[1] / height])
+        found = np.asarray(found, np.float32) / np.array(
+            [size[0] / width, size[1] / height], np.float32
+        )
     return found
 
 

@@ -183,8 +183,8 @@ def level_objective(
     if photo is not None and crisp > 0:
         pixel_losses.append(PixelLoss("laplacian", LaplacianTerm(photo), crisp, is_content=True))
     if photo is not None and options.photoreal_weight > 0:
-        held = PixelLoss("photoreal", MattingTerm(photo), options.photoreal_weight)
-        pixel_losses.append(held)
+        edges = PixelLoss("photoreal", MattingTerm(photo), options.photoreal_weight)
+        pixel_losses.append(edges)
     if held is not None and held.weight > 0:
         picture = resize(held.picture.to(**place), height, width).clamp(0, 1)
         trust = resize_mask(held.trust.to(**place), height, width)

@@ -151,7 +151,8 @@ class OptimizerPainter:
         masks: Sequence[Any] = (),
         style_masks: Sequence[Any] = (),
     ) -> None:
-        self.reach, self.quick = REACH, False
+        self.reach: tuple[int, ...] = REACH
+        self.quick = False
         self._options, self._hold, self._follow = options, hold, follow
         self._masks, self._style_masks = list(masks), list(style_masks)
         side = painting_size(options, resolve(options, len(styles), len(masks)))
@@ -229,7 +230,8 @@ class NetworkPainter:
         style_masks: Sequence[Any] = (),
     ) -> None:
         check_heeded(options)
-        self.reach, self.quick = (1,), True
+        self.reach: tuple[int, ...] = (1,)
+        self.quick = True
         self._options, self._network = options, network or network_for(styles)
         self._masks, self._style_masks = list(masks), list(style_masks)
         self._networks = Repaintings()
@@ -274,8 +276,9 @@ class NetworkPainter:
         if expected is None:
             return own
         # The borders between what is trusted and what is not would show.
-        soft = cv2.GaussianBlur(expected.trust, (0, 0), SOFT_BORDER) * expected.trust
-        return own + (1 - self._share) * np.asarray(soft) * (expected.pixels - own)
+        soft = cv2.GaussianBlur(expected.trust, (0, 0), SOFT_BORDER)
+        past = np.float32(1 - self._share) * np.asarray(soft, np.float32) * expected.trust
+        return own + past * (expected.pixels - own)
 
 
 def shares_at(time: float, moments: Sequence[float], fade: float) -> tuple[float, ...]:
