@@ -5,7 +5,7 @@
 
 Each engine paints the same frames twice: every frame for itself (`--hold 0`) and held together (the
 defaults). The warping error is the root mean square difference between a result and the one before
-it moved along with the flow between the clip's own frames, where that flow can be trusted; in 255ths.
+it moved along with the flow between the clip's own frames, where that can be trusted; in 255ths.
 Style distance is `quality.style_distance` to the painting, mean over the first, middle and last
 frame. Of the time on the processors, all that is not the painting itself (flow, blending, decoding,
 encoding, frames on disk) is told apart. The result's frame times and packets of sound are compared
@@ -174,8 +174,8 @@ def main() -> None:
         found |= {"clip": source.name, "frames": arguments.frames}
         for engine in arguments.engines:
             figures: dict[str, Any] = {}
-            for way, more in ("apart", {"hold": 0.0}), ("held", {}):
-                options = VideoOptions(**values, **more)
+            for way in "apart", "held":
+                options = VideoOptions(**values, **({"hold": 0} if way == "apart" else {}))
                 base = {"size": arguments.size}
                 painter: Painter = (
                     OptimizerPainter(

@@ -25,6 +25,7 @@ from impasto.options import (
     PrepareOptions,
     StyleOptions,
     TrainingOptions,
+    VideoOptions,
     make_options,
 )
 from impasto.styles import style_names
@@ -38,6 +39,7 @@ OPTIONS = DOCS / "options.md"
 PREPARE = DOCS / "prepare.md"
 STUDIO = DOCS / "studio.md"
 NETWORKS = DOCS / "networks.md"
+VIDEO = DOCS / "video.md"
 TRAINING = NETWORKS.read_text("utf-8").partition("\n## Train your own\n")[2].partition("\n## ")[0]
 MAKE_PICTURES = DOCS / "make_pictures.sh"
 
@@ -217,11 +219,29 @@ def test_every_option_of_training_is_explained(name: str) -> None:
     assert len(words) > 13
 
 
+@pytest.mark.parametrize("name", VideoOptions.model_fields)
+def test_every_option_of_clips_is_explained(name: str) -> None:
+    """Each option of `impasto video` has a row with the default and range it really has."""
+    shown, limits, words = options_table(VIDEO)[name.replace("_", "-")]
+    value, default = getattr(VideoOptions(), name), shown.strip("`")
+    if value is None or value == ():
+        assert "`" not in shown
+    elif isinstance(value, bool):
+        assert default == ("on" if value else "off")
+    else:
+        others: dict[str, Any] = {"at": (0,)} if name == "fade" else {}
+        assert getattr(VideoOptions(**{name: default}, **others), name) == value
+    expected = expected_range(VideoOptions.model_fields[name])
+    assert expected is None or limits == expected.replace("1000000.0", "1e6")
+    assert len(words) > 20
+
+
 GATHERING = {
     "train": TRAINING,
     "collect": (DOCS / "collect.md").read_text("utf-8"),
     "prepare": PREPARE.read_text("utf-8").partition("\n## Trying")[0],
     "try": PREPARE.read_text("utf-8").partition("\n## Trying")[2],
+    "video": VIDEO.read_text("utf-8"),
 }
 
 
@@ -239,16 +259,18 @@ def rows_of_flags(text: str) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("command", GATHERING)
 def test_every_flag_of_gathering_has_a_row(command: str) -> None:
-    """Each flag of `impasto collect`, `prepare`, `try` and `train` has one row in the page of its
-    command, short form and words to choose from included, and its real default; no row has a flag
-    that is not there. What `try` shares with `stylize` is in the page of options."""
+    """Each flag of `impasto collect`, `prepare`, `try`, `train` and `video` has one row in the page
+    of its command, short form and words to choose from included, and its real default; no row has
+    a flag that is not there. What `try` and `video` share with `stylize` is in the page of
+    options."""
     rows = rows_of_flags(GATHERING[command])
     known: set[str] = set()
     for argument in app[command].assemble_argument_collection():
         names = [name for name in argument.names if name.startswith("-")]
         flags = [name for name in names if not name.startswith("--no-")]
         known.update(flags)
-        shared = command == "try" and argument.keys and flags[0].removeprefix("--")
+        sharing = command == "video" or (command == "try" and argument.keys)
+        shared = flags and sharing and flags[0].removeprefix("--")
         if not flags or (shared in options_table() and flags[0] not in rows):
             continue
         cells = rows.get(flags[0], [])

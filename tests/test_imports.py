@@ -17,6 +17,8 @@ HEAVY: tuple[str, ...] = (
     "safetensors",
     "rich.progress",
     "llvmlite",
+    "av",
+    "cv2",
 )
 
 
@@ -45,6 +47,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         (["prepare", "--help"], {"pydantic"}),
         (["try", "--help"], {"pydantic"}),
         (["train", "--help"], {"pydantic"}),
+        (["video", "--help"], {"pydantic"}),
         (["presets"], {"pydantic"}),
         (["stylize"], {"pydantic"}),
     ],

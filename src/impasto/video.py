@@ -278,7 +278,7 @@ class NetworkPainter:
         # The borders between what is trusted and what is not would show.
         soft = cv2.GaussianBlur(expected.trust, (0, 0), SOFT_BORDER)
         past = np.float32(1 - self._share) * np.asarray(soft, np.float32) * expected.trust
-        return own + past * (expected.pixels - own)
+        return np.asarray(own + past * (expected.pixels - own), np.float32)
 
 
 def shares_at(time: float, moments: Sequence[float], fade: float) -> tuple[float, ...]:
