@@ -1,7 +1,7 @@
 """How still a repainted clip holds, what that costs in style, and what it costs in time.
 
     python benchmarks/video.py [CLIP] [--style …] [--engines optimizer network] [--size 256]
-        [--start 0] [--frames 12] [--evaluations 30] [--network any]
+        [--start 0] [--frames 12] [--evaluations 30] [--network any] [--picture FILE]
 
 Each engine paints the same frames twice: every frame for itself (`--hold 0`) and held together (the
 defaults). The warping error is the root mean square difference between a result and the one before
@@ -10,7 +10,8 @@ Style distance is `quality.style_distance` to the painting, mean over the first,
 frame. Of the time on the processors, all that is not the painting itself (flow, blending, decoding,
 encoding, frames on disk) is told apart. The result's frame times and packets of sound are compared
 with the clip's. Without CLIP, one is made: a window that moves over a bundled photo behind a disc
-that moves the other way, with a little noise.
+that moves the other way, with a little noise. `--picture` shows the first, middle and last frame:
+of the clip, and as the first engine paints them, held together.
 """
 
 import argparse
@@ -27,7 +28,7 @@ import numpy as np
 
 from impasto.clips import Clip, Frame, Span, open_clip
 from impasto.flow import Plane, brightness, warp
-from impasto.images import resize_image
+from impasto.images import Bitmap, resize_image, write_image
 from impasto.options import StyleOptions, VideoOptions
 from impasto.quality import style_distance
 from impasto.sources import read_source
@@ -148,6 +149,12 @@ def links_of(clip: Clip, span: Span, size: tuple[int, int]) -> list[Link]:
     return found
 
 
+def show(path: Path, *rows: list[Plane]) -> None:
+    """Writes a picture of the first, middle and last frame of several rows."""
+    lines = [np.concatenate([r[0], r[len(r) // 2], r[-1]], axis=2) for r in rows]
+    write_image(Bitmap(np.concatenate(lines, axis=1)), path, quality=85, overwrite=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("clip", nargs="?", type=Path)
@@ -158,6 +165,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--evaluations", type=int, default=30)
     parser.add_argument("--network", default="any")
+    parser.add_argument("--picture", type=Path)
     parser.add_argument("--output", type=Path, default=RESULTS / "video.json")
     arguments = parser.parse_args()
     found: dict[str, Any] = {**describe_run(), "style": arguments.style, "engines": {}}
@@ -193,6 +201,9 @@ def main() -> None:
                 results = one.pop("pixels")
                 height, width = results[0].shape[1:]
                 links = links_of(clip, span, (width, height))
+                if way == "held" and engine == arguments.engines[0] and arguments.picture:
+                    frames = [f.pixels for f in clip.frames(span, (width, height))]
+                    show(arguments.picture, frames, results)
                 figures[way] = {"warping_error": warping_error(results, links), **one}
             for name in "warping_error", "style_distance":
                 figures[f"{name}_ratio"] = figures["held"][name] / figures["apart"][name]

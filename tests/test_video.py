@@ -19,7 +19,7 @@ pytest.importorskip("cv2")
 
 from impasto.cli import main
 from impasto.clips import Frame, open_clip
-from impasto.errors import OptionError, OutputError
+from impasto.errors import OptionError, OutputError, RunError
 from impasto.flow import Plane, brightness, warp
 from impasto.networks import IDENTITY, Network, Shape, StyleTable, Transfer, write_network
 from impasto.options import StyleOptions, VideoOptions
@@ -302,6 +302,37 @@ def test_the_command_paints_a_clip(
     assert "exists already" in capsys.readouterr().err
 
 
+def test_a_failure_or_a_stop_says_how_to_go_on(
+    clip: Path, tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    """Where a frame cannot be painted, or Ctrl-C comes, one line says where the frames are; the
+    same command ends as if nothing had happened."""
+    network = str(table_file(tmp_path / "net.safetensors"))
+    command = ["video", str(clip), "mosaic", "--fast", "--network", network, "--size", "64", "-q"]
+    paint, output = NetworkPainter.paint, tmp_path / "b"
+    for error, code, says in [
+        (RunError("memory ran out"), 1, "memory ran out; the same command goes on"),
+        (KeyboardInterrupt(), 130, "stopped; the same command goes on"),
+    ]:
+
+        def fail(self: Any, frame: Frame, *more: Any, error: BaseException = error) -> Plane:
+            if frame.number == 3:
+                raise error
+            return paint(self, frame, *more)
+
+        monkeypatch.setattr(NetworkPainter, "paint", fail)
+        (tmp_path / "b.frames" / "1" / "000003.png").unlink(missing_ok=True)
+        assert main([*command, "-o", str(output)]) == code
+        warning, told = capsys.readouterr().err.strip().splitlines()
+        assert "the clip's audio is left out" in warning
+        assert says in told
+        assert "b.frames" in told
+    monkeypatch.setattr(NetworkPainter, "paint", paint)
+    assert main([*command, "-o", str(output)]) == 0
+    assert main([*command, "-o", str(tmp_path / "whole")]) == 0
+    assert frames_in(output) == frames_in(tmp_path / "whole")
+
+
 def test_a_preview_takes_some_frames_only(
     narrow: Any, painting: Path, tmp_path: Path, capsys: Any
 ) -> None:
@@ -351,6 +382,7 @@ def test_bad_input_is_one_line(
     told = capsys.readouterr().err.strip().splitlines()
     assert len(told) == 1
     assert says in told[0]
+    assert not list(tmp_path.glob("*.frames"))
     assert {path.suffix for path in tmp_path.iterdir() if path.is_file()} <= {".mp4", ".png"}
 
 

@@ -463,6 +463,7 @@ class ClipRun:
             yield number, not earlier, results.write(number, pixels)
         self._count = self.frames = number + 1
         if number < 0:
+            shutil.rmtree(self.folder, ignore_errors=True)
             raise OptionError(
                 f"{self.clip.path}: has no frames between --start and --end; choose others"
             )

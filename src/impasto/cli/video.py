@@ -87,6 +87,7 @@ def video(
                 f"--{name}: a transfer network cannot heed it; leave it out, or leave --fast out"
             )
     need_packages()
+    from impasto.cli.running import one_interrupt
     from impasto.images import Bitmap, check_output, write_image
     from impasto.video import ClipRun, NetworkPainter, OptimizerPainter
 
@@ -106,21 +107,21 @@ def video(
         say(f"impasto: warning: {one_line(warning)}")
     last: VideoProgress | None = None
     try:
-        with _shown(quiet or as_json) as show:
+        with one_interrupt(), _shown(quiet or as_json) as show:
             for last in run:
                 show(last)
                 if live is not None:
                     write_image(Bitmap(last.pixels), live, overwrite=True)
-        run.finish(keep_frames=keep_frames)
+            run.finish(keep_frames=keep_frames)
     except KeyboardInterrupt:
         say(f"impasto: stopped; the same command goes on, from {shlex.quote(str(run.folder))}")
         return EXIT_INTERRUPTED
     except ImpastoError as error:
-        if run.folder.is_dir():
-            raise type(error)(
-                f"{error}; the same command goes on, from the frames in {run.folder}"
-            ) from None
-        raise
+        if last is None:
+            raise
+        raise type(error)(
+            f"{error}; the same command goes on, from the frames in {run.folder}"
+        ) from None
     _report(run, last, time.monotonic() - began, quiet, as_json)
     return 0
 

@@ -82,7 +82,8 @@ class Clip:
             if frame.time >= span.start and (span.end is None or frame.time < span.end)
         )
         for number, frame in enumerate(itertools.islice(wanted, 0, None, span.every)):
-            yield replace(frame, number=number, time=frame.time - span.start)
+            shown = frame.duration * span.every
+            yield replace(frame, number=number, time=frame.time - span.start, duration=shown)
 
     def _animated(self, size: tuple[int, int]) -> Iterator[Frame]:
         time = Fraction(0)
