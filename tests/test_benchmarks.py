@@ -9,6 +9,7 @@ import math
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -306,6 +307,27 @@ def test_the_studio_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     }
     assert all(len(ratios) == 2 for ratios in found["ratios"].values())
     assert 0 < found["median_first_live_s"] < max(found["seconds"]["studio"]["whole"])
+
+
+def test_clips_are_measured(
+    narrow: object, tmp_path: Path, make_png: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both ways of painting a clip are measured by the same links and told with their ratio; the
+    clip is made, and its frames are shown."""
+    pytest.importorskip("av")
+    pytest.importorskip("cv2")
+    output, picture = tmp_path / "video.json", tmp_path / "frames.png"
+    arguments = ["--size", "48", "--frames", "3", "--evaluations", "2", "--engines", "optimizer"]
+    arguments += ["--style", str(make_png("style.png", 32, 32)), "--picture", str(picture)]
+    run_main(load("video", monkeypatch), [*arguments, "--output", str(output)], monkeypatch)
+    found = json.loads(output.read_text(encoding="utf-8"))["engines"]["optimizer"]
+    for name in "warping_error", "style_distance":
+        ratio = found["held"][name] / found["apart"][name]
+        assert found[f"{name}_ratio"] == pytest.approx(ratio)
+    assert found["held"]["warping_error"] < found["apart"]["warping_error"]
+    assert found["held"]["same_times"]
+    with Image.open(picture) as shown:
+        assert shown.size == (3 * found["width"], 2 * found["height"])
 
 
 def test_failed_memory_run_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
