@@ -183,7 +183,8 @@ def main() -> None:
         for engine in arguments.engines:
             figures: dict[str, Any] = {}
             for way in "apart", "held":
-                options = VideoOptions(**values, **({"hold": 0} if way == "apart" else {}))
+                apart: dict[str, Any] = {"hold": 0} if way == "apart" else {}
+                options = VideoOptions(**values, **apart)
                 base = {"size": arguments.size}
                 painter: Painter = (
                     OptimizerPainter(

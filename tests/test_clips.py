@@ -325,6 +325,12 @@ def test_sound_alone_is_no_clip(tmp_path: Path) -> None:
                 out.mux(packet)
     with pytest.raises(ImageError, match="no moving picture, only audio"):
         open_clip(tmp_path / "b.m4a")
+    data = bytearray(clip.read_bytes())
+    begin, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
+    data[begin:end] = bytes(end - begin)
+    clip.write_bytes(data)
+    with pytest.raises(ImageError, match="no frame of it can be decoded"):
+        open_clip(clip)
 
 
 def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:

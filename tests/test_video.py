@@ -302,6 +302,17 @@ def test_the_command_paints_a_clip(
     assert "exists already" in capsys.readouterr().err
 
 
+def test_missing_packages_are_named(clip: Path, capsys: Any, monkeypatch: Any) -> None:
+    """Where PyAV or OpenCV is not installed, one line says which package and how to get it."""
+    from impasto.cli import video
+
+    monkeypatch.setattr(video.importlib.util, "find_spec", lambda name: name != "cv2" or None)
+    assert main(["video", str(clip), "mosaic"]) == 2
+    told = capsys.readouterr().err
+    assert "opencv-python-headless" in told
+    assert "pip install 'impasto[video]'" in told
+
+
 def test_a_failure_or_a_stop_says_how_to_go_on(
     clip: Path, tmp_path: Path, capsys: Any, monkeypatch: Any
 ) -> None:

@@ -135,8 +135,8 @@ def need_packages() -> None:
     for module, package in ("av", "av"), ("cv2", "opencv-python-headless"):
         if importlib.util.find_spec(module) is None:
             raise OptionError(
-                f"clips need the package {package}, which is not installed; install impasto with "
-                "its extra 'video', as scripts/setup does"
+                f"clips need the package {package}, which is not there; install it with "
+                "pip install 'impasto[video]'"
             )
 
 
