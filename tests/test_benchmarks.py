@@ -330,6 +330,24 @@ def test_clips_are_measured(
         assert shown.size == (3 * found["width"], 2 * found["height"])
 
 
+def test_flows_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every method is timed and judged on the same frames; none is trusted nowhere."""
+    pytest.importorskip("av")
+    pytest.importorskip("cv2")
+    output = tmp_path / "flow.json"
+    run_main(
+        load("flow", monkeypatch),
+        ["--size", "96", "--frames", "3", "--output", str(output)],
+        monkeypatch,
+    )
+    methods = json.loads(output.read_text(encoding="utf-8"))["methods"]
+    assert len(methods) == 4
+    for figures in methods.values():
+        assert figures["ms"] > 0
+        assert 0.3 < figures["trusted"] <= 1
+        assert 0 < figures["error"] < 20
+
+
 def test_failed_memory_run_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A memory run that fails in its process is reported in one line that says why."""
     module = load("speed", monkeypatch)

@@ -49,8 +49,8 @@ def flow_between(one: NDArray[np.uint8], other: NDArray[np.uint8], *, quick: boo
     Args:
         one: luma `(H, W)`.
         other: likewise, of the same size.
-        quick: by DIS's preset `fast` rather than `medium`: a fifth of the time, and about a
-            quarter more of an error.
+        quick: by DIS's preset `fast` rather than `medium`, in a fifth of the time and with a
+            little more of an error (`benchmarks/flow.py`).
 
     Returns:
         `(H, W, 2)`, to the right and down, px.
