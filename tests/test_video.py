@@ -448,7 +448,7 @@ def test_a_network_paints_what_is_new_and_keeps_what_was(clip: Path, tmp_path: P
     """Of a network's frame its own share is taken where an earlier result can be trusted, and the
     whole of it elsewhere."""
     network = table_file(tmp_path / "net.safetensors")
-    painter = NetworkPainter(["mosaic"], StyleOptions(size=64), str(network), 75)
+    painter = NetworkPainter(["mosaic"], StyleOptions(size=64), str(network), 30)
     frame = next(open_clip(clip).frames())
     own = painter.paint(frame, (), None)
     plain = repaint(as_rows(frame), "mosaic", StyleOptions(size=64), network=str(network))

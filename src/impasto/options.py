@@ -1004,7 +1004,7 @@ class VideoOptions(BaseModel):
         default=1.0, ge=0, le=3600, description="With --at: seconds of the cross-fade."
     )
     hold: Weight = Field(
-        default=100.0,
+        default=40.0,
         description="How strongly a frame is held to those before it, where the flow can be "
         "trusted; 0: every frame for itself.",
     )

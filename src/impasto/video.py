@@ -67,7 +67,7 @@ to the last one only: each more would take as long as its own work."""
 PREVIEW_EVERY, PREVIEW_SIDE = 10, 256
 """What a preview takes: of so many frames the first, at this long side at most, px."""
 
-HOLD_UNIT = 25.0
+HOLD_UNIT = 10.0
 """A network's frames are half their own and half what is expected at this `hold`."""
 
 SOFT_BORDER = 1.5
@@ -215,7 +215,7 @@ class NetworkPainter:
         options: for each frame.
         network: `styles`, `any` or a file; `None`: as `transfer.repaint` chooses.
         hold: how strongly frames are held together: the share of the network's own picture is
-            `1 / (1 + hold / 25)`.
+            `1 / (1 + hold / 10)`.
         masks: of regions of all frames.
         style_masks: of the paintings.
     """
