@@ -93,3 +93,28 @@ if ! [ -e "$pictures/any.jpg" ]; then
   done
   grid any.jpg "$@"
 fi
+
+# The curves of what was held back, from the networks' own cards.
+for name in styles any; do
+  [ -e "$pictures/$name-curves.png" ] || "$python" - "$pictures/$name-curves.png" "$name" <<'PYTHON'
+import sys
+
+from matplotlib.figure import Figure
+
+from impasto.trained import load_network
+
+target, name = sys.argv[1:]
+found = load_network(name).card["validation"]
+figure = Figure(figsize=(5, 3), dpi=100, layout="constrained")
+left = figure.subplots()
+right = left.twinx()
+steps = [one["step"] for one in found]
+left.plot(steps, [one["style"] for one in found], color="#b3541e", marker=".")
+right.plot(steps, [one["content"] for one in found], color="#2b5c8a", marker=".")
+left.set(xlabel="steps", ylim=(0, None))
+left.set_ylabel("style", color="#b3541e")
+right.set_ylabel("content", color="#2b5c8a")
+right.set_ylim(0, None)
+figure.savefig(target)
+PYTHON
+done

@@ -211,7 +211,7 @@ def test_every_option_of_training_is_explained(name: str) -> None:
     if value is None:
         assert "`" not in shown
     else:
-        assert getattr(TrainingOptions(**{name: default}), name) == value
+        assert getattr(TrainingOptions.model_validate({name: default}), name) == value
     expected = expected_range(TrainingOptions.model_fields[name])
     assert expected is None or limits == expected.replace("1e+06", "1e6").replace(
         "1000000.0", "1e6"

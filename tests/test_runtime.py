@@ -132,7 +132,7 @@ def test_strengths_and_blends_are_torchs(
         found = repaint(photo, given, options, network=str(path)).bitmap
         expected = by_torch(path, read_image(photo), style, strength).clip(0, 1)
         if path == any_style:
-            palettes = [Palette(one.pixels, None, share) for one, share in style]
+            palettes = [Palette(seen[i].pixels, None, share) for i, share in enumerate((3, 1))]
             expected = in_paintings_colors(expected, palettes, strength)
         np.testing.assert_allclose(found.pixels, expected.clip(0, 1), atol=1e-4)
 

@@ -17,6 +17,8 @@ import pytest
 import torch
 from PIL import Image
 
+from impasto.color import Palette
+from impasto.coloring import in_paintings_colors
 from impasto.errors import OptionError, WeightsError
 from impasto.images import Bitmap, encode_image, resize_image
 from impasto.networks import IDENTITY, mix, read_network
@@ -107,7 +109,9 @@ def test_preview_is_what_the_network_makes(networks: Path, pictures: dict[str, l
     other = read_network(networks / "any.safetensors")
     large = torch.nn.functional.interpolate(_tensor(own[1]), (384, 288), mode="bilinear")
     vector = other.vector_of_picture(large.clamp(0, 1))
-    _close(previewer.paint(_order(photo, own)), other.transfer(seen, vector))
+    bare = other.transfer(seen, vector)[0].numpy()
+    colored = in_paintings_colors(bare, [Palette(_tensor(own[1])[0].numpy())], 1.0)
+    _close(previewer.paint(_order(photo, own)), torch.from_numpy(colored)[None])
     assert float((plain - seen).abs().mean()) > 0.1
 
 
