@@ -31,6 +31,14 @@ def test_known_motion_is_found(width: int, height: int, quick: bool) -> None:
     assert np.abs(np.median(inner.reshape(-1, 2), 0) - [-2, 0]).max() < 0.3
 
 
+@pytest.mark.parametrize(("width", "height"), [(128, 30), (40, 2), (1, 1), (3, 100)])
+@pytest.mark.parametrize("quick", [False, True])
+def test_thin_frames_have_flow_too(width: int, height: int, quick: bool) -> None:
+    """DIS reads beyond frames that are too thin for its levels, which ends the process."""
+    frame = np.zeros((height, width), np.uint8)
+    assert flow_between(frame, frame, quick=quick).shape == (height, width, 2)
+
+
 def test_the_same_frames_give_the_same_flow() -> None:
     """Flow does not depend on threads or on what was searched before."""
     first = match(luma(3), luma(2))

@@ -211,6 +211,29 @@ def test_another_run_takes_no_frames_that_are_not_its_own(clip: Path, tmp_path: 
     assert carried(anew) == list(range(8))
 
 
+def test_only_files_of_a_run_are_deleted(clip: Path, tmp_path: Path) -> None:
+    """A folder that no run made is not used, and one of a run keeps what others put there; frames
+    without the record that says whose they are are refused."""
+    folder = tmp_path / "c.mp4.frames"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match="not of an unfinished run"):
+        next(iter(ClipRun(clip, tmp_path / "c.mp4", Recorder(), VideoOptions(), 64, styles=1)))
+    (folder / "notes.txt").rename(tmp_path / "notes.txt")
+    run = ClipRun(clip, tmp_path / "c.mp4", Recorder(), VideoOptions(), 64, styles=1)
+    next(iter(run))
+    (tmp_path / "notes.txt").rename(folder / "notes.txt")
+    other = VideoOptions(hold=7)
+    anew = ClipRun(*(clip, tmp_path / "c.mp4", Recorder(), other, 64), styles=1, overwrite=True)
+    (folder / "notes.txt").rename(folder / "1" / "notes.txt")
+    with pytest.raises(OutputError, match="not of an unfinished run"):
+        next(iter(anew))
+    assert (folder / "1" / "notes.txt").read_text() == "mine"
+    assert [path.name for path in (folder / "1").iterdir()] == ["notes.txt"]
+    with pytest.raises(OutputError, match="the clip itself"):
+        ClipRun(clip, clip, Recorder(), other, 64, styles=1, overwrite=True)
+
+
 def test_further_passes_go_backward_and_forward(clip: Path, tmp_path: Path) -> None:
     """The second pass begins at the clip's end, each frame with its own result and its successor's;
     the result is the last pass's."""

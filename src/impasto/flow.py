@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 Plane = NDArray[np.float32]
 
-LEAST_SIDE = 24
+LEAST_SIDE = 32
 """Smaller frames are enlarged to this side for the search of flow, px."""
 
 

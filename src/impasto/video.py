@@ -19,7 +19,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -330,6 +329,9 @@ class ClipRun:
             )
         self.output, self._options, self._overwrite = output, options, overwrite
         self._painter = painter
+        with contextlib.suppress(OSError):
+            if output.samefile(source):
+                raise OutputError(f"{output}: is the clip itself; choose another --output")
         self.clip = open_clip(source)
         self._target = target_for(output, self.clip.facts, options.codec, options.crf)
         if options.sound:
@@ -428,15 +430,25 @@ class ClipRun:
         known: Any = None
         with contextlib.suppress(OSError, ValueError):
             known = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(known, dict):
+            known = None
         if known is not None and known.get("record") != record:
             if not self._overwrite:
                 raise OutputError(
                     f"{self.folder}: holds frames of another run, with other settings; add "
                     "--overwrite to begin anew, or choose another --output"
                 )
-            shutil.rmtree(self.folder)
+            self._discard()
             known = None
         if known is None:
+            # Whose frames lie in a folder without a record, nobody knows.
+            if self.folder.is_dir() and any(
+                not one.name.startswith(".impasto-") for one in self.folder.iterdir()
+            ):
+                raise OutputError(
+                    f"{self.folder}: holds files that are not of an unfinished run; remove the "
+                    "folder, or choose another --output"
+                )
             make_folder(self.folder)
             memory = getattr(self._painter, "memory", None)
             known = {"record": record, "memory": memory}
@@ -444,6 +456,18 @@ class ClipRun:
         elif known.get("memory"):
             # Tiles follow from it, and rounding from them.
             self._painter.memory = known["memory"]  # pyright: ignore[reportAttributeAccessIssue]
+
+    def _discard(self) -> None:
+        """Deletes what the run keeps, and nothing else: the record last, so that frames never lie
+        without the one that says whose they are."""
+        if not self.folder.is_dir():
+            return
+        for one in self.folder.iterdir():
+            if one.is_dir() and (one.name.isdigit() or one.name == "source"):
+                FrameFolder(one).remove()
+        with contextlib.suppress(OSError):
+            (self.folder / "run.json").unlink(missing_ok=True)
+            self.folder.rmdir()
 
     def _first(self) -> Iterator[tuple[int, bool, Plane] | None]:
         """The pass over the clip itself, forward."""
@@ -463,7 +487,7 @@ class ClipRun:
             yield number, not earlier, results.write(number, pixels)
         self._count = self.frames = number + 1
         if number < 0:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._discard()
             raise OptionError(
                 f"{self.clip.path}: has no frames between --start and --end; choose others"
             )
@@ -568,7 +592,7 @@ class ClipRun:
                 settings=self.record,
             )
         if not keep_frames:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._discard()
 
     def _finished(self, results: FrameFolder) -> Iterator[Frame]:
         """The clip's frames with the pixels of the result."""

@@ -16,7 +16,7 @@ from cyclopts import Group, Parameter
 
 from impasto.cli import EXIT_INTERRUPTED, say
 from impasto.cli.flags import flags, given
-from impasto.errors import ImpastoError, OptionError, one_line
+from impasto.errors import ImpastoError, OptionError, OutputError, one_line
 from impasto.options import StyleOptions, VideoOptions, make_options
 
 if TYPE_CHECKING:
@@ -91,9 +91,12 @@ def video(
     from impasto.images import Bitmap, check_output, write_image
     from impasto.video import ClipRun, NetworkPainter, OptimizerPainter
 
+    path = output or _free_beside(clip, styles)
     if live is not None:
         check_output(live, overwrite=overwrite)
-    path = output or _free_beside(clip, styles)
+        with contextlib.suppress(OSError):
+            if live.absolute() == path.absolute() or live.samefile(clip):
+                raise OutputError(f"--live {live}: is the clip or its result; choose another name")
     began = time.monotonic()
     masks = mask or []
     style_masks = [None if one == "-" else one for one in style_mask or ()]
