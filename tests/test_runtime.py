@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from impasto import transfer
 from impasto.bare import network_for, repaint
 from impasto.blueprint import IDENTITY
 from impasto.cli import main
@@ -257,3 +258,23 @@ def test_large_pictures_are_left_to_torch(
         settings = read_image(out).settings
         assert settings is not None
         assert settings["fast"].get("runtime") == runtime
+
+
+@pytest.mark.parametrize(
+    ("photo_size", "painting_size", "scale", "strength"),
+    [((40, 30), (1000, 5), 0.05, 1.0), ((40, 1), (40, 30), 1.0, 0.5)],
+)
+def test_thin_pictures_have_a_style(
+    any_style: Path,
+    make_png: Callable[..., Path],
+    photo_size: tuple[int, int],
+    painting_size: tuple[int, int],
+    scale: float,
+    strength: float,
+) -> None:
+    """Paintings and photos of few rows are seen widened, by torch as by onnxruntime."""
+    photo, painting = make_png("photo.png", *photo_size, 1), make_png("p.png", *painting_size, 2)
+    options = make_options({"size": 40, "style_scale": scale, "strength": strength})
+    one = repaint(photo, [painting], options, network=str(any_style)).bitmap.pixels
+    other = transfer.repaint(photo, painting, options, network=str(any_style)).bitmap.pixels
+    np.testing.assert_allclose(one, other, atol=STEP / 4)

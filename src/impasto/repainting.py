@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.bare import network_for as network_for
-from impasto.blueprint import FADE, IDENTITY, MAX_SEEN_SIDE, SEEN_SIDE
+from impasto.blueprint import FADE, IDENTITY, LEAST_SIDE, MAX_SEEN_SIDE, SEEN_SIDE
 from impasto.color import Palette
 from impasto.coloring import in_paintings_colors
 from impasto.devices import pick_device, pick_precision
@@ -112,9 +112,10 @@ class Repainter:
     def _seen(self, picture: Tensor, scale: float) -> Tensor:
         side = min(MAX_SEEN_SIDE, max(1, round(SEEN_SIDE * scale)))
         width, height = fit_within(picture.shape[-1], picture.shape[-2], side)
-        picture = F.interpolate(
-            picture.float().cpu(), (height, width), mode="bilinear", antialias=True
-        ).clamp(0, 1)
+        # VGG halves the sides three times, which leaves nothing of thinner pictures.
+        size = max(height, LEAST_SIDE), max(width, LEAST_SIDE)
+        picture = F.interpolate(picture.float().cpu(), size, mode="bilinear", antialias=True)
+        picture = picture.clamp(0, 1)
         # Every photo of a folder has the same paintings.
         key = hashlib.sha256(picture.contiguous().numpy().data).digest()
         if key not in self._vectors:
