@@ -329,3 +329,15 @@ def test_a_folder_is_repainted(
     assert main([*words, "--strength", "0.5", "-o", str(out)]) == 1
     assert "exists already" in capsys.readouterr().err
     assert main([*words, "--strength", "0.5", "-o", str(out), "--overwrite"]) == 0
+
+
+def test_shipped_names_mean_the_shipped_networks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder or file called as a shipped network does not take its place; with ./ it is meant."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "styles").mkdir()
+    (tmp_path / "any").write_text("mine")
+    for name in "styles", "any":
+        assert network_path(name).name == f"{name}.safetensors"
+        assert network_path(f"./{name}") == Path(name)

@@ -24,7 +24,8 @@ def network_path(name: str | os.PathLike[str]) -> Path:
     """The file of a network.
 
     Args:
-        name: one of `SHIPPED`, or a file.
+        name: one of `SHIPPED`, whatever files of these names there are, or a file, such as
+            `./styles`.
 
     Raises:
         WeightsError: the name is empty, or this installation lacks the network.
@@ -32,7 +33,7 @@ def network_path(name: str | os.PathLike[str]) -> Path:
     name = os.fspath(name)
     if not name.strip():
         raise WeightsError("--network: the name is empty; give styles, any or a file")
-    if name not in SHIPPED or os.path.lexists(name):
+    if name not in SHIPPED:
         return Path(name)
     path = Path(str(resources.files(__name__) / f"{name}.safetensors"))
     if not path.is_file():
