@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from impasto import transfer
-from impasto.bare import network_for, repaint
+from impasto.bare import needs_torch, network_for, repaint
 from impasto.blueprint import IDENTITY
 from impasto.cli import main
 from impasto.color import Palette, fade_colors, keep_colors, recolor
@@ -278,3 +278,40 @@ def test_thin_pictures_have_a_style(
     one = repaint(photo, [painting], options, network=str(any_style)).bitmap.pixels
     other = transfer.repaint(photo, painting, options, network=str(any_style)).bitmap.pixels
     np.testing.assert_allclose(one, other, atol=STEP / 4)
+
+
+def test_flat_photos_are_left_to_torch(styles: Path, tmp_path: Path) -> None:
+    """Where nothing is said, a photo of one colour is torch's, which keeps it of one colour."""
+    orange = np.array([0.9, 0.5, 0.1], np.float32)
+    flat = np.broadcast_to(orange[:, None, None], (3, 30, 40)).copy()
+    write_image(Bitmap(flat), tmp_path / "flat.png")
+    out = tmp_path / "out.png"
+    arguments = ["stylize", str(tmp_path / "flat.png"), "one", "--fast", "-q", "--size", "40"]
+    assert main([*arguments, "--network", str(styles), "-o", str(out)]) == 0
+    found = read_image(out)
+    assert found.settings is not None
+    assert "runtime" not in found.settings["fast"]
+    assert found.pixels.std((1, 2)).max() < 2 * STEP
+
+
+def test_pictures_above_a_million_pixels_need_asking() -> None:
+    """Unasked, onnxruntime takes a million pixels; asked, four."""
+    options = StyleOptions(size=1100)
+    assert needs_torch(options, 1100, 1100) is None
+    assert "more than 1 million" in str(needs_torch(options, 1100, 1100, asked=False))
+    assert needs_torch(options, 1024, 1024, asked=False) is None
+
+
+def test_a_cache_that_cannot_be_used_is_done_without(
+    styles: Path, tmp_path: Path, make_png: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cache that is a file, or whose network is damaged, changes nothing of the picture."""
+    photo, options = make_png("photo.png", 40, 30), StyleOptions(size=40)
+    first = repaint(photo, ["one"], options, network=str(styles)).bitmap.pixels
+    portable_file(styles).write_bytes(b"damaged")
+    again = repaint(photo, ["one"], options, network=str(styles)).bitmap.pixels
+    np.testing.assert_array_equal(again, first)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "file"))
+    again = repaint(photo, ["one"], options, network=str(styles)).bitmap.pixels
+    np.testing.assert_array_equal(again, first)

@@ -24,7 +24,7 @@ from impasto.framing import cut, frame, no_larger, visible
 from impasto.images import Bitmap, resize_image
 from impasto.options import StyleOptions
 from impasto.pairing import resolve
-from impasto.runtime import MAX_PIXELS, PortableNetwork, mix, portable_file
+from impasto.runtime import MAX_PIXELS, UNASKED_PIXELS, PortableNetwork, mix, open_network
 from impasto.sources import describe_source, find_source, read_source
 from impasto.trained import SHIPPED, network_path
 
@@ -55,13 +55,29 @@ class Repainting:
     warnings: list[str] = field(default_factory=list)
 
 
-def needs_torch(options: StyleOptions, width: int = 1, height: int = 1) -> str | None:
+class NeedsTorchError(OptionError):
+    """What is asked for is beyond onnxruntime.
+
+    Args:
+        what: in the words of the option.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: is beyond --runtime onnx; use --runtime torch")
+        self.what = what
+
+
+def needs_torch(
+    options: StyleOptions, width: int = 1, height: int = 1, *, asked: bool = True
+) -> str | None:
     """What is asked for that only torch can do, in the words of the option; `None`: nothing.
 
     Args:
         options: of the run.
         width: of the result, px.
         height: likewise.
+        asked: whether onnxruntime was asked for; else larger pictures are left to torch, which
+            takes less memory.
     """
     if options.device not in ("auto", "cpu"):
         return f"--device {options.device}"
@@ -69,8 +85,9 @@ def needs_torch(options: StyleOptions, width: int = 1, height: int = 1) -> str |
         return f"--precision {options.precision}"
     if options.regions:
         return "--regions"
-    if width * height > MAX_PIXELS:
-        return f"a picture of {width} x {height} px, more than {MAX_PIXELS // 10**6} million"
+    most = MAX_PIXELS if asked else UNASKED_PIXELS
+    if width * height > most:
+        return f"a picture of {width} x {height} px, more than {most // 10**6} million"
     return None
 
 
@@ -103,6 +120,7 @@ def repaint(
     options: StyleOptions | None = None,
     *,
     network: str | None = None,
+    asked: bool = True,
 ) -> Repainting:
     """Repaints a photo by a transfer network.
 
@@ -113,8 +131,11 @@ def repaint(
         options: everything else.
         network: `styles`, `any`, or a file, exported or in impasto's own format; by default
             `styles` where all styles are built in, else `any`.
+        asked: whether onnxruntime was asked for; else what torch does better is left to it:
+            larger pictures, and flat photos, of which rounding makes a pattern here.
 
     Raises:
+        NeedsTorchError: for such pictures, and for all that is beyond onnxruntime.
         ImageError: a picture cannot be read.
         OptionError: options that do not fit, or a style that the network does not know.
         WeightsError: the network's file is missing or damaged.
@@ -128,12 +149,14 @@ def repaint(
     shares = tuple(options.style_weights) or (1.0,) * len(sources)
     photo = read_source(content, options.max_pixels, options.size)
     width, height, shown = frame((photo.width, photo.height), options)
-    missing = needs_torch(options, width, height)
+    missing = needs_torch(options, width, height, asked=asked)
     if missing is not None:
-        raise OptionError(f"{missing}: is beyond --runtime onnx; use --runtime torch")
+        raise NeedsTorchError(missing)
     photo = visible(resize_image(cut(photo, shown), width, height))
+    if not asked and _is_flat(photo.pixels):
+        raise NeedsTorchError("a flat photo")
     name = network or network_for(sources)
-    opened = PortableNetwork(portable_file(network_path(name)), options.threads)
+    opened = open_network(network_path(name), options.threads)
     known = [] if opened.takes_pictures else [_known(opened, source) for source in sources]
     coloring = _coloring(photo, sources, shares, options, read=not known)
     seen = coloring.seen
@@ -160,6 +183,11 @@ def repaint(
             "only; --network any sees paintings at any"
         )
     return Repainting(Bitmap(pixels, photo.alpha, 8, dpi), settings, warnings)
+
+
+def _is_flat(pixels: Pixels) -> bool:
+    """Whether a picture has one colour, up to a step of 8 bits."""
+    return float(pixels.std((1, 2)).max()) < 1 / 255
 
 
 def _known(network: PortableNetwork, source: Any) -> Pixels:

@@ -19,13 +19,16 @@ from numpy.typing import NDArray
 import impasto
 from impasto.blueprint import FORM, GRAPH, LEAST_SIDE, METADATA
 from impasto.cache import cache_folder
-from impasto.errors import OptionError, RunError, WeightsError
+from impasto.errors import OptionError, OutputError, RunError, WeightsError
 from impasto.images import make_folder, write_whole
 
 Pixels = NDArray[np.float32]
 
 MAX_PIXELS = 4_000_000
 """Most pixels of a result; all maps of the network are in memory at once, 1.2 kB for each pixel."""
+
+UNASKED_PIXELS = 2**20
+"""Most pixels of a result where onnxruntime was not asked for: torch takes less memory."""
 
 _REMEDY = "install it with pip install 'impasto[onnx]', or use --runtime torch"
 
@@ -57,16 +60,41 @@ def portable_file(path: str | os.PathLike[str]) -> Path:
     kept = cache_folder("networks") / f"{digest}-{impasto.__version__}.{GRAPH}.onnx"
     if kept.is_file():
         return kept
+    data = _exported(path)
+    make_folder(kept.parent)
+    # Another process may make the same file at once.
+    write_whole(kept, data, overwrite=True)
+    return kept
+
+
+def _exported(path: Path) -> bytes:
     try:
         from impasto.portable import portable, read_parts
 
         model = portable(read_parts(path))
     except ModuleNotFoundError:
         raise OptionError(f"--runtime onnx: the package onnx is not there; {_REMEDY}") from None
-    make_folder(kept.parent)
-    # Another process may make the same file at once.
-    write_whole(kept, model.SerializeToString(deterministic=True), overwrite=True)
-    return kept
+    return model.SerializeToString(deterministic=True)
+
+
+def open_network(path: str | os.PathLike[str], threads: int | None = None) -> PortableNetwork:
+    """A network of either form, ready to run; where the cache is of no use, it is done without.
+
+    Args:
+        path: an exported network, or one in impasto's own format.
+        threads: as in `PortableNetwork`.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or no network.
+        OptionError: onnxruntime, or what exporting takes, is not installed.
+    """
+    if is_portable(path):
+        return PortableNetwork(path, threads)
+    try:
+        return PortableNetwork(portable_file(path), threads)
+    except (OutputError, WeightsError, OSError):
+        # Should the network itself be amiss, this says so.
+        return PortableNetwork(_exported(Path(path)), threads)
 
 
 class PortableNetwork:
@@ -77,7 +105,7 @@ class PortableNetwork:
         names: the styles it knows; none where it takes pictures of them.
 
     Args:
-        path: the file, as `portable_file` gives it.
+        path: the file, as `portable_file` gives it, or what it holds.
         threads: CPU threads; by default as many as there are cores.
 
     Raises:
@@ -85,7 +113,7 @@ class PortableNetwork:
         OptionError: onnxruntime is not installed.
     """
 
-    def __init__(self, path: str | os.PathLike[str], threads: int | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str] | bytes, threads: int | None = None) -> None:
         try:
             import onnxruntime
         except ModuleNotFoundError:
@@ -96,13 +124,13 @@ class PortableNetwork:
         chosen.log_severity_level = 4
         # Threads that wait without sleep take the processor from others.
         chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        path = Path(path)
         try:
-            data = path.read_bytes()
+            data = path if isinstance(path, bytes) else Path(path).read_bytes()
         except OSError as error:
             raise WeightsError(
                 f"{path}: {error.strerror or error}; name a network's file"
             ) from None
+        name = "the network" if isinstance(path, bytes) else path
         try:
             self._session = onnxruntime.InferenceSession(
                 data, chosen, providers=["CPUExecutionProvider"]
@@ -110,9 +138,9 @@ class PortableNetwork:
             found = self._session.get_modelmeta().custom_metadata_map.get(METADATA, "null")
             record = json.loads(found)
         except Exception:  # onnxruntime's errors have no base but this one
-            raise WeightsError(f"{path}: is no ONNX file, or damaged") from None
+            raise WeightsError(f"{name}: is no ONNX file, or damaged") from None
         if not isinstance(record, dict) or record.get("form") != FORM:
-            raise WeightsError(f"{path}: is no network of impasto, or of a later version")
+            raise WeightsError(f"{name}: is no network of impasto, or of a later version")
         self._part = onnxruntime.RunOptions()
         self._part.only_execute_path_to_fetches = True
         self.record: dict[str, Any] = record

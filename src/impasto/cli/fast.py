@@ -90,13 +90,14 @@ def _paint_bare(
     output: Output,
     *,
     network: str | None,
+    asked: bool = True,
     warnings: Sequence[str] = (),
     began: float,
 ) -> int:
     """Makes one picture without torch, writes it and reports."""
     from impasto.bare import repaint
 
-    found = repaint(content, styles, options, network=network)
+    found = repaint(content, styles, options, network=network, asked=asked)
     for warning in dict.fromkeys((*warnings, *found.warnings)):
         say(f"impasto: warning: {one_line(warning)}")
     return _report(found.bitmap, found.settings, path, output, began)
@@ -139,7 +140,7 @@ def _beyond_onnx(
         return "--mask"
     # How large the result is shows the photo; until then, it may be a square.
     side = options.size if runtime == "auto" else 1
-    return needs_torch(options, side, side)
+    return needs_torch(options, side, side, asked=runtime == "onnx")
 
 
 def fast(
@@ -172,8 +173,20 @@ def fast(
     check_output(path, bits=cast("Any", output.bits), overwrite=output.overwrite)
     read = [*masks, *(mask for mask in style_masks if mask is not None)]
     check_apart({"--output": path}, [content, *styles, *(split_label(name)[0] for name in read)])
-    if runtime == "onnx" or (runtime == "auto" and beyond is None and _has_onnx()):
-        return _paint_bare(*(content, styles, options, path, output), network=network, began=began)
+    asked = runtime == "onnx"
+    if asked or (runtime == "auto" and beyond is None and _has_onnx()):
+        from impasto.bare import NeedsTorchError
+
+        try:
+            return _paint_bare(
+                *(content, styles, options, path, output),
+                network=network,
+                asked=asked,
+                began=began,
+            )
+        except NeedsTorchError:
+            if asked:
+                raise
     from impasto.transfer import Repainting
 
     repainting = Repainting(
