@@ -341,3 +341,20 @@ def test_shipped_names_mean_the_shipped_networks(
     for name in "styles", "any":
         assert network_path(name).name == f"{name}.safetensors"
         assert network_path(f"./{name}") == Path(name)
+
+
+@pytest.mark.parametrize("how", ["--fast", "--refine"])
+def test_empty_names_are_refused(
+    make_png: Make, table: str, how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty name, as of a variable that is not set, stands for no folder and no default."""
+    photo = str(make_png("photo.png", 32, 24))
+    for words, said in (
+        ([photo, "mosaic", "--network", ""], "--network: the name is empty"),
+        (["", "mosaic", "--network", table], "the name of a picture is empty"),
+        ([photo, "", "--network", table], "the name of a picture is empty"),
+    ):
+        assert main(["stylize", *words, how, "--size", "32", "-o", "out.png"]) != 0
+        told = capsys.readouterr().err
+        assert said in told
+        assert told.count("\n") == 1

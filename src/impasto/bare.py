@@ -155,7 +155,7 @@ def repaint(
     photo = visible(resize_image(cut(photo, shown), width, height))
     if not asked and _is_flat(photo.pixels):
         raise NeedsTorchError("a flat photo")
-    name = network or network_for(sources)
+    name = network_for(sources) if network is None else network
     opened = open_network(network_path(name), options.threads)
     known = [] if opened.takes_pictures else [_known(opened, source) for source in sources]
     coloring = _coloring(photo, sources, shares, options, read=not known)

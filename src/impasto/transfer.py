@@ -89,7 +89,8 @@ class Repainting:
             torch.set_num_threads(options.threads)
         self.warnings: list[str] = []
         networks = networks or Repaintings()
-        self._repainter = networks.of(network or network_for(styles), options)
+        name = network_for(styles) if network is None else network
+        self._repainter = networks.of(name, options)
         self._content, self._sources = content, list(styles)
         self._read = style_sources(self._repainter, styles, options)
         self._masks, self._style_masks = list(masks), list(style_masks)

@@ -231,7 +231,8 @@ class NetworkPainter:
         check_heeded(options)
         self.reach: tuple[int, ...] = (1,)
         self.quick = True
-        self._options, self._network = options, network or network_for(styles)
+        self._options = options
+        self._network = network_for(styles) if network is None else network
         self._masks, self._style_masks = list(masks), list(style_masks)
         self._networks = Repaintings()
         self._share = 1 / (1 + hold / HOLD_UNIT)

@@ -13,7 +13,7 @@ from impasto import cli
 from impasto.cli import EXIT_INTERRUPTED, say
 from impasto.cli.counting import Count
 from impasto.cli.running import Output, check_apart, gentle_interrupt, name_beside
-from impasto.errors import ImpastoError, OptionError, OutputError, one_line
+from impasto.errors import ImageError, ImpastoError, OptionError, OutputError, one_line
 from impasto.options import StyleOptions
 
 if TYPE_CHECKING:
@@ -158,6 +158,8 @@ def fast(
     from impasto.images import check_output
     from impasto.sources import split_label
 
+    if not all((content, *styles)):
+        raise ImageError("the name of a picture is empty; name a file")
     began = cli.started if cli.started is not None else time.monotonic()
     beyond = _beyond_onnx(content, options, [*masks, *style_masks], runtime)
     if runtime == "onnx" and beyond is not None:

@@ -114,7 +114,7 @@ def stylize(
         masks=masks,
         style_masks=style_masks,
         fine=fine_style,
-        refine=(network or "auto") if refine else None,
+        refine=("auto" if network is None else network) if refine else None,
     )
     return carry_out(run, path, output)
 
