@@ -358,3 +358,32 @@ def test_empty_names_are_refused(
         told = capsys.readouterr().err
         assert said in told
         assert told.count("\n") == 1
+
+
+def test_a_folder_reads_its_paintings_once(
+    make_png: Make,
+    tmp_path: Path,
+    free: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A painting that is missing is said once and nothing is made; else pictures are as those of
+    single runs, and what may not be overwritten is not painted first."""
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    for number in range(2):
+        make_png(f"{number}.png", 32, 24, number).rename(photos / f"{number}.png")
+    painting = make_png("painting.png", 40, 30, 7)
+    words = ["--fast", "--network", free, "--size", "32"]
+    missing = ["stylize", str(photos), "gone.png", *words, "-o", str(out)]
+    assert main(missing) == 2
+    assert capsys.readouterr().err.count("gone.png") == 1
+    assert not out.exists()
+    assert main(["stylize", str(photos), str(painting), *words, "-o", str(out)]) == 0
+    single = ["stylize", str(photos / "1.png"), str(painting), *words, "--runtime", "torch"]
+    assert main([*single, "-o", str(tmp_path / "one.png")]) == 0
+    assert (tmp_path / "one.png").read_bytes() == (out / "1.png").read_bytes()
+    monkeypatch.setattr(Repainting, "result", lambda _: pytest.fail("was painted"))
+    again = ["stylize", str(photos), str(painting), *words, "--strength", "0.5", "-o", str(out)]
+    assert main(again) == 1
+    assert capsys.readouterr().err.count("exists already") == 2

@@ -19,8 +19,9 @@ from impasto.bare import HEEDED, check_heeded, network_for
 from impasto.coloring import in_photos_colors
 from impasto.errors import ImageError, OptionError
 from impasto.images import Bitmap, ImageSource
-from impasto.inputs import read_inputs
+from impasto.inputs import painting_size, read_inputs, read_painting
 from impasto.options import StyleOptions, make_options
+from impasto.pairing import resolve
 from impasto.regions import largest_scale
 from impasto.repainting import (
     SEEN_SIDE,
@@ -117,6 +118,26 @@ class Repainting:
         if not self._repainter.knows_pictures:
             return 0
         return math.ceil(SEEN_SIDE * largest_scale(self.options, self.options.regions))
+
+    @property
+    def network(self) -> str:
+        """Its network: `styles`, `any` or a file."""
+        return self._repainter.name
+
+    def loaded_styles(self) -> list[Any]:
+        """Its styles with their paintings read, where these are needed, for several photos.
+
+        Raises:
+            ImageError: a painting cannot be read.
+        """
+        if any(isinstance(one, Loaded) for one in self._read):
+            return self._sources  # known by their names
+        chosen = resolve(self.options, len(self._sources), len(self._masks))
+        side = max(self._seen_side, painting_size(self.options, chosen))
+        return [
+            Loaded(read_painting(one, self.options.max_pixels, side), describe_source(one) or {})
+            for one in self._sources
+        ]
 
     def result(self) -> Picture:
         """The picture.

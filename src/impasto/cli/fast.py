@@ -204,7 +204,7 @@ def _folder(
     folder: Path, styles: Sequence[str], options: StyleOptions, output: Output, **given: Any
 ) -> int:
     """Repaints all pictures of a folder; what a run has done stays done."""
-    from impasto.images import make_folder
+    from impasto.images import check_output, make_folder
     from impasto.transfer import Repainting, Repaintings
 
     place = output.output
@@ -230,14 +230,15 @@ def _folder(
 
     with gentle_interrupt(stop) as write_undisturbed:
         # A network, style or option that is amiss is so for every photo: said once, before all.
-        Repainting(str(photos[0]), styles, options, networks=networks, **given)
+        first = Repainting(str(photos[0]), styles, options, networks=networks, **given)
+        given["network"], loaded = first.network, first.loaded_styles()
         make_folder(place)
         with Count("repainting", len(photos), quiet=output.quiet or output.json) as bar:
             for number, (photo, path) in enumerate(_named(photos, place, output), start=1):
                 if stopped:
                     break
                 try:
-                    one = Repainting(str(photo), styles, options, networks=networks, **given)
+                    one = Repainting(str(photo), loaded, options, networks=networks, **given)
                     for warning in one.warnings:
                         if warning not in told:
                             told.add(warning)
@@ -245,6 +246,9 @@ def _folder(
                     if not output.overwrite and _is_done(path, one.settings):
                         again += 1
                     else:
+                        check_output(
+                            path, bits=cast("Any", output.bits), overwrite=output.overwrite
+                        )
                         picture = one.result()
                         _save(picture.bitmap, picture.settings, path, output)
                         done += 1
