@@ -151,6 +151,36 @@ def test_a_training_out_of_time_can_be_gone_on_with(capsys: pytest.CaptureFixtur
     assert read_network("n.safetensors").card["steps"] == 4
 
 
+@pytest.mark.usefixtures("tiny", "folder")
+def test_a_copied_checkpoint_leaves_other_trainings_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A renamed checkpoint goes on to a network of its own name, and one that lies beside another
+    training's files replaces none of them unless asked to."""
+    begin = ["train", "red.png", "--photos", "photos", *SMALL, "--time-limit", "1e-9", "-q"]
+    assert main([*begin, "-o", "n.safetensors"]) == 0
+    Path("other").mkdir()
+    for name in ("copy.ckpt", "other/n.ckpt"):
+        Path(name).write_bytes(Path("n.ckpt").read_bytes())
+    others = {name: Path(name).read_bytes() for name in ("n.safetensors", "n.png", "n.ckpt")}
+    more = ["--time-limit", "600", "-q"]
+    for taken in ("copy.safetensors", "copy.png", "other/n.safetensors"):
+        Path(taken).write_text("mine")
+        resume = ["train", "--resume", str(Path(taken).with_suffix(".ckpt")), *more]
+        capsys.readouterr()
+        assert main(resume) == 1
+        assert f"{taken}: exists already" in capsys.readouterr().err
+        assert Path(taken).read_text() == "mine"
+        if taken != "other/n.safetensors":
+            Path(taken).unlink()
+    assert main(["train", "--resume", "copy.ckpt", *more]) == 0
+    assert read_network("copy.safetensors").card["steps"] == 4
+    assert not Path("copy.ckpt").exists()
+    assert main(["train", "--resume", "other/n.ckpt", *more, "--overwrite"]) == 0
+    assert read_network("other/n.safetensors").card["steps"] == 4
+    assert {name: Path(name).read_bytes() for name in others} == others
+
+
 MINE = ["red.png", "--photos", "photos", "-o", "n.safetensors"]
 BAD = {
     "--photos: is missing": ["red.png", "-o", "n.safetensors"],

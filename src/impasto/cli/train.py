@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,8 @@ def train(
         changed |= {"checkpoint_every": checkpoint_every}
         kept = {name: value for name, value in changed.items() if value is not None}
         wanted = _Wanted(**{**vars(wanted), **kept})
-        _check(wanted, overwrite=overwrite, changed=set(kept))
+        another = {"output", "trace", "plot", "snapshots"} if _is_copy(wanted) else set()
+        _check(wanted, overwrite=overwrite, changed={*kept, *another})
         return _carry_out(wanted)
     if photos is None:
         raise OptionError("--photos: is missing; name a folder of photos to train with")
@@ -151,7 +153,7 @@ def _refuse(values: dict[str, Any]) -> None:
 def _again(
     resume: Path, values: dict[str, Any], processes: int | None, quiet: bool, json: bool
 ) -> _Wanted:
-    """What a checkpoint says.
+    """What a checkpoint says; the network is called as the checkpoint is.
 
     Raises:
         CheckpointError: it is none, or damaged.
@@ -172,7 +174,7 @@ def _again(
         return _Wanted(
             material,
             options,
-            resume.absolute().with_name(notes["output"]),
+            resume.absolute().with_suffix(".safetensors"),
             None,
             resume,
             **paths,
@@ -186,6 +188,14 @@ def _again(
         raise CheckpointError(
             f"{resume}: is a damaged checkpoint; use a copy of it, or begin the training anew"
         ) from None
+
+
+def _is_copy(wanted: _Wanted) -> bool:
+    """Whether a checkpoint has been copied, moved or renamed, so that what lies beside it, or where
+    it says, may be another training's."""
+    assert wanted.kept is not None
+    first = wanted.kept.record["notes"]["output"]
+    return not _same_file(Path(first), wanted.output)
 
 
 def _check(wanted: _Wanted, *, overwrite: bool, changed: set[str]) -> None:
@@ -214,7 +224,8 @@ def _check(wanted: _Wanted, *, overwrite: bool, changed: set[str]) -> None:
     ours = overwrite or "output" not in changed
     check_place(wanted.output, overwrite=ours)
     check_place(beside["--output"], overwrite=ours)
-    check_kept(beside["the checkpoint"], overwrite=ours)
+    if wanted.resume is None or not _same_file(beside["the checkpoint"], wanted.resume):
+        check_kept(beside["the checkpoint"], overwrite=ours)
     if wanted.trace is not None:
         check_place(wanted.trace, overwrite=overwrite or "trace" not in changed)
     if wanted.plot is not None:
@@ -223,6 +234,10 @@ def _check(wanted: _Wanted, *, overwrite: bool, changed: set[str]) -> None:
         check_figure(wanted.plot, overwrite=overwrite or "plot" not in changed)
     if wanted.snapshots is not None:
         check_snapshots(wanted.snapshots, overwrite or "snapshots" not in changed)
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _carry_out(wanted: _Wanted) -> int:
@@ -268,7 +283,7 @@ def _train(wanted: _Wanted, crew: Crew, device: Any) -> int:
     from impasto.networks import read_network
 
     notes = {
-        "output": wanted.output.name,
+        "output": str(wanted.output),
         "processes": crew.size,
         "checkpoint_every": wanted.checkpoint_every,
     }
