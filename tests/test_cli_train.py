@@ -199,6 +199,12 @@ BAD = {
     "--init: knows only its own": ["--any", "photos", *MINE[1:], "--init", "known.safetensors"],
     "text.ckpt: is no checkpoint": ["--resume", "text.ckpt"],
     "gone.ckpt: no such file": ["--resume", "gone.ckpt"],
+    "photos/n.safetensors: would lie among": [*MINE[:4], "photos/n.safetensors"],
+    "deep/n.safetensors: would lie among": [*MINE[:4], "photos/deep/n.safetensors", "-r"],
+    "--plot photos/c.png: would lie among": [*MINE, "--plot", "photos/c.png"],
+    "--trace photos/t: would lie among": [*MINE, "--trace", "photos/t"],
+    "--snapshots photos: would lie among": [*MINE, "--snapshots", "photos"],
+    "--plot p/c.png: would lie among": ["--any", "p", *MINE[1:], "--plot", "p/c.png"],
     "STYLE: --resume goes on": ["red.png", "--resume", "gone.ckpt"],
 }
 
@@ -207,7 +213,9 @@ BAD = {
 @pytest.mark.parametrize("words", BAD)
 def test_bad_input_is_one_line(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What cannot be trained is refused in one line that names the fault, and nothing is left."""
-    Path("empty").mkdir()
+    for name in ("empty", "photos/deep"):
+        Path(name).mkdir()
+    Path("p").symlink_to("photos")
     Path("text.ckpt").write_text("nothing of the kind")
     for name in ("taken.png", "kept.ckpt"):
         Path(name).write_text("mine")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_text
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,9 +219,10 @@ def _check(wanted: _Wanted, *, overwrite: bool, changed: set[str]) -> None:
         raise OptionError(f"--output {wanted.output.name}: networks end in .safetensors; rename it")
     places = {"--output": wanted.output, "--trace": wanted.trace, "--plot": wanted.plot}
     beside = {"--output": sheet_of(wanted.output), "the checkpoint": checkpoint_of(wanted.output)}
-    files = [source for source in wanted.material.styles if not source.startswith("style:")]
-    check_apart({**places, "the checkpoint": beside["the checkpoint"]}, files)
-    check_apart({"--output": beside["--output"], "--plot": wanted.plot}, files)
+    styles = [source for source in wanted.material.styles if not source.startswith("style:")]
+    check_apart({**places, "the checkpoint": beside["the checkpoint"]}, styles)
+    check_apart({"--output": beside["--output"], "--plot": wanted.plot}, styles)
+    _check_outside(wanted, places)
     ours = overwrite or "output" not in changed
     check_place(wanted.output, overwrite=ours)
     check_place(beside["--output"], overwrite=ours)
@@ -234,6 +236,27 @@ def _check(wanted: _Wanted, *, overwrite: bool, changed: set[str]) -> None:
         check_figure(wanted.plot, overwrite=overwrite or "plot" not in changed)
     if wanted.snapshots is not None:
         check_snapshots(wanted.snapshots, overwrite or "snapshots" not in changed)
+
+
+def _check_outside(wanted: _Wanted, files: Mapping[str, Path | None]) -> None:
+    """Refuses what would come to lie among the pictures that are trained with: a training goes on
+    with no others than it began with.
+
+    Raises:
+        OptionError: in the words of the flag.
+    """
+    found = {flag: (path, path.parent) for flag, path in files.items() if path is not None}
+    if wanted.snapshots is not None:
+        found["--snapshots"] = wanted.snapshots, wanted.snapshots
+    for folder in (wanted.material.photos, *wanted.material.paintings):
+        read = Path(os.path.realpath(folder.path))
+        for flag, (path, parent) in found.items():
+            place = Path(os.path.realpath(parent))
+            if place == read or (folder.recursive and place.is_relative_to(read)):
+                raise OptionError(
+                    f"{flag} {path}: would lie among the pictures of {folder.path}, which are "
+                    "trained with; choose a place outside"
+                )
 
 
 def _same_file(one: Path, other: Path) -> bool:
