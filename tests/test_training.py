@@ -313,6 +313,53 @@ def test_a_training_that_is_stopped_keeps_a_checkpoint(material: Material, tmp_p
 
 
 @pytest.mark.usefixtures("tiny")
+def test_a_training_out_of_time_goes_on_as_if_it_had_not_been(
+    material: Material, tmp_path: Path
+) -> None:
+    """What is judged because time is up is written, but does not count when the training goes
+    on: best network, patience and curves are those of one without a limit."""
+    course = Course(material, options_of(), tmp_path / "whole.safetensors")
+    whole, standing = run(course), course.standing
+    output = tmp_path / "part.safetensors"
+    course = Course(material, options_of(), output)
+    for progress in course:
+        if progress.step == 3:
+            break
+    course.trainer.close()
+    course.reason = "time"
+    course.finish()
+    assert [row[0] for row in course.standing.validations] == [2, 3]
+    kept = read_kept(checkpoint_of(output))
+    assert [row[0] for row in kept.standing.validations] == [2]
+    again = Course(material, options_of(), output, kept=kept)
+    assert same(run(again), whole)
+    assert again.standing.validations == standing.validations
+    assert again.standing.waited == standing.waited
+    one, other = (read_network(tmp_path / f"{name}.safetensors") for name in ("whole", "part"))
+    assert same(tensors(one.transfer), tensors(other.transfer))
+    assert one.card["validation"] == other.card["validation"]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_faults_may_be_found_while_others_are_counted(material: Material, tmp_path: Path) -> None:
+    """Squares are read ahead in the background; a validation may meet a damaged picture there."""
+    course = Course(material, options_of(), tmp_path / "net.safetensors")
+    faults: Any = course.trainer.photos.faults
+
+    class Late(type(Path())):
+        def __str__(self) -> str:
+            faults[Path("found meanwhile")] = "damaged"
+            return "late"
+
+    faults[Late("late")] = "damaged"
+    for progress in course:
+        if progress.validation is not None:
+            break
+    course.trainer.close()
+    assert "late" in course.standing.faults
+
+
+@pytest.mark.usefixtures("tiny")
 def test_a_training_stops_when_it_gets_no_better(
     material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -341,7 +341,12 @@ class Course:
             OutputError: a file cannot be written.
         """
         if self.reason == "time" and self._judged != self.trainer.step:
+            # Kept before it is judged: a training without a limit would not be judged here, and
+            # what goes on from the checkpoint is to be the same.
+            if not self.crew.rank:
+                self.save()
             self._validate()
+            return
         if self.crew.rank:
             return
         if self.reason in ("steps", "patience"):
@@ -404,7 +409,9 @@ class Course:
     def _validate(self) -> Losses | None:
         """Judges the average; where it is the best one until now, it is written."""
         self._judged = self.trainer.step
-        found = {str(path): why for crops in self._sources for path, why in crops.faults.items()}
+        # Copies, for squares are still being read ahead.
+        sources = [crops.faults.copy() for crops in self._sources]
+        found = {str(path): why for faults in sources for path, why in faults.items()}
         self.standing.faults |= self.crew.gather(found)
         if self.crew.rank:
             return None
