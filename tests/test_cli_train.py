@@ -249,6 +249,23 @@ def test_a_network_that_is_none_is_one_line(
     assert "is no network of impasto" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("tiny", "folder")
+def test_shipped_networks_go_by_their_names(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--init` and `impasto network` take the networks that come with impasto by name."""
+    assert main(["network", "any"]) == 0
+    assert "any.safetensors: takes any style" in capsys.readouterr().out
+    assert main(["network", "styles", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    begin = ["train", "mosaic", "--photos", "photos", "-o", "n.safetensors", *SMALL[2:]]
+    assert main([*begin, "--init", "styles", "--steps", "1", "-q"]) == 0
+    assert read_network("n.safetensors").card["init"] == facts["sha256"]
+    with_own = Path("any")
+    table = table_for(["a"], TINY)
+    write_network(Network(Transfer(TINY), table=table), with_own)
+    assert main(["network", "any"]) == 0
+    assert "any: knows 1 styles" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", [[], ["torch.distributed.run", "--nproc-per-node", "2"]])
 def test_two_processes_train_from_the_command_line(launcher: list[str], folder: Path) -> None:

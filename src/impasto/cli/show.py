@@ -134,13 +134,15 @@ def network(file: Path, /, *, json: _Json = False) -> None:
     """Show a trained network: its size, its styles and its card.
 
     Args:
-        file: The network.
+        file: The network: styles, any or a file.
         json: Write JSON.
     """
     from dataclasses import asdict
 
     from impasto.networks import read_network
+    from impasto.trained import network_path
 
+    file = network_path(file)
     found = read_network(file)
     parameters = sum(p.numel() for p in found.transfer.parameters())
     facts = {

@@ -87,7 +87,8 @@ def train(
             for more; FOLDER=12 has each of its paintings come twelve times as often.
         output: The network to write, NAME.safetensors. The validation sheet NAME.png goes beside
             it and, until the end, the checkpoint NAME.ckpt.
-        init: Begin with this network's convolutions and what it makes of the styles.
+        init: Begin with this network's convolutions and what it makes of the styles: any, styles or
+            a file.
         resume: Go on with the training that this checkpoint has kept.
         recursive: Take the pictures in the folders' folders too.
         overwrite: Replace files that exist.
@@ -124,12 +125,13 @@ def train(
         raise OptionError("--output: is missing; name the network's file, as -o my.safetensors")
     chosen = TrainingOptions(**values)
     from impasto.material import gather
+    from impasto.trained import network_path
 
     wanted = _Wanted(
         gather(styles or [], photos, any or [], recursive=recursive),
         chosen,
         output.absolute(),
-        init,
+        None if init is None else network_path(init),
         None,
         trace,
         plot,
