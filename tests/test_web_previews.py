@@ -8,6 +8,7 @@ import io
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from impasto.images import Bitmap, encode_image, resize_image
 from impasto.networks import IDENTITY, mix, read_network
 from impasto.web import previews
 from impasto.web.config import StudioOptions
-from impasto.web.previewer import COLUMNS, QUALITY, TILE, Previewer
+from impasto.web.previewer import COLUMNS, QUALITY, TILE, Previewer, _Work
 from impasto.web.previews import Previews, SupersededError
 from impasto.web.security import Refused
 from stand_ins import soft_picture
@@ -211,6 +212,50 @@ def test_process(networks: Path, pictures: dict[str, list[str]]) -> None:
     assert _pixels(base64.b64decode(answers[2]["jpeg"])).shape == (64, 96, 3)
     assert answers[3]["fault"]["code"] == "option"
     assert answers[4]["fault"]["code"] == "unavailable"
+
+
+def test_unforeseen_fault_is_answered() -> None:
+    """A picture that fails in a way nobody thought of costs its own wish, and no other one."""
+
+    class Odd(Previewer):
+        def paint(self, order: dict[str, Any]) -> bytes:
+            if order["photo"] == "odd":
+                raise RuntimeError("padding size should be less than the input\nand more")
+            return b"well"
+
+        def sheet(self, photo: Any, styles: Any) -> Iterator[bytes | None]:
+            yield None
+            raise TypeError(f"no such tile of {photo}: {styles}")
+
+    class Told:
+        """A line that ends when all has been answered."""
+
+        def __init__(self) -> None:
+            self.answers, self._done = dict[int, Any](), threading.Event()
+
+        def orders(self) -> Iterator[dict[str, Any]]:
+            yield {"id": 1, "do": "paint", "photo": "odd"}
+            yield {"id": 2, "do": "sheet", "photo": "any", "styles": []}
+            yield {"id": 3, "do": "paint", "photo": "even"}
+            assert self._done.wait(SECONDS)
+
+        def tell(self, answer: dict[str, Any]) -> None:
+            self.answers[answer.pop("id")] = answer
+            if len(self.answers) == 3:
+                self._done.set()
+
+    line: Any = Told()
+    work = _Work(line, Odd(Path("/nowhere")))
+    listener = threading.Thread(target=work.listen)
+    listener.start()
+    try:
+        work.go()
+    finally:
+        line._done.set()
+        listener.join()
+    fault = {"code": "unavailable", "message": "the preview could not be made"}
+    assert line.answers[1] == line.answers[2] == {"fault": fault}
+    assert line.answers[3] == {"jpeg": base64.b64encode(b"well").decode()}
 
 
 # --- whose turn it is ----------------------------------------------------------------------------

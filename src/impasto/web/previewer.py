@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.coloring import in_photos_colors
-from impasto.errors import ImpastoError, OptionError, WeightsError, is_out_of_memory, one_line
+from impasto.errors import ImpastoError, OptionError, WeightsError, one_line
 from impasto.images import Bitmap, encode_image, fit_within, read_image, resize_image
 from impasto.inputs import as_tensor, read_inputs, visible
 from impasto.options import StyleOptions, make_options
@@ -122,10 +122,9 @@ class _Work:
         except ImpastoError as error:
             code = "option" if isinstance(error, OptionError) else "unavailable"
             self._fail(number, code, str(error))
-        except Exception as error:
+        except Exception:
+            # Whatever one picture is like, others shall have theirs.
             traceback.print_exc()
-            if not is_out_of_memory(error) and not isinstance(error, ValueError | OSError):
-                raise
             self._fail(number, "unavailable", "the preview could not be made")
         else:
             if made is None:
