@@ -279,6 +279,8 @@ for line in sys.stdin:
     answer = {"id": order["id"], "jpeg": base64.b64encode(name.encode()).decode()}
     if name.startswith("fault"):
         answer = {"id": order["id"], "fault": {"code": "option", "message": "--size: is odd"}}
+    if name.startswith("odd"):
+        answer = {"id": order["id"], **json.loads(name[3:])}
     print(json.dumps(answer), flush=True)
 """
 
@@ -419,6 +421,19 @@ def test_process_that_dies(turns: Any) -> None:
         with pytest.raises(OptionError, match="--size: is odd"):
             await at.get("fault")
         assert at.log == ["die-1", "die-2", "bad", "fault"]
+
+    turns(story)
+
+
+@pytest.mark.parametrize("odd", [{}, {"jpeg": "?"}, {"jpeg": 5}, {"fault": "no"}, {"fault": {}}])
+def test_answer_that_cannot_be_read(turns: Any, odd: dict[str, Any]) -> None:
+    """An answer of another form fails its wish at once; the process goes on with the next one."""
+
+    async def story(at: Turns) -> None:
+        with pytest.raises(Refused) as refusal:
+            await at.get("odd" + json.dumps(odd))
+        assert (refusal.value.status, refusal.value.code) == (503, "unavailable")
+        assert await at.get("well") == b"well"
 
     turns(story)
 

@@ -289,6 +289,11 @@ class Previews:
         try:
             if wish is not None:
                 self._settle(wish, message)
+        except (ValueError, TypeError, KeyError):
+            # Nobody shall wait for what cannot be read.
+            assert wish is not None
+            wish.fail(_unavailable(self._pause))
+            raise
         finally:
             self._next()
 
