@@ -171,6 +171,16 @@ def test_sheet(networks: Path, pictures: dict[str, list[str]]) -> None:
         assert np.abs(whole[part] - found[part]).mean() < 0.004
     same = np.s_[16 : TILE - 16, 16 : TILE - 16]
     assert np.array_equal(whole[:, 3 * TILE :][same], whole[same])
+    # One's own painting gives its colours, as on the easel.
+    other = read_network(networks / "any.safetensors")
+    large = torch.nn.functional.interpolate(
+        _tensor(pictures["own"][1]), (384, 288), mode="bilinear"
+    )
+    bare = other.transfer(small, other.vector_of_picture(large.clamp(0, 1)))[0].numpy()
+    colored = in_paintings_colors(bare, [Palette(_tensor(pictures["own"][1])[0].numpy())], 1.0)
+    expected[:, :TILE, 2 * TILE : 3 * TILE] = colored[:, :, 48:240]
+    part = np.s_[16 : TILE - 16, 2 * TILE + 16 : 3 * TILE - 16]
+    assert np.abs(whole[part] - _as_jpeg(expected)[part]).mean() < 0.004
 
 
 def test_networks_that_are_missing(tmp_path: Path, pictures: dict[str, list[str]]) -> None:

@@ -35,7 +35,6 @@ from impasto.paper import parse_paper
 from impasto.repainting import Repainter, repainted, style_sources
 from impasto.sources import Loaded, split_label
 from impasto.styles import draw_style
-from impasto.targets import Painting
 from impasto.web import child
 from impasto.web.config import ANY_STYLE, BUILT_IN_STYLES
 
@@ -190,10 +189,10 @@ class Previewer:
         seen = _cut(visible(self._picture(source, path, LARGEST)), WIDEST)
         scale = TILE / min(seen.width, seen.height)
         sides = (max(TILE, round(scale * side)) for side in (seen.width, seen.height))
-        small = as_tensor(resize_image(seen, *sides))
+        small = resize_image(seen, *sides)
         rows = -(-len(styles) // COLUMNS)
         whole = np.ones((3, rows * TILE, min(len(styles), COLUMNS) * TILE), np.float32)
-        top, left = ((side - TILE) // 2 for side in small.shape[-2:])
+        top, left = ((side - TILE) // 2 for side in (small.height, small.width))
         for place, (source, path) in enumerate(styles):
             # Not around the loop: others have their turn between two tiles.
             with torch.inference_mode():
@@ -205,14 +204,16 @@ class Previewer:
             yield None
         yield _jpeg(whole)
 
-    def _tile(self, photo: Tensor, source: str, path: str) -> Tensor:
+    def _tile(self, photo: Bitmap, source: str, path: str) -> Tensor:
         network = self._network_for([source])
         if network.knows_pictures:
-            painting = as_tensor(visible(self._painting(source, path).bitmap))
-            vector = network.vector_of(Painting(painting))
-        else:
-            vector = network.network.vector_of_name(source.removeprefix("style:"))
-        return network.repaint(photo, vector)
+            # In its painting's colours, as the easel and the job have it.
+            painting = self._painting(source, path)
+            options = make_options({"size": max(photo.width, photo.height)})
+            inputs = read_inputs(Loaded(photo, {"path": "", "sha256": ""}), [painting], options)
+            return repainted(network, inputs, [painting])
+        vector = network.network.vector_of_name(source.removeprefix("style:"))
+        return network.repaint(as_tensor(photo), vector)
 
     def _network_for(self, sources: Sequence[str]) -> Repainter:
         """A network that knows all these styles, the smaller one where it does.
