@@ -188,6 +188,27 @@ def test_begins_with_its_preview(studio: Studio, tmp_path: Path) -> None:
         assert np.abs(studio.pixels(done) - plain.bitmap.pixels).max() <= 0.5 / 65535 + 1e-7
 
 
+def test_begins_with_the_network_that_knows_its_style(studio: Studio, tmp_path: Path) -> None:
+    """Where the network of built-in styles lacks the job's, the one for any style makes the
+    start, as it makes the preview."""
+    folder = write_tiny(tmp_path / "networks", ["waves"])
+    studio.painter.transfer_networks = str(folder)
+    options = {name: value for name, value in TINY.items() if name != "start"}
+    for style, expected in (("waves", "styles"), ("mosaic", "any")):
+        request = {
+            "photo": studio.picture(studio.files[0]),
+            "styles": [f"style:{style}"],
+            "options": {**options, "evaluations": 2},
+            "refine": True,
+        }
+        studio.records.add_job(studio.owner, request)
+        done = studio.paint()
+        assert done.state == "done"
+        settings = read_image(studio.storage.master(studio.result(done).id)).settings
+        assert settings is not None
+        assert settings["refine"]["name"] == expected
+
+
 @pytest.mark.parametrize("end", ["pause", "stop"])
 def test_interrupted_is_uninterrupted(studio: Studio, end: str) -> None:
     """A job that was paused, or stopped with the server, ends in the same bytes and losses."""

@@ -489,27 +489,26 @@ class _Painting:
             memory=self._memory,
             networks=self._painter.networks,
         )
-        network = self._network_of(styles)
-        if network is not None:
+        for network in self._networks_for(styles):
             try:
                 return begin(refine=network)
             except (WeightsError, OptionError) as error:
                 # A job is not refused for what it can do without.
-                _log(f"job {job.id}: begins with the photo ({one_line(str(error))})")
+                name = Path(network).name
+                _log(f"job {job.id}: does not begin with {name} ({one_line(str(error))})")
         return begin()
 
-    def _network_of(self, styles: Sequence[str | Loaded]) -> str | None:
-        """The transfer network whose picture the job begins with, where it is to and can."""
+    def _networks_for(self, styles: Sequence[str | Loaded]) -> list[str]:
+        """The transfer networks with whose picture the job is to begin, the first that can make
+        it: the one of built-in styles may lack some of them."""
         folder = self._painter.transfer_networks
         request = self._job.request
         if not request.get("refine") or request.get("coarse") or folder is None:
-            return None
+            return []
         built_in = all(isinstance(style, Loaded) or style.startswith("style:") for style in styles)
-        for name in (BUILT_IN_STYLES, ANY_STYLE) if built_in else (ANY_STYLE,):
-            file = (Path(folder) / name).absolute()
-            if file.is_file():
-                return str(file)
-        return None
+        names = (BUILT_IN_STYLES, ANY_STYLE) if built_in else (ANY_STYLE,)
+        files = [(Path(folder) / name).absolute() for name in names]
+        return [str(file) for file in files if file.is_file()]
 
     def _drawn(self, style: str) -> str | Loaded:
         kind, _, name = style.partition(":")
