@@ -141,3 +141,45 @@ def test_page_goes_on_without_previews(page: Page) -> None:
     assert '"refine":true' in (asked.value.post_data or "")
     page.wait_for_url(re.compile("/job/"))
     expect(page.get_by_role("main").get_by_text("Finished", exact=True)).to_be_visible()
+
+
+def test_easel_asks_again(page: Page) -> None:
+    """Refusals that pass are asked about again, without any change of the visitor's."""
+    left = [(409, "state"), (503, "unavailable"), (409, "superseded")]
+
+    def answer(route: Any) -> None:
+        if left:
+            status, code = left.pop(0)
+            route.fulfill(status=status, json={"detail": {"code": code, "message": "not yet"}})
+        else:
+            route.continue_()
+
+    page.route("**/api/previews?*", answer)
+    page.goto("/?photo=sample:coffee&style=style:waves")
+    expect(page.locator(".quick > img")).to_be_visible()
+    assert left == []
+
+
+def test_easel_gives_up(page: Page) -> None:
+    """A photo that is never read is asked for some times only, and again with the next change."""
+    asked: list[str] = []
+
+    def refuse(route: Any) -> None:
+        asked.append(route.request.post_data)
+        route.fulfill(status=409, json={"detail": {"code": "state", "message": "not read yet"}})
+
+    def until(count: int) -> None:
+        while len(asked) < count:
+            page.wait_for_event("requestfinished", lambda request: "previews?" in request.url)
+
+    page.route("**/api/previews?*", refuse)
+    page.add_init_script(
+        "const wait = setTimeout; window.setTimeout = (f, ms) => wait(f, Math.min(ms, 20));"
+    )
+    page.goto("/?photo=sample:coffee&style=style:waves", wait_until="commit")
+    until(5)
+    expect(page.get_by_text("There is none just now.")).to_be_visible()
+    page.get_by_role("slider", name="Strength").first.press("ArrowLeft")
+    until(10)
+    assert asked == [asked[0]] * 5 + [asked[5]] * 5
+    assert asked[0] != asked[5]

@@ -18,6 +18,11 @@ const SIDES = [384, 512];
 /** Milliseconds before a sheet that could not be had is asked for again, and how often. */
 const PAUSE = 3000;
 const TRIES = 3;
+/** Refusals that may pass: a picture is not read yet, too many ask, there is none just now. */
+const PASSING = [409, 429, 503];
+/** Milliseconds before the easel asks again, twice as many each time, and how often it asks. */
+const FIRST_PAUSE = 750;
+const EASEL_TRIES = 5;
 
 /**
  * @param {Settings} settings
@@ -129,6 +134,7 @@ function tilePreviews(settings, me, panel) {
   begin();
   return () => {
     isOver = true;
+    settings.removeEventListener("changed", begin);
     observer.disconnect();
   };
 }
@@ -211,7 +217,10 @@ function easelPreview(settings, me, { canvas, note }) {
     place();
   };
 
-  /** @param {string} text @returns {Promise<Blob | number>} the picture, or the status of a refusal */
+  /**
+   * @param {string} text
+   * @returns {Promise<Blob | number | "superseded">} the picture, or the status of a refusal
+   */
   const get = async (text) => {
     const side = SIDES[canvas.clientWidth * devicePixelRatio > 420 ? 1 : 0];
     const answer = await fetch(`/api/previews?side=${side}`, {
@@ -219,18 +228,23 @@ function easelPreview(settings, me, { canvas, note }) {
       headers: { "Content-Type": "application/json", "X-Impasto-CSRF": me.csrf },
       body: text,
     });
-    return answer.ok ? answer.blob() : answer.status;
+    if (answer.ok) return answer.blob();
+    const { detail } = await answer.json().catch(() => ({}));
+    return detail?.code === "superseded" ? "superseded" : answer.status;
   };
 
   // One at a time, and always the newest wish.
   const ask = async () => {
     if (busy || !box.checked) return;
     busy = true;
-    for (let text = wanted(); !isOver && text !== shown; text = wanted()) {
+    let tries = 0;
+    let tried = "";
+    for (let text = wanted(); !isOver && box.checked && text !== shown; text = wanted()) {
       if (!text) break;
+      if (text !== tried) [tries, tried] = [0, text];
       if (!layer.firstChild) say(t("preview.coming"));
       const of = settings.photo;
-      /** @type {Blob | number} */
+      /** @type {Blob | number | "superseded"} */
       let found = 0;
       try {
         found = await get(text);
@@ -241,15 +255,13 @@ function easelPreview(settings, me, { canvas, note }) {
       if (found instanceof Blob) {
         shown = text;
         if (of === settings.photo) say(t("preview.shown"));
-      } else if (found === 409) await pause(PAUSE / 10);
+      } else if (found === "superseded") await pause(PAUSE / 10);
       else {
         clear(t("preview.none"));
-        shown = text;
-        if (found === 429 || found === 503) {
-          await pause(PAUSE);
-          // Once more with the next change, if not at once.
-          if (wanted() === text) break;
-        }
+        tries += 1;
+        if (PASSING.includes(found) && tries < EASEL_TRIES) {
+          await pause(FIRST_PAUSE * 2 ** (tries - 1));
+        } else shown = text;
       }
     }
     busy = false;
@@ -268,6 +280,7 @@ function easelPreview(settings, me, { canvas, note }) {
   changed();
   return () => {
     isOver = true;
+    settings.removeEventListener("changed", changed);
     URL.revokeObjectURL(url);
   };
 }
