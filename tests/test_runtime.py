@@ -315,3 +315,31 @@ def test_a_cache_that_cannot_be_used_is_done_without(
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "file"))
     again = repaint(photo, ["one"], options, network=str(styles)).bitmap.pixels
     np.testing.assert_array_equal(again, first)
+
+
+def test_pictures_of_exported_networks_are_made_again(
+    styles: Path,
+    tmp_path: Path,
+    make_png: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`reproduce` runs an exported network again by onnxruntime, to the byte; what is too large for
+    that is torch's with a warning, or refused in one line where torch cannot run the file."""
+    photo, net = make_png("photo.png", 40, 30), tmp_path / "net.onnx"
+    export_network(styles, net)
+    for network, out in (net, tmp_path / "one.png"), (styles, tmp_path / "two.png"):
+        arguments = ["stylize", str(photo), "one", "--fast", "--size", "40", "--runtime", "onnx"]
+        assert main([*arguments, "--network", str(network), "-o", str(out)]) == 0
+        assert main(["reproduce", str(out)]) == 0
+        assert out.with_name(f"{out.stem}-again.png").read_bytes() == out.read_bytes()
+    assert capsys.readouterr().err == ""
+    large = ["--size", "2400", "-o", str(tmp_path / "large.png")]
+    assert main(["reproduce", str(tmp_path / "one.png"), *large]) == 2
+    said = capsys.readouterr().err
+    assert "only onnxruntime runs" in said
+    assert "--runtime" not in said
+    assert main(["reproduce", str(tmp_path / "two.png"), *large]) == 0
+    assert "was made by onnxruntime" in capsys.readouterr().err
+    settings = read_image(tmp_path / "large.png").settings
+    assert settings is not None
+    assert "runtime" not in settings["fast"]

@@ -209,19 +209,17 @@ def repaint(
     ).result()
 
 
-def from_fast_settings(
+def recorded_options(
     settings: Mapping[str, Any], changes: Mapping[str, Any] | None = None
-) -> Repainting:
-    """Prepares the picture of a record with `fast` again.
+) -> StyleOptions:
+    """The options of a record with `fast`.
 
     Args:
         settings: the record that the picture carries.
         changes: options to replace.
 
     Raises:
-        ImageError: an input is gone, or was not a file.
         OptionError: the record is not one of impasto's or of a later version.
-        WeightsError: the network is missing or damaged.
     """
     recorded, fast = settings.get("options"), settings.get("fast")
     content, styles = settings.get("content"), settings.get("styles")
@@ -242,11 +240,24 @@ def from_fast_settings(
         kept.pop("print", None)
     if "print" in changes or kept.get("print"):
         kept.pop("size", None)
-    options = make_options(without_idle({**kept, **changes}, changes))
+    return make_options(without_idle({**kept, **changes}, changes))
+
+
+def check_record(settings: Mapping[str, Any], *, known: bool) -> list[str]:
+    """Looks at the pictures that a record with `fast` names.
+
+    Args:
+        settings: the record, once `recorded_options` has read it.
+        known: whether its network knows its styles by name.
+
+    Returns:
+        What has changed since, lines for the user.
+
+    Raises:
+        ImageError: an input is gone, or was not a file.
+    """
+    content, styles = settings["content"], settings["styles"]
     masks, style_masks = settings.get("masks") or [], settings.get("style_masks") or []
-    name = str(fast.get("name"))
-    found = Repaintings()
-    known = found.of(name, options).network.names
     warnings = []
     for entry in (content, *styles, *masks, *style_masks):
         if entry is None:
@@ -267,6 +278,35 @@ def from_fast_settings(
             )
         if (now := describe_source(path)) and now["sha256"] != entry.get("sha256"):
             warnings.append(f"{path}: has changed since the picture was made")
+    if settings.get("impasto") != impasto.__version__:
+        warnings.append(
+            f"the picture was made by impasto {settings.get('impasto')}, this is "
+            f"{impasto.__version__}"
+        )
+    return warnings
+
+
+def from_fast_settings(
+    settings: Mapping[str, Any], changes: Mapping[str, Any] | None = None
+) -> Repainting:
+    """Prepares the picture of a record with `fast` again.
+
+    Args:
+        settings: the record that the picture carries.
+        changes: options to replace.
+
+    Raises:
+        ImageError: an input is gone, or was not a file.
+        OptionError: the record is not one of impasto's or of a later version.
+        WeightsError: the network is missing or damaged.
+    """
+    options = recorded_options(settings, changes)
+    changes, fast = changes or {}, settings["fast"]
+    content, styles = settings["content"], settings["styles"]
+    masks, style_masks = settings.get("masks") or [], settings.get("style_masks") or []
+    name = str(fast.get("name"))
+    found = Repaintings()
+    warnings = check_record(settings, known=bool(found.of(name, options).network.names))
     again = Repainting(
         *(content["path"], [entry["path"] for entry in styles], options),
         network=name,
@@ -280,11 +320,6 @@ def from_fast_settings(
         warnings.append(
             f"the picture was made in {fast.get('precision')}, this is "
             f"{again.settings['fast']['precision']}; small differences may follow"
-        )
-    if settings.get("impasto") != impasto.__version__:
-        warnings.append(
-            f"the picture was made by impasto {settings.get('impasto')}, this is "
-            f"{impasto.__version__}"
         )
     again.warnings += warnings
     return again

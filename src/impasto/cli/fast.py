@@ -17,6 +17,7 @@ from impasto.errors import ImageError, ImpastoError, OptionError, OutputError, o
 from impasto.options import StyleOptions
 
 if TYPE_CHECKING:
+    from impasto.bare import Repainting as Bare
     from impasto.images import Bitmap
     from impasto.transfer import Repainting
 
@@ -55,31 +56,67 @@ def paint_one(repainting: Repainting, path: Path, output: Output, *, began: floa
 
 
 def paint_again(
-    again: Repainting, settings: dict[str, Any], path: Path, output: Output, *, began: float
+    settings: dict[str, Any], changes: dict[str, Any], path: Path, output: Output, *, began: float
 ) -> int:
     """Makes a picture of a record once more, by onnxruntime where that made it.
 
     Args:
-        again: from `impasto.transfer.from_fast_settings`.
         settings: the record.
+        changes: options to replace.
         path: where to write it.
         output: what else is wanted.
         began: when the work began, by `time.monotonic`.
+
+    Raises:
+        ImpastoError: as `impasto.transfer.from_fast_settings` does.
     """
-    if settings["fast"].get("runtime") != "onnx":
-        return paint_one(again, path, output, began=began)
-    found, options = again.settings, again.options
-    photo = found["content"]["path"]
-    if not _has_onnx() or _beyond_onnx(photo, options, found["masks"], "onnx") is not None:
+    from impasto.transfer import from_fast_settings, recorded_options
+
+    options = recorded_options(settings, changes)
+    by_onnx = settings["fast"].get("runtime") == "onnx"
+    made = _made_by_onnx(settings, options) if by_onnx else None
+    if made is not None:
+        for warning in made.warnings:
+            say(f"impasto: warning: {one_line(warning)}")
+        return _report(made.bitmap, made.settings, path, output, began)
+    again = from_fast_settings(settings, changes)
+    if by_onnx:
         again.warnings.append("the picture was made by onnxruntime; small differences may follow")
-        return paint_one(again, path, output, began=began)
-    styles = [entry["path"] for entry in found["styles"]]
-    return _paint_bare(
-        *(photo, styles, options, path, output),
-        network=found["fast"]["name"],
-        warnings=again.warnings,
-        began=began,
-    )
+    return paint_one(again, path, output, began=began)
+
+
+def _made_by_onnx(settings: dict[str, Any], options: StyleOptions) -> Bare | None:
+    """The picture of a record, made by onnxruntime; `None`: torch is to make it.
+
+    Raises:
+        OptionError: only onnxruntime can run the network, and it cannot make this picture.
+    """
+    from impasto.bare import NeedsTorchError, repaint
+    from impasto.runtime import is_portable, open_network
+    from impasto.trained import network_path
+    from impasto.transfer import check_record
+
+    name, styles = str(settings["fast"].get("name")), settings["styles"]
+    if not is_portable(name) and not _has_onnx():
+        return None
+    known = bool(open_network(network_path(name), options.threads).names)
+    warnings = check_record(settings, known=known)
+    try:
+        found = repaint(
+            *(settings["content"]["path"], [entry["path"] for entry in styles], options),
+            network=name,
+        )
+    except NeedsTorchError as error:
+        if not is_portable(name):
+            return None
+        raise OptionError(
+            f"{error.what}: is beyond {name}, which only onnxruntime runs; leave the change out, "
+            "or stylize with the network that it was exported from"
+        ) from None
+    if found.settings["fast"]["sha256"] != settings["fast"].get("sha256"):
+        warnings.append(f"the network {name} is another than the picture's")
+    found.warnings.extend(warnings)
+    return found
 
 
 def _paint_bare(
@@ -91,14 +128,13 @@ def _paint_bare(
     *,
     network: str | None,
     asked: bool = True,
-    warnings: Sequence[str] = (),
     began: float,
 ) -> int:
     """Makes one picture without torch, writes it and reports."""
     from impasto.bare import repaint
 
     found = repaint(content, styles, options, network=network, asked=asked)
-    for warning in dict.fromkeys((*warnings, *found.warnings)):
+    for warning in found.warnings:
         say(f"impasto: warning: {one_line(warning)}")
     return _report(found.bitmap, found.settings, path, output, began)
 

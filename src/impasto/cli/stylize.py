@@ -235,16 +235,14 @@ def _fast_again(
 
     from impasto.cli import fast as in_one_pass
     from impasto.images import check_output
-    from impasto.transfer import from_fast_settings
 
     in_one_pass.check_fast(output)
     check_output(path, overwrite=output.overwrite)
     began = time.monotonic()
     try:
-        again = from_fast_settings(old.settings or {}, changes)
+        return in_one_pass.paint_again(old.settings or {}, changes, path, output, began=began)
     except ImpastoError as error:
         raise type(error)(f"{picture}: {error}") from None
-    return in_one_pass.paint_again(again, old.settings or {}, path, output, began=began)
 
 
 def _as_deep(output: Output, path: Path, old: Bitmap) -> Output:
