@@ -317,7 +317,7 @@ def test_clips_are_measured(
     pytest.importorskip("av")
     pytest.importorskip("cv2")
     output, picture = tmp_path / "video.json", tmp_path / "frames.png"
-    arguments = ["--size", "48", "--frames", "3", "--evaluations", "2", "--engines", "optimizer"]
+    arguments = ["--size", "48", "--frames", "3", "--evaluations", "8", "--engines", "optimizer"]
     arguments += ["--style", str(make_png("style.png", 32, 32)), "--picture", str(picture)]
     run_main(load("video", monkeypatch), [*arguments, "--output", str(output)], monkeypatch)
     found = json.loads(output.read_text(encoding="utf-8"))["engines"]["optimizer"]

@@ -91,7 +91,7 @@ def test_a_file_that_has_changed_comes_whole(tmp_path: Path) -> None:
         {"ETag": 'W/"v1"'},
         {"ETag": '"v1"', "Accept-Ranges": "none"},
         # Two versions of the same second would be told as one: it must be a minute old.
-        {"Last-Modified": formatdate(time.time() + 600, usegmt=True)},
+        {"Last-Modified": formatdate(time.time() + 86_400, usegmt=True)},
         {"ETag": 'W/"v1"', **LONG_AGO},
     ],
 )

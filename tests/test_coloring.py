@@ -273,11 +273,14 @@ def test_colors_are_kept_from_any_start(files: Pair, start: str) -> None:
 @pytest.mark.parametrize("color", ["luminance", "match"])
 def test_strength_0_is_the_painting(files: Pair, color: str) -> None:
     """With strength 0 a run hardly differs from one in the painting's colours; with 1 it does."""
-    plain = stylize(*files, options_of())
+    # Not Wasserstein-2: where a layer has fewer positions than channels, as here, its gradient
+    # hangs on the last digit, and the runs part after the first step.
+    plain = stylize(*files, options_of(style_loss="gram"))
     none, all_of_it = (
-        stylize(*files, options_of(color=color, color_strength=strength)) for strength in (0.0, 1.0)
+        stylize(*files, options_of(style_loss="gram", color=color, color_strength=strength))
+        for strength in (0.0, 1.0)
     )
-    np.testing.assert_allclose(none.pixels, plain.pixels, atol=2e-3)
+    np.testing.assert_allclose(none.pixels, plain.pixels, atol=1e-4)
     assert np.abs(all_of_it.pixels - plain.pixels).max() > 0.02
 
 

@@ -445,7 +445,8 @@ class _Parts:
 
     def number(self, name: str) -> float:
         value = self._left.pop(name, None)
-        if not isinstance(value, float | int) or not math.isfinite(value):
+        # What float32 cannot hold came from no run, and would end in one without numbers.
+        if not isinstance(value, float | int) or not abs(value) <= torch.finfo(torch.float32).max:
             raise ValueError(f"'{name}' is not the number that it should be")
         return value
 
