@@ -263,6 +263,8 @@ def test_shipped_networks_go_by_their_names(capsys: pytest.CaptureFixture[str]) 
     table = table_for(["a"], TINY)
     write_network(Network(Transfer(TINY), table=table), with_own)
     assert main(["network", "any"]) == 0
+    assert "takes any style" in capsys.readouterr().out, "a file of that name changes nothing"
+    assert main(["network", str(with_own.absolute())]) == 0
     assert "any: knows 1 styles" in capsys.readouterr().out
 
 
