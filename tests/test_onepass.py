@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from impasto.convolution.running import Engine, engine
 from impasto.networks import Shape, Transfer
 from impasto.onepass import OnePass
 from tiny_networks import TINY
@@ -52,6 +53,51 @@ def test_flat_pictures_stay_flat(
     expected = torch.sigmoid(last + transfer.bias).view(1, 3, 1, 1)
     found = OnePass(transfer, dtype=dtype, strip=strip)(photo, style)
     assert (found - expected).abs().max() <= tolerance
+
+
+@pytest.fixture
+def compiled() -> Engine:
+    """The compiled kernels, where they work on more than sixteen channels at a time."""
+    found = engine()
+    if found is None or found.columns(32) < 32:
+        pytest.skip("needs llvmlite and AVX-512")
+    return found
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("strip", [1000, 10**6])
+def test_compiled_kernels_give_what_float64_gives(strip: int) -> None:
+    """Residual blocks by the compiled convolution, in strips or whole, differ from torch in float64
+    by no more than float32 does, and are really run by it."""
+    shape = Shape((8, 16, 32), 2, (16, 8, 8))
+    transfer, style = made(torch.float64, shape)
+    narrow, _ = made(torch.float32, shape)
+    narrow.load_state_dict({k: v.float() for k, v in transfer.state_dict().items()})
+    fast = OnePass(narrow, strip=strip)
+    plain = OnePass(narrow, strip=strip, fast=False)
+    differs = False
+    for height, width in SIDES[2:]:
+        photo = torch.rand(1, 3, height, width)
+        expected = transfer(photo.double(), style)
+        found = fast(photo, style.float())
+        assert (found.double() - expected).abs().max() < 3e-5, (height, width)
+        differs = differs or not torch.equal(found, plain(photo, style.float()))
+    assert differs
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize(("height", "width"), [(9, 9), (40, 33), (96, 131)])
+@pytest.mark.parametrize("level", [0.37, 1.0])
+def test_flat_pictures_stay_flat_by_compiled_kernels(height: int, width: int, level: float) -> None:
+    """Winograd's method, which rounds the places of a tile differently, makes no pattern of them
+    either."""
+    transfer, style = made(torch.float32, Shape((32, 32, 64), 3, (32, 32, 16)))
+    photo = torch.full((1, 3, height, width), level)
+    shift = torch.relu(transfer.scales_and_shifts(style)[-1][1][0])
+    last = torch.einsum("ocij,c->o", transfer.kernels[-1], shift)
+    expected = torch.sigmoid(last + transfer.bias).view(1, 3, 1, 1)
+    found = OnePass(transfer, strip=4000)(photo, style)
+    assert (found - expected).abs().max() <= 1e-5
 
 
 def test_nearly_flat_maps_keep_their_variance() -> None:

@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.convolution.running import GRAIN, engine, pack
 from impasto.networks import EPSILON, LEAST_SIDE, Transfer, phases
 
 STRIP = 1 << 19
@@ -53,6 +54,8 @@ class OnePass:
         strip: numbers of a strip on its way into a convolution, about; by default what suits the
             device.
         kept: numbers that the last maps may have in all to be kept rather than computed twice.
+        fast: in float32 on a CPU with AVX-512, run the convolutions of the residual blocks by
+            `convolution`'s compiled kernels, if there are any; results differ by rounding.
     """
 
     def __init__(
@@ -63,16 +66,21 @@ class OnePass:
         dtype: torch.dtype = torch.float32,
         strip: int | None = None,
         kept: int = KEPT,
+        fast: bool = True,
     ) -> None:
         self.transfer, self.dtype, self.device = transfer, dtype, torch.device(device)
         self._strip = strip or (STRIP if self.device.type == "cpu" else GPU_STRIP)
         self._kept = kept
         self._wide = torch.float64 if dtype == torch.float64 else torch.float32
         self._buffers: dict[str, Tensor] = {}
-        self._kernels = []
+        fast = fast and self.device.type == "cpu" and dtype == torch.float32
+        self._engine = engine() if fast else None
+        self._kernels: list[Tensor] = []
+        self._packed: list[Tensor | None] = []
         with torch.no_grad():
             for stage, kernel in zip(transfer.stages, transfer.kernels, strict=True):
                 kernel = kernel.detach()
+                self._packed.append(self._pack(kernel) if stage.kind == "same" else None)
                 if stage.kind == "up":
                     kernel = phases(kernel)
                 elif stage.kind == "out":
@@ -164,7 +172,23 @@ class OnePass:
         for column in [*range(-margin, 0), *range(width, width + margin)]:
             seen = min(max(column, 0), width - 1) if up else _reflected(column, width)
             rows[:, margin + column] = inside[:, seen]
-        return _over(F.conv2d(_under(rows), self._kernels[place], stride=stride))
+        packed = self._packed[place]
+        if packed is None or self._engine is None:
+            return _over(F.conv2d(_under(rows), self._kernels[place], stride=stride))
+        size = (rows.shape[0], rows.shape[1])
+        made, _ = self._engine.convolve(
+            _under(rows), packed, None, size=size, padding=0, read="plain", write="plain"
+        )
+        return _over(made)
+
+    def _pack(self, kernel: Tensor) -> Tensor | None:
+        """A kernel as the compiled ones take it; `None` where torch's convolution is as quick."""
+        outputs, inputs = kernel.shape[:2]
+        if self._engine is None or kernel.shape[2:] != (3, 3) or inputs % GRAIN:
+            return None
+        # Sixteen columns at a time, all that narrow registers hold, gain nothing.
+        columns = self._engine.columns(outputs)
+        return pack(kernel, inputs, columns) if columns > GRAIN else None
 
     def _finished(
         self, x: _Map | _Photo, scale: tuple[Tensor, Tensor], tall: int, wide: int

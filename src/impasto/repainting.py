@@ -37,13 +37,21 @@ class Repainter:
         name: `styles`, `any`, or a network's file.
         device: as the option.
         precision: as the option; `auto` is float16 on NVIDIA GPUs, float32 elsewhere.
+        fast: as the option `fast_convolution`.
 
     Raises:
         OptionError: this machine has no such device, or it does not know the format.
         WeightsError: the network is missing or damaged.
     """
 
-    def __init__(self, name: str = "any", *, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self,
+        name: str = "any",
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        fast: bool = True,
+    ) -> None:
         self.network: Network = load_network(name)
         self.name = name if name in SHIPPED else str(Path(name).absolute())
         self.device = pick_device(device)
@@ -51,7 +59,7 @@ class Repainter:
             # One pass needs digits more than range.
             precision = "float16" if self.device.type == "cuda" else "float32"
         self.dtype = pick_precision(precision, self.device)
-        self._one = OnePass(self.network.transfer, device=self.device, dtype=self.dtype)
+        self._one = OnePass(self.network.transfer, device=self.device, dtype=self.dtype, fast=fast)
         self._vectors: dict[bytes, Tensor] = {}
 
     @property

@@ -615,7 +615,9 @@ def stylization(
         torch.set_num_threads(options.threads)
     if refine is not None:
         repainter = Repainter(
-            network_for(sources) if refine == "auto" else refine, device=options.device
+            network_for(sources) if refine == "auto" else refine,
+            device=options.device,
+            fast=options.fast_convolution,
         )
         first = repainted(repainter, inputs, sources)
         settings["refine"] = repainter.record

@@ -38,13 +38,14 @@ class Repaintings:
     """Repaints pictures one after the other with the same networks, each of which is read once."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str, str], Repainter] = {}
+        self._kept: dict[tuple[str, str, str, bool], Repainter] = {}
 
     def of(self, name: str, options: StyleOptions) -> Repainter:
         """The network of a name or file, as options want it; see `Repainter`."""
-        key = (os.fspath(name), options.device, options.precision)
+        key = (os.fspath(name), options.device, options.precision, options.fast_convolution)
         if key not in self._kept:
-            self._kept[key] = Repainter(key[0], device=key[1], precision=key[2])
+            name, device, precision, fast = key
+            self._kept[key] = Repainter(name, device=device, precision=precision, fast=fast)
         return self._kept[key]
 
 

@@ -65,7 +65,9 @@ class Engine:
 
     def columns(self, outputs: int) -> int:
         """Output channels that are worked on at a time; `outputs` is padded to a multiple."""
-        return 64 if self._machine.wide and outputs % 64 == 0 else GRAIN
+        if not self._machine.wide:
+            return GRAIN
+        return next((many for many in (64, 32) if outputs % many == 0), GRAIN)
 
     def _function(self, kind: str, columns: int, *details: str) -> Any:
         key = (kind, columns, *details)
