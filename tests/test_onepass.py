@@ -122,10 +122,11 @@ def test_pictures_of_many_sizes_share_one_memory() -> None:
         assert torch.equal(one(photo, style), OnePass(transfer, strip=1000)(photo, style))
 
 
-def test_half_precision_is_near() -> None:
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_near(dtype: torch.dtype) -> None:
     """In 16 bits, with statistics in 32, the picture stays what it is but for grain."""
     transfer, style = made(torch.float32)
     photo = torch.rand(1, 3, 48, 40)
-    found = OnePass(transfer, dtype=torch.bfloat16)(photo, style)
+    found = OnePass(transfer, dtype=dtype)(photo, style)
     assert found.dtype == torch.float32
     assert (found - transfer(photo, style)).abs().mean() < 0.02

@@ -196,7 +196,7 @@ def test_what_needs_torch_is_refused(styles: Path, make_png: Callable[..., Path]
     ):
         with pytest.raises(OptionError, match=message):
             repaint(photo, ["one"], make_options(values), network=str(styles))
-    with pytest.raises(OptionError, match=r"four.*does not know.*one, two, three"):
+    with pytest.raises(OptionError, match=r"four: the network .* does not know.*one, two, three"):
         repaint(photo, ["four"], network=str(styles))
     with pytest.raises(OptionError, match="no painting"):
         repaint(photo, [], network=str(styles))
@@ -246,10 +246,43 @@ def test_export_is_of_the_same_bytes(styles: Path, tmp_path: Path) -> None:
     assert portable_file(styles).read_bytes() == (tmp_path / "net.onnx").read_bytes()
 
 
+def test_gpus_are_left_to_torch(
+    styles: Path,
+    tmp_path: Path,
+    make_png: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where NVIDIA's driver is at work, torch has the picture unless the CPU or onnxruntime was
+    asked for; convolutions that no network's runtime heeds are no reason to refuse one."""
+    driver = tmp_path / "version"
+    driver.touch()
+    photo = make_png("photo.png", 40, 30)
+    monkeypatch.setattr("impasto.cli.fast.NVIDIA", driver)
+    monkeypatch.setattr("impasto.devices.torch.cuda.is_available", lambda: False)
+    for number, (words, runtime) in enumerate(
+        (
+            ([], None),
+            (["--device", "cpu"], "onnx"),
+            (["--runtime", "onnx"], "onnx"),
+            (["--device", "cpu", "--no-fast-convolution"], "onnx"),
+        )
+    ):
+        out = tmp_path / f"{number}.png"
+        arguments = ["stylize", str(photo), "one", "--fast", "-q", "--size", "40", *words]
+        assert main([*arguments, "--network", str(styles), "-o", str(out)]) == 0
+        settings = read_image(out).settings
+        assert settings is not None
+        assert settings["fast"].get("runtime") == runtime, words
+
+
 def test_large_pictures_are_left_to_torch(
-    styles: Path, tmp_path: Path, make_png: Callable[..., Path]
+    styles: Path,
+    tmp_path: Path,
+    make_png: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where nothing is said, onnxruntime makes what it can, and torch the rest."""
+    monkeypatch.setattr("impasto.cli.fast.NVIDIA", tmp_path / "no driver")
     photo = make_png("photo.png", 40, 2)
     for size, runtime in (40, "onnx"), (2001, None):
         out = tmp_path / f"{size}.png"

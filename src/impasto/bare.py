@@ -25,7 +25,7 @@ from impasto.images import Bitmap, resize_image
 from impasto.options import StyleOptions
 from impasto.pairing import resolve
 from impasto.runtime import MAX_PIXELS, UNASKED_PIXELS, PortableNetwork, mix, open_network
-from impasto.sources import describe_source, find_source, read_source
+from impasto.sources import Loaded, describe_source, find_source, read_source
 from impasto.trained import SHIPPED, network_path
 
 Pixels = NDArray[np.float32]
@@ -34,7 +34,7 @@ HEEDED = frozenset(
     {
         *("size", "print", "print_fit", "dpi", "max_pixels", "style_weights"),
         *("style_scale", "strength", "regions", "color", "color_strength", "color_method"),
-        *("color_space", "device", "precision", "threads"),
+        *("color_space", "device", "precision", "threads", "fast_convolution"),
     }
 )
 """Options that a transfer network heeds."""
@@ -114,6 +114,28 @@ def network_for(sources: Sequence[Any]) -> str:
     return "styles" if built_in and all(built_in) else "any"
 
 
+def known_style(source: Any, names: Sequence[str], network: str) -> str:
+    """The style of a network's table that a source means: by its name, or by that of its file.
+
+    Args:
+        source: as `impasto.sources.read_source` takes it, or `Loaded`.
+        names: of the styles that the network knows.
+        network: its name, for words.
+
+    Raises:
+        OptionError: there is none.
+    """
+    found = source.record["path"] if isinstance(source, Loaded) else find_source(source)
+    text = os.fspath(found) if isinstance(found, str | os.PathLike) else ""
+    for name in text, text.removeprefix("style:"), Path(text).stem:
+        if name in names:
+            return name
+    raise OptionError(
+        f"{text or 'a picture in memory'}: the network {network} does not know this style; choose "
+        f"--network any, or one of its own: {', '.join(names)}"
+    )
+
+
 def repaint(
     content: Any,
     sources: Sequence[Any],
@@ -157,7 +179,10 @@ def repaint(
         raise NeedsTorchError("a flat photo")
     name = network_for(sources) if network is None else network
     opened = open_network(network_path(name), options.threads)
-    known = [] if opened.takes_pictures else [_known(opened, source) for source in sources]
+    known: list[Pixels] = []
+    if not opened.takes_pictures:
+        names = [known_style(source, opened.names, name) for source in sources]
+        known = [opened.style_of_name(one) for one in names]
     coloring = _coloring(photo, sources, shares, options, read=not known)
     seen = coloring.seen
     assert seen is not None
@@ -188,20 +213,6 @@ def repaint(
 def _is_flat(pixels: Pixels) -> bool:
     """Whether a picture has one colour, up to a step of 8 bits."""
     return float(pixels.std((1, 2)).max()) < 1 / 255
-
-
-def _known(network: PortableNetwork, source: Any) -> Pixels:
-    """A style of the network's table, by its name or by that of a file."""
-    found = find_source(source)
-    text = os.fspath(found) if isinstance(found, str | os.PathLike) else ""
-    for name in text, text.removeprefix("style:"), Path(text).stem:
-        if name in network.names:
-            return network.style_of_name(name)
-    known = ", ".join(network.names)
-    raise OptionError(
-        f"{text or 'a picture in memory'}: the network does not know this style; choose --network "
-        f"any, or one of its own: {known}"
-    )
 
 
 def _coloring(

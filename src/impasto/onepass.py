@@ -328,7 +328,8 @@ class _Sums:
                 blank(apart)
             total, squares = self._totals(apart)
             beside = total / count
-            mean, spread = near.double() + beside, squares - count * beside.square()
+            exact = near.to(mean.device).double()
+            mean, spread = exact + beside, squares - count * beside.square()
         self._found.append((count, mean, spread))
 
     def _totals(self, strip: Tensor) -> tuple[Tensor, Tensor]:
@@ -340,6 +341,8 @@ class _Sums:
 
     def _gathered(self, sums: Tensor) -> Tensor:
         """Sums over the channels' phases, `(C,)`."""
+        if sums.device.type == "mps":
+            sums = sums.cpu()  # Apple's GPUs have no float64
         return sums.double().view(-1, self._channels).sum(0)
 
     def factors(self, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
@@ -358,8 +361,10 @@ class _Sums:
         variance = spreads / float(counts.sum()) + between
         # What varies by rounding alone is flat: divided by ε it would become noise.
         flat = variance.sqrt() <= 8 * self._finest * mean.abs().max() + self._rounding * mean.abs()
-        factor = scale.double() * (variance + EPSILON).rsqrt() * ~flat
-        return factor.to(scale), (shift.double() - mean * factor).to(scale)
+        exact_scale, exact_shift = (x.to(mean.device).double() for x in (scale, shift))
+        factor = exact_scale * (variance + EPSILON).rsqrt() * ~flat
+        offset = (exact_shift - mean * factor).to(shift.dtype).to(shift.device)
+        return factor.to(scale.dtype).to(scale.device), offset
 
 
 def _shared_out(total: int, most: int) -> list[tuple[int, int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.bare import known_style
 from impasto.bare import network_for as network_for
 from impasto.blueprint import FADE, IDENTITY, LEAST_SIDE, MAX_SEEN_SIDE, SEEN_SIDE
 from impasto.color import Palette
@@ -25,7 +25,7 @@ from impasto.onepass import OnePass
 from impasto.options import StyleOptions
 from impasto.pairing import resolve
 from impasto.regions import covers_of, kept_mask, scales_of, shares_of
-from impasto.sources import Loaded, find_source
+from impasto.sources import Loaded
 from impasto.targets import Painting
 from impasto.trained import SHIPPED, load_network
 
@@ -82,17 +82,7 @@ class Repainter:
         Raises:
             OptionError: there is none.
         """
-        found = source.record["path"] if isinstance(source, Loaded) else find_source(source)
-        text = os.fspath(found) if isinstance(found, str | os.PathLike) else ""
-        for name in text, text.removeprefix("style:"), Path(text).stem:
-            if name in self.network.names:
-                return name
-        known = ", ".join(self.network.names)
-        shown = text or "a picture in memory"
-        raise OptionError(
-            f"{shown}: the network {self.name} does not know this style; choose --network any, or "
-            f"one of its own: {known}"
-        )
+        return known_style(source, self.network.names, self.name)
 
     def vector_of(self, painting: Painting) -> Tensor:
         """The style vector `(1, V)` of a painting, seen at its scale.

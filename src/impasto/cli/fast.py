@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from impasto.images import Bitmap
     from impasto.transfer import Repainting
 
+NVIDIA = Path("/proc/driver/nvidia/version")
+"""Is there while NVIDIA's driver is at work."""
+
 _WITHOUT = {
     "trace": "there are no evaluations to trace",
     "snapshots": "the picture does not form step by step",
@@ -164,6 +167,11 @@ def _has_onnx() -> bool:
     return all(find_spec(name) is not None for name in ("onnx", "onnxruntime"))
 
 
+def _has_gpu(options: StyleOptions) -> bool:
+    """Whether torch may take a GPU, as far as can be seen without it: NVIDIA's driver is there."""
+    return options.device == "auto" and NVIDIA.exists()
+
+
 def _beyond_onnx(
     content: str, options: StyleOptions, masks: Sequence[str | None], runtime: str
 ) -> str | None:
@@ -212,7 +220,7 @@ def fast(
     read = [*masks, *(mask for mask in style_masks if mask is not None)]
     check_apart({"--output": path}, [content, *styles, *(split_label(name)[0] for name in read)])
     asked = runtime == "onnx"
-    if asked or (runtime == "auto" and beyond is None and _has_onnx()):
+    if asked or (runtime == "auto" and beyond is None and _has_onnx() and not _has_gpu(options)):
         from impasto.bare import NeedsTorchError
 
         try:
