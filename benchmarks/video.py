@@ -10,8 +10,8 @@ Style distance is `quality.style_distance` to the painting, mean over the first,
 frame. Of the time on the processors, all that is not the painting itself (flow, blending, decoding,
 encoding, frames on disk) is told apart. The result's frame times and packets of sound are compared
 with the clip's. Without CLIP, one is made: a window that moves over a bundled photo behind a disc
-that moves the other way, with a little noise. `--picture` shows the first, middle and last frame:
-of the clip, and as the first engine paints them, held together.
+that moves the other way, with a little noise, and a tone for its sound. `--picture` shows the
+first, middle and last frame: of the clip, and as the first engine paints them, held together.
 """
 
 import argparse
@@ -35,6 +35,9 @@ from impasto.sources import read_source
 from impasto.temporal import Expected, Link, link
 from impasto.video import ClipRun, NetworkPainter, OptimizerPainter, Painter
 from record import RESULTS, describe_run, write_json
+
+RATE = 48000
+"""Samples of sound per second."""
 
 
 class Timed:
@@ -60,7 +63,7 @@ class Timed:
 
 
 def make_clip(path: Path, frames: int, side: int = 256) -> None:
-    """A clip of known motion."""
+    """A clip of known motion, with a tone."""
     photo = resize_image(read_source("sample:coffee", 10**9), 2 * side, side).pixels
     rng = np.random.default_rng(0)
     height = side * 9 // 16 // 2 * 2
@@ -68,6 +71,7 @@ def make_clip(path: Path, frames: int, side: int = 256) -> None:
     with av.open(str(path), "w") as out:
         stream = cast("Any", out.add_stream("libx264", rate=25, options={"crf": "12"}))
         stream.width, stream.height, stream.pix_fmt = side, height, "yuv420p"
+        tone = cast("Any", out.add_stream("aac", rate=RATE, layout="mono"))
         for number in range(frames):
             view = photo[:, 20 : 20 + height, 3 * number : 3 * number + side].copy()
             disc = (x - side + 4 * number) ** 2 + (y - height / 2) ** 2 < (height / 5) ** 2
@@ -78,6 +82,14 @@ def make_clip(path: Path, frames: int, side: int = 256) -> None:
             for packet in stream.encode(frame):
                 out.mux(packet)
         for packet in stream.encode(None):
+            out.mux(packet)
+        wave = (0.3 * np.sin(np.arange(RATE * frames // 25) / 20)).astype(np.float32)
+        for first in range(0, len(wave), 1024):
+            part = av.AudioFrame.from_ndarray(wave[None, first : first + 1024], "fltp", "mono")
+            part.pts, part.sample_rate = first, RATE
+            for packet in tone.encode(part):
+                out.mux(packet)
+        for packet in tone.encode(None):
             out.mux(packet)
 
 
@@ -121,6 +133,7 @@ def measure(
     span = run.span
     times = [frame.time for frame in clip.frames(span, pixels=False)]
     kept = [frame.time for frame in open_clip(output).frames(pixels=False)]
+    sound = [data for data, _ in sound_of(source, span)]
     later = max(1, len(results) - 1)
     return {
         "pixels": results,
@@ -132,8 +145,8 @@ def measure(
         "rest_share": 1 - timed.seconds / whole,
         "frames_per_second": later / wall,
         "same_times": times == kept,
-        "same_sound": [data for data, _ in sound_of(source, span)]
-        == [data for data, _ in sound_of(output, Span())],
+        "same_sound": sound == [data for data, _ in sound_of(output, Span())],
+        "sound_packets": len(sound),
     }
 
 
@@ -217,7 +230,8 @@ def main() -> None:
                 f"{figures['style_distance_ratio']:.2f} times, "
                 f"{figures['held']['frames_per_second']:.2f} frames/s, "
                 f"{figures['held']['rest_share']:.0%} of it not painting, "
-                f"times {figures['held']['same_times']}, sound {figures['held']['same_sound']}"
+                f"times {figures['held']['same_times']}, sound {figures['held']['same_sound']} "
+                f"({figures['held']['sound_packets']} packets)"
             )
     write_json(arguments.output, found)
 

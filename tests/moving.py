@@ -113,12 +113,13 @@ def packets_of(path: Path, kind: str) -> list[tuple[bytes, Fraction, Fraction]]:
         ]
 
 
-def turn(path: Path) -> Path:
-    """Has an MP4's picture shown turned a quarter clockwise, by its matrix alone."""
+def turn(path: Path, numbers: Sequence[int] | None = None) -> Path:
+    """Has an MP4's picture shown turned a quarter clockwise, by its matrix alone, or by another."""
     data = bytearray(path.read_bytes())
     place = data.index(b"tkhd") + 4 + 4 + 20 + 8 + 8
     one = 1 << 16
-    numbers = [0, one, 0, (1 << 32) - one, 0, 0, 0, 0, 1 << 30]
+    if numbers is None:
+        numbers = [0, one, 0, (1 << 32) - one, 0, 0, 0, 0, 1 << 30]
     data[place : place + 36] = b"".join(n.to_bytes(4, "big") for n in numbers)
     path.write_bytes(data)
     return path

@@ -326,6 +326,8 @@ def test_clips_are_measured(
         assert found[f"{name}_ratio"] == pytest.approx(ratio)
     assert found["held"]["warping_error"] < found["apart"]["warping_error"]
     assert found["held"]["same_times"]
+    assert found["held"]["same_sound"]
+    assert found["held"]["sound_packets"] > 3
     with Image.open(picture) as shown:
         assert shown.size == (3 * found["width"], 2 * found["height"])
 

@@ -387,9 +387,46 @@ def test_a_preview_takes_some_frames_only(
     ]
 
 
+def test_a_folder_of_pictures_is_painted(
+    narrow: Any, painting: Path, tmp_path: Path, capsys: Any
+) -> None:
+    """Numbered pictures in a folder are repainted at the rate that is asked for; a folder whose
+    pictures have changed is another clip."""
+    from PIL import Image
+
+    folder = tmp_path / "shot"
+    folder.mkdir()
+    for number in range(4):
+        Image.fromarray(drifting(number)).save(folder / f"{number}.png")
+    command = ["video", str(folder), str(painting), *TINY, "-q", "--rate", "12.5"]
+    assert main([*command, "-o", str(tmp_path / "b.mp4")]) == 0
+    times = [frame.time for frame in open_clip(tmp_path / "b.mp4").frames()]
+    assert times == [Fraction(2 * i, 25) for i in range(4)]
+    run = ClipRun(*(folder, tmp_path / "c.mp4", Recorder(), VideoOptions(), 64), styles=1)
+    before = run.record["clip"]
+    assert before == run.record["clip"]
+    Image.fromarray(drifting(9)).save(folder / "3.png", compress_level=0)
+    assert run.record["clip"] != before
+    assert main([*command, "-o", str(tmp_path / "d.mp4"), "--max-pixels", "3000"]) == 2
+    assert "more than the limit of 3,000" in capsys.readouterr().err
+
+
+def test_sound_that_cannot_be_copied_is_named(clip: Path, tmp_path: Path) -> None:
+    """Sound of an unknown kind is left out with a warning."""
+    data = clip.read_bytes()
+    odd = tmp_path / "odd.mp4"
+    odd.write_bytes(data.replace(b"mp4a", b"zzzz").replace(b"esds", b"zzzz"))
+    run = ClipRun(*(odd, tmp_path / "b.mp4", Recorder(), VideoOptions(), 64), styles=1)
+    assert run.warnings == ["odd.mp4: audio of an unknown kind cannot be copied and is left out"]
+    assert carried(run) == list(range(8))
+    run.finish()
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
+        (["--rate", "10"], "--rate: acts only on a folder of pictures"),
+        (["--max-pixels", "3000"], "more than the limit of 3,000"),
         (["--start", "5"], "no frames between --start and --end"),
         (["--end", "1", "--start", "2"], "must be later than --start"),
         (["--fade", "2"], "acts only with --at"),

@@ -989,6 +989,12 @@ class VideoOptions(BaseModel):
     end: float | None = Field(
         default=None, gt=0, le=1e6, description="End before this moment of the clip, seconds."
     )
+    rate: float | None = Field(
+        default=None,
+        ge=0.01,
+        le=1000,
+        description="Frames per second of a folder of numbered pictures; 25 by default.",
+    )
     every: int = Field(
         default=1, ge=1, le=10_000, description="Of so many frames take only the first."
     )

@@ -38,6 +38,7 @@ from impasto.clips import (
     FrameFolder,
     Span,
     check_copied,
+    folder_identity,
     open_clip,
     target_for,
     write_clip,
@@ -45,7 +46,14 @@ from impasto.clips import (
 from impasto.devices import Networks, pick_device
 from impasto.errors import OptionError, OutputError
 from impasto.flow import Plane, brightness
-from impasto.images import Bitmap, check_place, make_folder, output_error, write_whole
+from impasto.images import (
+    DEFAULT_MAX_PIXELS,
+    Bitmap,
+    check_place,
+    make_folder,
+    output_error,
+    write_whole,
+)
 from impasto.inputs import painting_size, read_painting
 from impasto.memory import memory_budget
 from impasto.options import StyleOptions, VideoOptions
@@ -311,6 +319,7 @@ class ClipRun:
         side: long side of the result, px; it is never larger than the clip.
         styles: how many styles there are.
         overwrite: replace a result that exists, and begin anew where another run left frames.
+        max_pixels: most pixels of a frame of the clip.
     """
 
     def __init__(
@@ -323,6 +332,7 @@ class ClipRun:
         *,
         styles: int,
         overwrite: bool = False,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> None:
         if options.at and len(options.at) != styles:
             raise OptionError(
@@ -333,7 +343,8 @@ class ClipRun:
         with contextlib.suppress(OSError):
             if output.samefile(source):
                 raise OutputError(f"{output}: is the clip itself; choose another --output")
-        self.clip = open_clip(source)
+        rate = None if options.rate is None else Fraction(str(options.rate))
+        self.clip = open_clip(source, rate=rate, max_pixels=max_pixels)
         self._target = target_for(output, self.clip.facts, options.codec, options.crf)
         if options.sound:
             check_copied(output, self.clip, self._target)
@@ -367,6 +378,12 @@ class ClipRun:
             kinds = ", ".join(sorted({kind for kind, _ in self.clip.facts.others}))
             self.warnings.append(
                 f"{output.name}: holds only frames; the clip's {kinds} is left out"
+            )
+
+        if options.sound and self.clip.facts.unknown:
+            kinds = ", ".join(sorted(set(self.clip.facts.unknown)))
+            self.warnings.append(
+                f"{source.name}: {kinds} of an unknown kind cannot be copied and is left out"
             )
 
     def _estimate(self) -> int | None:
@@ -613,6 +630,8 @@ class ClipRun:
 
 def _identity(path: Path) -> dict[str, Any]:
     """What tells a clip from others: its name, size, and the digest of its first and last parts."""
+    if path.is_dir():
+        return folder_identity(path)
     size, part = path.stat().st_size, 1 << 20
     digest = hashlib.sha256()
     with path.open("rb") as file:

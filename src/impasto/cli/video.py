@@ -60,7 +60,8 @@ def video(
     """Repaint a clip in the style of one or several paintings, without flicker.
 
     Args:
-        clip: A clip in any common format, or an animated GIF or WebP.
+        clip: A clip in any common format, an animated GIF or WebP, or a folder of numbered
+            pictures.
         styles: The paintings, or names of built-in styles; several are blended, or follow one
             another with --at.
         output: The clip to write: MP4, MOV, MKV, WebM, GIF or WebP; without an extension, a folder
@@ -105,7 +106,12 @@ def video(
         if fast
         else OptimizerPainter(styles, chosen, how.hold, how.follow, masks, style_masks)
     )
-    run = ClipRun(*(clip, path, painter, how, chosen.size), styles=len(styles), overwrite=overwrite)
+    run = ClipRun(
+        *(clip, path, painter, how, chosen.size),
+        styles=len(styles),
+        overwrite=overwrite,
+        max_pixels=chosen.max_pixels,
+    )
     for warning in run.warnings:
         say(f"impasto: warning: {one_line(warning)}")
     last: VideoProgress | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,7 @@ from impasto.clips.facts import Facts
 from impasto.errors import ImageError, one_line
 
 MILLISECOND = Fraction(1, 1000)
+_TAIL = 1024
 
 
 def is_animation(head: bytes) -> bool:
@@ -53,10 +55,11 @@ def animation_facts(path: Path) -> tuple[Facts, list[Fraction]]:
 
 
 def animation_frames(path: Path, facts: Facts) -> Iterator[NDArray[np.uint8]]:
-    """The frames of an animation, `(H, W, 3)` or with alpha `(H, W, 4)`, as they are decoded.
+    """The frames of an animation, `(H, W, 3)` or with alpha `(H, W, 4)`, as they are decoded; fewer
+    than there should be where it is damaged.
 
     Raises:
-        ImageError: it cannot be read.
+        ImageError: not even the first can be read.
     """
     image = _opened(path)
     region = pyvips.Region.new(image)
@@ -64,12 +67,22 @@ def animation_frames(path: Path, facts: Facts) -> Iterator[NDArray[np.uint8]]:
     for number in range(image.height // facts.height):
         try:
             data = region.fetch(0, number * facts.height, facts.width, facts.height)
-        except pyvips.Error:
-            raise ImageError(
-                f"{one_line(str(path))}: is damaged after frame {number}; use --end to stop there"
-            ) from None
+        except pyvips.Error as error:
+            if number == 0:
+                raise _unreadable(path, error) from None
+            return
         values = np.frombuffer(data, np.uint8).reshape(shape)
         yield values if values.shape[2] >= 3 else np.repeat(values[..., :1], 3, 2)
+
+
+def is_cut_short(path: Path) -> bool:
+    """Whether a GIF lacks its end; readers show as much of its last frame as there is."""
+    with path.open("rb") as file:
+        gif = file.read(3) == b"GIF"
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - _TAIL))
+        # Some programs fill the file up.
+        return gif and not file.read().rstrip(b"\0").endswith(b";")
 
 
 def _opened(path: Path) -> pyvips.Image:
@@ -77,5 +90,9 @@ def _opened(path: Path) -> pyvips.Image:
         image = pyvips.Image.new_from_file(str(path), n=-1, access="sequential", revalidate=True)
         return image if image.bands >= 3 else image.colourspace("srgb")
     except pyvips.Error as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise ImageError(f"{one_line(str(path))}: cannot be read ({reason[:80]})") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: pyvips.Error) -> ImageError:
+    reason = str(error).strip().splitlines()[-1]
+    return ImageError(f"{one_line(str(path))}: cannot be read ({reason[:80]})")

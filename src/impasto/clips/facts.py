@@ -67,8 +67,9 @@ class Facts:
         primaries: number of its primaries in H.273.
         transfer: number of its transfer characteristic in H.273.
         alpha: whether it has transparency.
-        loop: how often an animation is shown, 0 for ever; `None` for other clips.
+        loop: how often an animation is shown in all, 0 for ever; `None` for other clips.
         others: kind and codec of what goes along with the frames, such as `("audio", "aac")`.
+        unknown: kinds of what does too, but cannot be copied, since FFmpeg does not know its codec.
     """
 
     width: int
@@ -87,3 +88,4 @@ class Facts:
     alpha: bool = False
     loop: int | None = None
     others: tuple[tuple[str, str], ...] = ()
+    unknown: tuple[str, ...] = ()

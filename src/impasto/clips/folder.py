@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from impasto.errors import ImageError
 from impasto.images import make_folder, output_error
 
 _NAME = re.compile(r"[0-9]{6,}\.png")
-_END = b"IEND\xaeB`\x82"
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 class FrameFolder:
@@ -35,11 +36,9 @@ class FrameFolder:
         return self.folder / f"{number + 1:06d}.png"
 
     def has(self, number: int) -> bool:
-        """Whether a frame is there, whole."""
+        """Whether a frame is there, whole: its checksums are right."""
         try:
-            with self.path(number).open("rb") as file:
-                file.seek(-len(_END), os.SEEK_END)
-                return file.read() == _END
+            return _is_whole(self.path(number).read_bytes())
         except OSError:
             return False
 
@@ -72,7 +71,11 @@ class FrameFolder:
         part = path.with_suffix(".part")
         try:
             make_folder(self.folder)
-            part.write_bytes(data.tobytes())
+            with part.open("wb") as file:
+                file.write(data.tobytes())
+                file.flush()
+                # After a power cut, a file that has its name has its contents too.
+                os.fsync(file.fileno())
             part.replace(path)
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -109,6 +112,22 @@ class FrameFolder:
                 path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether a PNG ends as it should, and each of its parts has its own checksum."""
+    if not data.startswith(_SIGNATURE):
+        return False
+    place = len(_SIGNATURE)
+    while place + 12 <= len(data):
+        length = int.from_bytes(data[place : place + 4], "big")
+        kind, end = data[place + 4 : place + 8], place + 8 + length
+        if zlib.crc32(data[place + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            return False
+        place = end + 4
+        if kind == b"IEND":
+            return place == len(data)
+    return False
 
 
 def _planes(values: NDArray[Any]) -> NDArray[np.float32]:

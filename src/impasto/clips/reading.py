@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -14,20 +14,20 @@ import av
 import av.error
 import numpy as np
 from av.container import InputContainer
+from av.video.stream import VideoStream
 
-from impasto.clips.animation import animation_facts, animation_frames, is_animation
+from impasto.clips.animation import animation_facts, animation_frames, is_animation, is_cut_short
+from impasto.clips.demuxing import Packets, companions_of, is_cover, opened, picture_of, unknown_in
 from impasto.clips.facts import Facts, Frame, Span
-from impasto.clips.pixels import UNKNOWN, to_arrays
-from impasto.errors import ImageError, one_line
-from impasto.images import Bitmap, fit_within, resize_image
+from impasto.clips.pictures import DEFAULT_RATE, PictureFolder, open_folder
+from impasto.clips.pixels import UNKNOWN, Upright, is_rgb, to_arrays, upright_of
+from impasto.errors import ImageError, OptionError, one_line
+from impasto.images import DEFAULT_MAX_PIXELS, Bitmap, check_size, fit_within, resize_image
 
-MOST_FAULTS = 1000
-"""Faults of a container in a row after which the rest of it is given up."""
+_NO_TIMES = ("avi",)
+"""Containers that do not say when frames are shown, only in which order they are decoded."""
 
 _NOTHING = np.zeros((3, 0, 0), np.float32)
-
-COPIED = ("audio", "subtitle")
-"""Kinds of streams that are passed on beside the frames."""
 
 
 @dataclass
@@ -44,8 +44,14 @@ class Clip:
     path: Path
     facts: Facts
     damaged: int = 0
-    _turns: int = 0
+    _upright: Upright = field(default_factory=Upright)
     _durations: list[Fraction] = field(default_factory=list)
+    _folder: PictureFolder | None = None
+
+    @property
+    def is_contained(self) -> bool:
+        """Whether its frames lie in a container, which may hold sound, titles and chapters."""
+        return self._folder is None and not self._durations
 
     def size(self, side: int | None) -> tuple[int, int]:
         """Width and height of its frames with a long side of so many px; never larger than they
@@ -71,11 +77,12 @@ class Clip:
         """
         span = span or Span()
         size = size or (self.facts.width, self.facts.height)
-        rows = (
-            self._animated(size)
-            if self._durations
-            else self._decoded(span, size if pixels else None)
-        )
+        if self._folder is not None:
+            rows = self._pictured(self._folder, span, size if pixels else None)
+        elif self._durations:
+            rows = self._animated(span, size)
+        else:
+            rows = self._decoded(span, size if pixels else None)
         wanted = (
             frame
             for frame in rows
@@ -85,87 +92,198 @@ class Clip:
             shown = frame.duration * span.every
             yield replace(frame, number=number, time=frame.time - span.start, duration=shown)
 
-    def _animated(self, size: tuple[int, int]) -> Iterator[Frame]:
-        time = Fraction(0)
-        rows = animation_frames(self.path, self.facts)
-        for number, (values, duration) in enumerate(zip(rows, self._durations, strict=False)):
-            shown = values.astype(np.float32) / np.float32(255)
-            alpha = np.ascontiguousarray(shown[..., 3]) if shown.shape[2] == 4 else None
-            bitmap = Bitmap(np.ascontiguousarray(shown[..., :3].transpose(2, 0, 1)), alpha)
-            if size != (self.facts.width, self.facts.height):
-                bitmap = resize_image(bitmap, *size)
-            yield Frame(number, time, duration, bitmap.pixels, bitmap.alpha)
-            time += duration
+    def _animated(self, span: Span, size: tuple[int, int]) -> Iterator[Frame]:
+        starts = [Fraction(0), *itertools.accumulate(self._durations)][:-1]
+        shown = [time for time in starts if span.end is None or time < span.end]
+        whole = len(shown) == len(starts)
+        self.damaged = int(whole and is_cut_short(self.path))
+        read = 0
+        rows = zip(shown, self._durations, animation_frames(self.path, self.facts), strict=False)
+        for time, duration, values in rows:
+            samples = values.astype(np.float32) / np.float32(255)
+            alpha = np.ascontiguousarray(samples[..., 3]) if samples.shape[2] == 4 else None
+            bitmap = Bitmap(np.ascontiguousarray(samples[..., :3].transpose(2, 0, 1)), alpha)
+            yield _framed(time, duration, bitmap, size)
+            read += 1
+        self.damaged += len(shown) - read
+
+    def _pictured(
+        self, folder: PictureFolder, span: Span, size: tuple[int, int] | None
+    ) -> Iterator[Frame]:
+        self.damaged = 0
+        for number in range(len(folder.names)):
+            time = number * folder.duration
+            if span.end is not None and time >= span.end:
+                return
+            if time < span.start:
+                continue
+            if size is None:
+                yield Frame(0, time, folder.duration, _NOTHING)
+            else:
+                yield _framed(time, folder.duration, folder.read(number), size)
 
     def _decoded(self, span: Span, size: tuple[int, int] | None) -> Iterator[Frame]:
+        entry = _entry(self.path, span.start) if span.start > 0 else None
+        if entry is not None:
+            try:
+                yield from self._decoded_from(entry, span, size)
+            except _UncleanError:
+                entry = None
+        if entry is None:
+            yield from self._decoded_from(_Entry(), span, size)
+
+    def _decoded_from(
+        self, entry: _Entry, span: Span, size: tuple[int, int] | None
+    ) -> Iterator[Frame]:
+        """The frames of a span, decoded from a packet on.
+
+        Raises:
+            _UncleanError: the first frame is not that of the packet; none has been given.
+        """
         self.damaged = 0
-        with _opened(self.path) as container:
-            stream = container.streams.video[0]
-            base = cast("Fraction", stream.time_base)
-            if span.start > 0:
-                with contextlib.suppress(av.error.FFmpegError):
-                    container.seek(int(span.start / base), stream=stream)
+        with opened(self.path) as container:
             step = 1 / self.facts.rate if self.facts.rate else Fraction(1, 25)
-            last: Fraction | None = None
-            for frame in self._frames_of(container):
-                if frame.pts is not None:
-                    time = frame.pts * base
-                else:
-                    time = Fraction(0) if last is None else last + step
-                if last is not None and time <= last:
-                    time = last + base
-                last = time
+            unit, checked = self.facts.time_base, entry.packets == 0
+            for time, frame in _in_order(self._frames_of(container, entry.packets), unit, step):
+                if not checked and time >= entry.time:
+                    if time > entry.time or not frame.key_frame:
+                        raise _UncleanError
+                    checked = True
                 if span.end is not None and time >= span.end:
                     return
                 if time < span.start:
                     continue
                 pixels, alpha = _NOTHING, None
                 if size is not None:
-                    pixels, alpha = to_arrays(frame, self.facts, *size, self._turns)
-                yield Frame(0, time, (frame.duration or 0) * base, pixels, alpha)
+                    pixels, alpha = to_arrays(frame, self.facts, *size, self._upright)
+                yield Frame(0, time, (frame.duration or 0) * unit, pixels, alpha)
+            if not checked:
+                raise _UncleanError
 
-    def _frames_of(self, container: InputContainer) -> Iterator[av.VideoFrame]:
-        """What can be decoded; the rest is counted."""
-        stream = container.streams.video[0]
+    def _frames_of(
+        self, container: InputContainer, skipped: int = 0
+    ) -> Iterator[tuple[Fraction | None, av.VideoFrame]]:
+        """What can be decoded, with its times; the rest is counted.
+
+        Args:
+            container: of the clip.
+            skipped: packets of the picture that are passed over first.
+        """
+        stream = cast("VideoStream", picture_of(container))
+        base = cast("Fraction", stream.time_base)
         stream.thread_type = "AUTO"
-        for packet in self._packets_of(container):
+        packets = Packets(container, [stream])
+        # Such containers note only when packets are decoded. Frames come out in the same order of
+        # times, each where the decoder is done with it.
+        queue: deque[int] | None = deque() if container.format.name in _NO_TIMES else None
+        faults = 0
+        for packet in itertools.chain(itertools.islice(packets, skipped, None), [None]):
+            self.damaged, faults = self.damaged + packets.faults - faults, packets.faults
             if packet is not None and packet.is_corrupt:
                 self.damaged += 1
+            if queue is not None and packet is not None and packet.dts is not None:
+                queue.append(packet.dts)
             try:
                 found = stream.codec_context.decode(cast("Any", packet))
             except av.error.FFmpegError:
                 self.damaged += 1
+                if queue:
+                    queue.pop()
                 continue
             for frame in found:
                 if frame.is_corrupt:
                     self.damaged += 1
-                yield frame
-
-    def _packets_of(self, container: InputContainer) -> Iterator[av.Packet | None]:
-        stream = container.streams.video[0]
-        faults = 0
-        while faults < MOST_FAULTS:
-            try:
-                for packet in container.demux(stream):
-                    # The demuxer ends with an empty packet, and so does this, with its own.
-                    if packet.size:
-                        faults = 0
-                        yield packet
-                break
-            except av.error.EOFError:
-                break
-            except av.error.FFmpegError:
-                self.damaged += 1
-                faults += 1
-        yield None
+                place = frame.pts
+                if queue is not None:
+                    place = queue.popleft() if queue else None
+                yield None if place is None else place * base, frame
 
 
-def open_clip(path: Path) -> Clip:
+def _framed(time: Fraction, duration: Fraction, bitmap: Bitmap, size: tuple[int, int]) -> Frame:
+    if size != (bitmap.width, bitmap.height):
+        bitmap = resize_image(bitmap, *size)
+    return Frame(0, time, duration, bitmap.pixels, bitmap.alpha)
+
+
+class _UncleanError(Exception):
+    """A clip cannot be decoded cleanly from where that was tried."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A packet from which a clip can be decoded.
+
+    Attributes:
+        packets: of the picture before it.
+        time: of its frame, seconds.
+    """
+
+    packets: int = 0
+    time: Fraction = Fraction(0)
+
+
+def _entry(path: Path, start: Fraction) -> _Entry | None:
+    """The last key frame at or before a moment; `None` where packets do not tell.
+
+    The packets are read from the beginning and not sought: many containers can only guess where a
+    moment is. Reading them is far faster than decoding.
+    """
+    found = None
+    with opened(path) as container:
+        stream = cast("VideoStream", picture_of(container))
+        if container.format.name in _NO_TIMES:
+            return None
+        for number, packet in enumerate(Packets(container, [stream])):
+            if packet.pts is None:
+                return None
+            if packet.is_keyframe:
+                time = packet.pts * packet.time_base
+                if time > start:
+                    break
+                found = _Entry(number, time)
+    return found
+
+
+def _in_order(
+    frames: Iterator[tuple[Fraction | None, av.VideoFrame]], unit: Fraction, step: Fraction
+) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    """Frames with times that rise; one without a time comes a step after the one before."""
+    last: Fraction | None = None
+    for time, frame in frames:
+        if time is None:
+            time = Fraction(0) if last is None else last + step
+        if last is not None and time <= last:
+            time = last + unit
+        last = time
+        yield time, frame
+
+
+def open_clip(
+    path: Path, *, rate: Fraction | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Clip:
     """Looks at a clip: its streams, and its first frame.
+
+    Args:
+        path: of a file, or of a folder of numbered pictures.
+        rate: frames per second of a folder; by default 25.
+        max_pixels: most pixels of a frame.
 
     Raises:
         ImageError: it cannot be read, or has no frames.
+        TooLargeError: its frames have more pixels.
+        OptionError: it has a rate of its own.
     """
+    if path.is_dir():
+        folder = open_folder(path, rate or DEFAULT_RATE, max_pixels)
+        return Clip(path, folder.facts, _folder=folder)
+    if rate is not None:
+        raise OptionError("--rate: acts only on a folder of pictures; leave it out")
+    clip = _open_file(path, max_pixels)
+    check_size(clip.facts.width, clip.facts.height, max_pixels, one_line(str(path)))
+    return clip
+
+
+def _open_file(path: Path, max_pixels: int) -> Clip:
     name = one_line(str(path))
     try:
         with path.open("rb") as file:
@@ -176,16 +294,18 @@ def open_clip(path: Path) -> Clip:
     if is_animation(head):
         facts, durations = animation_facts(path)
         return Clip(path, facts, _durations=durations)
-    with _opened(path) as container:
-        if not container.streams.video:
-            kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-            raise ImageError(f"{name}: has no moving picture, only {kinds}; name another clip")
-        stream = container.streams.video[0]
+    with opened(path) as container:
+        stream = picture_of(container)
+        if stream is None:
+            raise ImageError(f"{name}: {_fault_of(container)}; name another clip")
         others = tuple(
-            (one.type, one.codec_context.name) for one in container.streams if one.type in COPIED
+            (one.type, cast("Any", one).codec_context.name) for one in companions_of(container)
         )
+        # Before the first frame is decoded.
+        if stream.width and stream.height:
+            check_size(stream.width, stream.height, max_pixels, name)
         clip = Clip(path, Facts(1, 1, cast("Fraction", stream.time_base)))
-        first = next(clip._frames_of(container), None)
+        _, first = next(clip._frames_of(container), (None, None))
         if first is None:
             raise ImageError(f"{name}: no frame of it can be decoded; it is empty or damaged")
         duration = None
@@ -193,13 +313,13 @@ def open_clip(path: Path) -> Clip:
             duration = container.duration / av.time_base
         rate = stream.average_rate or stream.guessed_rate
         frames = stream.frames or (round(duration * rate) if duration and rate else None)
-        turns = round(first.rotation / 90) % 4
+        upright = upright_of(first)
         width, height = first.width, first.height
         # Square pixels of the same number of rows, as players show them.
         ratio = stream.sample_aspect_ratio
         if ratio:
             width = max(1, round(width * ratio))
-        if turns % 2:
+        if upright.sideways:
             width, height = height, width
         form = first.format
         known = first.color_range in (1, 2)
@@ -213,25 +333,23 @@ def open_clip(path: Path) -> Clip:
             bits=max(part.bits for part in form.components),
             pixel_format=form.name,
             matrix=int(first.colorspace) if first.colorspace is not None else UNKNOWN,
-            full_range=first.color_range == 2 or form.is_rgb or "yuvj" in form.name,
+            full_range=first.color_range == 2 or is_rgb(form.name) or "yuvj" in form.name,
             range_known=known,
             primaries=int(first.color_primaries or UNKNOWN),
             transfer=int(first.color_trc or UNKNOWN),
             alpha=any(part.is_alpha for part in form.components),
             others=others,
+            unknown=unknown_in(container),
         )
-        clip.damaged, clip._turns = 0, turns
+        clip.damaged, clip._upright = 0, upright
         return clip
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[InputContainer]:
-    try:
-        container = av.open(str(path), metadata_errors="replace")
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        reason = one_line(str(getattr(error, "strerror", None) or error))
-        raise ImageError(
-            f"{one_line(str(path))}: cannot be read ({reason}); give a clip such as MP4, MKV or GIF"
-        ) from None
-    with container:
-        yield container
+def _fault_of(container: InputContainer) -> str:
+    """Why a container has no moving picture."""
+    pictures = [stream for stream in container.streams if stream.type == "video"]
+    if any(not is_cover(stream) for stream in pictures):
+        return "its moving picture is of a kind that FFmpeg does not know"
+    kinds = {stream.type for stream in container.streams} - {"video"}
+    words = ", ".join(sorted(kinds | ({"a cover"} if pictures else set()))) or "nothing"
+    return f"has no moving picture, only {words}"

@@ -12,6 +12,7 @@ from av.codec import Codec
 from av.video.format import VideoFormat
 
 from impasto.clips.facts import Facts
+from impasto.clips.pixels import is_grey, is_rgb
 from impasto.errors import OptionError, one_line
 
 CODECS = {
@@ -37,7 +38,7 @@ _FORMATS = {
 ENDINGS = tuple(_FORMATS)
 """Extensions of clips that can be written."""
 
-_FIRST = {"webm": "libvpx-vp9", "gif": "gif", "webp": "libwebp_anim"}
+_FIRST = {"webm": "libvpx-vp9", "gif": "gif", "webp": "libwebp"}
 _CRF = {"libx264": 18, "libx265": 20, "libvpx-vp9": 24, "libsvtav1": 24}
 _EIGHTHS = {"libvpx-vp9": 63, "libsvtav1": 63}
 
@@ -115,19 +116,24 @@ def target_for(
 
 def _pixel_format(encoder: str, facts: Facts) -> str:
     """Of what an encoder takes, what is nearest to the clip's own: with its depth, alpha and
-    fineness of colour."""
+    fineness of colour. Grey clips get colours, RGB stays RGB where nothing is to be lost."""
     if encoder == "gif":
         return "rgba" if facts.alpha else "rgb24"
-    if encoder == "libwebp_anim":
+    if encoder == "libwebp":
         return "bgra"
     known: Sequence[VideoFormat] = Codec(encoder, "w").video_formats or []
     names = [form.name for form in known]
     own = facts.pixel_format.replace("yuvj", "yuv")
-    if own in names:
+    if own in names and not is_grey(own):
         return own
     fine = next((f for f in ("444", "422") if f in own and not facts.alpha), "420")
     depths = [f"{facts.bits}le", "10le", "12le", ""] if facts.bits > 8 else [""]
     wanted = [f"yuv{fine}p{depth}" for depth in depths] + ["yuv420p"]
     if facts.alpha:
         wanted = [*(f"yuva{f}p{depth}" for depth in depths for f in (fine, "444")), *wanted]
+    if is_rgb(own) and encoder == "ffv1":
+        bits = f"{facts.bits}le" if facts.bits > 8 else ""
+        plain = ["bgr0"] if facts.bits <= 8 else [f"gbrp{bits}", "gbrp16le"]
+        clear = ["bgra"] if facts.bits <= 8 else [f"gbrap{bits}", "gbrap16le"]
+        wanted = [*(clear if facts.alpha else plain), *wanted]
     return next((name for name in wanted if name in names), names[0] if names else "yuv420p")

@@ -7,6 +7,7 @@ import errno
 import io
 import itertools
 import json
+import math
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -21,9 +22,10 @@ from av.container import OutputContainer
 from av.filter import Graph
 from av.video.stream import VideoStream
 
+from impasto.clips.demuxing import Packets, companions_of, opened, origin_of
 from impasto.clips.facts import Facts, Frame, Span
-from impasto.clips.pixels import to_frame
-from impasto.clips.reading import COPIED, Clip
+from impasto.clips.pixels import full_range_of, is_rgb, tagged_matrix, to_frame
+from impasto.clips.reading import Clip
 from impasto.clips.targets import Target
 from impasto.errors import OptionError, OutputError, one_line
 from impasto.images import write_whole
@@ -36,11 +38,17 @@ _BASES = {
 }
 """The unit of times in containers that have but one."""
 
-_LARGEST_BASE = {"mpeg4": 65535}
-"""Largest number of units in a second that an encoder knows."""
+_NUMBERED = ("mpeg4",)
+"""Encoders that know few units of time: they get frames by number, and packets their times."""
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 """What a disk may say."""
+
+_COARSE = Fraction(1, 1000)
+"""Units of time above this are too coarse to move sound by, as those of AVI, whole packets."""
+
+_WEBP_DURATION, _WEBP_FLAGS, _WEBP_REPLACE = 12, 15, 2
+"""Where a frame of WebP notes its duration and flags, and the flag of one that replaces all."""
 
 _OWN_WORDS = ("encoder", "major_brand", "minor_version", "compatible_brands", "comment")
 """What a container says of itself."""
@@ -59,7 +67,8 @@ def write_clip(
 ) -> None:
     """Writes a clip whole or not at all.
 
-    Sound, subtitles and chapters are copied as they are, packet for packet. The frames keep their
+    Sound and subtitles are copied as they are, packet for packet, and so are chapters, titles and,
+    into Matroska, attachments. The frames keep their
     times exactly where the container can hold them: Matroska and WebM count milliseconds, GIF
     hundredths of a second.
 
@@ -81,9 +90,7 @@ def write_clip(
     def fill(file: BufferedRandom) -> None:
         try:
             with ExitStack() as stack:
-                loop = {} if clip.facts.loop is None else {"loop": str(clip.facts.loop)}
-                animated = target.format in ("gif", "webp")
-                out = av.open(file, "w", format=target.format, options=loop if animated else {})
+                out = av.open(file, "w", format=target.format, options=_looped(clip, target))
                 stack.enter_context(out)
                 last = _write(out, stack, frames, clip, target, span, sound, settings)
         except av.error.FFmpegError as error:
@@ -95,9 +102,20 @@ def write_clip(
                 "extension"
             ) from None
         if target.format == "webp":
-            _set_last_duration(file, last)
+            _finish_webp(file, last)
 
     write_whole(path, fill, overwrite=overwrite)
+
+
+def _looped(clip: Clip, target: Target) -> dict[str, str]:
+    """How often the result is shown, as FFmpeg wants it: GIF counts how often it begins again, and
+    says nothing where it never does."""
+    loop = clip.facts.loop
+    if loop is None or target.format not in ("gif", "webp"):
+        return {}
+    if target.format == "gif" and loop > 0:
+        return {"loop": str(min(loop - 1, 65535) or -1)}
+    return {"loop": str(min(loop, 65535))}
 
 
 def check_copied(path: Path, clip: Clip, target: Target) -> None:
@@ -112,12 +130,13 @@ def check_copied(path: Path, clip: Clip, target: Target) -> None:
         try:
             with ExitStack() as stack:
                 out = stack.enter_context(av.open(io.BytesIO(), "w", format=target.format))
-                _Copier(out, stack, clip.path, Span(), only=number)
+                _Copier(out, stack, clip, Span(), only=number)
                 out.start_encoding()
         except (av.error.FFmpegError, ValueError):
+            remedy = "use --no-sound" if target.format == "matroska" else "use .mkv, or --no-sound"
             raise OptionError(
                 f"{one_line(str(path))}: {path.suffix} cannot hold the clip's {kind} ({codec}); "
-                "use .mkv, or --no-sound"
+                f"{remedy}"
             ) from None
 
 
@@ -135,30 +154,40 @@ def _write(
     first = next(frames)
     stream = _video_stream(out, clip, target, first)
     copier = None
-    if sound and not target.silent and clip.facts.others:
-        copier = _Copier(out, stack, clip.path, span)
+    if not target.silent and clip.is_contained:
+        copier = _Copier(out, stack, clip, span, sound=sound)
     if settings is not None and not target.silent:
         out.metadata["comment"] = json.dumps(settings)
-    base = cast("Fraction", stream.codec_context.time_base)
+    base = cast("Fraction", stream.time_base)
     make = _Palettes(target, base) if target.format == "gif" else _Plain(clip, target)
+    numbered = target.encoder in _NUMBERED
+    places: dict[int, int] = {}
     durations: dict[int, int] = {}
     before: int | None = None
     last = Fraction(0)
 
     def mux(packets: list[av.Packet]) -> None:
         for packet in packets:
+            if numbered and packet.pts is not None:
+                packet.pts = packet.dts = places.pop(packet.pts)
+                packet.time_base = base
             if packet.pts in durations:
                 packet.duration = durations.pop(packet.pts)
             if copier is not None and packet.dts is not None:
                 copier.copy_until(packet.dts * packet.time_base)
             out.mux(packet)
 
-    for frame in itertools.chain([first], frames):
-        place = round(frame.time / base)
+    for number, frame in enumerate(itertools.chain([first], frames)):
+        # Halves are rounded up: to the even side, steps would come out uneven.
+        place = math.floor(frame.time / base + Fraction(1, 2))
         before, last = place if before is None else max(place, before + 1), frame.duration
         if last > 0:
             durations[before] = max(1, round(last / base))
-        mux(stream.encode(make(frame, before, base)))
+        if numbered:
+            places[number] = before
+            mux(stream.encode(make(frame, number, stream.codec_context.time_base)))
+        else:
+            mux(stream.encode(make(frame, before, base)))
     mux(stream.encode(None))
     if copier is not None:
         copier.copy_until(None)
@@ -173,23 +202,25 @@ def _video_stream(out: OutputContainer, clip: Clip, target: Target, first: Frame
         options |= {"b": "0", "row-mt": "1"}
     if target.encoder == "libx265":
         options["x265-params"] = "log-level=error"
-    if target.encoder == "libwebp_anim":
+    if target.encoder == "libwebp":
         options["quality"] = "90"
     stream = cast("VideoStream", out.add_stream(target.encoder, rate=rate, options=options))
     height, width = first.pixels.shape[1:]
     stream.width, stream.height, stream.pix_fmt = width, height, target.pixel_format
     if target.format == "gif":
         stream.pix_fmt = "pal8"
-    base = _BASES.get(target.format, facts.time_base)
-    if base.denominator > _LARGEST_BASE.get(target.encoder, 2**31):
-        base = 1 / rate
     context = stream.codec_context
-    context.time_base = stream.time_base = base
+    context.time_base = stream.time_base = _BASES.get(target.format, facts.time_base)
     context.framerate = rate
-    if not target.pixel_format.startswith(("rgb", "bgr", "gbr")):
-        context.color_range = 2 if facts.full_range else 1 if facts.range_known else 0
-        context.colorspace = facts.matrix
-        context.color_primaries, context.color_trc = facts.primaries, facts.transfer
+    if target.encoder in _NUMBERED:
+        context.framerate = Fraction(min(max(1, round(rate * 100)), 60_000), 100)
+        context.time_base = 1 / context.framerate
+    if not is_rgb(target.pixel_format):
+        full = full_range_of(facts, target.pixel_format)
+        known = facts.range_known or is_rgb(facts.pixel_format)
+        context.color_range = 2 if full else 1 if known else 0
+        context.colorspace = tagged_matrix(facts, target.pixel_format, height)
+    context.color_primaries, context.color_trc = facts.primaries, facts.transfer
     return stream
 
 
@@ -231,7 +262,7 @@ class _Palettes:
         use.link_to(sink)
         graph.configure()
         alpha = self._format == "rgba"
-        facts = Facts(width, height, base, full_range=True, alpha=alpha)
+        facts = Facts(width, height, base, pixel_format=self._format, alpha=alpha)
         made = to_frame(frame.pixels, frame.alpha, facts, self._format)
         made.pts, made.time_base = number, base
         source.push(made)
@@ -242,65 +273,86 @@ class _Palettes:
 
 
 class _Copier:
-    """Copies the packets of a clip's sound and subtitles, in step with the frames."""
+    """Copies the packets of a clip's sound and subtitles, in step with the frames, and at once what
+    it says of itself: titles, chapters, attachments.
+
+    Args:
+        out: where to.
+        stack: closes the clip.
+        clip: where from; damaged packets of its sound are counted there.
+        span: the part of it.
+        sound: off: no packets.
+        only: the one stream to copy, counted among `Facts.others`.
+    """
 
     def __init__(
         self,
         out: OutputContainer,
         stack: ExitStack,
-        path: Path,
+        clip: Clip,
         span: Span,
+        *,
+        sound: bool = True,
         only: int | None = None,
     ) -> None:
-        self._out, self._span = out, span
-        source = stack.enter_context(av.open(str(path), metadata_errors="replace"))
-        kept = [stream for stream in source.streams if stream.type in COPIED]
+        self._out, self._span, self._clip = out, span, clip
+        source = stack.enter_context(opened(clip.path))
+        kept = companions_of(source) if sound else []
         kept = kept if only is None else [kept[only]]
-        self._streams = {}
+        self._streams: dict[int, Any] = {}
         for stream in kept:
             copy = out.add_stream_from_template(cast("Any", stream))
             copy.metadata.update(stream.metadata)
             with contextlib.suppress(AttributeError, ValueError):
                 copy.disposition = stream.disposition
             self._streams[stream.index] = copy
+        if out.format.name == "matroska" and only is None:
+            for stream in source.streams.attachments:
+                name = stream.metadata.get("filename", "attachment")
+                kind = stream.mimetype or "application/octet-stream"
+                out.add_attachment(name, kind, stream.data)
         out.metadata.update({k: v for k, v in source.metadata.items() if k not in _OWN_WORDS})
+        self._origin = origin_of(source)
         out.set_chapters(self._chapters(source.chapters()))
-        if span.start > 0:
-            with contextlib.suppress(av.error.FFmpegError):
-                source.seek(int(span.start * av.time_base))
-        self._packets = source.demux(kept)
+        self._packets = iter(Packets(source, kept)) if kept else iter(())
         self._next: av.Packet | None = None
+        self._last: dict[int, int] = {}
 
     def copy_until(self, time: Fraction | None) -> None:
         """Copies what is to be decoded up to a moment; `None`: all that is left."""
+        start, end = self._span.start, self._span.end
         while True:
             if self._next is None:
-                try:
-                    self._next = next(self._packets)
-                except (StopIteration, av.error.FFmpegError):
-                    return
-            packet = self._next
+                self._next = next(self._packets, None)
+            packet, self._next = self._next, None
+            if packet is None:
+                return
             if packet.dts is None or packet.pts is None:
-                self._next = None
                 continue
             begins = packet.pts * packet.time_base
-            start, end = self._span.start, self._span.end
             if (begins < start and start > 0) or (end is not None and begins >= end):
-                self._next = None
                 continue
+            if start > 0 and packet.time_base > _COARSE:
+                _refine(packet)
             shift = round(start / packet.time_base)
             if time is not None and (packet.dts - shift) * packet.time_base > time:
+                self._next = packet
                 return
-            self._next = None
-            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-            packet.stream = self._streams[packet.stream_index]
+            if packet.is_corrupt:
+                self._clip.damaged += 1
+            index, dts = packet.stream_index, packet.dts - shift
+            # Where clips were joined, a little sound of both may overlap.
+            late = max(0, self._last.get(index, dts - 1) + 1 - dts)
+            self._last[index] = dts + late
+            packet.pts, packet.dts = packet.pts - shift + late, dts + late
+            packet.stream = self._streams[index]
             self._out.mux(packet)
 
     def _chapters(self, chapters: list[Any]) -> list[Any]:
         kept = []
         for chapter in chapters:
             base = chapter["time_base"]
-            start, end = self._span.start / base, self._span.end
+            start, end = (self._span.start + self._origin) / base, self._span.end
             first, last = chapter["start"] - start, chapter["end"] - start
             if end is not None:
                 last = min(last, (end - self._span.start) / base)
@@ -309,8 +361,16 @@ class _Copier:
         return kept
 
 
-def _set_last_duration(file: BufferedRandom, duration: Fraction) -> None:
-    """Puts the last frame's own duration into an animated WebP, whose encoder guesses it."""
+def _refine(packet: av.Packet) -> None:
+    """Has a packet count its times in units a thousand times as fine."""
+    packet.pts, packet.dts = cast("int", packet.pts) * 1000, cast("int", packet.dts) * 1000
+    packet.duration = (packet.duration or 0) * 1000
+    packet.time_base /= 1000
+
+
+def _finish_webp(file: BufferedRandom, duration: Fraction) -> None:
+    """Has each frame of an animated WebP take the place of the one before instead of being laid
+    over it, and puts in the last one's own duration, which FFmpeg guesses."""
     milliseconds = round(duration * 1000)
     place, last = 12, 0
     size = file.seek(0, 2)
@@ -319,7 +379,11 @@ def _set_last_duration(file: BufferedRandom, duration: Fraction) -> None:
         kind, length = struct.unpack("<4sI", file.read(8))
         if kind == b"ANMF":
             last = place + 8
+            file.seek(last + _WEBP_FLAGS)
+            flags = file.read(1)[0] | _WEBP_REPLACE
+            file.seek(last + _WEBP_FLAGS)
+            file.write(bytes([flags]))
         place += 8 + length + length % 2
     if last and 0 < milliseconds < 1 << 24:
-        file.seek(last + 12)
+        file.seek(last + _WEBP_DURATION)
         file.write(milliseconds.to_bytes(3, "little"))

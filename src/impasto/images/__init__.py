@@ -20,6 +20,7 @@ from impasto.images.reading import (
     DEFAULT_MAX_PIXELS,
     ImageSource,
     PillowImage,
+    check_size,
     read_image,
     read_reduced,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "PillowImage",
     "check_output",
     "check_place",
+    "check_size",
     "crop_box",
     "crop_image",
     "encode_image",
