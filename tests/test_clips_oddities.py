@@ -1,5 +1,6 @@
 """Clips as they are met: begun late, joined, cut short, mirrored, grey, with covers and fonts."""
 
+import contextlib
 import io
 import itertools
 from collections.abc import Iterator
@@ -14,9 +15,21 @@ import pytest
 pytest.importorskip("av")
 
 import av
+import av.error
 from PIL import Image
 
-from impasto.clips import Clip, Facts, Frame, FrameFolder, Span, check_copied, open_clip, target_for
+from impasto.clips import (
+    Clip,
+    Facts,
+    Frame,
+    FrameFolder,
+    Span,
+    check_copied,
+    open_clip,
+    reading,
+    target_for,
+    writing,
+)
 from impasto.clips import write_clip as write
 from impasto.clips.pixels import Upright, to_arrays, to_frame
 from impasto.errors import ImageError, OptionError, TooLargeError
@@ -117,6 +130,46 @@ def test_unknown_codecs_do_not_matter(tmp_path: Path) -> None:
     assert len(times_of(copied(clip, tmp_path / "c.mp4"))) == 5
     with pytest.raises(ImageError, match="of a kind that FFmpeg does not know"):
         open_clip(altered(path, tmp_path / "d.mkv", b"V_MPEG4/ISO/AVC", b"V_MPEG4/ISO/XXX"))
+
+
+class Faulty:
+    """A container that fails once after three packets, as damaged ones do."""
+
+    def __init__(self, container: Any) -> None:
+        self._container, self._failed = container, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def demux(self, *streams: Any) -> Iterator[av.Packet]:
+        """The packets, with the fault."""
+        for number, packet in enumerate(self._container.demux(*streams)):
+            yield packet
+            if number == 2 and not self._failed:
+                self._failed = True
+                raise av.error.InvalidDataError(1, "damaged")
+
+
+def test_a_fault_of_the_container_does_not_end_the_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a packet cannot be read, those after it are, of the sound as of the picture; the fault
+    is counted once."""
+    path = make_clip(tmp_path / "a.mkv", [drifting(i) for i in range(20)], sound="aac")
+    clip = open_clip(path)
+
+    @contextlib.contextmanager
+    def broken(path: Path) -> Iterator[Any]:
+        with av.open(str(path)) as container:
+            yield Faulty(container)
+
+    monkeypatch.setattr(reading, "opened", broken)
+    monkeypatch.setattr(writing, "opened", broken)
+    write(tmp_path / "b.mkv", clip.frames(), clip, target_for(tmp_path / "b.mkv", clip.facts))
+    monkeypatch.undo()
+    assert clip.damaged == 1
+    assert packets_of(tmp_path / "b.mkv", "audio") == packets_of(path, "audio")
+    assert len(times_of(open_clip(tmp_path / "b.mkv"))) == 20
 
 
 def with_extras(path: Path, result: Path, *, picture: bool = True) -> Path:
@@ -418,8 +471,6 @@ def test_animated_webp_is_written_frame_by_frame(
             hole[8:24, 4 * number : 4 * number + 12] = 0
             sizes.append(len(held.getbuffer()))
             yield Frame(number, number * STEP, STEP, planes_of(drifting(number)), hole)
-
-    from impasto.clips import writing
 
     def fill(path: Path, data: Any, **_: Any) -> None:
         data(held)
