@@ -1,5 +1,6 @@
 """A clip is repainted frame by frame, held together, and goes on after any interruption."""
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -8,7 +9,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,16 +18,24 @@ import torch
 pytest.importorskip("av")
 pytest.importorskip("cv2")
 
+import cv2
+
 from impasto.cli import main
 from impasto.clips import Frame, open_clip
 from impasto.errors import OptionError, OutputError, RunError
 from impasto.flow import Plane, brightness, warp
 from impasto.networks import IDENTITY, Network, Shape, StyleTable, Transfer, write_network
-from impasto.options import StyleOptions, VideoOptions
+from impasto.options import StyleOptions, VideoOptions, make_options
 from impasto.run import Hold, stylization
 from impasto.temporal import Expected, link
 from impasto.transfer import repaint
-from impasto.video import ClipRun, NetworkPainter, OptimizerPainter, shares_at
+from impasto.video import (
+    ClipRun,
+    NetworkPainter,
+    OptimizerPainter,
+    check_together,
+    shares_at,
+)
 from moving import drifting, make_clip, packets_of, planes_of
 from stand_ins import finish, options_of, soft_picture
 
@@ -34,7 +43,8 @@ TINY = ["--size", "48", "--evaluations", "3", "--follow", "2", "--content-layers
 
 
 class Recorder:
-    """A painter that turns frames to their negative and notes what it was asked."""
+    """A painter that turns frames to their negative, halfway to what is expected of them where that
+    is trusted, and notes what it was asked."""
 
     def __init__(self) -> None:
         self.reach: tuple[int, ...] = (1, 2, 4)
@@ -46,9 +56,13 @@ class Recorder:
         return {"engine": "negative"}
 
     def paint(self, frame: Frame, shares: tuple[float, ...], expected: Expected | None) -> Plane:
-        """The negative of a frame."""
+        """The negative of a frame, and half of what is expected."""
         self.asked.append((frame.number, shares, expected))
-        return 1 - frame.pixels
+        own = 1 - frame.pixels
+        if expected is None:
+            return own
+        mixed = own + expected.trust * (expected.pixels - own) / 2
+        return mixed.astype(np.float32)
 
 
 @pytest.fixture
@@ -200,6 +214,137 @@ def test_an_interrupted_run_goes_on_to_the_same_frames(clip: Path, tmp_path: Pat
         assert [number for number, _, _ in painter.asked] == list(range(end - 1, 8))
         again.finish()
         assert frames_in(output) == expected
+
+
+def test_later_passes_go_on_to_the_same_frames(tmp_path: Path) -> None:
+    """Wherever in the second or third pass a run ends, the next one ends in the same bytes."""
+    clip = make_clip(tmp_path / "a.mp4", [drifting(i) for i in range(4)])
+    options = VideoOptions(passes=3)
+
+    def run(name: str) -> ClipRun:
+        return ClipRun(clip, tmp_path / name, Recorder(), options, 64, styles=1)
+
+    whole = run("whole")
+    assert len(carried(whole)) == 12
+    whole.finish()
+    for ends in [(4, 1, 5), (5, 3), (7,), (9, 1)]:
+        name = "-".join(map(str, ends))
+        for end in ends:
+            for made, _ in enumerate(run(name), start=1):
+                if made == end:
+                    break
+        last = run(name)
+        assert len(carried(last)) == 12 - sum(ends)
+        last.finish()
+        assert frames_in(tmp_path / name) == frames_in(tmp_path / "whole")
+
+
+def test_what_was_taken_for_a_cut_is_looked_at_anew_in_later_passes(tmp_path: Path) -> None:
+    """A run that goes on in its third pass knows nothing of what the first one took for cuts, and
+    so an unbroken one does not either."""
+    clip = make_clip(tmp_path / "a.mp4", [drifting(i) for i in range(4)])
+    run = ClipRun(clip, tmp_path / "b", Recorder(), VideoOptions(passes=3), 64, styles=1)
+    cuts = []
+    for progress in run:
+        if progress.pass_ == 1:
+            run._cuts[2, 1] = True
+        elif progress.cut:
+            cuts.append((progress.pass_, progress.number))
+    assert cuts == [(2, 3), (3, 0)]
+
+
+def test_one_run_at_a_time_has_the_frames(clip: Path, tmp_path: Path) -> None:
+    """While a run is at work on its frames, another one is refused; one that has ended, in
+    whatever way, stands in nobody's way."""
+
+    def run() -> ClipRun:
+        return ClipRun(clip, tmp_path / "b.mp4", Recorder(), VideoOptions(), 64, styles=1)
+
+    first = iter(run())
+    next(first)
+    with pytest.raises(OutputError, match="another run is at work"):
+        next(iter(run()))
+    assert next(first).number == 1
+    cast("Any", first).close()
+    last = run()
+    assert carried(last) == list(range(2, 8))
+    with pytest.raises(OutputError, match="another run is at work"):
+        next(iter(run()))
+    last.finish()
+    assert not last.folder.exists()
+
+
+def test_what_cannot_be_encoded_is_refused_before_any_frame(tmp_path: Path) -> None:
+    """An encoder that does not take the frames says so at the beginning, and nothing stays."""
+    clip = make_clip(tmp_path / "a.mp4", [drifting(i) for i in range(3)])
+    painter, output = Recorder(), tmp_path / "b.mkv"
+    run = ClipRun(clip, output, painter, VideoOptions(codec="h265"), 8, styles=1)
+    with pytest.raises(OutputError, match=r"b\.mkv: cannot be encoded .* try another --codec"):
+        next(iter(run))
+    assert painter.asked == []
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_a_record_names_all_that_frames_depend_on(
+    narrow: Any, clip: Path, painting: Path, tmp_path: Path
+) -> None:
+    """Weights, device, number format, threads and OpenCV are recorded as they are at work, and
+    files that were moved are the same."""
+    before = torch.get_num_threads()
+    try:
+        options = options_of(size=64, threads=before + 1)
+        painter = OptimizerPainter([str(painting)], options, 40, 2)
+        assert painter.record()["threads"] == before + 1
+        run = ClipRun(clip, tmp_path / "b.mp4", painter, VideoOptions(), 64, styles=1)
+        known = run.record
+        assert known["weights_sha256"] == narrow.sha256
+        assert (known["device"], known["precision"]) == ("cpu", "float32")
+        assert known["opencv"] == cv2.__version__
+        network = table_file(tmp_path / "net.safetensors")
+        chosen = StyleOptions(size=64, threads=before)
+        fast = NetworkPainter(["mosaic"], chosen, str(network), 30).record()
+        assert fast["threads"] == before
+        assert (fast["network"]["device"], fast["network"]["precision"]) == ("cpu", "float32")
+        assert fast["network"]["sha256"] == hashlib.sha256(network.read_bytes()).hexdigest()
+    finally:
+        torch.set_num_threads(before)
+    first = ClipRun(clip, tmp_path / "c.mp4", Recorder(), VideoOptions(), 64, styles=1)
+    next(iter(first))
+    moved = clip.rename(tmp_path / "moved.mp4")
+    again = ClipRun(moved, tmp_path / "c.mp4", Recorder(), VideoOptions(), 64, styles=1)
+    assert carried(again) == list(range(1, 8))
+
+
+def test_an_interrupted_command_goes_on_with_its_own_live_picture(
+    clip: Path, tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    """The same command with --live goes on after an interruption; a picture that the run has not
+    made is not touched."""
+    network, live = str(table_file(tmp_path / "net.safetensors")), tmp_path / "live.png"
+    command = ["video", str(clip), "mosaic", "--fast", "--network", network, "--size", "32", "-q"]
+    command += ["-o", str(tmp_path / "b.mp4"), "--live"]
+    paint = NetworkPainter.paint
+
+    def fail(self: Any, frame: Frame, *more: Any) -> Plane:
+        if frame.number == 2:
+            raise KeyboardInterrupt
+        return paint(self, frame, *more)
+
+    monkeypatch.setattr(NetworkPainter, "paint", fail)
+    assert main([*command, str(live)]) == 130
+    before = live.read_bytes()
+    monkeypatch.setattr(NetworkPainter, "paint", paint)
+    other = tmp_path / "other.png"
+    other.write_bytes(b"mine")
+    capsys.readouterr()
+    assert main([*command, str(other)]) == 1
+    assert "other.png: exists already" in capsys.readouterr().err
+    assert other.read_bytes() == b"mine"
+    assert main([*command, str(live)]) == 0
+    assert live.read_bytes() != before
+    for name in "b.mp4", "a.mp4":
+        assert main([*command, str(tmp_path / name), "--overwrite"]) == 1
+        assert "is the clip or its result" in capsys.readouterr().err
 
 
 def test_another_run_takes_no_frames_that_are_not_its_own(clip: Path, tmp_path: Path) -> None:
@@ -434,6 +579,7 @@ def test_sound_that_cannot_be_copied_is_named(clip: Path, tmp_path: Path) -> Non
         (["--fade", "2"], "acts only with --at"),
         (["--at", "0,1"], "2 moments for 1 styles"),
         (["--at", "1,2"], "the first style begins at 0"),
+        (["--at", "0", "--style-weights", "1"], "--style-weights: with --at the styles follow"),
         (["--preview", "--every", "2"], "exclude each other"),
         (["--codec", "vp9", "-o", "b.gif"], "cannot hold it"),
         (["-o", "b.txt"], ".txt clips cannot be written"),
@@ -459,6 +605,17 @@ def test_bad_input_is_one_line(
     assert {path.suffix for path in tmp_path.iterdir() if path.is_file()} <= {".mp4", ".png"}
 
 
+def test_styles_that_belong_to_masks_do_not_follow_one_another() -> None:
+    """Moments beside masks that have a style each would change nothing, and are refused; where
+    every region has all styles, they act."""
+    at = VideoOptions(at=(0, 1))
+    with pytest.raises(OptionError, match="--at: the masks say"):
+        check_together(StyleOptions(), at, 2, 1)
+    check_together(StyleOptions(), VideoOptions(), 2, 1)
+    check_together(make_options({"regions": "1+2;keep"}), at, 2, 1)
+    check_together(StyleOptions(), VideoOptions(at=(0,)), 1, 1)
+
+
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
@@ -481,16 +638,21 @@ sys.exit(main(sys.argv[3:]))
 
 
 @pytest.mark.slow
-def test_a_killed_run_ends_in_the_same_frames(clip: Path, painting: Path, tmp_path: Path) -> None:
-    """Killed anywhere, again and again, the same command ends in the frames of an unbroken run."""
+@pytest.mark.parametrize(("more", "kills"), [([], (1, 3, 2)), (["--passes", "3"], (10, 7, 5, 6))])
+def test_a_killed_run_ends_in_the_same_frames(
+    clip: Path, painting: Path, tmp_path: Path, more: list[str], kills: tuple[int, ...]
+) -> None:
+    """Killed anywhere in any pass, again and again, the same command ends in the frames of an
+    unbroken run."""
 
     def run(output: str, frames: int) -> int:
         command = ["video", str(clip), str(painting), "-o", str(tmp_path / output), *TINY, "-q"]
+        command += more
         script = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(frames), *command]
         return subprocess.run(script, check=False, timeout=600).returncode
 
     assert run("whole", 99) == 0
-    for frames in (1, 3, 2):
+    for frames in kills:
         assert run("parts", frames) == -signal.SIGKILL
         assert not (tmp_path / "parts").exists()
     assert run("parts", 99) == 0

@@ -43,18 +43,20 @@ from impasto.clips import (
     target_for,
     write_clip,
 )
-from impasto.devices import Networks, pick_device
-from impasto.errors import OptionError, OutputError
+from impasto.devices import Networks, format_of, pick_device
+from impasto.errors import OptionError, OutputError, one_line
 from impasto.flow import Plane, brightness
 from impasto.images import (
     DEFAULT_MAX_PIXELS,
     Bitmap,
+    check_output,
     check_place,
-    make_folder,
     output_error,
+    write_image,
     write_whole,
 )
 from impasto.inputs import painting_size, read_painting
+from impasto.locks import LOCK_NAME, FolderLock
 from impasto.memory import memory_budget
 from impasto.options import StyleOptions, VideoOptions
 from impasto.pairing import resolve
@@ -64,7 +66,7 @@ from impasto.sources import Loaded, describe_source
 from impasto.temporal import Expected, Link, expect, link
 from impasto.transfer import Repainting, Repaintings, check_heeded
 
-RECORD_VERSION = 1
+RECORD_VERSION = 2
 """Raised when the folders of unfinished clips come to hold something else."""
 
 REACH = (1, 2, 4)
@@ -162,6 +164,7 @@ class OptimizerPainter:
         self.quick = False
         self._options, self._hold, self._follow = options, hold, follow
         self._masks, self._style_masks = list(masks), list(style_masks)
+        _set_threads(options)
         side = painting_size(options, resolve(options, len(styles), len(masks)))
         self._styles = [
             Loaded(read_painting(one, options.max_pixels, side), describe_source(one) or {})
@@ -172,8 +175,12 @@ class OptimizerPainter:
 
     def record(self) -> dict[str, Any]:
         """See `Painter.record`."""
+        features = self._networks.of(self._options)
         return {
             "engine": "optimizer",
+            "weights_sha256": features.sha256,
+            "device": features.device.type,
+            "precision": format_of(features),
             "options": self._options.model_dump(mode="json"),
             "hold": self._hold,
             "follow": self._follow,
@@ -237,6 +244,7 @@ class NetworkPainter:
         style_masks: Sequence[Any] = (),
     ) -> None:
         check_heeded(options)
+        _set_threads(options)
         self.reach: tuple[int, ...] = (1,)
         self.quick = True
         self._options = options
@@ -245,7 +253,7 @@ class NetworkPainter:
         self._networks = Repaintings()
         self._share = 1 / (1 + hold / HOLD_UNIT)
         repainter = self._networks.of(self._network, options)
-        self._record = repainter.record
+        self._record = {**repainter.record, "device": repainter.device.type}
         self._styles = list(styles)
         if repainter.knows_pictures:
             side = painting_size(options, resolve(options, len(styles), len(masks)))
@@ -289,6 +297,75 @@ class NetworkPainter:
         return np.asarray(own + past * (expected.pixels - own), np.float32)
 
 
+def _set_threads(options: StyleOptions) -> None:
+    """Has PyTorch take as many threads as wanted from now on, so that records name them."""
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+
+
+def check_together(options: StyleOptions, video: VideoOptions, styles: int, masks: int = 0) -> None:
+    """Refuses options of frames and of the clip that do not go together.
+
+    Args:
+        options: of each frame.
+        video: of the clip.
+        styles: how many there are.
+        masks: likewise.
+
+    Raises:
+        OptionError: in the words of the option.
+    """
+    if not video.at:
+        return
+    if len(video.at) != styles:
+        raise OptionError(f"--at: {len(video.at)} moments for {styles} styles; give one for each")
+    if options.style_weights:
+        raise OptionError(
+            "--style-weights: with --at the styles follow one another, and none is weaker than "
+            "others; leave one of the two out"
+        )
+    for one in resolve(options, styles, masks):
+        if not one.keep and styles > 1 and (len(one.styles) < styles or one.shares):
+            raise OptionError(
+                "--at: the masks say which style belongs where, so that none can follow on "
+                "another; leave --at out, or the masks"
+            )
+
+
+def frames_folder(output: Path) -> Path:
+    """Where the finished frames of a result lie until it is written."""
+    return output.with_name(f"{output.name}.frames")
+
+
+def check_live(live: Path, output: Path, source: Path, *, overwrite: bool = False) -> None:
+    """Refuses a name for the newest frame that another file has. Where a run was interrupted, it
+    goes on with its own picture.
+
+    Args:
+        live: the picture.
+        output: the result of the run.
+        source: its clip.
+        overwrite: replace any picture.
+
+    Raises:
+        OptionError: the format of the picture is unknown.
+        OutputError: it exists, is one of the others, or cannot be written.
+    """
+    with contextlib.suppress(OSError):
+        if live.absolute() == output.absolute() or live.samefile(source):
+            raise OutputError(f"--live {live}: is the clip or its result; choose another name")
+    known = _kept_record(frames_folder(output)) or {}
+    check_output(live, overwrite=overwrite or known.get("live") == str(live.absolute()))
+
+
+def _kept_record(folder: Path) -> dict[str, Any] | None:
+    """What a run wrote of itself beside its frames; `None` where there is nothing whole."""
+    known: Any = None
+    with contextlib.suppress(OSError, ValueError):
+        known = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    return known if isinstance(known, dict) else None
+
+
 def shares_at(time: float, moments: Sequence[float], fade: float) -> tuple[float, ...]:
     """The share of each style at a moment: each begins at its own and takes the place of the one
     before it within a fade.
@@ -320,6 +397,7 @@ class ClipRun:
         styles: how many styles there are.
         overwrite: replace a result that exists, and begin anew where another run left frames.
         max_pixels: most pixels of a frame of the clip.
+        live: keep the newest frame in this picture.
     """
 
     def __init__(
@@ -333,13 +411,16 @@ class ClipRun:
         styles: int,
         overwrite: bool = False,
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        live: Path | None = None,
     ) -> None:
         if options.at and len(options.at) != styles:
             raise OptionError(
                 f"--at: {len(options.at)} moments for {styles} styles; give one for each"
             )
         self.output, self._options, self._overwrite = output, options, overwrite
-        self._painter = painter
+        self._painter, self._live = painter, live
+        if live is not None:
+            check_live(live, output, source, overwrite=overwrite)
         with contextlib.suppress(OSError):
             if output.samefile(source):
                 raise OutputError(f"{output}: is the clip itself; choose another --output")
@@ -361,7 +442,8 @@ class ClipRun:
         if self._target.even:
             width, height = max(2, width - width % 2), max(2, height - height % 2)
         self.size = width, height
-        self.folder = output.with_name(f"{output.name}.frames")
+        self.folder = frames_folder(output)
+        self._lock = FolderLock(self.folder)
         bits = 16 if self.clip.facts.bits > 8 else 8
         self._passes = [
             FrameFolder(self.folder / str(number + 1), bits) for number in range(options.passes)
@@ -406,6 +488,7 @@ class ClipRun:
             "version": RECORD_VERSION,
             "impasto": impasto.__version__,
             "torch": torch.__version__,
+            "opencv": cv2.__version__,
             "clip": _identity(self.clip.path),
             "size": list(self.size),
             "video": options,
@@ -419,6 +502,15 @@ class ClipRun:
             ImpastoError: a frame cannot be painted or written.
         """
         self._begin()
+        whole = False
+        try:
+            yield from self._passes_over()
+            whole = True
+        finally:
+            if not whole:
+                self._lock.give()
+
+    def _passes_over(self) -> Iterator[VideoProgress]:
         began, resumed, made = time.monotonic(), 0, 0
         total = None if self.frames is None else self.frames * len(self._passes)
         done = 0
@@ -434,6 +526,8 @@ class ClipRun:
                     total = self._count * len(self._passes)
                 left = None if total is None else max(0, total - done) * elapsed / made
                 place, cut, pixels = progress
+                if self._live is not None:
+                    write_image(Bitmap(pixels), self._live, overwrite=True)
                 yield VideoProgress(
                     *(done, total, place, number + 1, resumed, elapsed, left, cut, pixels)
                 )
@@ -442,50 +536,83 @@ class ClipRun:
         """Takes up the folder of an unfinished run, or makes one.
 
         Raises:
-            OutputError: it holds frames of another run.
+            OutputError: it holds frames of another run, another run is at work on it, or the result
+                could not be encoded.
         """
+        self._lock.take()
+        try:
+            self._take_up()
+        except BaseException:
+            self._lock.give(remove=True)
+            raise
+
+    def _take_up(self) -> None:
         path, record = self.folder / "run.json", self.record
-        known: Any = None
-        with contextlib.suppress(OSError, ValueError):
-            known = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(known, dict):
-            known = None
-        if known is not None and known.get("record") != record:
+        known = _kept_record(self.folder)
+        if known is not None and _nameless(known.get("record")) != _nameless(record):
             if not self._overwrite:
                 raise OutputError(
                     f"{self.folder}: holds frames of another run, with other settings; add "
                     "--overwrite to begin anew, or choose another --output"
                 )
-            self._discard()
+            self._clear()
             known = None
+        # Whose frames lie in a folder without a record, nobody knows.
+        if known is None and any(
+            not one.name.startswith(".impasto-") for one in self.folder.iterdir()
+        ):
+            raise OutputError(
+                f"{self.folder}: holds files that are not of an unfinished run; remove the "
+                "folder, or choose another --output"
+            )
+        if self._target.format:
+            self._try_encoder()
+        live = None if self._live is None else str(self._live.absolute())
         if known is None:
-            # Whose frames lie in a folder without a record, nobody knows.
-            if self.folder.is_dir() and any(
-                not one.name.startswith(".impasto-") for one in self.folder.iterdir()
-            ):
-                raise OutputError(
-                    f"{self.folder}: holds files that are not of an unfinished run; remove the "
-                    "folder, or choose another --output"
-                )
-            make_folder(self.folder)
             memory = getattr(self._painter, "memory", None)
-            known = {"record": record, "memory": memory}
+            known = {"record": record, "memory": memory, "live": live}
             write_whole(path, json.dumps(known).encode(), overwrite=True)
-        elif known.get("memory"):
+        elif live is not None and known.get("live") != live:
+            write_whole(path, json.dumps({**known, "live": live}).encode(), overwrite=True)
+        if known.get("memory"):
             # Tiles follow from it, and rounding from them.
             self._painter.memory = known["memory"]  # pyright: ignore[reportAttributeAccessIssue]
 
-    def _discard(self) -> None:
+    def _try_encoder(self) -> None:
+        """Encodes a grey frame, before hours go into frames that nothing could be made of.
+
+        Raises:
+            OutputError: the encoder does not take such frames.
+        """
+        path = self.folder / f".impasto-trial{self.output.suffix}"
+        width, height = self.size
+        grey = np.full((3, height, width), 0.5, np.float32)
+        alpha = grey[0] if self.clip.facts.alpha else None
+        frame = Frame(0, Fraction(0), 1 / (self.clip.facts.rate or Fraction(25)), grey, alpha)
+        try:
+            write_clip(path, iter([frame]), self.clip, self._target, sound=False, overwrite=True)
+        except OutputError as error:
+            name, trial = one_line(str(self.output)), one_line(str(path))
+            raise OutputError(str(error).replace(trial, name)) from None
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def _clear(self) -> None:
         """Deletes what the run keeps, and nothing else: the record last, so that frames never lie
         without the one that says whose they are."""
-        if not self.folder.is_dir():
-            return
         for one in self.folder.iterdir():
             if one.is_dir() and (one.name.isdigit() or one.name == "source"):
                 FrameFolder(one).remove()
+            elif one.name.startswith(".impasto-") and one.name != LOCK_NAME:
+                one.unlink(missing_ok=True)
+        (self.folder / "run.json").unlink(missing_ok=True)
+
+    def _discard(self) -> None:
+        """Deletes what the run keeps, and its folder if nothing else is in it."""
         with contextlib.suppress(OSError):
-            (self.folder / "run.json").unlink(missing_ok=True)
-            self.folder.rmdir()
+            self._clear()
+        self._lock.give(remove=True)
 
     def _first(self) -> Iterator[tuple[int, bool, Plane] | None]:
         """The pass over the clip itself, forward."""
@@ -516,6 +643,8 @@ class ClipRun:
         before, results = self._passes[number - 1], self._passes[number]
         step = -1 if number % 2 else 1
         self._lumas.clear()
+        # What follows is seen in the frames that are kept, whether it was interrupted or not.
+        self._cuts.clear()
         self._last = None
         for place in range(self._count)[::step]:
             pixels, alpha = self._sources.read(place)
@@ -546,7 +675,8 @@ class ClipRun:
 
     def _forget(self) -> None:
         while len(self._lumas) > _LUMAS:
-            self._lumas.popitem(last=False)
+            gone, _ = self._lumas.popitem(last=False)
+            self._cuts = {pair: cut for pair, cut in self._cuts.items() if gone not in pair}
 
     def _earlier(self, number: int, results: FrameFolder, step: int) -> list[tuple[Link, Plane]]:
         """The way to some frames that have been painted in this pass, and their results: those of
@@ -594,6 +724,18 @@ class ClipRun:
         Raises:
             OutputError: the result cannot be written; the frames are kept.
         """
+        self._lock.take()
+        try:
+            self._write()
+        except BaseException:
+            self._lock.give()
+            raise
+        if keep_frames:
+            self._lock.give()
+        else:
+            self._discard()
+
+    def _write(self) -> None:
         results = self._passes[-1]
         if not self._target.format:
             self._write_times(results)
@@ -601,16 +743,14 @@ class ClipRun:
                 results.folder.rename(self.output)
             except OSError as error:
                 raise output_error(str(self.output), error) from None
-        else:
-            write_clip(
-                *(self.output, self._finished(results), self.clip, self._target),
-                span=self.span,
-                sound=self._options.sound,
-                overwrite=self._overwrite,
-                settings=self.record,
-            )
-        if not keep_frames:
-            self._discard()
+            return
+        write_clip(
+            *(self.output, self._finished(results), self.clip, self._target),
+            span=self.span,
+            sound=self._options.sound,
+            overwrite=self._overwrite,
+            settings=self.record,
+        )
 
     def _finished(self, results: FrameFolder) -> Iterator[Frame]:
         """The clip's frames with the pixels of the result."""
@@ -639,3 +779,14 @@ def _identity(path: Path) -> dict[str, Any]:
         file.seek(max(0, size - part))
         digest.update(file.read(part))
     return {"path": str(path.absolute()), "bytes": size, "sha256_of_ends": digest.hexdigest()}
+
+
+def _nameless(record: Any) -> Any:
+    """A record without the names of files whose digest it has: they may have been moved since."""
+    if isinstance(record, list):
+        return [_nameless(one) for one in record]
+    if not isinstance(record, dict):
+        return record
+    known = record.get("sha256") or record.get("sha256_of_ends")
+    names = ("path", "name") if known else ()
+    return {key: _nameless(value) for key, value in record.items() if key not in names}

@@ -16,7 +16,7 @@ from cyclopts import Group, Parameter
 
 from impasto.cli import EXIT_INTERRUPTED, say
 from impasto.cli.flags import flags, given
-from impasto.errors import ImpastoError, OptionError, OutputError, one_line
+from impasto.errors import ImpastoError, OptionError, one_line
 from impasto.options import StyleOptions, VideoOptions, make_options
 
 if TYPE_CHECKING:
@@ -89,15 +89,18 @@ def video(
             )
     need_packages()
     from impasto.cli.running import one_interrupt
-    from impasto.images import Bitmap, check_output, write_image
-    from impasto.video import ClipRun, NetworkPainter, OptimizerPainter
+    from impasto.video import (
+        ClipRun,
+        NetworkPainter,
+        OptimizerPainter,
+        check_live,
+        check_together,
+    )
 
     path = output or _free_beside(clip, styles)
     if live is not None:
-        check_output(live, overwrite=overwrite)
-        with contextlib.suppress(OSError):
-            if live.absolute() == path.absolute() or live.samefile(clip):
-                raise OutputError(f"--live {live}: is the clip or its result; choose another name")
+        check_live(live, path, clip, overwrite=overwrite)
+    check_together(chosen, how, len(styles), len(mask or ()))
     began = time.monotonic()
     masks = mask or []
     style_masks = [None if one == "-" else one for one in style_mask or ()]
@@ -111,6 +114,7 @@ def video(
         styles=len(styles),
         overwrite=overwrite,
         max_pixels=chosen.max_pixels,
+        live=live,
     )
     for warning in run.warnings:
         say(f"impasto: warning: {one_line(warning)}")
@@ -119,8 +123,6 @@ def video(
         with one_interrupt(), _shown(quiet or as_json) as show:
             for last in run:
                 show(last)
-                if live is not None:
-                    write_image(Bitmap(last.pixels), live, overwrite=True)
             run.finish(keep_frames=keep_frames)
     except KeyboardInterrupt:
         say(f"impasto: stopped; the same command goes on, from {shlex.quote(str(run.folder))}")
