@@ -17,7 +17,7 @@ first, middle and last frame: of the clip, and as the first engine paints them, 
 import argparse
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -45,16 +45,22 @@ class Timed:
 
     def __init__(self, painter: Painter) -> None:
         self.painter, self.seconds, self.count = painter, 0.0, 0
-        self.reach, self.quick = painter.reach, painter.quick
+        self.reach, self.quick, self.masks = painter.reach, painter.quick, painter.masks
 
     def record(self) -> dict[str, Any]:
         """That of the painter itself."""
         return self.painter.record()
 
-    def paint(self, frame: Frame, shares: tuple[float, ...], expected: Expected | None) -> Plane:
+    def paint(
+        self,
+        frame: Frame,
+        shares: tuple[float, ...],
+        expected: Expected | None,
+        masks: Sequence[Any] | None = None,
+    ) -> Plane:
         """Paints a frame and counts the time."""
         began = time.process_time()
-        pixels = self.painter.paint(frame, shares, expected)
+        pixels = self.painter.paint(frame, shares, expected, masks)
         # The first one reads the paintings.
         if self.count:
             self.seconds += time.process_time() - began

@@ -5,7 +5,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -49,14 +49,22 @@ class Recorder:
     def __init__(self) -> None:
         self.reach: tuple[int, ...] = (1, 2, 4)
         self.quick = False
+        self.masks: Sequence[Any] = ()
         self.asked: list[tuple[int, tuple[float, ...], Expected | None]] = []
 
     def record(self) -> dict[str, Any]:
         """What its results depend on."""
         return {"engine": "negative"}
 
-    def paint(self, frame: Frame, shares: tuple[float, ...], expected: Expected | None) -> Plane:
+    def paint(
+        self,
+        frame: Frame,
+        shares: tuple[float, ...],
+        expected: Expected | None,
+        masks: Sequence[Any] | None = None,
+    ) -> Plane:
         """The negative of a frame, and half of what is expected."""
+        assert masks is None
         self.asked.append((frame.number, shares, expected))
         own = 1 - frame.pixels
         if expected is None:

@@ -17,7 +17,7 @@ from impasto.errors import ImageError, OptionError
 from impasto.framing import Shown, cut, frame, no_larger, visible
 from impasto.images import Bitmap, ImageSource, fit_within, resize_image
 from impasto.levels import preview_options, whole_strides
-from impasto.masks import fit_mask, read_mask
+from impasto.masks import FrameMask, fit_mask, read_mask
 from impasto.options import MAX_SIDE, RegionOptions, StyleOptions, parse_aspect
 from impasto.pairing import resolve
 from impasto.regions import covers_of, kept_mask, largest_scale, scales_of, shares_of
@@ -288,7 +288,7 @@ def _cover(
         ImageError: it cannot be read, or nothing of its region is left.
     """
     cover = fit_mask(read_mask(mask, options.max_pixels), width, height, box)
-    if float(cover.max()) < 1 / 255:
+    if float(cover.max()) < 1 / 255 and not isinstance(mask, FrameMask):
         name = split_label(mask)[0] if isinstance(mask, str | os.PathLike) else "the mask"
         raise ImageError(
             f"{name}: nothing of its region is left in the result; it is cut off by --print-fit "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,23 +21,57 @@ MAX_COLORS = 24
 """Most colours that a label picture may have."""
 
 
-def read_mask(source: ImageSource | str, max_pixels: int) -> Bitmap:
+@dataclass(frozen=True, eq=False)
+class FrameMask:
+    """A mask that has been read already: that of a clip's frame. It may be black everywhere.
+
+    Attributes:
+        grey: `(H, W)` in [0, 1].
+    """
+
+    grey: NDArray[np.float32]
+
+
+def read_mask(source: ImageSource | FrameMask, max_pixels: int) -> Bitmap:
     """A mask as a grey picture, white where the region is.
 
     Transparent parts are outside. Of a label picture, each pixel belongs to the one of its colours
     (`palette`) that it is closest to.
 
     Args:
-        source: what `read_source` takes; a path may end in `#rrggbb`, the colour that is meant.
+        source: what `read_source` takes; a path may end in `#rrggbb`, the colour that is meant. Or
+            a `FrameMask`.
         max_pixels: largest picture file to read, in pixels.
 
     Raises:
         ImageError: it cannot be read, is coloured though no colour is named, has none of the
             colour that is, or is black everywhere.
     """
+    if isinstance(source, FrameMask):
+        return Bitmap(np.repeat(source.grey[None], 3, axis=0))
     path, label = split_label(source)
     bitmap = read_source(path, max_pixels)
     name = path if isinstance(path, str | os.PathLike) else "the mask"
+    grey = grey_of(bitmap, label, name)
+    if float(grey.max()) < 1 / 255:
+        raise ImageError(f"{name}: is black everywhere; paint the region white")
+    return Bitmap(np.repeat(grey[None], 3, axis=0))
+
+
+def grey_of(
+    bitmap: Bitmap, label: tuple[int, int, int] | None, name: Any, *, absent: bool = False
+) -> NDArray[np.float32]:
+    """How much each pixel of a mask's picture belongs to the region, `(H, W)` in [0, 1].
+
+    Args:
+        bitmap: the picture.
+        label: the colour that is meant, or `None`: it is grey.
+        name: what to call it.
+        absent: whether a label picture may have nothing of the colour.
+
+    Raises:
+        ImageError: it is coloured though no colour is named, or has none of the colour that is.
+    """
     if label is None:
         spread = bitmap.pixels.max(axis=0) - bitmap.pixels.min(axis=0)
         if float((spread > GREY).mean()) > 0.005:
@@ -48,12 +82,10 @@ def read_mask(source: ImageSource | str, max_pixels: int) -> Bitmap:
             )
         grey = bitmap.pixels.mean(axis=0)
     else:
-        grey = _labelled(bitmap, label, name)
+        grey = _labelled(bitmap, label, name, absent)
     if bitmap.alpha is not None:
         grey = grey * bitmap.alpha
-    if float(grey.max()) < 1 / 255:
-        raise ImageError(f"{name}: is black everywhere; paint the region white")
-    return Bitmap(np.repeat(grey[None].astype(np.float32), 3, axis=0))
+    return grey.astype(np.float32)
 
 
 def fit_mask(mask: Bitmap, width: int, height: int, box: tuple[float, ...]) -> NDArray[np.float32]:
@@ -95,7 +127,9 @@ def palette(bitmap: Bitmap) -> list[tuple[int, int, int]]:
     return [(int(c >> 16), int(c >> 8 & 255), int(c & 255)) for c in colors[meant][order]]
 
 
-def _labelled(bitmap: Bitmap, label: tuple[int, int, int], name: Any) -> NDArray[np.float32]:
+def _labelled(
+    bitmap: Bitmap, label: tuple[int, int, int], name: Any, absent: bool
+) -> NDArray[np.float32]:
     """1 where a label picture has a colour, 0 elsewhere."""
     colors = palette(bitmap)
     wanted = np.array(label, np.float32)
@@ -107,6 +141,8 @@ def _labelled(bitmap: Bitmap, label: tuple[int, int, int], name: Any) -> NDArray
         )
     table = np.array(colors, np.float32)
     off = np.abs(table - wanted).max(axis=1)
+    if off.min() > 24 and absent:
+        return np.zeros(bitmap.pixels.shape[1:], np.float32)
     if off.min() > 24:
         found = ", ".join(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in colors)
         raise ImageError(f"{name}: has nothing of the colour {text}; it has {found}")

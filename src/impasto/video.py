@@ -19,6 +19,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -57,7 +58,9 @@ from impasto.images import (
 )
 from impasto.inputs import painting_size, read_painting
 from impasto.locks import LOCK_NAME, FolderLock
+from impasto.masks import FrameMask
 from impasto.memory import memory_budget
+from impasto.moving_masks import open_mask
 from impasto.options import StyleOptions, VideoOptions
 from impasto.pairing import resolve
 from impasto.repainting import network_for
@@ -81,6 +84,9 @@ HOLD_UNIT = 10.0
 
 SOFT_BORDER = 1.5
 """Deviation of the soft border of what is trusted, px."""
+
+_KEPT = re.compile(r"[0-9]+|source|mask-[0-9]+")
+"""Names of the folders of what is kept until the result is written."""
 
 _LUMAS = 2 * max(REACH) + 2
 
@@ -118,22 +124,32 @@ class Painter(Protocol):
     Attributes:
         reach: how many frames back a frame is held to, the nearest first.
         quick: whether flow is to be searched quickly.
+        masks: of regions of all frames: pictures, or clips and folders of pictures that follow the
+            clip.
     """
 
     reach: tuple[int, ...]
     quick: bool
+    masks: Sequence[Any]
 
     def record(self) -> dict[str, Any]:
         """Plain data that its results depend on."""
         ...
 
-    def paint(self, frame: Frame, shares: tuple[float, ...], expected: Expected | None) -> Plane:
+    def paint(
+        self,
+        frame: Frame,
+        shares: tuple[float, ...],
+        expected: Expected | None,
+        masks: Sequence[Any] | None = None,
+    ) -> Plane:
         """A frame repainted, `(3, H, W)` in [0, 1].
 
         Args:
             frame: to repaint.
             shares: of the styles in it.
             expected: what earlier results say of it; `None` where a scene begins.
+            masks: the frame's own, where some of them move.
         """
         ...
 
@@ -146,7 +162,7 @@ class OptimizerPainter:
         options: for each frame.
         hold: weight of the distance from what is expected.
         follow: evaluations of frames that something is expected of.
-        masks: of regions of all frames.
+        masks: of regions of all frames; see `Painter.masks`.
         style_masks: of the paintings.
         memory: bytes that the process may hold; `None`: what is free now.
     """
@@ -163,7 +179,8 @@ class OptimizerPainter:
         self.reach: tuple[int, ...] = REACH
         self.quick = False
         self._options, self._hold, self._follow = options, hold, follow
-        self._masks, self._style_masks = list(masks), list(style_masks)
+        self.masks: Sequence[Any] = list(masks)
+        self._style_masks = list(style_masks)
         _set_threads(options)
         side = painting_size(options, resolve(options, len(styles), len(masks)))
         self._styles = [
@@ -185,12 +202,18 @@ class OptimizerPainter:
             "hold": self._hold,
             "follow": self._follow,
             "styles": [style.record for style in self._styles],
-            "masks": [describe_source(mask) for mask in self._masks],
+            "masks": [describe_source(mask) for mask in self.masks],
             "style_masks": [describe_source(mask) for mask in self._style_masks],
             "threads": torch.get_num_threads(),
         }
 
-    def paint(self, frame: Frame, shares: tuple[float, ...], expected: Expected | None) -> Plane:
+    def paint(
+        self,
+        frame: Frame,
+        shares: tuple[float, ...],
+        expected: Expected | None,
+        masks: Sequence[Any] | None = None,
+    ) -> Plane:
         """See `Painter.paint`."""
         changes: dict[str, Any] = {"size": max(frame.pixels.shape[1:])}
         if shares:
@@ -204,7 +227,7 @@ class OptimizerPainter:
             *(Bitmap(frame.pixels, frame.alpha), self._styles),
             self._options.model_copy(update=changes),
             start=start,
-            masks=self._masks,
+            masks=self.masks if masks is None else masks,
             style_masks=self._style_masks,
             memory=self.memory,
             networks=self._networks,
@@ -230,7 +253,7 @@ class NetworkPainter:
         network: `styles`, `any` or a file; `None`: as `transfer.repaint` chooses.
         hold: how strongly frames are held together: the share of the network's own picture is
             `1 / (1 + hold / 10)`.
-        masks: of regions of all frames.
+        masks: of regions of all frames; see `Painter.masks`.
         style_masks: of the paintings.
     """
 
@@ -249,7 +272,8 @@ class NetworkPainter:
         self.quick = True
         self._options = options
         self._network = network_for(styles) if network is None else network
-        self._masks, self._style_masks = list(masks), list(style_masks)
+        self.masks: Sequence[Any] = list(masks)
+        self._style_masks = list(style_masks)
         self._networks = Repaintings()
         self._share = 1 / (1 + hold / HOLD_UNIT)
         repainter = self._networks.of(self._network, options)
@@ -270,12 +294,18 @@ class NetworkPainter:
             "options": self._options.model_dump(mode="json"),
             "share": self._share,
             "styles": [describe_source(style) for style in self._styles],
-            "masks": [describe_source(mask) for mask in self._masks],
+            "masks": [describe_source(mask) for mask in self.masks],
             "style_masks": [describe_source(mask) for mask in self._style_masks],
             "threads": torch.get_num_threads(),
         }
 
-    def paint(self, frame: Frame, shares: tuple[float, ...], expected: Expected | None) -> Plane:
+    def paint(
+        self,
+        frame: Frame,
+        shares: tuple[float, ...],
+        expected: Expected | None,
+        masks: Sequence[Any] | None = None,
+    ) -> Plane:
         """See `Painter.paint`."""
         changes: dict[str, Any] = {"size": max(frame.pixels.shape[1:])}
         if shares:
@@ -284,7 +314,7 @@ class NetworkPainter:
             *(Bitmap(frame.pixels, frame.alpha), self._styles),
             self._options.model_copy(update=changes),
             network=self._network,
-            masks=self._masks,
+            masks=self.masks if masks is None else masks,
             style_masks=self._style_masks,
             networks=self._networks,
         )
@@ -396,7 +426,7 @@ class ClipRun:
         side: long side of the result, px; it is never larger than the clip.
         styles: how many styles there are.
         overwrite: replace a result that exists, and begin anew where another run left frames.
-        max_pixels: most pixels of a frame of the clip.
+        max_pixels: most pixels of a frame of the clip, and of a picture of a moving mask.
         live: keep the newest frame in this picture.
     """
 
@@ -449,6 +479,11 @@ class ClipRun:
             FrameFolder(self.folder / str(number + 1), bits) for number in range(options.passes)
         ]
         self._sources = FrameFolder(self.folder / "source", bits)
+        self._masks = [open_mask(mask, self.clip, max_pixels) for mask in painter.masks]
+        self._kept_masks = [
+            FrameFolder(self.folder / f"mask-{number + 1}", 16)
+            for number in range(len(self._masks))
+        ]
         self._lumas: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
         self._cuts: dict[tuple[int, int], bool] = {}
         self._last: tuple[tuple[int, int], Link] | None = None
@@ -493,6 +528,7 @@ class ClipRun:
             "size": list(self.size),
             "video": options,
             **self._painter.record(),
+            **({"masks": [mask.record for mask in self._masks]} if self._masks else {}),
         }
 
     def __iter__(self) -> Iterator[VideoProgress]:
@@ -602,7 +638,7 @@ class ClipRun:
         """Deletes what the run keeps, and nothing else: the record last, so that frames never lie
         without the one that says whose they are."""
         for one in self.folder.iterdir():
-            if one.is_dir() and (one.name.isdigit() or one.name == "source"):
+            if one.is_dir() and _KEPT.fullmatch(one.name):
                 FrameFolder(one).remove()
             elif one.name.startswith(".impasto-") and one.name != LOCK_NAME:
                 one.unlink(missing_ok=True)
@@ -623,12 +659,13 @@ class ClipRun:
             self._note(number, frame)
             if several and not self._sources.has(number):
                 self._sources.write(number, frame.pixels, frame.alpha)
+            masks = self._masks_of(number, frame.time + self.span.start, keep=several)
             if results.has(number):
                 yield None
                 continue
             earlier = self._earlier(number, results, 1)
             expected = expect(earlier) if earlier else None
-            pixels = self._painter.paint(frame, self._shares[number], expected)
+            pixels = self._paint(frame, expected, masks)
             yield number, not earlier, results.write(number, pixels)
         self._count = self.frames = number + 1
         if number < 0:
@@ -662,8 +699,39 @@ class ClipRun:
                 # Halfway between what it was and what its neighbour has become.
                 mean = np.where(found.trust > 0, (own + found.pixels) / 2, own)
                 expected = Expected(mean.astype(np.float32), found.trust)
-            painted = self._painter.paint(frame, self._shares[place], expected)
+            painted = self._paint(frame, expected, self._masks_of(place))
             yield place, not earlier, results.write(place, painted)
+
+    def _paint(self, frame: Frame, expected: Expected | None, masks: list[Any] | None) -> Plane:
+        shares = self._shares[frame.number]
+        if masks is None:
+            return self._painter.paint(frame, shares, expected)
+        return self._painter.paint(frame, shares, expected, masks)
+
+    def _masks_of(
+        self, number: int, time: Fraction | None = None, *, keep: bool = False
+    ) -> list[Any] | None:
+        """A frame's masks; `None` where none of them moves.
+
+        Args:
+            number: of the frame.
+            time: of the clip; `None` where the frame's moving masks have been kept.
+            keep: them for later passes.
+        """
+        if not any(mask.moves for mask in self._masks):
+            return None
+        found: list[Any] = []
+        for mask, kept in zip(self._masks, self._kept_masks, strict=True):
+            if time is None and mask.moves:
+                found.append(FrameMask(kept.read(number)[0][0]))
+                continue
+            one = mask.at(time or Fraction(0))
+            if keep and mask.moves:
+                if not kept.has(number):
+                    kept.write(number, np.repeat(one.grey[None], 3, axis=0))
+                one = FrameMask(kept.read(number)[0][0])
+            found.append(one)
+        return found
 
     def _note(self, number: int, frame: Frame) -> None:
         options = self._options

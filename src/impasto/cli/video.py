@@ -74,7 +74,8 @@ def video(
         fast: Paint each frame in one pass of a transfer network, in parts of a second.
         network: With --fast: styles, which knows the built-in styles, any, which takes paintings,
             or a network's file; by default the first where all styles are built in.
-        mask: A grey picture, white where a region of all frames is; repeat it for more regions.
+        mask: A grey picture, white where a region of all frames is, or a clip or folder of numbered
+            pictures that follows frame by frame; repeat it for more regions.
         style_mask: A mask of the part of a painting that lends its style; repeat it for each
             painting, with - for none.
     """
