@@ -45,7 +45,7 @@ from impasto.clips import (
     write_clip,
 )
 from impasto.devices import Networks, format_of, pick_device
-from impasto.errors import OptionError, OutputError, one_line
+from impasto.errors import ImageError, OptionError, OutputError, one_line
 from impasto.flow import Plane, brightness
 from impasto.images import (
     DEFAULT_MAX_PIXELS,
@@ -85,7 +85,7 @@ HOLD_UNIT = 10.0
 SOFT_BORDER = 1.5
 """Deviation of the soft border of what is trusted, px."""
 
-_KEPT = re.compile(r"[0-9]+|source|mask-[0-9]+")
+_KEPT, _SEGMENT = re.compile(r"[0-9]+|source|joined|mask-[0-9]+"), re.compile(r"segment-[0-9]+")
 """Names of the folders of what is kept until the result is written."""
 
 _LUMAS = 2 * max(REACH) + 2
@@ -116,6 +116,30 @@ class VideoProgress:
     remaining: float | None
     cut: bool
     pixels: Plane = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of a clip's frames that are painted for themselves.
+
+    Attributes:
+        number: of the part, from 1.
+        first: number of its first frame in the clip.
+        count: how many frames it has.
+        start: moment of the first one, seconds from the clip's beginning.
+        end: moment before which it ends; `None`: the clip's end.
+    """
+
+    number: int
+    first: int
+    count: int
+    start: Fraction
+    end: Fraction | None
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder that its frames lie in."""
+        return f"segment-{self.number:04d}"
 
 
 class Painter(Protocol):
@@ -367,6 +391,32 @@ def frames_folder(output: Path) -> Path:
     return output.with_name(f"{output.name}.frames")
 
 
+def passes_of(folder: Path, passes: int, bits: int) -> list[FrameFolder]:
+    """Where the frames of each pass lie in a folder of finished frames."""
+    return [FrameFolder(folder / str(number + 1), bits) for number in range(passes)]
+
+
+def clear_frames(folder: Path) -> None:
+    """Deletes what a run keeps in a folder, and nothing else: the record last, so that frames never
+    lie without the one that says whose they are.
+
+    Raises:
+        OutputError: another run is at work on a segment.
+    """
+    for one in folder.iterdir():
+        if one.is_dir() and _SEGMENT.fullmatch(one.name):
+            lock = FolderLock(one)
+            lock.take()
+            clear_frames(one)
+            lock.give(remove=True)
+        elif one.is_dir() and _KEPT.fullmatch(one.name):
+            FrameFolder(one).remove()
+        elif one.name.startswith(".impasto-") and one.name != LOCK_NAME:
+            one.unlink(missing_ok=True)
+    for name in "plan.json", "run.json":
+        (folder / name).unlink(missing_ok=True)
+
+
 def check_live(live: Path, output: Path, source: Path, *, overwrite: bool = False) -> None:
     """Refuses a name for the newest frame that another file has. Where a run was interrupted, it
     goes on with its own picture.
@@ -384,11 +434,11 @@ def check_live(live: Path, output: Path, source: Path, *, overwrite: bool = Fals
     with contextlib.suppress(OSError):
         if live.absolute() == output.absolute() or live.samefile(source):
             raise OutputError(f"--live {live}: is the clip or its result; choose another name")
-    known = _kept_record(frames_folder(output)) or {}
+    known = kept_record(frames_folder(output)) or {}
     check_output(live, overwrite=overwrite or known.get("live") == str(live.absolute()))
 
 
-def _kept_record(folder: Path) -> dict[str, Any] | None:
+def kept_record(folder: Path) -> dict[str, Any] | None:
     """What a run wrote of itself beside its frames; `None` where there is nothing whole."""
     known: Any = None
     with contextlib.suppress(OSError, ValueError):
@@ -428,6 +478,8 @@ class ClipRun:
         overwrite: replace a result that exists, and begin anew where another run left frames.
         max_pixels: most pixels of a frame of the clip, and of a picture of a moving mask.
         live: keep the newest frame in this picture.
+        part: paint only this part of the clip, into a folder of its own; its frames are joined by
+            `segments.SegmentedRun`.
     """
 
     def __init__(
@@ -442,13 +494,14 @@ class ClipRun:
         overwrite: bool = False,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         live: Path | None = None,
+        part: Part | None = None,
     ) -> None:
         if options.at and len(options.at) != styles:
             raise OptionError(
                 f"--at: {len(options.at)} moments for {styles} styles; give one for each"
             )
         self.output, self._options, self._overwrite = output, options, overwrite
-        self._painter, self._live = painter, live
+        self._painter, self._live, self._part = painter, live, part
         if live is not None:
             check_live(live, output, source, overwrite=overwrite)
         with contextlib.suppress(OSError):
@@ -473,11 +526,13 @@ class ClipRun:
             width, height = max(2, width - width % 2), max(2, height - height % 2)
         self.size = width, height
         self.folder = frames_folder(output)
+        if part is not None:
+            self.folder /= part.folder
+            self.span = Span(part.start, part.end, every)
         self._lock = FolderLock(self.folder)
         bits = 16 if self.clip.facts.bits > 8 else 8
-        self._passes = [
-            FrameFolder(self.folder / str(number + 1), bits) for number in range(options.passes)
-        ]
+        self._bits = bits
+        self._passes = passes_of(self.folder, options.passes, bits)
         self._sources = FrameFolder(self.folder / "source", bits)
         self._masks = [open_mask(mask, self.clip, max_pixels) for mask in painter.masks]
         self._kept_masks = [
@@ -505,6 +560,8 @@ class ClipRun:
 
     def _estimate(self) -> int | None:
         facts = self.clip.facts
+        if self._part is not None:
+            return self._part.count
         if facts.frames is None:
             return None
         frames = facts.frames
@@ -527,6 +584,7 @@ class ClipRun:
             "clip": _identity(self.clip.path),
             "size": list(self.size),
             "video": options,
+            **({"segment": [self._part.first, self._part.count]} if self._part else {}),
             **self._painter.record(),
             **({"masks": [mask.record for mask in self._masks]} if self._masks else {}),
         }
@@ -562,11 +620,19 @@ class ClipRun:
                     total = self._count * len(self._passes)
                 left = None if total is None else max(0, total - done) * elapsed / made
                 place, cut, pixels = progress
-                if self._live is not None:
-                    write_image(Bitmap(pixels), self._live, overwrite=True)
+                self._show(pixels)
                 yield VideoProgress(
                     *(done, total, place, number + 1, resumed, elapsed, left, cut, pixels)
                 )
+
+    def _show(self, pixels: Plane) -> None:
+        """Puts the newest frame where it is to be seen."""
+        if self._live is not None:
+            write_image(Bitmap(pixels), self._live, overwrite=True)
+
+    def release(self) -> None:
+        """Lets another run have the frames, without writing a result."""
+        self._lock.give()
 
     def _begin(self) -> None:
         """Takes up the folder of an unfinished run, or makes one.
@@ -584,7 +650,7 @@ class ClipRun:
 
     def _take_up(self) -> None:
         path, record = self.folder / "run.json", self.record
-        known = _kept_record(self.folder)
+        known = kept_record(self.folder)
         if known is not None and _nameless(known.get("record")) != _nameless(record):
             if not self._overwrite:
                 raise OutputError(
@@ -601,15 +667,22 @@ class ClipRun:
                 f"{self.folder}: holds files that are not of an unfinished run; remove the "
                 "folder, or choose another --output"
             )
-        if self._target.format:
+        if self._target.format and self._part is None:
             self._try_encoder()
         live = None if self._live is None else str(self._live.absolute())
         if known is None:
-            memory = getattr(self._painter, "memory", None)
-            known = {"record": record, "memory": memory, "live": live}
+            known = {"record": record, **self._circumstances(), "live": live}
             write_whole(path, json.dumps(known).encode(), overwrite=True)
         elif live is not None and known.get("live") != live:
             write_whole(path, json.dumps({**known, "live": live}).encode(), overwrite=True)
+        self._heed(known)
+
+    def _circumstances(self) -> dict[str, Any]:
+        """What the run met when it began, and is to meet when it goes on."""
+        return {"memory": getattr(self._painter, "memory", None)}
+
+    def _heed(self, known: dict[str, Any]) -> None:
+        """Takes over the circumstances in which a run began."""
         if known.get("memory"):
             # Tiles follow from it, and rounding from them.
             self._painter.memory = known["memory"]  # pyright: ignore[reportAttributeAccessIssue]
@@ -637,16 +710,11 @@ class ClipRun:
     def _clear(self) -> None:
         """Deletes what the run keeps, and nothing else: the record last, so that frames never lie
         without the one that says whose they are."""
-        for one in self.folder.iterdir():
-            if one.is_dir() and _KEPT.fullmatch(one.name):
-                FrameFolder(one).remove()
-            elif one.name.startswith(".impasto-") and one.name != LOCK_NAME:
-                one.unlink(missing_ok=True)
-        (self.folder / "run.json").unlink(missing_ok=True)
+        clear_frames(self.folder)
 
     def _discard(self) -> None:
         """Deletes what the run keeps, and its folder if nothing else is in it."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, OutputError):
             self._clear()
         self._lock.give(remove=True)
 
@@ -656,6 +724,9 @@ class ClipRun:
         number = -1
         for frame in self.clip.frames(self.span, self.size):
             number = frame.number
+            if self._part is not None and number == 0 and frame.time != 0:
+                number = -1
+                break
             self._note(number, frame)
             if several and not self._sources.has(number):
                 self._sources.write(number, frame.pixels, frame.alpha)
@@ -667,6 +738,12 @@ class ClipRun:
             expected = expect(earlier) if earlier else None
             pixels = self._paint(frame, expected, masks)
             yield number, not earlier, results.write(number, pixels)
+        if self._part is not None and number + 1 != self._part.count:
+            raise ImageError(
+                f"{self.clip.path}: segment {self._part.number} has {self._part.count} frames, but "
+                f"{number + 1} are found from its start on; the file cannot be read from the "
+                "middle, so leave --segments out"
+            )
         self._count = self.frames = number + 1
         if number < 0:
             self._discard()
@@ -804,8 +881,8 @@ class ClipRun:
             self._discard()
 
     def _write(self) -> None:
-        results = self._passes[-1]
         if not self._target.format:
+            results = self._gathered()
             self._write_times(results)
             try:
                 results.folder.rename(self.output)
@@ -813,17 +890,25 @@ class ClipRun:
                 raise output_error(str(self.output), error) from None
             return
         write_clip(
-            *(self.output, self._finished(results), self.clip, self._target),
+            *(self.output, self._finished(), self.clip, self._target),
             span=self.span,
             sound=self._options.sound,
             overwrite=self._overwrite,
             settings=self.record,
         )
 
-    def _finished(self, results: FrameFolder) -> Iterator[Frame]:
+    def _gathered(self) -> FrameFolder:
+        """The folder that all finished frames lie in."""
+        return self._passes[-1]
+
+    def _result(self, number: int) -> Plane:
+        """A finished frame, `(3, H, W)` in [0, 1]."""
+        return self._passes[-1].read(number)[0]
+
+    def _finished(self) -> Iterator[Frame]:
         """The clip's frames with the pixels of the result."""
         for frame in self.clip.frames(self.span, self.size, pixels=self.clip.facts.alpha):
-            pixels, _ = results.read(frame.number)
+            pixels = self._result(frame.number)
             yield Frame(frame.number, frame.time, frame.duration, pixels, frame.alpha)
 
     def _write_times(self, results: FrameFolder) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from impasto.cli import EXIT_INTERRUPTED, say
-from impasto.cli.flags import flags, given
+from impasto.cli.flags import flags, given, whole_number
 from impasto.errors import ImpastoError, OptionError, one_line
 from impasto.options import StyleOptions, VideoOptions, make_options
 
@@ -33,6 +33,7 @@ else:
 _NO_FLAGS, _NO_VIDEO_FLAGS = _flags(), _video_flags()
 _OUTPUT = Group("Output", sort_key=1)
 _NETWORKS = Group("Transfer networks", sort_key=5)
+_WORK = Group("Shared work", sort_key=6)
 _LINE_SECONDS = 10.0
 """Seconds between two lines of progress where there is no terminal."""
 
@@ -48,6 +49,9 @@ def video(
     keep_frames: Annotated[bool, Parameter(negative="", group=_OUTPUT)] = False,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", group=_OUTPUT)] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative="", group=_OUTPUT)] = False,
+    segments: Annotated[int, Parameter(converter=whole_number, group=_WORK)] = 1,
+    workers: Annotated[int, Parameter(converter=whole_number, group=_WORK)] = 1,
+    segment: Annotated[int | None, Parameter(converter=whole_number, group=_WORK)] = None,
     fast: Annotated[bool, Parameter(negative="", group=_NETWORKS)] = False,
     network: Annotated[str | None, Parameter(group=_NETWORKS)] = None,
     mask: Annotated[list[str] | None, Parameter(negative="")] = None,
@@ -71,6 +75,9 @@ def video(
         keep_frames: Leave the folder of finished frames, OUTPUT.frames.
         quiet: Show no progress and no summary.
         as_json: Print a machine-readable summary instead of words.
+        segments: Divide the clip into so many parts, painted apart and faded into each other.
+        workers: With --segments: processes that paint at once, each with a network of its own.
+        segment: With --segments: paint only the one of this number, from 1, for a run elsewhere.
         fast: Paint each frame in one pass of a transfer network, in parts of a second.
         network: With --fast: styles, which knows the built-in styles, any, which takes paintings,
             or a network's file; by default the first where all styles are built in.
@@ -88,35 +95,28 @@ def video(
             raise OptionError(
                 f"--{name}: a transfer network cannot heed it; leave it out, or leave --fast out"
             )
+    for name, value in ("workers", workers != 1), ("segment", segment is not None):
+        if value and segments == 1:
+            raise OptionError(f"--{name}: acts only with --segments 2 or more; add that")
     need_packages()
     from impasto.cli.running import one_interrupt
-    from impasto.video import (
-        ClipRun,
-        NetworkPainter,
-        OptimizerPainter,
-        check_live,
-        check_together,
-    )
+    from impasto.segments import Order, SegmentedRun
+    from impasto.video import check_live, check_together
 
     path = output or _free_beside(clip, styles)
     if live is not None:
         check_live(live, path, clip, overwrite=overwrite)
     check_together(chosen, how, len(styles), len(mask or ()))
     began = time.monotonic()
-    masks = mask or []
-    style_masks = [None if one == "-" else one for one in style_mask or ()]
-    painter = (
-        NetworkPainter(styles, chosen, network, how.hold, masks, style_masks)
-        if fast
-        else OptimizerPainter(styles, chosen, how.hold, how.follow, masks, style_masks)
-    )
-    run = ClipRun(
-        *(clip, path, painter, how, chosen.size),
-        styles=len(styles),
+    order = Order(
+        *(clip, path, styles, chosen, how, fast, network, mask or ()),
+        style_masks=[None if one == "-" else one for one in style_mask or ()],
         overwrite=overwrite,
-        max_pixels=chosen.max_pixels,
-        live=live,
     )
+    if segments == 1:
+        run = order.run(order.painter(), live=live)
+    else:
+        run = SegmentedRun(order, segments, workers, only=segment, live=live)
     for warning in run.warnings:
         say(f"impasto: warning: {one_line(warning)}")
     last: VideoProgress | None = None
@@ -134,6 +134,9 @@ def video(
         raise type(error)(
             f"{error}; the same command goes on, from the frames in {run.folder}"
         ) from None
+    if segment is not None:
+        _report_segment(run, last, segment, segments, quiet, as_json)
+        return 0
     _report(run, last, time.monotonic() - began, quiet, as_json)
     return 0
 
@@ -227,4 +230,29 @@ def _report(
         say(
             f"impasto: warning: {one_line(str(run.clip.path))}: {run.clip.damaged} damaged parts "
             "were passed over"
+        )
+
+
+def _report_segment(
+    run: ClipRun,
+    last: VideoProgress | None,
+    segment: int,
+    segments: int,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    made = 0 if last is None else last.done - last.resumed
+    if as_json:
+        summary = {
+            "folder": str(run.folder),
+            "segment": segment,
+            "segments": segments,
+            "painted": made,
+            "settings": run.record,
+        }
+        print(json.dumps(summary))
+    elif not quiet:
+        print(
+            f"{run.folder} (segment {segment} of {segments}, {made} frames painted now; the same "
+            "command without --segment joins all)"
         )

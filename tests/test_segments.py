@@ -1,0 +1,334 @@
+"""A clip that is painted in segments is the same whoever paints them, and shows no seam."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("av")
+pytest.importorskip("cv2")
+
+from impasto import segments
+from impasto.cli import main
+from impasto.clips import Frame, Span, open_clip
+from impasto.errors import ImageError, OptionError, OutputError
+from impasto.flow import Plane
+from impasto.networks import IDENTITY, Network, Shape, StyleTable, Transfer, write_network
+from impasto.options import VideoOptions
+from impasto.segments import Order, SegmentedRun, plan_parts
+from impasto.temporal import Expected
+from impasto.video import ClipRun, Part
+from moving import drifting, make_clip, packets_of
+from stand_ins import options_of
+
+STEP = Fraction(1, 25)
+
+
+class Counter:
+    """A painter whose frames tell which frame of their scene they are: they brighten from one to
+    the next, by what is expected of them."""
+
+    def __init__(self) -> None:
+        self.reach: tuple[int, ...] = (1,)
+        self.quick = True
+        self.masks: Sequence[Any] = ()
+        self.painted = 0
+
+    def record(self) -> dict[str, Any]:
+        """What its results depend on."""
+        return {"engine": "counter"}
+
+    def paint(
+        self,
+        frame: Frame,
+        shares: tuple[float, ...],
+        expected: Expected | None,
+        masks: Sequence[Any] | None = None,
+    ) -> Plane:
+        """Black where a scene begins, else 8/255 more than the frame before."""
+        del shares, masks
+        self.painted += 1
+        before = -8 / 255 if expected is None else float(np.median(expected.pixels))
+        return np.full_like(frame.pixels, before + 8 / 255)
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    """Segments set PyTorch's threads; other tests have those that they had."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Twelve frames with sound and several key frames."""
+    frames = [drifting(i) for i in range(12)]
+    return make_clip(tmp_path / "a.mp4", frames, sound="aac", options={"g": "5"})
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    """A small random network that knows a style."""
+    torch.manual_seed(0)
+    shape = Shape((8, 8, 16), 1, (8, 8, 8))
+    table = StyleTable(["mosaic", IDENTITY], shape.vector)
+    torch.nn.init.normal_(table.vectors, std=0.5)
+    write_network(Network(Transfer(shape), table=table), path := tmp_path / "net.safetensors")
+    return path
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> list[Counter]:
+    """Has orders painted by counters; they are in the list."""
+    made: list[Counter] = []
+
+    def painter(self: Order) -> Counter:
+        made.append(Counter())
+        return made[-1]
+
+    monkeypatch.setattr(Order, "painter", painter)
+    return made
+
+
+def frames_in(folder: Path) -> dict[str, bytes]:
+    """The frames of a folder by name."""
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
+
+
+def order_for(clip: Path, output: Path, **video: Any) -> Order:
+    """An order for a picture's size of 64 px."""
+    return Order(clip, output, ["mosaic"], options_of(size=64), VideoOptions(**video))
+
+
+def levels_in(folder: Path) -> list[int]:
+    """The value of each frame of a folder that counters painted."""
+    from impasto.clips import FrameFolder
+
+    frames = FrameFolder(folder)
+    count = len(list(folder.glob("*.png")))
+    return [round(float(np.median(frames.read(n)[0])) * 255) for n in range(count)]
+
+
+def test_a_clip_is_divided_evenly_and_at_cuts(tmp_path: Path) -> None:
+    """Segments are as long as each other and overlap; one that would begin near a cut begins there
+    and does not overlap. Every frame has its exact time."""
+    frames = [drifting(i) for i in range(11)]
+    frames += [255 - drifting(i)[::-1, ::-1] // 2 for i in range(19)]
+    film = open_clip(make_clip(tmp_path / "a.mp4", frames))
+    found = plan_parts(film, Span(), 3, overlap=4)
+    rows = [(s.part.number, s.part.first, s.part.count, s.overlap) for s in found]
+    assert rows == [(1, 0, 11, 0), (2, 11, 9, 0), (3, 16, 14, 4)]
+    assert [s.part.start / STEP for s in found] == [0, 11, 16]
+    assert [s.part.end and s.part.end / STEP for s in found] == [11, 20, None]
+    some = plan_parts(film, Span(12 * STEP, 30 * STEP, 2), 2, overlap=99)
+    rows = [(s.part.first, s.part.count, s.part.start / STEP, s.overlap) for s in some]
+    assert rows == [(0, 4, 12, 0), (0, 9, 12, 4)]
+    assert len(plan_parts(film, Span(Fraction(0), 3 * STEP), 9)) == 3
+    with pytest.raises(OptionError, match="no frames between --start and --end"):
+        plan_parts(film, Span(Fraction(5)), 2)
+
+
+def test_segments_are_faded_into_each_other(
+    clip: Path, tmp_path: Path, counting: list[Counter]
+) -> None:
+    """Each segment is what it is as a clip of its own, and where two have a frame, their shares
+    change by equal steps; sound and times are the clip's."""
+    run = SegmentedRun(order_for(clip, tmp_path / "b"), 2)
+    assert [progress.done for progress in run] == list(range(1, 19))
+    assert run.frames == 12
+    run.finish()
+    first, second = (np.arange(12) * 8.0, np.arange(12) * 8.0)
+    expected = [*first[:6], *second[6:]]
+    shares = [(n + 1) / 7 for n in range(6)]
+    expected[:6] = [a * (1 - s) + b * s for a, b, s in zip(first, second, shares, strict=False)]
+    assert np.abs(np.subtract(levels_in(tmp_path / "b"), expected)).max() <= 1.5
+    assert len(counting) == 1
+    third = SegmentedRun(order_for(clip, tmp_path / "c"), 4)
+    assert len(list(third)) == 12 + 3 * 3
+    third.finish()
+    found = levels_in(tmp_path / "c")
+    # Segments begin at frames 0, 0, 3 and 6, and end before 3, 6, 9 and 12.
+    begins, ends = [0, 0, 3, 6], [3, 6, 9, 12]
+    for number in range(12):
+        own = [i for i in range(4) if begins[i] <= number < ends[i]]
+        value = 8.0 * (number - begins[own[0]])
+        for i in own[1:]:
+            share = (number - begins[i] + 1) / 4
+            value = (1 - share) * value + share * 8 * (number - begins[i])
+        assert abs(found[number] - value) <= 1.5
+    film = SegmentedRun(order_for(clip, tmp_path / "d.mp4"), 3)
+    list(film)
+    film.finish()
+    times = [[f.time for f in open_clip(p).frames()] for p in (clip, tmp_path / "d.mp4")]
+    assert times[0] == times[1]
+    assert packets_of(tmp_path / "d.mp4", "audio") == packets_of(clip, "audio")
+    assert not film.folder.exists()
+
+
+def test_segments_go_on_where_they_were(
+    clip: Path, tmp_path: Path, counting: list[Counter]
+) -> None:
+    """Wherever a run ends, the next one paints only what is missing, in several passes too."""
+
+    def run(name: str) -> SegmentedRun:
+        return SegmentedRun(order_for(clip, tmp_path / name, passes=2), 3)
+
+    whole = run("whole")
+    total = len(list(whole))
+    assert total == 2 * (12 + 4 + 4)
+    whole.finish()
+    for ends in [(3, 6), (14, 22), (39,)]:
+        name = "-".join(map(str, ends))
+        for end in ends:
+            for made, progress in enumerate(run(name), start=1):
+                assert progress.done - progress.resumed == made
+                if made == end:
+                    break
+        last = run(name)
+        assert len(list(last)) == total - sum(ends)
+        assert counting[-1].painted == total - sum(ends)
+        last.finish()
+        assert frames_in(tmp_path / name) == frames_in(tmp_path / "whole")
+
+
+def test_no_seam_shows_in_a_clip_that_stands_still(
+    narrow: Any, make_png: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neighbouring frames at a seam differ no more than where nothing is joined."""
+    monkeypatch.setattr(segments, "OVERLAP", 4)
+    clip = make_clip(tmp_path / "a.mp4", [drifting(0)] * 16)
+    painting = str(make_png("painting.png", 36, 36, 2))
+    video = VideoOptions(follow=6, hold=0.01)
+    order = Order(clip, tmp_path / "b", [painting], options_of(size=48, evaluations=2), video)
+    run = SegmentedRun(order, 2)
+    list(run)
+    results = [run._result(number) for number in range(16)]
+    steps = [float(np.abs(b - a).mean()) for a, b in pairwise(results)]
+    seam = run._seams[1]
+    assert (seam.part.first, seam.overlap) == (4, 4)
+    one = SegmentedRun(Order(*(clip, tmp_path / "c", [painting], order.options, video)), 1)
+    list(one)
+    plain = [one._result(number) for number in range(16)]
+    elsewhere = max(float(np.abs(b - a).mean()) for a, b in pairwise(plain))
+    assert 0 < max(steps[2:9]) <= elsewhere
+
+
+def test_each_segment_may_be_painted_elsewhere(
+    clip: Path, network: Path, tmp_path: Path, capsys: Any
+) -> None:
+    """Segments painted one by one, in any order, join to the frames of a run that paints them all;
+    one that is missing is painted then."""
+    command = ["video", str(clip), "mosaic", "--fast", "--network", str(network), "--size", "64"]
+    command += ["--segments", "3", "-o"]
+    assert main([*command, str(tmp_path / "whole"), "-q"]) == 0
+    for number in "3", "1":
+        assert main([*command, str(tmp_path / "b"), "--segment", number, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["segment"], found["segments"], found["painted"] > 0) == (int(number), 3, True)
+        assert not (tmp_path / "b").exists()
+    assert main([*command, str(tmp_path / "b"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["frames"], found["painted"]) == (12, 8)
+    assert found["settings"]["segments"] == 3
+    assert found["settings"]["network"]["precision"] == "float32"
+    assert frames_in(tmp_path / "b") == frames_in(tmp_path / "whole")
+
+
+def test_two_do_not_paint_one_segment_at_once(
+    clip: Path, tmp_path: Path, counting: list[Counter]
+) -> None:
+    """While a segment is painted, others may be, but not the same one; nor may all be deleted."""
+    order = order_for(clip, tmp_path / "b")
+    first = iter(SegmentedRun(order, 3, only=1))
+    next(first)
+    other = SegmentedRun(order, 3, only=2)
+    assert len(list(other)) == 8
+    with pytest.raises(OutputError, match="another run is at work"):
+        list(SegmentedRun(order, 3, only=1))
+    with pytest.raises(OutputError, match="frames of another run"):
+        list(SegmentedRun(order_for(clip, tmp_path / "b", hold=3), 3))
+    assert next(first).number == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--workers", "2"], "--workers: acts only with --segments"),
+        (["--segment", "2"], "--segment: acts only with --segments"),
+        (["--segments", "2", "--segment", "3"], "--segment 3: must lie in 1 to 2"),
+        (["--segments", "2", "--workers", "3"], "--workers 3: must lie in 1 to 2"),
+        (["--segments", "0"], "--segments 0: must lie in 1 to 1000"),
+    ],
+)
+def test_bad_numbers_are_one_line(
+    clip: Path, tmp_path: Path, capsys: Any, more: list[str], says: str
+) -> None:
+    """Numbers that cannot be are told before anything is painted."""
+    assert main(["video", str(clip), "mosaic", "--fast", "-o", str(tmp_path / "b"), *more]) == 2
+    told = capsys.readouterr().err.strip().splitlines()
+    assert says in told[-1]
+    assert not (tmp_path / "b.frames").exists()
+
+
+def test_a_part_that_is_not_found_is_told(clip: Path, tmp_path: Path) -> None:
+    """Where a file gives other frames from the middle than from its beginning, nothing is made of
+    them."""
+    wrong = Part(2, 4, 9, 4 * STEP, None), Part(2, 4, 8, Fraction(7, 50), None)
+    for name, part in zip("bc", wrong, strict=True):
+        run = ClipRun(
+            *(clip, tmp_path / name, Counter(), VideoOptions(), 64),
+            styles=1,
+            part=part,
+        )
+        with pytest.raises(ImageError, match="cannot be read from the middle"):
+            list(run)
+
+
+KILLED = """
+import os, signal, sys
+from impasto import segments
+left, count = int(sys.argv[1]), segments._Tally.count
+def counted(self, message):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return count(self, message)
+segments._Tally.count = counted
+from impasto.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.slow
+def test_several_workers_make_the_same_frames(
+    clip: Path, network: Path, tmp_path: Path, capsys: Any
+) -> None:
+    """Two processes make the bytes that one makes, also after both were killed with the run; what
+    one of them cannot do is told in one line."""
+    command = ["video", str(clip), "mosaic", "--fast", "--size", "64", "--segments", "3", "-q"]
+    command += ["--network", str(network), "-o"]
+    assert main([*command, str(tmp_path / "one")]) == 0
+    several = [*command, str(tmp_path / "two"), "--workers", "2"]
+    script = [sys.executable, "-c", KILLED, "5", *several]
+    assert subprocess.run(script, check=False, timeout=600).returncode == -signal.SIGKILL
+    assert not (tmp_path / "two").exists()
+    again = [sys.executable, "-c", KILLED, "999", *several]
+    assert subprocess.run(again, check=False, timeout=600).returncode == 0
+    assert frames_in(tmp_path / "two") == frames_in(tmp_path / "one")
+    capsys.readouterr()
+    network.write_bytes(b"no network")
+    assert main([*command, str(tmp_path / "three"), "--workers", "2"]) == 2
+    told = [one for one in capsys.readouterr().err.splitlines() if "warning" not in one]
+    assert len(told) == 1
+    assert "net.safetensors" in told[0]
