@@ -280,6 +280,15 @@ def test_bad_numbers_are_one_line(
     assert not (tmp_path / "b.frames").exists()
 
 
+def test_a_segment_that_a_short_clip_has_not_is_told(
+    clip: Path, tmp_path: Path, counting: list[Counter]
+) -> None:
+    """A clip of twelve frames has twelve segments at most."""
+    with pytest.raises(OptionError, match="--segment 13: the clip has frames for 12 segments only"):
+        list(SegmentedRun(order_for(clip, tmp_path / "b"), 20, only=13))
+    assert counting == []
+
+
 def test_a_part_that_is_not_found_is_told(clip: Path, tmp_path: Path) -> None:
     """Where a file gives other frames from the middle than from its beginning, nothing is made of
     them."""

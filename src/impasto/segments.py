@@ -20,7 +20,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -296,6 +296,10 @@ class SegmentedRun(ClipRun):
     def _passes_over(self) -> Iterator[VideoProgress]:
         self._seams = self._planned()
         chosen = [seam.part for seam in self._seams if self._only in (None, seam.part.number)]
+        if not chosen:
+            raise OptionError(
+                f"--segment {self._only}: the clip has frames for {len(self._seams)} segments only"
+            )
         last = self._seams[-1].part
         self.frames = last.first + last.count
         options = self._order.options.model_copy(update={"threads": self._threads})
@@ -306,13 +310,14 @@ class SegmentedRun(ClipRun):
         paint = _here(order, memory, chosen)
         if workers > 1:
             paint = _by_workers(order, memory, chosen, workers)
-        for message in paint:
-            progress = tally.count(message)
-            if progress is None:
-                continue
-            pixels, _ = self._frames_of(message.part, message.pass_).read(message.place)
-            self._show(pixels)
-            yield replace(progress, pixels=pixels)
+        with contextlib.closing(paint):
+            for message in paint:
+                progress = tally.count(message)
+                if progress is None:
+                    continue
+                pixels, _ = self._frames_of(message.part, message.pass_).read(message.place)
+                self._show(pixels)
+                yield replace(progress, pixels=pixels)
         known = kept_record(self.folder / chosen[0].folder) or {}
         self._details = {k: v for k, v in known.get("record", {}).items() if k != "segment"}
 
@@ -423,7 +428,9 @@ class _Tally:
         )
 
 
-def _here(order: Order, memory: int | None, parts: Sequence[Part]) -> Iterator[_Message]:
+def _here(
+    order: Order, memory: int | None, parts: Iterable[Part]
+) -> Generator[_Message, None, None]:
     """Paints parts one after the other, with one painter."""
     painter = order.painter()
     for part in parts:
@@ -442,7 +449,7 @@ def _here(order: Order, memory: int | None, parts: Sequence[Part]) -> Iterator[_
 
 def _by_workers(
     order: Order, memory: int | None, parts: Sequence[Part], workers: int
-) -> Iterator[_Message]:
+) -> Generator[_Message, None, None]:
     """Paints parts by processes; each takes the next one when it is done with its own.
 
     Raises:
@@ -537,7 +544,7 @@ def work() -> None:
             yield parts.get()
 
     try:
-        for message in _here(order, memory, all_parts()):  # pyright: ignore[reportArgumentType]
+        for message in _here(order, memory, all_parts()):
             out.write(_packed(message))
             out.flush()
     except ImpastoError as error:
