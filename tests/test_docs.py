@@ -242,6 +242,7 @@ GATHERING = {
     "prepare": PREPARE.read_text("utf-8").partition("\n## Trying")[0],
     "try": PREPARE.read_text("utf-8").partition("\n## Trying")[2],
     "video": VIDEO.read_text("utf-8"),
+    "live": (DOCS / "live.md").read_text("utf-8"),
 }
 
 
@@ -259,17 +260,17 @@ def rows_of_flags(text: str) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("command", GATHERING)
 def test_every_flag_of_gathering_has_a_row(command: str) -> None:
-    """Each flag of `impasto collect`, `prepare`, `try`, `train` and `video` has one row in the page
-    of its command, short form and words to choose from included, and its real default; no row has
-    a flag that is not there. What `try` and `video` share with `stylize` is in the page of
-    options."""
+    """Each flag of `impasto collect`, `prepare`, `try`, `train`, `video` and `live` has one row in
+    the page of its command, short form and words to choose from included, and its real default; no
+    row has a flag that is not there. What `try`, `video` and `live` share with `stylize` is in the
+    page of options."""
     rows = rows_of_flags(GATHERING[command])
     known: set[str] = set()
     for argument in app[command].assemble_argument_collection():
         names = [name for name in argument.names if name.startswith("-")]
         flags = [name for name in names if not name.startswith("--no-")]
         known.update(flags)
-        sharing = command == "video" or (command == "try" and argument.keys)
+        sharing = command in ("video", "live") or (command == "try" and argument.keys)
         shared = flags and sharing and flags[0].removeprefix("--")
         if not flags or (shared in options_table() and flags[0] not in rows):
             continue

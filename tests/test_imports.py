@@ -48,6 +48,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         (["try", "--help"], {"pydantic"}),
         (["train", "--help"], {"pydantic"}),
         (["video", "--help"], {"pydantic"}),
+        (["live", "--help"], {"pydantic"}),
         (["presets"], {"pydantic"}),
         (["stylize"], {"pydantic"}),
     ],

@@ -68,6 +68,12 @@ _COMMANDS = {
         "Finished frames are kept in OUTPUT.frames until all are done: the same command goes on "
         "where it was interrupted.",
     ),
+    "live": (
+        "impasto.cli.live:live",
+        "Show the camera through a transfer network, as it goes.\n\n"
+        "It opens a page for this computer's browser alone, to choose the style and its strength "
+        "on, and to save pictures from.",
+    ),
     "texture": (
         "impasto.cli.texture:texture",
         "Make a texture in the style of paintings, with no photo.\n\n"
