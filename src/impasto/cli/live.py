@@ -21,7 +21,7 @@ KEPT = ("size", "strength", "color", "device", "precision", "threads")
 """Options of a picture that act here."""
 
 SIZE = 384
-"""Long side by default, px: a few pictures a second on two cores."""
+"""Long side by default, px: less than of a picture, for more pictures a second."""
 
 HOLD = 20.0
 """How strongly a picture is held to the one before, by default; less than in a clip, since fewer
