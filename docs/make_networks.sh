@@ -96,7 +96,11 @@ fi
 
 # The curves of what was held back, from the networks' own cards.
 for name in styles any; do
-  [ -e "$pictures/$name-curves.png" ] || "$python" - "$pictures/$name-curves.png" "$name" <<'PYTHON'
+  case $name in
+    styles) network=${STYLES:-styles} ;;
+    any) network=${ANY:-any} ;;
+  esac
+  [ -e "$pictures/$name-curves.png" ] || "$python" - "$pictures/$name-curves.png" "$network" <<'PYTHON'
 import sys
 
 from matplotlib.figure import Figure
@@ -104,7 +108,7 @@ from matplotlib.figure import Figure
 from impasto.trained import load_network
 
 target, name = sys.argv[1:]
-found = load_network(name).card["validation"]
+found = load_network(name).card["curve"]
 figure = Figure(figsize=(5, 3), dpi=100, layout="constrained")
 left = figure.subplots()
 right = left.twinx()

@@ -1,4 +1,4 @@
-"""Training of transfer networks (`networks`) against the losses that the optimiser descends.
+"""Training of transfer networks (`networks`) against losses that the optimiser can descend, too.
 
 The losses are those of Johnson, Alahi & Fei-Fei 2016: VGG19's features of the photo (content) and
 the moments of a painting's features (style), with a weak smoothness term. Style terms are relative
