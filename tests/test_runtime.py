@@ -16,7 +16,7 @@ from impasto import transfer
 from impasto.bare import needs_torch, network_for, repaint
 from impasto.blueprint import IDENTITY
 from impasto.cli import main
-from impasto.color import Palette, fade_colors, keep_colors, recolor
+from impasto.color import Palette, color_statistics, fade_colors, keep_colors, recolor
 from impasto.coloring import in_paintings_colors
 from impasto.errors import OptionError, WeightsError
 from impasto.exporting import export_network
@@ -311,6 +311,27 @@ def test_thin_pictures_have_a_style(
     one = repaint(photo, [painting], options, network=str(any_style)).bitmap.pixels
     other = transfer.repaint(photo, painting, options, network=str(any_style)).bitmap.pixels
     np.testing.assert_allclose(one, other, atol=STEP / 4)
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "torch"])
+def test_a_cut_outs_invisible_pixels_have_no_say_in_colours(
+    any_style: Path, tmp_path: Path, make_png: Callable[..., Path], runtime: str
+) -> None:
+    """What can be seen of a photo has the mean and the covariance of its painting's colours,
+    however much of the photo cannot be seen."""
+    photo, painting = read_image(make_png("p.png", 48, 48, 1)), make_png("painting.png", 40, 40, 2)
+    alpha = np.zeros((48, 48), np.float32)
+    alpha[8:24, 8:24] = 1
+    write_image(Bitmap(photo.pixels, alpha), tmp_path / "cut-out.png")
+    run = repaint if runtime == "onnx" else transfer.repaint
+    options = StyleOptions(size=48)
+    found = run(tmp_path / "cut-out.png", [painting], options, network=str(any_style)).bitmap
+    wanted = color_statistics(read_image(painting).pixels)
+    have = color_statistics(found.pixels, alpha)
+    assert np.abs(have.mean - wanted.mean).max() < 0.03
+    assert np.sqrt(np.diag(have.covariance)) == pytest.approx(
+        np.sqrt(np.diag(wanted.covariance)), rel=0.15
+    )
 
 
 def test_flat_photos_are_left_to_torch(styles: Path, tmp_path: Path) -> None:

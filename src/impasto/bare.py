@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import impasto
 from impasto.blueprint import SEEN_SIDE
 from impasto.color import Palette
-from impasto.coloring import Coloring, Part, in_paintings_colors, in_photos_colors
+from impasto.coloring import Coloring, Part, counted, in_paintings_colors, in_photos_colors
 from impasto.errors import ImageError, OptionError
 from impasto.framing import cut, frame, no_larger, visible
 from impasto.images import Bitmap, resize_image
@@ -192,7 +192,9 @@ def repaint(
         painted = opened.repaint(painted, mix(styles, shares), options.strength)
         if not known:
             palettes = _palettes(coloring)
-            painted = in_paintings_colors(np.clip(painted, 0, 1), palettes, options.strength)
+            painted = in_paintings_colors(
+                np.clip(painted, 0, 1), palettes, options.strength, counted(seen)
+            )
     picture = Bitmap(np.clip(painted, 0, 1))
     if known:
         picture = in_photos_colors(picture, coloring)

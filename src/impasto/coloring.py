@@ -234,12 +234,18 @@ def in_paintings_colors(
     return recolor(pixels, replace(change, strength=strength))
 
 
+def counted(bitmap: Bitmap, mask: Pixels | None = None) -> Pixels | None:
+    """How much each pixel of a picture counts in its statistics, `(H, W)` in [0, 1]: as far as it
+    can be seen and a mask has it; `None`: all alike."""
+    if bitmap.alpha is None:
+        return mask
+    seen = np.where(bitmap.alpha >= 1 / 255, bitmap.alpha, 0)
+    return seen if mask is None else seen * mask
+
+
 def _palette(bitmap: Bitmap, mask: Pixels | None = None, share: float = 1.0) -> Palette | None:
     """The colours of what can be seen of a picture within a mask; `None`: nothing can."""
-    weights = mask
-    if bitmap.alpha is not None:
-        seen = np.where(bitmap.alpha >= 1 / 255, bitmap.alpha, 0)
-        weights = seen if mask is None else seen * mask
+    weights = counted(bitmap, mask)
     if weights is not None and not weights.any():
         return None
     return Palette(bitmap.pixels, weights, share)

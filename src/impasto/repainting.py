@@ -15,7 +15,7 @@ from impasto.bare import known_style
 from impasto.bare import network_for as network_for
 from impasto.blueprint import FADE, IDENTITY, LEAST_SIDE, MAX_SEEN_SIDE, SEEN_SIDE
 from impasto.color import Palette
-from impasto.coloring import in_paintings_colors
+from impasto.coloring import counted, in_paintings_colors
 from impasto.devices import pick_device, pick_precision
 from impasto.errors import OptionError, RunError, is_out_of_memory
 from impasto.images import Bitmap, fit_within
@@ -171,8 +171,8 @@ def repainted(repainter: Repainter, inputs: Inputs, sources: Sequence[Any]) -> T
         OptionError: there is no photo, or a style that the network does not know.
         RunError: memory ran out.
     """
-    photo, options = inputs.photo, inputs.options
-    if photo is None:
+    photo, options, seen = inputs.photo, inputs.options, inputs.coloring.photo
+    if photo is None or seen is None:
         raise OptionError("a transfer network needs a photo; use impasto texture for textures")
     chosen = resolve(options, len(inputs.paintings), len(inputs.masks))
     covers = covers_of(chosen, inputs.masks)
@@ -205,7 +205,7 @@ def repainted(repainter: Repainter, inputs: Inputs, sources: Sequence[Any]) -> T
             if strength < FADE:
                 painted = photo + (strength / FADE) * (painted - photo)
             if palettes:
-                mask = None if cover is None else cover.numpy()
+                mask = counted(seen, None if cover is None else cover.numpy())
                 pixels = in_paintings_colors(painted[0].numpy(), palettes, strength, mask)
                 painted = torch.from_numpy(pixels)[None]
         if cover is None:
