@@ -123,15 +123,20 @@ def test_colors_are_as_in_other_runs(make_png: Make, table: str, color: str) -> 
 
 
 def test_match_gives_the_photos_colors(make_png: Make, table: str, free: str) -> None:
-    """With `match`, mean colours are the photo's, whether the network sees paintings or not."""
-    from impasto.color import srgb_to_oklab
+    """With `match`, mean colours are the photo's, whether the network sees paintings or not; where
+    it does, so are their deviations."""
+    from impasto.color import color_statistics, srgb_to_oklab
 
     photo, painting = make_png("photo.png", 32, 24, 1), make_png("painting.png", 40, 40, 2)
     photo_mean = srgb_to_oklab(read_image(photo).pixels).mean((1, 2))
     found = fast(photo, "night-sky", table, color="match").pixels
     assert np.abs(srgb_to_oklab(found).mean((1, 2)) - photo_mean).max() < 0.03
-    matched = fast(photo, painting, free, color="match").pixels
-    assert not np.allclose(matched, fast(photo, painting, free).pixels, atol=1e-3)
+    wanted = color_statistics(read_image(photo).pixels)
+    for color, is_photos in ("match", True), ("painting", False):
+        have = color_statistics(fast(photo, painting, free, color=color).pixels)
+        off = np.sqrt(np.diag(have.covariance)) - np.sqrt(np.diag(wanted.covariance))
+        assert (np.abs(have.mean - wanted.mean).max() < 0.02) == is_photos
+        assert (np.abs(off).max() < 0.02) == is_photos
 
 
 def test_a_painting_is_seen_at_its_scale(make_png: Make, free: str) -> None:
@@ -208,6 +213,16 @@ def test_refining_starts_from_the_pass(files: tuple[Path, Path], table: str) -> 
     again, warnings = from_settings(json.loads(json.dumps(picture.settings)))
     assert warnings == []
     assert np.array_equal(finish(again).bitmap.pixels, picture.bitmap.pixels)
+
+
+def test_refining_starts_in_the_photos_colors(files: tuple[Path, Path], table: str) -> None:
+    """With `match` the start of a refined run is the picture that one pass makes, in the photo's
+    colours, though the network sees no painting."""
+    photo, _ = files
+    options = options_of(size=32, start="recolored", evaluations=0, color="match")
+    start = finish(stylization(photo, "mosaic", options, refine=table)).bitmap.pixels
+    np.testing.assert_allclose(start, fast(photo, "mosaic", table, color="match").pixels, atol=1e-5)
+    assert np.abs(start - fast(photo, "mosaic", table).pixels).mean() > 0.02
 
 
 def test_a_refined_run_resumes(files: tuple[Path, Path], tmp_path: Path, table: str) -> None:

@@ -15,11 +15,11 @@ from impasto.bare import known_style
 from impasto.bare import network_for as network_for
 from impasto.blueprint import FADE, IDENTITY, LEAST_SIDE, MAX_SEEN_SIDE, SEEN_SIDE
 from impasto.color import Palette
-from impasto.coloring import counted, in_paintings_colors
+from impasto.coloring import counted, in_paintings_colors, in_photos_colors
 from impasto.devices import pick_device, pick_precision
 from impasto.errors import OptionError, RunError, is_out_of_memory
 from impasto.images import Bitmap, fit_within
-from impasto.inputs import Inputs
+from impasto.inputs import Inputs, as_tensor
 from impasto.networks import Network, mix
 from impasto.onepass import OnePass
 from impasto.options import StyleOptions
@@ -209,7 +209,11 @@ def repainted(repainter: Repainter, inputs: Inputs, sources: Sequence[Any]) -> T
                 pixels = in_paintings_colors(painted[0].numpy(), palettes, strength, mask)
                 painted = torch.from_numpy(pixels)[None]
         if cover is None:
-            return painted
+            result = painted
+            break
         result = cover * painted if result is None else result.add_(cover * painted)
     assert result is not None
-    return result.clamp_(0, 1)
+    result = result.clamp(0, 1)
+    if repainter.knows_pictures:
+        return result
+    return as_tensor(in_photos_colors(Bitmap(result[0].numpy()), inputs.coloring))

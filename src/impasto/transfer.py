@@ -16,7 +16,6 @@ import torch
 
 import impasto
 from impasto.bare import HEEDED, check_heeded, network_for
-from impasto.coloring import in_photos_colors
 from impasto.errors import ImageError, OptionError
 from impasto.images import Bitmap, ImageSource
 from impasto.inputs import painting_size, read_inputs, read_painting
@@ -156,8 +155,6 @@ class Repainting:
         )
         coloring = inputs.coloring
         picture = Bitmap(repainted(self._repainter, inputs, self._sources)[0].numpy())
-        if not self._repainter.knows_pictures:
-            picture = in_photos_colors(picture, coloring)
         pixels = coloring.finished(picture.pixels)
         photo, dpi = coloring.photo, None
         if photo is not None:

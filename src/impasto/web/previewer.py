@@ -26,7 +26,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from impasto.coloring import in_photos_colors
 from impasto.errors import ImpastoError, OptionError, WeightsError, one_line
 from impasto.images import Bitmap, encode_image, fit_within, read_image, resize_image
 from impasto.inputs import as_tensor, read_inputs, visible
@@ -170,8 +169,6 @@ class Previewer:
         masks = [self._mask(path) for path in order["masks"]]
         inputs = read_inputs(photo, sources, options, masks=masks)
         picture = Bitmap(repainted(network, inputs, sources)[0].numpy())
-        if not network.knows_pictures:
-            picture = in_photos_colors(picture, inputs.coloring)
         alpha = None if inputs.coloring.photo is None else inputs.coloring.photo.alpha
         finished = Bitmap(inputs.coloring.finished(picture.pixels), alpha)
         return _jpeg(finished.on_white())
