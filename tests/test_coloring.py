@@ -140,6 +140,27 @@ def test_a_repainted_picture_gets_its_paintings_colors() -> None:
     assert np.array_equal(nowhere, PHOTO.pixels)
 
 
+def test_flat_paintings_leave_the_pictures_contrast() -> None:
+    """A painting of one colour gives its mean and no more; with some contrast of its own it gives
+    that by and by, and from a small one on nothing else."""
+    off = PAINTING.pixels - PAINTING.pixels.mean((1, 2), keepdims=True)
+    off /= np.sqrt((off**2).mean((1, 2)).sum())
+    picture = 0.6 + 0.3 * (PHOTO.pixels - PHOTO.pixels.mean((1, 2), keepdims=True))
+    spreads = []
+    for spread in (0.0, 0.01, 0.0199, 0.0201, 0.1):
+        painting = (0.45 + spread * off).astype(np.float32)
+        found = in_paintings_colors(picture, [Palette(painting)], 1.0)
+        np.testing.assert_allclose(found.mean((1, 2)), 0.45, atol=1e-3)
+        spreads.append(float(np.sqrt(found.var((1, 2)).sum())))
+        if spread == 0:
+            np.testing.assert_allclose(found, picture - 0.15, atol=1e-3)
+    own = float(np.sqrt(picture.var((1, 2)).sum()))
+    assert own == pytest.approx(spreads[0], abs=1e-3)
+    assert spreads[1] == pytest.approx(own / 2 + 0.005, rel=0.2)
+    assert spreads[2] == pytest.approx(0.02, rel=0.1)
+    assert spreads[3:] == pytest.approx([0.0201, 0.1], rel=0.02)
+
+
 def test_parts_meet_softly() -> None:
     """Where masks overlap softly, each part's own picture has its share; what no mask takes stays
     as it was painted, and shares of more than the whole are scaled down."""

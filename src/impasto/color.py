@@ -290,7 +290,12 @@ def recolor(pixels: NDArray[Float], change: ColorMap) -> NDArray[Float]:
 
 
 def fit_colors(
-    source: Palette, targets: Sequence[Palette], *, method: str = "covariance", space: str = "oklab"
+    source: Palette,
+    targets: Sequence[Palette],
+    *,
+    method: str = "covariance",
+    space: str = "oklab",
+    flat: float = 0.0,
 ) -> ColorMap:
     """The map that gives a picture the colours of others.
 
@@ -310,6 +315,8 @@ def fit_colors(
         targets: one or several, with their shares.
         method: `covariance` or `histogram`.
         space: `rgb` (sRGB) or `oklab`.
+        flat: where the targets' deviation, over all channels, is below this, the picture keeps its
+            own contrast in part, at 0 wholly, and only its mean becomes theirs.
     """
     one, *others = (_enough(picture, space) for picture in (source, *targets))
     have = color_statistics(one.pixels, one.weights)
@@ -321,6 +328,11 @@ def fit_colors(
     wanted = np.einsum("ij,ik,kj->j", vectors, want.covariance, vectors)
     least = np.maximum(wanted / MOST_GAIN**2, np.finfo(np.float64).eps)
     matrix, offset = _transport(have, want, vectors, np.sqrt(np.maximum(values, least)))
+    spread = math.sqrt(max(0.0, float(np.trace(want.covariance))))
+    if spread < flat:
+        own = 1 - spread / flat
+        matrix = (1 - own) * matrix + own * np.eye(3)
+        offset = want.mean - matrix @ have.mean
     if method == "covariance":
         return ColorMap(space, matrix, offset)
     generator = np.random.default_rng(0)

@@ -37,6 +37,10 @@ from impasto.images import Bitmap, resize_image
 
 Pixels = NDArray[np.float32]
 
+FLAT = 0.02
+"""Paintings whose colours deviate less than this, in units of the value range, have no contrast to
+give: `in_paintings_colors` leaves some of the picture's own."""
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -220,7 +224,8 @@ def in_paintings_colors(
     pixels: Pixels, paintings: Sequence[Palette], strength: float, mask: Pixels | None = None
 ) -> Pixels:
     """A repainted picture with the mean and the covariance of its paintings' colours, of a blend
-    the mixed ones: networks that predict a style come near to these, and no further.
+    the mixed ones: networks that predict a style come near to these, and no further. Of paintings
+    of one flat colour it takes the mean alone, or nothing would be left of the picture.
 
     Args:
         pixels: `(3, H, W)` in [0, 1].
@@ -230,7 +235,7 @@ def in_paintings_colors(
     """
     if mask is not None and not mask.any():
         return pixels
-    change = fit_colors(Palette(pixels, mask), paintings, method="covariance", space="rgb")
+    change = fit_colors(Palette(pixels, mask), paintings, space="rgb", flat=FLAT)
     return recolor(pixels, replace(change, strength=strength))
 
 
