@@ -224,6 +224,28 @@ def test_process(networks: Path, pictures: dict[str, list[str]]) -> None:
     assert answers[4]["fault"]["code"] == "unavailable"
 
 
+@torch.no_grad()
+def test_cut_outs_are_shown_on_white(networks: Path, tmp_path: Path) -> None:
+    """Of a photo with transparent parts tiles show what the easel shows: white where nothing is,
+    and what is there as though nothing were around it."""
+    alpha = np.zeros((96, 96), np.uint8)
+    alpha[24:72, 24:72] = 255
+    found = np.dstack([soft_picture(96, 96, 5), alpha])
+    Image.fromarray(found).save(tmp_path / "cut.png")
+    Image.fromarray(soft_picture(60, 80, 3)).save(tmp_path / "own.png")
+    photo, own = ["photo", str(tmp_path / "cut.png")], ["own", str(tmp_path / "own.png")]
+    previewer = Previewer(networks)
+    *_, made = previewer.sheet(photo, [WAVES, own])
+    assert made is not None
+    for place, style in enumerate([WAVES, own]):
+        tile = _pixels(made)[:, place * TILE : (place + 1) * TILE]
+        easel = _pixels(previewer.paint(_order(photo, style) | {"side": TILE}))
+        assert tile[4:40, 4:-4].min() > 0.97
+        inside = np.s_[56:136, 56:136]
+        assert np.abs(tile - easel)[inside].mean() < 0.01
+        assert tile[inside].min() < 0.8
+
+
 def test_unforeseen_fault_is_answered() -> None:
     """A picture that fails in a way nobody thought of costs its own wish, and no other one."""
 

@@ -18,6 +18,7 @@ import threading
 import traceback
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.errors import ImpastoError, OptionError, WeightsError, one_line
+from impasto.framing import cut, visible
 from impasto.images import Bitmap, encode_image, fit_within, read_image, resize_image
-from impasto.inputs import as_tensor, read_inputs, visible
+from impasto.inputs import as_tensor, read_inputs
 from impasto.options import StyleOptions, make_options
 from impasto.paper import parse_paper
 from impasto.repainting import Repainter, repainted, style_sources
@@ -183,10 +185,10 @@ class Previewer:
             ImpastoError: it cannot be made.
         """
         source, path = photo
-        seen = _cut(visible(self._picture(source, path, LARGEST)), WIDEST)
+        seen = _cut(self._picture(source, path, LARGEST), WIDEST)
         scale = TILE / min(seen.width, seen.height)
         sides = (max(TILE, round(scale * side)) for side in (seen.width, seen.height))
-        small = resize_image(seen, *sides)
+        small = visible(resize_image(seen, *sides))
         rows = -(-len(styles) // COLUMNS)
         whole = np.ones((3, rows * TILE, min(len(styles), COLUMNS) * TILE), np.float32)
         top, left = ((side - TILE) // 2 for side in (small.height, small.width))
@@ -196,7 +198,8 @@ class Previewer:
                 found = self._tile(small, source, path)
             row, column = divmod(place, COLUMNS)
             down, right = row * TILE, column * TILE
-            tile = found[0, :, top : top + TILE, left : left + TILE].numpy()
+            tile = replace(small, pixels=found[0].numpy()).on_white()
+            tile = tile[:, top : top + TILE, left : left + TILE]
             whole[:, down : down + TILE, right : right + TILE] = tile
             yield None
         yield _jpeg(whole)
@@ -286,7 +289,7 @@ def _cut(bitmap: Bitmap, most: float) -> Bitmap:
     height, width = bitmap.pixels.shape[1:]
     high, wide = min(height, round(most * width)), min(width, round(most * height))
     top, left = (height - high) // 2, (width - wide) // 2
-    return Bitmap(bitmap.pixels[:, top : top + high, left : left + wide])
+    return cut(bitmap, (left, top, left + wide, top + high))
 
 
 def _jpeg(pixels: NDArray[np.float32]) -> bytes:
