@@ -145,11 +145,14 @@ def test_page_goes_on_without_previews(page: Page) -> None:
 
 def test_easel_asks_again(page: Page) -> None:
     """Refusals that pass are asked about again, without any change of the visitor's."""
-    left = [(409, "state"), (503, "unavailable"), (409, "superseded")]
+    left = [(409, "state"), (0, ""), (503, "unavailable"), (409, "superseded")]
 
     def answer(route: Any) -> None:
         if left:
             status, code = left.pop(0)
+            if status == 0:
+                route.abort()
+                return
             route.fulfill(status=status, json={"detail": {"code": code, "message": "not yet"}})
         else:
             route.continue_()
@@ -158,6 +161,30 @@ def test_easel_asks_again(page: Page) -> None:
     page.goto("/?photo=sample:coffee&style=style:waves")
     expect(page.locator(".quick > img")).to_be_visible()
     assert left == []
+
+
+def test_own_paintings_are_asked_for_again(page: Page) -> None:
+    """Where their sheet could not be had, the next choice asks for it again."""
+    left = ["once", "twice", "thrice"]
+
+    def answer(route: Any) -> None:
+        if left:
+            left.pop()
+            route.abort()
+        else:
+            route.continue_()
+
+    page.add_init_script(
+        "const wait = setTimeout; window.setTimeout = (f, ms) => wait(f, Math.min(ms, 20));"
+    )
+    page.route("**/api/previews/sheet?*style=*", answer)
+    page.goto("/?photo=sample:coffee")
+    page.get_by_label("Upload a painting").set_input_files(_file("mine.png", 2))
+    expect(page.get_by_role("radio", name="mine")).to_be_checked()
+    while left:
+        page.wait_for_event("requestfailed", lambda request: "sheet?" in request.url)
+    page.get_by_role("radio", name="Waves").check()
+    expect(page.locator(".own .thumb > canvas")).to_have_count(1)
 
 
 def test_easel_gives_up(page: Page) -> None:

@@ -18,8 +18,9 @@ const SIDES = [384, 512];
 /** Milliseconds before a sheet that could not be had is asked for again, and how often. */
 const PAUSE = 3000;
 const TRIES = 3;
-/** Refusals that may pass: a picture is not read yet, too many ask, there is none just now. */
-const PASSING = [409, 429, 503];
+/** Refusals that may pass: the network failed (0), a picture is not read yet, too many ask, there is
+ * none just now. */
+const PASSING = [0, 409, 429, 503];
 /** Milliseconds before the easel asks again, twice as many each time, and how often it asks. */
 const FIRST_PAUSE = 750;
 const EASEL_TRIES = 5;
@@ -106,8 +107,13 @@ function tilePreviews(settings, me, panel) {
       .slice(0, MOST_OWN);
     if (mine.length === 0) return;
     for (const source of mine) asked.add(source);
+    const of = photo;
     const sheet = await load(mine);
-    if (!sheet) return;
+    if (!sheet) {
+      // Asked for again with the next choice; those of another photo were asked for anew.
+      if (photo === of) for (const source of mine) asked.delete(source);
+      return;
+    }
     mine.forEach((source, place) => faces.set(source, { sheet, place }));
     dressAll();
   };
