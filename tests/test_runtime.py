@@ -334,6 +334,28 @@ def test_a_cut_outs_invisible_pixels_have_no_say_in_colours(
     )
 
 
+@pytest.mark.parametrize("runtime", ["onnx", "torch"])
+def test_photos_are_turned_as_their_camera_says(
+    styles: Path, tmp_path: Path, make_png: Callable[..., Path], runtime: str
+) -> None:
+    """A photo that is to be turned by its EXIF orientation gives the picture of the turned one."""
+    from PIL import Image
+
+    upright = Image.open(make_png("upright.png", 32, 24, 1))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn to the right
+    turned = tmp_path / "turned.png"
+    upright.transpose(Image.Transpose.ROTATE_90).save(turned, exif=exif)
+    pictures = []
+    for photo in tmp_path / "upright.png", turned:
+        out = tmp_path / f"{photo.stem}-out.png"
+        arguments = ["stylize", str(photo), "two", "--fast", "--runtime", runtime, "--size", "32"]
+        assert main([*arguments, "--network", str(styles), "-o", str(out), "-q"]) == 0
+        pictures.append(read_image(out).pixels)
+    assert pictures[0].shape == (3, 24, 32)
+    np.testing.assert_array_equal(*pictures)
+
+
 def test_flat_photos_are_left_to_torch(styles: Path, tmp_path: Path) -> None:
     """Where nothing is said, a photo of one colour is torch's, which keeps it of one colour."""
     orange = np.array([0.9, 0.5, 0.1], np.float32)
