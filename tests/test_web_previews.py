@@ -19,10 +19,12 @@ import torch
 from PIL import Image
 
 from impasto.color import Palette
-from impasto.coloring import in_paintings_colors
+from impasto.coloring import Coloring, Part, in_paintings_colors
 from impasto.errors import OptionError, WeightsError
-from impasto.images import Bitmap, encode_image, resize_image
+from impasto.images import Bitmap, encode_image, read_image, resize_image
 from impasto.networks import IDENTITY, mix, read_network
+from impasto.options import make_options
+from impasto.transfer import repaint
 from impasto.web import previews
 from impasto.web.config import StudioOptions
 from impasto.web.previewer import COLUMNS, QUALITY, TILE, Previewer, _Work
@@ -64,6 +66,7 @@ def _order(photo: list[str], *styles: list[str], masks: Any = (), **options: Any
         "photo": photo,
         "styles": list(styles),
         "masks": list(masks),
+        "style_masks": [],
         "options": options,
         "side": 96,
     }
@@ -139,9 +142,17 @@ def test_parts_and_colours(networks: Path, pictures: dict[str, list[str]], tmp_p
         for one in (_pixels(made), seen[0].permute(1, 2, 0).numpy())
     ]
     assert np.abs(ycc[0] - ycc[1])[..., 1:].mean() < np.abs(ycc[0] - ycc[1])[..., 0].mean()
-    for color in ("match", "only"):
-        picture = _pixels(previewer.paint(_order(photo, WAVES, MOSAIC, color=color)))
-        assert picture.shape == (64, 96, 3)
+    # With `match` its mean is the photo's, with `only` it is what a job makes without painting.
+    made = _pixels(previewer.paint(_order(photo, WAVES, MOSAIC, color="match")))
+    mean = seen[0].mean((1, 2)).numpy()
+    assert np.abs(made.mean((0, 1)) - mean).max() < 0.03
+    plain = _pixels(previewer.paint(_order(photo, WAVES, MOSAIC)))
+    assert np.abs(plain.mean((0, 1)) - mean).max() > 0.04
+    own = pictures["own"]
+    part = Part("only", 1.0, (0,), (1.0,))
+    bitmaps = [Bitmap(_tensor(one[1])[0].numpy()) for one in (photo, own)]
+    recolored = Coloring(bitmaps[0], bitmaps[1:], [part]).finished(bitmaps[0].pixels)
+    _close(previewer.paint(_order(photo, own, color="only")), torch.from_numpy(recolored)[None])
     # A sheet that the photo fills has the sheet's shape.
     made = previewer.paint(_order(photo, WAVES, print="20x20cm", print_fit="fill"))
     assert _pixels(made).shape == (96, 96, 3)
@@ -222,6 +233,55 @@ def test_process(networks: Path, pictures: dict[str, list[str]]) -> None:
     assert _pixels(base64.b64decode(answers[2]["jpeg"])).shape == (64, 96, 3)
     assert answers[3]["fault"]["code"] == "option"
     assert answers[4]["fault"]["code"] == "unavailable"
+
+
+def test_paintings_are_seen_as_large_as_jobs_see_them(
+    networks: Path, pictures: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The largest scale loses nothing, and built-in styles are seen as they are drawn, whatever
+    thumbnail of them there is."""
+    photo, file = pictures["photo"], tmp_path / "fine.png"
+    noise = np.random.default_rng(1).integers(0, 2, (538, 538, 1)).repeat(3, 2)
+    Image.fromarray((255 * noise).astype(np.uint8)).save(file)
+    given: dict[str, Any] = {"size": 96, "style_scale": 1.4}
+    network = str(networks / "any.safetensors")
+    expected = repaint(photo[1], file, make_options(given), network=network).bitmap.pixels
+    previewer = Previewer(networks)
+    made = previewer.paint(_order(photo, ["fine", str(file)], style_scale=1.4))
+    _close(made, torch.from_numpy(expected)[None])
+
+    def draw(name: str, width: int, height: int) -> np.ndarray:
+        assert (name, width, height) == ("batik", 538, 538)
+        return read_image(file).pixels
+
+    monkeypatch.setattr("impasto.web.previewer.draw_style", draw)
+    expected = repaint(photo[1], file, make_options({"size": 96}), network=network)
+    made = previewer.paint(_order(photo, ["style:batik", pictures["own"][1]]))
+    _close(made, torch.from_numpy(expected.bitmap.pixels)[None])
+
+
+def test_what_a_paintings_mask_leaves_out_is_not_seen(
+    networks: Path, pictures: dict[str, list[str]], tmp_path: Path
+) -> None:
+    """The masks of paintings are those of the job, and reach a network that sees paintings even
+    where all styles are built in."""
+    photo, own = pictures["photo"], pictures["own"]
+    mask = np.zeros((80, 60), np.uint8)
+    mask[:40, :30] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    previewer, masks = Previewer(networks), [str(tmp_path / "mask.png")]
+    expected = repaint(
+        *(photo[1], own[1], make_options({"size": 96})),
+        network=str(networks / "any.safetensors"),
+        style_masks=masks,
+    ).bitmap.pixels
+    made = previewer.paint(_order(photo, own) | {"style_masks": masks})
+    _close(made, torch.from_numpy(expected)[None])
+    plain = previewer.paint(_order(photo, own))
+    assert np.abs(_pixels(made) - _pixels(plain)).mean() > 0.02
+    alone = write_tiny(tmp_path / "known", ["waves"], any=False)
+    found = Previewer(alone).paint(_order(photo, WAVES) | {"style_masks": masks})
+    assert found == Previewer(alone).paint(_order(photo, WAVES))
 
 
 @torch.no_grad()
@@ -531,6 +591,10 @@ def test_previews_over_http(studio: Served) -> None:
     same = ask({**request, "options": {"strength": 0.7, "evaluations": 9}}, side=96)
     assert same.content == first.content
     assert ask({**request, "options": {}}, side=96).content != first.content
+    mask = visit.upload(png_bytes(40, 40, 5), kind="mask").json()["id"]
+    masked = {"photo": photo, "styles": [own], "options": {}}
+    whole = ask(masked, side=96)
+    assert ask({**masked, "style_masks": [mask]}, side=96).content != whole.content
     both = {**request, "styles": ["style:waves", own], "shares": [1, 2]}
     assert _jpeg_size(ask(both, side=64)) == (64, 43)
     sheet = visit.client.get(

@@ -6,13 +6,15 @@ styles is made tile by tile, so that who waits for a single picture need not wai
 
 Orders, each with an `id` of its own:
 `{"do": "paint", "photo": [source, path], "styles": [[source, path], …], "masks": [path, …],
-"options": {…}, "side": px}` and `{"do": "sheet", "photo": …, "styles": …}`.
+"style_masks": [path or null, …], "options": {…}, "side": px}` and
+`{"do": "sheet", "photo": …, "styles": …}`.
 Answers: `{"id": n, "jpeg": base64}` or `{"id": n, "fault": {"code": …, "message": …}}`.
 """
 
 from __future__ import annotations
 
 import base64
+import math
 import os
 import threading
 import traceback
@@ -27,6 +29,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from impasto.blueprint import SEEN_SIDE
 from impasto.errors import ImpastoError, OptionError, WeightsError, one_line
 from impasto.framing import cut, visible
 from impasto.images import Bitmap, encode_image, fit_within, read_image, resize_image
@@ -48,9 +51,6 @@ COLUMNS = 6
 WIDEST = 1.5
 """A tile's photo is cut to this proportion before it is painted, and to a square afterwards."""
 
-PAINTING_SIDE = 384
-"""Long side at which the network for any style sees a painting, px."""
-
 LARGEST = 1024
 """Long side at which photos and masks are kept, px."""
 
@@ -62,6 +62,9 @@ KEPT_PICTURES = 24
 
 MAX_SCALE = 1.4
 """Largest scale of a painting: looking at a larger one takes longer than anybody would wait."""
+
+PAINTING_SIDE = math.ceil(SEEN_SIDE * MAX_SCALE)
+"""Long side at which paintings are kept, px: the network for any style sees none larger."""
 
 
 def main() -> None:
@@ -161,7 +164,9 @@ class Previewer:
         source, path = order["photo"]
         styles: list[tuple[str, str]] = order["styles"]
         names = [source for source, _ in styles]
-        network = self._network_for(names)
+        style_masks = [path and self._mask(path) for path in order["style_masks"]]
+        # What a mask leaves of a painting only a network that sees it can tell.
+        network = self._network_for(names, sees=any(style_masks))
         # A network that knows its styles needs no pictures of them.
         sources = [
             self._painting(*style) if isinstance(found, str) else found
@@ -169,7 +174,12 @@ class Previewer:
         ]
         photo = Loaded(self._picture(source, path, LARGEST), {"path": "", "sha256": ""})
         masks = [self._mask(path) for path in order["masks"]]
-        inputs = read_inputs(photo, sources, options, masks=masks)
+        inputs = read_inputs(
+            *(photo, sources, options),
+            masks=masks,
+            style_masks=style_masks if network.knows_pictures else (),
+            seen=PAINTING_SIDE,
+        )
         picture = Bitmap(repainted(network, inputs, sources)[0].numpy())
         alpha = None if inputs.coloring.photo is None else inputs.coloring.photo.alpha
         finished = Bitmap(inputs.coloring.finished(picture.pixels), alpha)
@@ -215,17 +225,20 @@ class Previewer:
         vector = network.network.vector_of_name(source.removeprefix("style:"))
         return network.repaint(as_tensor(photo), vector)
 
-    def _network_for(self, sources: Sequence[str]) -> Repainter:
-        """A network that knows all these styles, the smaller one where it does.
+    def _network_for(self, sources: Sequence[str], *, sees: bool = False) -> Repainter:
+        """A network that knows all these styles, the smaller one where it does, or one that sees
+        pictures of them, where there is one.
 
         Raises:
             WeightsError: there is none.
         """
         table = self._network(BUILT_IN_STYLES)
         names = {source.removeprefix("style:") for source in sources}
-        if table is not None and names <= set(table.network.names):
+        if table is not None and not names <= set(table.network.names):
+            table = None
+        if table is not None and not sees:
             return table
-        found = self._network(ANY_STYLE)
+        found = self._network(ANY_STYLE) or table
         if found is None:
             raise WeightsError("there is no network for these styles; choose built-in ones")
         return found
@@ -244,14 +257,16 @@ class Previewer:
         """A picture, its long side `side` px at the most."""
 
         def read() -> Bitmap:
-            if source.startswith("style:") and not Path(path).exists():
+            if is_drawn:
                 return Bitmap(draw_style(source.partition(":")[2], PAINTING_SIDE, PAINTING_SIDE))
             found = read_image(path)
             if max(found.width, found.height) <= side:
                 return found
             return resize_image(found, *fit_within(found.width, found.height, side))
 
-        kept, key = self._pictures, (path, side)
+        # The file of a built-in style is a thumbnail, smaller and less exact, and may not be there.
+        is_drawn = source.startswith("style:")
+        kept, key = self._pictures, (source if is_drawn else path, side)
         if key not in kept:
             kept[key] = read()
             if len(kept) > KEPT_PICTURES:

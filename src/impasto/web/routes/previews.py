@@ -82,10 +82,11 @@ async def paint(
     visitor: VisitorHere,
     side: Annotated[int, Query(ge=64, le=512, description="Long side, px.")] = 448,
 ) -> Response:
-    """The photo as a network repaints it: paintings, shares, strength, colours, parts and the shape
-    of the sheet are those of the request; what else a job does is not seen. Of a visitor's requests
-    the newest counts: 409 is the answer to one that had to wait and was overtaken. 404 where the
-    studio has no previews of these paintings, 503 where there are none just now.
+    """The photo as a network repaints it: paintings, their shares and masks, strength, colours,
+    parts and the shape of the sheet are those of the request; what else a job does is not seen. Of
+    a visitor's requests the newest counts: 409 is the answer to one that had to wait and was
+    overtaken. 404 where the studio has no previews of these paintings, 503 where there are none
+    just now.
     """
     kept = check_request(request, studio.options)
     _check_there(studio, request.styles)
@@ -93,16 +94,23 @@ async def paint(
         find_pictures, studio.records, visitor.owner, request.model_dump()
     )
     values = make_options(kept["options"]).model_dump(mode="json", include=set(SEEN_OPTIONS))
-    masks = [mask.partition("#") for mask in request.masks]
+
+    def file(mask: str | None) -> str | None:
+        if mask is None:
+            return None
+        id, mark, label = mask.partition("#")
+        return f"{studio.storage.source(id)}{mark}{label}"
+
     order = {
         "photo": _seen(studio, request.photo),
         "styles": [_seen(studio, source) for source in request.styles],
-        "masks": [f"{studio.storage.source(id)}{mark}{label}" for id, mark, label in masks],
+        "masks": [file(mask) for mask in request.masks],
+        "style_masks": [file(mask) for mask in request.style_masks],
         "options": values,
         "side": side,
     }
     names = [_content(found, source) for source in (request.photo, *request.styles)]
-    contents = [names, request.masks, values, side]
+    contents = [names, request.masks, request.style_masks, values, side]
     return await _made(studio, visitor.owner, "paint", order, contents)
 
 
