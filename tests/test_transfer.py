@@ -346,6 +346,35 @@ def test_a_folder_is_repainted(
     assert main([*words, "--strength", "0.5", "-o", str(out), "--overwrite"]) == 0
 
 
+def test_a_folder_never_replaces_what_it_reads(
+    make_png: Make, tmp_path: Path, table: str, free: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Paintings, masks and photos in the folder of the results are left alone, --overwrite or not,
+    and nothing is made."""
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    out.mkdir()
+    make_png("p.png", 32, 24).rename(photos / "p.png")
+    kept = out / "p.png"
+    make_png("other.png", 32, 24, 5).rename(kept)
+    before = kept.read_bytes()
+    words = ["--fast", "--size", "32", "-o", str(out), "--overwrite"]
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "p.png").symlink_to(kept)
+    for given in (
+        [str(photos), str(kept), "--network", free],
+        [str(photos), "mosaic", "--network", table, "--mask", str(kept), "--regions", "1;keep"],
+        [str(photos), str(kept), "--network", free, "--mask", str(photos / "p.png")]
+        + ["--style-mask", str(kept)],
+        [str(linked), "mosaic", "--network", table],
+    ):
+        assert main(["stylize", *given, *words]) == 2, given
+        assert f"{kept}: is a picture that this run reads" in capsys.readouterr().err
+        assert kept.read_bytes() == before
+        assert [path.name for path in out.iterdir()] == ["p.png"]
+
+
 def test_shipped_names_mean_the_shipped_networks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -249,6 +250,7 @@ def _folder(
 ) -> int:
     """Repaints all pictures of a folder; what a run has done stays done."""
     from impasto.images import check_output, make_folder
+    from impasto.sources import split_label
     from impasto.transfer import Repainting, Repaintings
 
     place = output.output
@@ -277,8 +279,14 @@ def _folder(
         first = Repainting(str(photos[0]), styles, options, networks=networks, **given)
         given["network"], loaded = first.network, first.loaded_styles()
         make_folder(place)
+        named = _named(photos, place, output)
+        masks = [*given["masks"], *(mask for mask in given["style_masks"] if mask is not None)]
+        _check_unread(
+            [path for _, path in named],
+            [*styles, *(split_label(mask)[0] for mask in masks), *map(str, photos)],
+        )
         with Count("repainting", len(photos), quiet=output.quiet or output.json) as bar:
-            for number, (photo, path) in enumerate(_named(photos, place, output), start=1):
+            for number, (photo, path) in enumerate(named, start=1):
                 if stopped:
                     break
                 try:
@@ -361,6 +369,20 @@ def _named(photos: Sequence[Path], place: Path, output: Output) -> list[tuple[Pa
         taken.add(folded_name(path.name))
         found.append((photo, path))
     return found
+
+
+def _check_unread(places: Sequence[Path], inputs: Sequence[str]) -> None:
+    """Refuses results of a folder that would take the place of a picture that is read.
+
+    Raises:
+        OptionError: in the words of the flag.
+    """
+    read = {os.path.realpath(name) for name in inputs}
+    for place in places:
+        if os.path.realpath(place) in read:
+            raise OptionError(
+                f"--output {place}: is a picture that this run reads; choose another folder"
+            )
 
 
 def _is_done(path: Path, settings: dict[str, Any]) -> bool:
