@@ -357,7 +357,7 @@ def test_a_folder_never_replaces_what_it_reads(
     make_png("p.png", 32, 24).rename(photos / "p.png")
     kept = out / "p.png"
     make_png("other.png", 32, 24, 5).rename(kept)
-    before = kept.read_bytes()
+    before, painting = kept.read_bytes(), str(make_png("painting.png", 40, 30, 7))
     words = ["--fast", "--size", "32", "-o", str(out), "--overwrite"]
     linked = tmp_path / "linked"
     linked.mkdir()
@@ -365,14 +365,28 @@ def test_a_folder_never_replaces_what_it_reads(
     for given in (
         [str(photos), str(kept), "--network", free],
         [str(photos), "mosaic", "--network", table, "--mask", str(kept), "--regions", "1;keep"],
-        [str(photos), str(kept), "--network", free, "--mask", str(photos / "p.png")]
-        + ["--style-mask", str(kept)],
+        [str(photos), painting, "--network", free, "--mask", painting, "--style-mask", str(kept)],
         [str(linked), "mosaic", "--network", table],
     ):
         assert main(["stylize", *given, *words]) == 2, given
         assert f"{kept}: is a picture that this run reads" in capsys.readouterr().err
         assert kept.read_bytes() == before
         assert [path.name for path in out.iterdir()] == ["p.png"]
+
+
+def test_a_folder_is_done_again_in_more_bits(make_png: Make, tmp_path: Path, table: str) -> None:
+    """Results of 8 bits are not taken for those of 16 that are asked for now."""
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    make_png("p.png", 32, 24).rename(photos / "p.png")
+    words = ["stylize", str(photos), "mosaic", "--fast", "--network", table, "--size", "32"]
+    assert main([*words, "-o", str(out)]) == 0
+    assert main([*words, "-o", str(out), "--bits", "16"]) == 1
+    assert main([*words, "-o", str(out), "--bits", "16", "--overwrite"]) == 0
+    assert read_image(out / "p.png").bits == 16
+    made = (out / "p.png").stat().st_mtime_ns
+    assert main([*words, "-o", str(out), "--bits", "16"]) == 0
+    assert (out / "p.png").stat().st_mtime_ns == made
 
 
 def test_shipped_names_mean_the_shipped_networks(

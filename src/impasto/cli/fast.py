@@ -295,7 +295,7 @@ def _folder(
                         if warning not in told:
                             told.add(warning)
                             say(f"impasto: warning: {one_line(warning)}")
-                    if not output.overwrite and _is_done(path, one.settings):
+                    if not output.overwrite and _is_done(path, one.settings, output.bits or 8):
                         again += 1
                     else:
                         check_output(
@@ -385,14 +385,15 @@ def _check_unread(places: Sequence[Path], inputs: Sequence[str]) -> None:
             )
 
 
-def _is_done(path: Path, settings: dict[str, Any]) -> bool:
-    """Whether a file is there already that was made with these settings."""
+def _is_done(path: Path, settings: dict[str, Any], bits: int) -> bool:
+    """Whether a file is there already that was made with these settings, of so many bits."""
     from impasto.images import read_image
 
     if not path.is_file():
         return False
     try:
-        return read_image(path).settings == json.loads(json.dumps(settings))
+        found = read_image(path)
+        return found.bits == bits and found.settings == json.loads(json.dumps(settings))
     except ImpastoError:
         return False
 
