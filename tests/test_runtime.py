@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 
 from impasto import transfer
 from impasto.bare import needs_torch, network_for, repaint
-from impasto.blueprint import IDENTITY
+from impasto.blueprint import IDENTITY, METADATA
 from impasto.cli import main
 from impasto.color import Palette, color_statistics, fade_colors, keep_colors, recolor
 from impasto.coloring import in_paintings_colors
@@ -23,6 +24,7 @@ from impasto.exporting import export_network
 from impasto.images import Bitmap, read_image, resize_image, write_image
 from impasto.networks import mix, read_network
 from impasto.options import StyleOptions, make_options
+from impasto.portable import read_parts
 from impasto.runtime import PortableNetwork, portable_file
 from small_networks import write_any, write_styles
 
@@ -281,10 +283,11 @@ def test_large_pictures_are_left_to_torch(
     make_png: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where nothing is said, onnxruntime makes what it can, and torch the rest."""
+    """Where nothing is said, onnxruntime makes what it can, and torch the rest: what counts are the
+    pixels of the result, so that a long strip is not large."""
     monkeypatch.setattr("impasto.cli.fast.NVIDIA", tmp_path / "no driver")
-    photo = make_png("photo.png", 40, 2)
-    for size, runtime in (40, "onnx"), (2001, None):
+    strip, square = make_png("strip.png", 40, 2), make_png("square.png", 20, 20)
+    for photo, size, runtime in (strip, 40, "onnx"), (strip, 2001, "onnx"), (square, 1025, None):
         out = tmp_path / f"{size}.png"
         arguments = ["stylize", str(photo), "one", "--fast", "-q", "--size", str(size)]
         assert main([*arguments, "--network", str(styles), "-o", str(out)]) == 0
@@ -419,3 +422,88 @@ def test_pictures_of_exported_networks_are_made_again(
     settings = read_image(tmp_path / "large.png").settings
     assert settings is not None
     assert "runtime" not in settings["fast"]
+
+
+def test_exported_networks_are_onnxruntimes_alone(
+    styles: Path,
+    tmp_path: Path,
+    make_png: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An exported network runs beside a GPU and without the package that exports; where it cannot
+    run, one line says that only onnxruntime runs it, and no word that it is damaged."""
+    photo, net, out = str(make_png("photo.png", 40, 30)), tmp_path / "net.onnx", tmp_path / "o.png"
+    export_network(styles, net)
+    driver = tmp_path / "version"
+    driver.touch()
+    monkeypatch.setattr("impasto.cli.fast.NVIDIA", driver)
+    for module in ("impasto.cli.fast", "impasto.runtime"):
+        monkeypatch.setattr(
+            f"{module}.find_spec", lambda name: None if name == "onnx" else find_spec(name)
+        )
+    begin = ["stylize", photo, "one", "--network", str(net), "-o", str(out)]
+    assert main([*begin, "--fast", "--size", "40"]) == 0
+    settings = read_image(out).settings
+    assert settings is not None
+    assert settings["fast"]["runtime"] == "onnx"
+    capsys.readouterr()
+    folder = ["stylize", str(tmp_path), *begin[2:]]
+    for arguments, words in (
+        ([*begin, "--fast", "--runtime", "torch"], f"--runtime torch: is beyond {net}, which only"),
+        ([*begin, "--fast", "--size", "2400"], f"more than 4 million: is beyond {net}, which only"),
+        ([*begin, "--fast", "--mask", photo], f"--mask: is beyond {net}, which only onnxruntime"),
+        ([*begin, "--fast", "--device", "mps"], f"--device mps: is beyond {net}, which only"),
+        ([*folder, "--fast"], f"a folder: is beyond {net}, which only onnxruntime runs"),
+        (["network", str(net)], "is an exported network, which only stylize --fast runs"),
+        (["export", str(net), "-o", str(tmp_path / "x.onnx")], "is an exported network, which"),
+    ):
+        assert main([*arguments, *([] if arguments[0] == "network" else ["--overwrite"])]) == 2
+        said = capsys.readouterr().err
+        assert words in said
+        assert "damaged" not in said
+        assert said.count("\n") == 1
+    with pytest.raises(WeightsError, match="is an exported network"):
+        read_parts(net)
+    monkeypatch.setattr("impasto.cli.fast.find_spec", lambda _: None)
+    assert main([*begin, "--fast", "--overwrite"]) == 2
+    assert "only onnxruntime runs; install that" in capsys.readouterr().err
+
+
+def test_what_the_cache_has_needs_no_exporter(
+    styles: Path, tmp_path: Path, make_png: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the package onnx, torch has a network's first picture; once its exported form is in
+    the cache, onnxruntime alone will do."""
+    photo = str(make_png("photo.png", 40, 30))
+    monkeypatch.setattr("impasto.cli.fast.NVIDIA", tmp_path / "no driver")
+    monkeypatch.setattr(
+        "impasto.runtime.find_spec", lambda name: None if name == "onnx" else find_spec(name)
+    )
+    for runtime in None, "onnx":
+        out = tmp_path / f"{runtime}.png"
+        arguments = ["stylize", photo, "one", "--fast", "-q", "--size", "40"]
+        assert main([*arguments, "--network", str(styles), "-o", str(out)]) == 0
+        settings = read_image(out).settings
+        assert settings is not None
+        assert settings["fast"].get("runtime") == runtime
+        portable_file(styles)
+
+
+def test_foreign_records_are_not_trusted(styles: Path, tmp_path: Path) -> None:
+    """A record that lacks what every exported network says is named in one line."""
+    import onnx
+
+    model = onnx.load_model_from_string(portable_file(styles).read_bytes())
+    (entry,) = (one for one in model.metadata_props if one.key == METADATA)
+    record = json.loads(entry.value)
+    for name, value in (
+        ("names", None),
+        ("names", ["one", 2]),
+        ("kind", "other"),
+        ("vector", "many"),
+        ("source_sha256", None),
+    ):
+        entry.value = json.dumps({**record, name: value})
+        with pytest.raises(WeightsError, match="its record is not whole"):
+            PortableNetwork(model.SerializeToString())

@@ -5,8 +5,11 @@ Apart from `impasto.networks` because it needs no torch: exported networks are m
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 PREDICTOR_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 """Layers of VGG19 whose means and deviations a style is predicted from."""
@@ -39,6 +42,56 @@ METADATA = "impasto"
 
 GRAPH = 1
 """Raised when the same network comes to make another exported graph."""
+
+MAX_VECTOR = 10**6
+"""Most numbers of a style that an exported network may say it has."""
+
+EXPORTED = "is an exported network, which only stylize --fast runs, by onnxruntime"
+"""Said where a network in impasto's own format is wanted."""
+
+
+def is_portable(path: str | os.PathLike[str]) -> bool:
+    """Whether a name is that of an exported network."""
+    return Path(path).suffix.lower() == ".onnx"
+
+
+def header_fault(header: Any) -> str | None:
+    """What is wrong with the header of a network's file, in words; `None`: nothing.
+
+    Args:
+        header: as it was read, plain data of any kind: `form`, `styles` and `card` are looked at.
+    """
+    if not isinstance(header, dict) or header.get("form") != FORM:
+        return "is no network of impasto, or of a later version"
+    if not isinstance(header.get("card"), dict):
+        return "is a damaged network (it has no card)"
+    styles = header.get("styles")
+    if styles is not None and not _are_texts(styles):
+        return "is a damaged network (its styles are no names)"
+    return None
+
+
+def record_fault(record: Any) -> str | None:
+    """What is wrong with the record of an exported network, in words; `None`: nothing.
+
+    Args:
+        record: as it was read, plain data of any kind.
+    """
+    if not isinstance(record, dict) or record.get("form") != FORM:
+        return "is no network of impasto, or of a later version"
+    vector = record.get("vector")
+    sound = (
+        record.get("kind") in ("styles", "any")
+        and _are_texts(record.get("names"))
+        and type(vector) is int
+        and 0 < vector <= MAX_VECTOR
+        and isinstance(record.get("source_sha256"), str)
+    )
+    return None if sound else "is a damaged network (its record is not whole)"
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(one, str) for one in values)
 
 
 @dataclass(frozen=True)

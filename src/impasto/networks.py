@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from impasto.blueprint import (
     EPSILON,
+    EXPORTED,
     FORM,
     FORMAT,
     IDENTITY,
@@ -38,6 +39,8 @@ from impasto.blueprint import (
     PREDICTOR_LAYERS,
     Shape,
     Stage,
+    header_fault,
+    is_portable,
     stages_of,
 )
 from impasto.errors import OptionError, WeightsError
@@ -387,10 +390,12 @@ def read_network(path: str | os.PathLike[str]) -> Network:
             tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror or error}; name a network's file") from None
-    except (safetensors.SafetensorError, ValueError):
-        raise WeightsError(f"{path}: is no network of impasto, or damaged") from None
-    if not isinstance(header, dict) or header.get("form") != FORM:
-        raise WeightsError(f"{path}: is no network of impasto, or of a later version")
+    except (safetensors.SafetensorError, ValueError, RecursionError):
+        fault = EXPORTED if is_portable(path) else "is no network of impasto, or damaged"
+        raise WeightsError(f"{path}: {fault}") from None
+    fault = header_fault(header)
+    if fault is not None:
+        raise WeightsError(f"{path}: {fault}")
     try:
         given = header["shape"]
         shape = Shape(tuple(given["encoder"]), given["blocks"], tuple(given["decoder"]))

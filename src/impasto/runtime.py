@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import impasto
-from impasto.blueprint import FORM, GRAPH, LEAST_SIDE, METADATA
+from impasto.blueprint import GRAPH, LEAST_SIDE, METADATA, is_portable, record_fault
 from impasto.cache import cache_folder
 from impasto.errors import OptionError, OutputError, RunError, WeightsError
 from impasto.images import make_folder, write_whole
@@ -31,11 +32,6 @@ UNASKED_PIXELS = 2**20
 """Most pixels of a result where onnxruntime was not asked for: torch takes less memory."""
 
 _REMEDY = "install it with pip install 'impasto[onnx]', or use --runtime torch"
-
-
-def is_portable(path: str | os.PathLike[str]) -> bool:
-    """Whether a name is that of an exported network."""
-    return Path(path).suffix.lower() == ".onnx"
 
 
 def portable_file(path: str | os.PathLike[str]) -> Path:
@@ -52,12 +48,7 @@ def portable_file(path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     if is_portable(path):
         return path
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(f"{path}: {error.strerror or error}; name a network's file") from None
-    kept = cache_folder("networks") / f"{digest}-{impasto.__version__}.{GRAPH}.onnx"
+    kept = _place(path)
     if kept.is_file():
         return kept
     data = _exported(path)
@@ -65,6 +56,28 @@ def portable_file(path: str | os.PathLike[str]) -> Path:
     # Another process may make the same file at once.
     write_whole(kept, data, overwrite=True)
     return kept
+
+
+def can_run(path: str | os.PathLike[str]) -> bool:
+    """Whether all packages are there that running a network takes: `onnx` only where the network
+    has not been exported yet.
+
+    Raises:
+        WeightsError: the file is missing.
+    """
+    if find_spec("onnxruntime") is None:
+        return False
+    return is_portable(path) or find_spec("onnx") is not None or _place(Path(path)).is_file()
+
+
+def _place(path: Path) -> Path:
+    """Where the cache has the exported form of a network."""
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{path}: {error.strerror or error}; name a network's file") from None
+    return cache_folder("networks") / f"{digest}-{impasto.__version__}.{GRAPH}.onnx"
 
 
 def _exported(path: Path) -> bytes:
@@ -139,8 +152,9 @@ class PortableNetwork:
             record = json.loads(found)
         except Exception:  # onnxruntime's errors have no base but this one
             raise WeightsError(f"{name}: is no ONNX file, or damaged") from None
-        if not isinstance(record, dict) or record.get("form") != FORM:
-            raise WeightsError(f"{name}: is no network of impasto, or of a later version")
+        fault = record_fault(record)
+        if fault is not None:
+            raise WeightsError(f"{name}: {fault}")
         self._part = onnxruntime.RunOptions()
         self._part.only_execute_path_to_fetches = True
         self.record: dict[str, Any] = record

@@ -96,12 +96,15 @@ def _made_by_onnx(settings: dict[str, Any], options: StyleOptions) -> Bare | Non
         OptionError: only onnxruntime can run the network, and it cannot make this picture.
     """
     from impasto.bare import NeedsTorchError, repaint
-    from impasto.runtime import is_portable, open_network
+    from impasto.blueprint import is_portable
+    from impasto.runtime import can_run, open_network
     from impasto.trained import network_path
     from impasto.transfer import check_record
 
     name, styles = str(settings["fast"].get("name")), settings["styles"]
-    if not is_portable(name) and not _has_onnx():
+    if is_portable(name):
+        _check_onnxruntime(name)
+    elif not can_run(network_path(name)):
         return None
     known = bool(open_network(network_path(name), options.threads).names)
     warnings = check_record(settings, known=known)
@@ -113,10 +116,7 @@ def _made_by_onnx(settings: dict[str, Any], options: StyleOptions) -> Bare | Non
     except NeedsTorchError as error:
         if not is_portable(name):
             return None
-        raise OptionError(
-            f"{error.what}: is beyond {name}, which only onnxruntime runs; leave the change out, "
-            "or stylize with the network that it was exported from"
-        ) from None
+        raise _beyond_exported(error.what, name, "leave the change out, or stylize with") from None
     if found.settings["fast"]["sha256"] != settings["fast"].get("sha256"):
         warnings.append(f"the network {name} is another than the picture's")
     found.warnings.extend(warnings)
@@ -164,8 +164,36 @@ def _report(
     return 0
 
 
-def _has_onnx() -> bool:
-    return all(find_spec(name) is not None for name in ("onnx", "onnxruntime"))
+def _check_onnxruntime(network: str) -> None:
+    """Refuses an exported network where nothing can run it.
+
+    Raises:
+        OptionError: onnxruntime is not installed.
+    """
+    if find_spec("onnxruntime") is None:
+        raise OptionError(
+            f"{network}: is an exported network, which only onnxruntime runs; install that with "
+            "pip install 'impasto[onnx]', or name the network that it was exported from"
+        )
+
+
+def _beyond_exported(what: str, network: str, remedy: str) -> OptionError:
+    """What is said of wishes that an exported network cannot fulfil."""
+    return OptionError(
+        f"{what}: is beyond {network}, which only onnxruntime runs; {remedy} the network that it "
+        "was exported from"
+    )
+
+
+def _can_run(styles: Sequence[str], network: str | None) -> bool:
+    """Whether onnxruntime is there, and what it takes to give it the network."""
+    if find_spec("onnxruntime") is None:
+        return False
+    from impasto.bare import network_for
+    from impasto.runtime import can_run
+    from impasto.trained import network_path
+
+    return can_run(network_path(network_for(styles) if network is None else network))
 
 
 def _has_gpu(options: StyleOptions) -> bool:
@@ -174,18 +202,17 @@ def _has_gpu(options: StyleOptions) -> bool:
 
 
 def _beyond_onnx(
-    content: str, options: StyleOptions, masks: Sequence[str | None], runtime: str
+    content: str, options: StyleOptions, masks: Sequence[str | None], *, asked: bool
 ) -> str | None:
     """What is asked for that only torch can do, in the words of the option; `None`: nothing."""
     from impasto.bare import needs_torch
 
     if Path(content).is_dir():
-        return f"{content} is a folder, which"
+        return f"{content}, a folder"
     if masks:
         return "--mask"
-    # How large the result is shows the photo; until then, it may be a square.
-    side = options.size if runtime == "auto" else 1
-    return needs_torch(options, side, side, asked=runtime == "onnx")
+    # How large the result is shows the photo.
+    return needs_torch(options, asked=asked)
 
 
 def fast(
@@ -200,14 +227,23 @@ def fast(
     style_masks: Sequence[str | None] = (),
 ) -> int:
     """Repaints a photo, or every photo of a folder, in one pass; see `impasto stylize`."""
+    from impasto.blueprint import is_portable
     from impasto.images import check_output
     from impasto.sources import split_label
 
     if not all((content, *styles)):
         raise ImageError("the name of a picture is empty; name a file")
     began = cli.started if cli.started is not None else time.monotonic()
-    beyond = _beyond_onnx(content, options, [*masks, *style_masks], runtime)
-    if runtime == "onnx" and beyond is not None:
+    exported = network if network is not None and is_portable(network) else None
+    asked = runtime == "onnx" or exported is not None
+    beyond = _beyond_onnx(content, options, [*masks, *style_masks], asked=asked)
+    if exported is not None:
+        _check_onnxruntime(exported)
+        if runtime == "torch":
+            beyond = "--runtime torch"
+        if beyond is not None:
+            raise _beyond_exported(beyond, exported, "leave it out, or name")
+    if asked and beyond is not None:
         raise OptionError(f"{beyond}: is beyond --runtime onnx; use --runtime torch")
     if Path(content).is_dir():
         return _folder(
@@ -220,8 +256,9 @@ def fast(
     check_output(path, bits=cast("Any", output.bits), overwrite=output.overwrite)
     read = [*masks, *(mask for mask in style_masks if mask is not None)]
     check_apart({"--output": path}, [content, *styles, *(split_label(name)[0] for name in read)])
-    asked = runtime == "onnx"
-    if asked or (runtime == "auto" and beyond is None and _has_onnx() and not _has_gpu(options)):
+    if asked or (
+        runtime == "auto" and beyond is None and not _has_gpu(options) and _can_run(styles, network)
+    ):
         from impasto.bare import NeedsTorchError
 
         try:
@@ -231,7 +268,9 @@ def fast(
                 asked=asked,
                 began=began,
             )
-        except NeedsTorchError:
+        except NeedsTorchError as error:
+            if exported is not None:
+                raise _beyond_exported(error.what, exported, "ask for less, or name") from None
             if asked:
                 raise
     from impasto.transfer import Repainting
