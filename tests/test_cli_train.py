@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors
 import torch
+from safetensors.torch import save
 
 from impasto import course as courses
+from impasto.blueprint import FORMAT
 from impasto.cli import main
+from impasto.errors import WeightsError
 from impasto.images import read_image
 from impasto.networks import (
     VGG,
@@ -25,6 +29,7 @@ from impasto.networks import (
     read_network,
     write_network,
 )
+from impasto.portable import read_parts
 from impasto.training import Trainer, table_for
 
 TINY = Shape((8, 8, 16), 1, (8, 8, 8))
@@ -247,6 +252,31 @@ def test_a_network_that_is_none_is_one_line(
     (tmp_path / "n.safetensors").write_text("text")
     assert main(["network", str(tmp_path / "n.safetensors")]) == 2
     assert "is no network of impasto" in capsys.readouterr().err
+
+
+def test_foreign_networks_are_not_trusted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a file says of itself reaches no terminal as a command, and a header that is amiss is
+    one line, whether it is read with torch or without."""
+    path, esc = tmp_path / "n.safetensors", "\x1b[2J"
+    table = table_for([f"a{esc}"], TINY)
+    write_network(Network(Transfer(TINY), table=table, card={esc: f"x{esc}\n"}), path)
+    assert main(["network", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "styles  a\\x1b[2J" in shown
+    with safetensors.safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()[FORMAT])
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    for name, value in ("card", None), ("card", "text"), ("styles", "ab"), ("styles", [1, "photo"]):
+        path.write_bytes(save(tensors, {FORMAT: json.dumps({**header, name: value})}))
+        assert main(["network", str(path)]) == 2
+        said = capsys.readouterr().err
+        assert "n.safetensors: is a damaged network" in said
+        assert said.count("\n") == 1
+        with pytest.raises(WeightsError, match="damaged"):
+            read_parts(path)
 
 
 @pytest.mark.usefixtures("tiny", "folder")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from impasto import __version__
-from impasto.errors import OptionError
+from impasto.errors import OptionError, one_line
 
 _Json = Annotated[bool, Parameter(negative="")]
 
@@ -157,14 +157,17 @@ def network(file: Path, /, *, json: _Json = False) -> None:
         print(json_text.dumps(facts, indent=2, ensure_ascii=False))
         return
     kind = f"knows {len(found.names)} styles" if found.table is not None else "takes any style"
-    print(f"{file.name}: {kind}; {parameters:,} parameters, {facts['bytes'] / 1e6:.1f} MB")
+    # What a foreign file says may hold commands for the terminal.
+    print(
+        f"{one_line(file.name)}: {kind}; {parameters:,} parameters, {facts['bytes'] / 1e6:.1f} MB"
+    )
     print(f"sha256  {found.sha256}")
     if found.names:
-        print(f"styles  {', '.join(found.names)}")
+        print(f"styles  {one_line(', '.join(found.names))}")
     for name, value in found.card.items():
         if name not in ("styles", "curve"):
             shown = value if isinstance(value, str) else json_text.dumps(value, ensure_ascii=False)
-            print(f"{name}  {shown}")
+            print(f"{one_line(str(name))}  {one_line(shown)}")
 
 
 def _draw_maps(
