@@ -295,6 +295,26 @@ def test_the_command_repaints_and_reproduces(
     assert (tmp_path / "out-again.png").read_bytes() == out.read_bytes()
 
 
+def test_one_pass_is_not_continued(
+    make_png: Make, tmp_path: Path, table: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`continue` does not turn a picture of one pass into a run of evaluations: one line says what
+    makes it larger, and that does."""
+    photo, out = make_png("photo.png", 32, 24, 1), tmp_path / "out.png"
+    picture = repaint(photo, "mosaic", make_options({"size": 32}), network=table)
+    picture.save(out)
+    for words in [], ["--size", "48"]:
+        assert main(["continue", str(out), *words]) == 2
+        said = capsys.readouterr().err
+        assert "was made in one pass" in said
+        assert "reproduce --size" in said
+        assert said.count("\n") == 1
+    with pytest.raises(OptionError, match="--refine"):
+        from_settings(picture.settings)
+    assert main(["reproduce", str(out), "--size", "48"]) == 0
+    assert read_image(tmp_path / "out-again.png").width == 48
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [

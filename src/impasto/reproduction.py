@@ -50,8 +50,14 @@ def from_settings(
 
     Raises:
         ImageError: an input is gone, or was not a file.
-        OptionError: the record is not one of impasto's or of a later version.
+        OptionError: the record is not one of impasto's or of a later version, or of a picture made
+            in one pass of a transfer network.
     """
+    if settings.get("fast"):
+        raise OptionError(
+            "the picture was made in one pass, not by evaluations that could go on; make it in "
+            "another size with 'impasto reproduce --size', or stylize the photo with --refine"
+        )
     recorded, styles = settings.get("options"), settings.get("styles")
     if (
         settings.get("version") != SETTINGS_VERSION

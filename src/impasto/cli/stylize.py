@@ -192,7 +192,8 @@ def go_on(
     old = _read_old(picture, changes)
     recorded = (old.settings or {}).get("options")
     preview = isinstance(recorded, dict) and recorded.get("preview")
-    if not preview and not {"size", "print", "levels"} & set(changes):
+    fast = (old.settings or {}).get("fast")  # refused below
+    if not preview and not fast and not {"size", "print", "levels"} & set(changes):
         raise OptionError(f"{picture}: name the size to go on to, with --size or --print")
     run = _run_again(picture, old, changes, coarse=str(picture))
     path = output.output or free_name(picture.parent, f"{picture.stem}-large", picture.suffix)
