@@ -183,6 +183,16 @@ def test_paintings_with_an_empty_corner_are_learned_from_elsewhere(
     pool = PaintingPool(features, painting_crops([(files, 1.0)], 32), 0)
     pictures = [pool.picture(number) for number in range(20)]
     assert all(picture is not None and float(picture.std()) > 0.05 for picture in pictures)
+
+    def spread(picture: Tensor) -> float:
+        return float(picture.std((2, 3)).max())
+
+    red = tmp_path / "red.png"
+    colored = np.broadcast_to(np.array([0.9, 0.1, 0.1], np.float32)[:, None, None], (3, 40, 40))
+    write_image(Bitmap(colored.copy()), red)
+    pool = PaintingPool(features, painting_crops([([red, files[1]], 1.0)], 32), 0)
+    pictures = [pool.picture(number) for number in range(20)]
+    assert all(picture is not None and spread(picture) > 0.05 for picture in pictures)
     empty = PaintingPool(features, painting_crops([([white], 1.0)], 32), 0)
     assert float(cast("Tensor", empty.picture(0)).std()) < 0.05
 

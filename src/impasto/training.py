@@ -219,7 +219,7 @@ class PaintingPool:
         # deviation to divide by, make gradients that float32 cannot hold.
         picture = recolored(self._paintings.draw(random), random)
         for _ in range(7):
-            if float(picture.std()) > FLAT:
+            if float(picture.std((2, 3)).max()) > FLAT:
                 break
             picture = recolored(self._paintings.draw(random), random)
         return picture
