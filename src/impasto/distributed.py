@@ -19,10 +19,17 @@ import torch.distributed
 import torch.multiprocessing
 from torch import Tensor
 
-from impasto.errors import RunError
+from impasto.errors import ImpastoError, RunError
 
 LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR")
 """What `torchrun` puts into the environment of the processes that it starts."""
+
+WAIT = 10.0
+"""Seconds that processes have to say why they ended."""
+
+
+class AloneError(RunError):
+    """The other processes of the training have ended, or do not come."""
 
 
 class Crew:
@@ -94,7 +101,7 @@ def _told() -> Iterator[None]:
         yield
     except RuntimeError as error:
         reason = str(error).splitlines()[0][:80]
-        raise RunError(f"another process of the training has ended ({reason})") from None
+        raise AloneError(f"another process of the training has ended ({reason})") from None
 
 
 @contextlib.contextmanager
@@ -106,16 +113,23 @@ def joined(rank: int, size: int, place: str | None, device: torch.device) -> Ite
         size: how many there are.
         place: where they meet, such as `file:///folder/new`; `None`: as `torchrun` says.
         device: where it trains.
+
+    Raises:
+        RunError: they do not meet.
     """
     cuda = device.type == "cuda"
     if cuda:
         torch.cuda.set_device(device)
-    torch.distributed.init_process_group(
-        "cpu:gloo,cuda:nccl" if cuda else "gloo",
-        init_method=place or "env://",
-        rank=rank,
-        world_size=size,
-    )
+    try:
+        torch.distributed.init_process_group(
+            "cpu:gloo,cuda:nccl" if cuda else "gloo",
+            init_method=place or "env://",
+            rank=rank,
+            world_size=size,
+        )
+    except (RuntimeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
+        raise AloneError(f"the processes of the training do not meet ({reason})") from None
     try:
         yield Several(rank, size)
     finally:
@@ -142,12 +156,18 @@ def helpers(work: Callable[..., None], arguments: Sequence[Any], size: int) -> I
         size: how many processes there are, with this one.
 
     Gives the place where they meet.
+
+    Raises:
+        RunError: one of them failed, which ended the work of this one; says how.
     """
     spawn = torch.multiprocessing.get_context("spawn")
+    said = spawn.SimpleQueue()
     with tempfile.TemporaryDirectory(prefix="impasto-") as folder:
         place = (Path(folder) / "meeting").as_uri()
         started = [
-            spawn.Process(target=_work, args=(work, rank, size, place, *arguments), daemon=True)
+            spawn.Process(
+                target=_work, args=(said, work, rank, size, place, *arguments), daemon=True
+            )
             for rank in range(1, size)
         ]
         for process in started:
@@ -156,6 +176,12 @@ def helpers(work: Callable[..., None], arguments: Sequence[Any], size: int) -> I
             yield place
             for process in started:
                 process.join(60)
+        except AloneError:
+            for process in started:
+                process.join(WAIT)
+            if said.empty():
+                raise
+            raise RunError(f"a process of the training failed: {said.get()}") from None
         finally:
             for process in started:
                 if process.is_alive():
@@ -163,10 +189,14 @@ def helpers(work: Callable[..., None], arguments: Sequence[Any], size: int) -> I
                 process.join()
 
 
-def _work(work: Callable[..., None], *arguments: Any) -> None:
+def _work(said: Any, work: Callable[..., None], *arguments: Any) -> None:
     # The first process decides when all of them stop.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    with contextlib.suppress(RunError):
+    try:
         work(*arguments)
+    except AloneError:
+        pass  # which the first process tells of, too
+    except ImpastoError as error:
+        said.put(str(error))
