@@ -157,6 +157,29 @@ def test_a_training_out_of_time_can_be_gone_on_with(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.usefixtures("tiny", "folder")
+def test_what_changes_the_numbers_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A training that goes on with other threads or another torch says so in one line, once."""
+    begin = ["train", "red.png", "--photos", "photos", "-o", "n.safetensors", *SMALL]
+    short, resume = ["--time-limit", "1e-9", "-q"], ["train", "--resume", "n.ckpt"]
+    before = torch.get_num_threads()
+    try:
+        assert main([*begin, *short, "--threads", "1"]) == 0
+        assert main([*resume, *short]) == 0
+        assert capsys.readouterr().err == ""
+        assert main([*resume, *short, "--threads", "2"]) == 0
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert "impasto: warning: the training goes on with threads 2, not 1: small" in said
+        monkeypatch.setattr(torch, "__version__", "9.9.0")
+        assert main([*resume, *short, "--threads", "2"]) == 0
+        assert "torch 9.9.0, not " in capsys.readouterr().err
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("tiny", "folder")
 def test_a_copied_checkpoint_leaves_other_trainings_alone(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -287,8 +310,10 @@ def test_shipped_networks_go_by_their_names(capsys: pytest.CaptureFixture[str]) 
     assert main(["network", "styles", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     begin = ["train", "mosaic", "--photos", "photos", "-o", "n.safetensors", *SMALL[2:]]
-    assert main([*begin, "--init", "styles", "--steps", "1", "-q"]) == 0
-    assert read_network("n.safetensors").card["init"] == facts["sha256"]
+    assert main([*begin, "--init", "styles", "--steps", "1", "-q", "-r"]) == 0
+    card = read_network("n.safetensors").card
+    assert card["init"] == facts["sha256"]
+    assert "-o n.safetensors -r --init styles --steps 1 " in card["command"]
     with_own = Path("any")
     table = table_for(["a"], TINY)
     write_network(Network(Transfer(TINY), table=table), with_own)

@@ -2,7 +2,7 @@
 
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,8 +14,15 @@ from torch import Tensor
 from impasto import course as courses
 from impasto.course import Course, checkpoint_of
 from impasto.crops import Ahead, Crops
-from impasto.distributed import Crew, joined
-from impasto.errors import CheckpointError, InputError, NotFiniteError, OptionError
+from impasto.distributed import Crew, helpers, joined
+from impasto.errors import (
+    CheckpointError,
+    ImageError,
+    InputError,
+    NotFiniteError,
+    OptionError,
+    RunError,
+)
 from impasto.features import Features
 from impasto.images import Bitmap, read_image, write_image
 from impasto.material import Folder, Material, gather
@@ -351,6 +358,31 @@ def test_a_training_out_of_time_goes_on_as_if_it_had_not_been(
 
 
 @pytest.mark.usefixtures("tiny")
+def test_a_damaged_first_photo_is_passed_over(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no photo to judge by can be read, the next one serves, and is not trained with."""
+    folder = tmp_path / "photos"
+    for number in (0, 1):
+        (folder / f"{number}.png").write_bytes(b"damaged")
+    used: list[str] = []
+
+    def crops(photos: Sequence[Path], side: int) -> Crops:
+        used.extend(path.name for path in photos)
+        return photo_crops(photos, side)
+
+    monkeypatch.setattr(courses, "photo_crops", crops)
+    course = Course(material, options_of(steps=1), tmp_path / "n.safetensors")
+    run(course)
+    assert used == ["3.png", "4.png"]
+    assert sorted(Path(name).name for name in course.standing.faults) == ["0.png", "1.png"]
+    for number in range(5):
+        (folder / f"{number}.png").write_bytes(b"damaged")
+    with pytest.raises(ImageError, match=r"0\.png"):
+        Course(material, options_of(steps=1), tmp_path / "n.safetensors")
+
+
+@pytest.mark.usefixtures("tiny")
 def test_faults_may_be_found_while_others_are_counted(material: Material, tmp_path: Path) -> None:
     """Squares are read ahead in the background; a validation may meet a damaged picture there."""
     course = Course(material, options_of(), tmp_path / "net.safetensors")
@@ -535,6 +567,33 @@ def test_two_processes_train_like_one_with_the_whole_batch(
         assert np.array_equal(value, found[1][3][name])
     assert [item[4] for item in found] == [5, 5]
     assert found[0][5] == {"0": "seen", "1": "seen"}
+
+
+def fail(rank: int, size: int, place: str) -> None:
+    """A process of a training that meets a fault."""
+    with joined(rank, size, place, torch.device("cpu")):
+        raise OptionError("--device: is amiss")
+
+
+def test_faults_of_other_processes_are_one_line(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ended another process is said by the first one, without a traceback of either; so are
+    processes that do not meet."""
+    with (
+        pytest.raises(RunError, match=r"^a process of the training failed: --device: is amiss$"),
+        helpers(fail, [], 2) as place,
+        joined(0, 2, place, torch.device("cpu")) as crew,
+    ):
+        crew.gather({})
+    assert "Traceback" not in capfd.readouterr().err
+    for name in ("MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    with (
+        pytest.raises(RunError, match="do not meet"),
+        joined(0, 2, None, torch.device("cpu")),
+    ):
+        pass
 
 
 def test_shares_of_a_batch_cover_it() -> None:

@@ -51,6 +51,7 @@ from impasto.networks import (
 from impasto.options import TrainingOptions
 from impasto.sources import read_source
 from impasto.standing import Kept, Standing, read_kept, write_kept
+from impasto.trained import name_of
 from impasto.training import (
     SHAPES,
     STYLE_LAYERS,
@@ -135,6 +136,7 @@ class Course:
     Attributes:
         standing: where the training stands.
         reason: why it has come to its end: `steps`, `patience`, `time` or `interrupted`.
+        warnings: lines for the user.
 
     Raises:
         InputError: pictures that cannot be read, or that do not belong to the checkpoint.
@@ -180,11 +182,21 @@ class Course:
             "init": None if init is None else init.sha256,
             "notes": dict(notes or {}),
         }
+        self.warnings: list[str] = []
         if kept is not None:
             shape = self._same(kept)
         self._features = features or Features(
             "vgg19", layers=STYLE_LAYERS, device=device or pick_device(options.device)
         )
+        self._record["numbers"] = {
+            "torch": torch.__version__,
+            "device": self._features.device.type,
+            "processes": self.crew.size,
+            "threads": torch.get_num_threads(),
+            "kernels": self._features.kernels,
+        }
+        if kept is not None:
+            self._warn(kept)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
             self._prepare(shape, init, expect=kept is None)
@@ -218,15 +230,30 @@ class Course:
         given = kept.record["shape"]
         return Shape(tuple(given["encoder"]), given["blocks"], tuple(given["decoder"]))
 
+    def _warn(self, kept: Kept) -> None:
+        """Notes what makes numbers differ in their last bits from those of the training so far."""
+        then = kept.record.get("numbers")
+        if not isinstance(then, Mapping):
+            return  # checkpoints of earlier versions do not say it
+        changed = [
+            f"{name} {value}, not {then.get(name)}"
+            for name, value in self._record["numbers"].items()
+            if value != then.get(name)
+        ]
+        if changed:
+            self.warnings.append(
+                f"the training goes on with {'; '.join(changed)}: small differences may follow"
+            )
+
     def _prepare(self, shape: Shape, init: Network | None, *, expect: bool) -> None:
         """Makes the trainer and what it is judged by."""
         options, features = self.options, self._features
         transfer = Transfer(shape)
         if init is not None:
             transfer.load_state_dict(init.transfer.state_dict())
-        held = self.material.photos.held(options.held_out)
-        shown = self._middles(self.material.photos.files(0, held), 2 * options.side)
-        photos = photo_crops(self.material.photos.files(held), options.side)
+        files, held = self.material.photos.files(), self.material.photos.held(options.held_out)
+        shown, held = self._middles(files, held, 2 * options.side)
+        photos = photo_crops(files[held:], options.side)
         styles: KnownStyles | PaintingPool
         vectors: StyleTable | StylePredictor
         self._sources = [photos]
@@ -243,10 +270,28 @@ class Course:
             judged = [Held(int(i), targets[i], pictures[i]) for i in places]
             judged.append(Held(len(names), None, None))
         else:
-            counts = [folder.held(options.held_out) for folder in self.material.paintings]
-            pairs = list(zip(self.material.paintings, counts, strict=True))
+            folders, seen = self.material.paintings, list[Tensor]()
+            most = max(1, HELD_STYLES // len(folders))  # some of each folder
+            counts, fault = [], None
+            for folder in folders:
+                count = folder.held(options.held_out)
+                if len(seen) < HELD_STYLES:
+                    try:
+                        found, first = self._middles(
+                            folder.files(), min(count, most), options.style_size
+                        )
+                        seen += found
+                        count = max(count, first)
+                    except ImageError as error:
+                        fault = fault or error
+                counts.append(count)
+            if fault is not None and not seen:
+                raise fault
             crops = painting_crops(
-                [(folder.files(count), folder.weight) for folder, count in pairs],
+                [
+                    (folder.files(count), folder.weight)
+                    for folder, count in zip(folders, counts, strict=True)
+                ],
                 options.style_size,
             )
             self._sources.append(crops)
@@ -257,10 +302,6 @@ class Course:
                 vectors = self._predictor(shape, crops)
             else:
                 vectors = StylePredictor(shape.vector, tuple(self._record["hidden"]))
-            # Some of each folder.
-            most = max(1, HELD_STYLES // len(pairs))
-            paths = [p for folder, count in pairs for p in folder.files(0, min(count, most))]
-            seen = self._middles(paths[:HELD_STYLES], options.style_size)
             judged = [Held(0, target_of(features, p.to(features.device)), p) for p in seen]
             judged.append(Held(-1, None, None))
         for part in (transfer, vectors):
@@ -268,10 +309,18 @@ class Course:
         self.trainer = Trainer(transfer, vectors, styles, photos, features, options, self.crew)
         self._validation = Validation(features, shown, judged, options)
 
-    def _middles(self, paths: Sequence[Path], side: int) -> list[Tensor]:
-        """The middles of some pictures, those that cannot be read left out."""
-        found, first = [], None
-        for path in paths:
+    def _middles(self, paths: Sequence[Path], count: int, side: int) -> tuple[list[Tensor], int]:
+        """The middles of a folder's first pictures, those that cannot be read left out, and how
+        many have been looked at: `count`, or more where none of these can be read.
+
+        Raises:
+            ImageError: none can be read but, perhaps, the last one, which is left to train with.
+        """
+        found, first, looked = list[Tensor](), None, 0
+        for path in paths[: max(count, len(paths) - 1)]:
+            if looked >= count and found:
+                break
+            looked += 1
             try:
                 bitmap, _ = read_reduced(path, side, of_short=True)
                 found.append(square(tensor_of(bitmap), side))
@@ -280,7 +329,7 @@ class Course:
                 self.standing.faults[str(path)] = str(error)
         if first is not None and not found:
             raise first
-        return found
+        return found, looked
 
     def _predictor(self, shape: Shape, crops: Crops) -> StylePredictor:
         targets = []
@@ -501,8 +550,10 @@ class Course:
             words += ["--any", f"{Path(folder.path).absolute().name}{weight}"]
         words += ["--photos", Path(self.material.photos.path).absolute().name]
         words += ["-o", self.output.name]
+        if self.material.photos.recursive:
+            words.append("-r")
         if self._record["init"] is not None:
-            words += ["--init", "NETWORK"]
+            words += ["--init", name_of(self._record["init"]) or "NETWORK"]
         usual = TrainingOptions().model_dump()
         for name, value in self.options.model_dump().items():
             if value != usual[name] and name not in ("device", "threads", "time_limit"):

@@ -328,6 +328,9 @@ def _train(wanted: _Wanted, crew: Crew, device: Any) -> int:
         notes=notes,
     )
     first = crew.rank == 0
+    if first:
+        for warning in course.warnings:
+            say(f"impasto: warning: {one_line(warning)}")
     quiet = wanted.quiet or wanted.json or not first
     with gentle_interrupt(course.stop if first else lambda: None) as write_undisturbed:
         with ExitStack() as stack:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from functools import lru_cache
 from importlib import resources
@@ -42,6 +43,18 @@ def network_path(name: str | os.PathLike[str]) -> Path:
             "anew, or name a network's file with --network FILE"
         )
     return path
+
+
+def name_of(sha256: str) -> str | None:
+    """The name of the network that comes with impasto and has this digest; `None`: none has."""
+    for name in SHIPPED:
+        try:
+            data = network_path(name).read_bytes()
+        except (WeightsError, OSError):
+            continue
+        if hashlib.sha256(data).hexdigest() == sha256:
+            return name
+    return None
 
 
 def load_network(name: str | os.PathLike[str]) -> Network:
