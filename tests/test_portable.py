@@ -189,7 +189,7 @@ def test_bad_files_are_refused_in_one_line(styles: Path, tmp_path: Path) -> None
     with pytest.raises(OptionError, match=r"ends in \.onnx"):
         export_network(styles, tmp_path / "net.pb")
     for read in read_parts, lambda file: export_network(file, tmp_path / "other.onnx"):
-        with pytest.raises(WeightsError, match="no network of impasto"):
+        with pytest.raises(WeightsError, match="is an exported network"):
             read(path)
         with pytest.raises(WeightsError, match="No such file"):
             read(tmp_path / "none.safetensors")
