@@ -81,6 +81,7 @@ RULES = {
     "GET /shared": "open",
     "GET /login": "open",
     "GET /about": "open",
+    "GET /clip": "open",
     "GET /docs": "open",
     "GET /docs/{name}": "open",
     "GET /openapi.json": "open",
@@ -124,6 +125,8 @@ RULES = {
     "GET /api/jobs/{id}/thumb": "job",
     "GET /api/jobs/{id}/view": "job",
     "GET /api/jobs/{id}/file": "job",
+    "GET /api/jobs/{id}/film": "job",
+    "GET /api/jobs/{id}/frames/{number}": "job",
     "GET /api/archive": "visitor",
     "GET /api/shared": "visitor",
     # Pictures that a request names are looked up as a job's are.
@@ -145,7 +148,7 @@ def _routes(routes: Any) -> Iterator[APIRoute]:
 def _ask(client: TestClient, key: str, id: str = "", **more: Any) -> Any:
     """The answer to one request of a route, with what it needs to be valid."""
     method, _, path = key.partition(" ")
-    path = path.replace("{id}", id or new_id()).replace("{name}", "waves")
+    path = path.replace("{id}", id or new_id()).replace("{name}", "waves").replace("{number}", "1")
     if "samples" in path:
         path = path.replace("waves", "cat")
     body: dict[str, Any] = {}

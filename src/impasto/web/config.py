@@ -106,6 +106,16 @@ class StudioOptions(BaseModel):
     max_upload: Bytes = Field(
         default=50 * 10**6, ge=1000, description="Largest picture file to take, such as 50MB."
     )
+    max_clip: Bytes = Field(
+        default=200 * 10**6, ge=1000, description="Largest clip to take, such as 200MB."
+    )
+    max_clip_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="Longest clip to take, seconds.",
+    )
     max_pixels: int = Field(
         default=100_000_000, ge=1, description="Largest picture to decode, in pixels."
     )

@@ -197,10 +197,11 @@ def _entry(name: str, when: float) -> ZipInfo:
 
 
 def _opened_whole(path: Path) -> BinaryIO | None:
-    """A PNG file, opened; none where it is gone or damaged: what is sent cannot be taken back."""
+    """A file, opened; none where it is gone or a damaged PNG: what is sent cannot be taken back."""
     with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
         file = opened.enter_context(path.open("rb"))
-        if is_whole(file):
+        # Of films only the record knows how long they are.
+        if path.suffix != ".png" or is_whole(file):
             file.seek(0)
             opened.pop_all()
             return file

@@ -17,7 +17,7 @@ NAME_LENGTH = 120
 PRESET_NAME_LENGTH = 60
 """Longest name of a visitor's own preset."""
 
-PictureKind = Literal["photo", "style", "mask", "result"]
+PictureKind = Literal["photo", "style", "mask", "result", "clip", "film"]
 PictureState = Literal["reading", "ready", "refused"]
 JobState = Literal["queued", "running", "paused", "done", "cancelled", "failed", "set_aside"]
 Wanted = Literal["pause", "cancel"]
@@ -115,7 +115,7 @@ class Picture:
     Attributes:
         id: unguessable.
         owner: whose it is.
-        kind: `photo`, `style`, `mask` or `result`.
+        kind: `photo`, `style`, `mask` or `clip` of an upload, `result` or `film` of a job's.
         name: what its owner calls it; a label only.
         state: `reading` until the reader has looked at it, then `ready` or `refused`.
         fault: why it was refused.
@@ -155,7 +155,8 @@ class Job:
         label: what its owner calls it; empty where they have not said.
         state: see the module.
         request: `photo`, `styles`, `masks`, `style_masks`, `fine`, `start`, `coarse`, `options`;
-            `title` is what it is called for its owner alone where there is no label.
+            of a clip `video`; `title` is what it is called for its owner alone where there is no
+            label.
         strength: that was asked for since; `None`: that of the options.
         wanted: what its painter is asked to do with it next.
         device: that it runs on, or ran on last.
@@ -249,6 +250,11 @@ class Purged:
 
     pictures: list[str]
     jobs: list[str]
+
+
+def moves(job: Job) -> bool:
+    """Whether a job paints a clip."""
+    return job.request.get("video") is not None
 
 
 def named_pictures(request: Mapping[str, Any]) -> list[str]:

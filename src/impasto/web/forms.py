@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from impasto.bare import check_heeded
 from impasto.errors import OptionError
 from impasto.options import OPTION_GROUPS, PRESETS, StyleOptions, make_options
 from impasto.pairing import resolve
 from impasto.paper import named_papers
-from impasto.web.config import HOST_OPTIONS, StudioOptions
+from impasto.web.config import ANY_STYLE, BUILT_IN_STYLES, HOST_OPTIONS, StudioOptions
 from impasto.web.schema import (
     MAX_MASKS,
     JobRequest,
@@ -40,6 +41,11 @@ MAX_REGIONS = MAX_MASKS + 1
 
 PICTURE_OPTIONS = frozenset({"style_weights", "regions"})
 """Options that belong to the paintings and masks of one job."""
+
+STILL_OPTIONS = frozenset(
+    {"start", "print", "print_fit", "dpi", "regions", "preview", "time_limit", "levels"}
+)
+"""Options of a single picture, which a clip has not."""
 
 MAX_PRESET = 4096
 """Most characters of the options of a visitor's own preset: the studio's page gets all of them."""
@@ -114,6 +120,8 @@ def check_request(request: JobRequest, limits: StudioOptions) -> dict[str, Any]:
         values.setdefault("start", "image")
     options = _checked(values, limits)
     resolve(options, len(request.styles), len(request.masks))
+    if request.video is not None:
+        _check_video(request, options, limits)
     if (options.start == "image") != (request.start is not None):
         raise OptionError(
             "--start: 'image' goes with a picture to start from; give both", "needs_picture"
@@ -132,10 +140,32 @@ def check_request(request: JobRequest, limits: StudioOptions) -> dict[str, Any]:
     kept = request.model_dump(mode="json", exclude={"label", "title", "shares"})
     if not request.refine:
         del kept["refine"]
+    if request.video is None:
+        del kept["video"]
     kept["options"] = given
     if len(json.dumps(kept)) > MAX_REQUEST:
         raise OptionError("the request is too long; shorten its options")
     return kept
+
+
+def _check_video(request: JobRequest, options: StyleOptions, limits: StudioOptions) -> None:
+    """Refuses what a clip cannot have.
+
+    Raises:
+        OptionError: so it is.
+    """
+    pictures = "masks", "style_masks", "fine", "start", "coarse", "refine"
+    given = [name for name in pictures if getattr(request, name)]
+    for name in [*given, *sorted(STILL_OPTIONS & request.options.keys())]:
+        raise OptionError(f"--{name.replace('_', '-')}: is not for clips; leave it out")
+    if request.video is not None and request.video.engine == "network":
+        names = BUILT_IN_STYLES, ANY_STYLE
+        if not any((limits.network_folder / name).is_file() for name in names):
+            raise OptionError(
+                "--engine: this studio has no transfer network; choose the optimizer, which takes "
+                "minutes for each frame"
+            )
+        check_heeded(options)
 
 
 def check_preset(values: Mapping[str, Any], limits: StudioOptions) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -89,6 +90,20 @@ class LivePictures:
 def bucket_of(side: int) -> int:
     """The size that is encoded for a viewer of so many pixels."""
     return next((bucket for bucket in SIDES if bucket >= side), SIDES[-1])
+
+
+def small_jpeg(place: Path, side: int) -> bytes | None:
+    """A picture's file as a JPEG file, at the size that is encoded for a viewer of so many pixels;
+    `None` where it is gone."""
+    side = bucket_of(side)
+    try:
+        image = pyvips.Image.thumbnail(str(place), side, height=side, size="down")
+        if image.format != "uchar":
+            image = image.colourspace("srgb")
+        data: bytes = image.write_to_buffer(".jpg", Q=QUALITY, keep=0)
+    except pyvips.Error:
+        return None
+    return data
 
 
 def encode_live(live: Live, side: int) -> bytes:

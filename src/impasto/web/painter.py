@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import _thread
 import contextlib
-import errno
 import functools
 import gc
 import json
@@ -30,7 +29,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
@@ -68,7 +67,8 @@ from impasto.web import child
 from impasto.web.config import ANY_STYLE, BUILT_IN_STYLES, HOST_OPTIONS
 from impasto.web.database import UNAVAILABLE, reason_of
 from impasto.web.drawing import drawn
-from impasto.web.entities import Fault, Job, MissingError, Note, StateError, Wanted
+from impasto.web.entities import Fault, Job, MissingError, Note, StateError, Wanted, moves
+from impasto.web.filming import UNSAVED, UNWRITTEN, Filming, StoppedError, is_full
 from impasto.web.records import Records
 from impasto.web.storage import Live, Storage, is_id, new_id
 
@@ -111,10 +111,7 @@ NICENESS = 5
 
 _INTERRUPT = getattr(signal, "SIGUSR1", signal.SIGINT)
 _T = TypeVar("_T")
-
-
-class StoppedError(Exception):
-    """An evaluation was broken off: the job is to end, or the painter."""
+_P = TypeVar("_P")
 
 
 class SourceError(InputError):
@@ -247,7 +244,7 @@ class Painter:
             self._evaluating = False
             raise StoppedError
 
-    def evaluate(self, run: Stylization) -> Progress | None:
+    def evaluate(self, run: Iterator[_P]) -> _P | None:
         """Evaluates once more; `None` where the run is over.
 
         Raises:
@@ -335,7 +332,7 @@ class Painter:
             fault = Fault("internal", f"an unexpected fault, {type(error).__name__}: {line}")
             if _ran_out(error):
                 fault = Fault("out_of_memory", "out of memory; choose a smaller --size")
-            elif _is_full(error):
+            elif is_full(error):
                 fault = Fault("disk_full", "the disk is full; make room and run it again")
             self._fail(job.id, fault, keep=fault.code != "internal")
             return False
@@ -352,7 +349,7 @@ class Painter:
     def _paint(self, job: Job) -> bool:
         """Paints until the job is over or wanted otherwise; `False` where memory ran out."""
         try:
-            _Painting(self, self._records, self._storage, job).go()
+            self._painting(job).go()
         except (RunError, MemoryError, RuntimeError) as error:
             if not _ran_out(error):
                 raise
@@ -361,11 +358,22 @@ class Painter:
             return False
         return True
 
+    def _painting(self, job: Job, memory: int | None = None) -> _Painting | Filming:
+        still = _Painting(self, self._records, self._storage, job, memory)
+        if not moves(job):
+            return still
+        note = None if memory is None else _LESS_MEMORY
+        return Filming(
+            *(self, self._records, self._storage, job, still.source, still.named),
+            memory=memory,
+            note=note,
+        )
+
     def _paint_with_less(self, job: str) -> None:
         memory = int(LESS_MEMORY * memory_budget(self._kind))
         again = self.insist(lambda: self._records.job(job))
         self.told = True
-        _Painting(self, self._records, self._storage, again, memory).go()
+        self._painting(again, memory).go()
 
     def _fail(self, job: str, fault: Fault, *, keep: bool) -> None:
         with contextlib.suppress(StateError, MissingError):
@@ -422,7 +430,7 @@ class _Painting:
                 raise
         except ImpastoError as error:
             # In place, so that it keeps whatever else it says.
-            error.args = (self._named(str(error)),)
+            error.args = (self.named(str(error)),)
             raise
 
     def _go(self) -> None:
@@ -552,12 +560,12 @@ class _Painting:
         request = self._job.request
         photo = request.get("photo")
         return {
-            "content": photo and self._source(photo),
-            "style": [self._source(name) for name in request.get("styles") or ()],
+            "content": photo and self.source(photo),
+            "style": [self.source(name) for name in request.get("styles") or ()],
             "start": self._optional("start"),
-            "masks": [self._source(name) for name in request.get("masks") or ()],
+            "masks": [self.source(name) for name in request.get("masks") or ()],
             "style_masks": [
-                name and self._source(name) for name in request.get("style_masks") or ()
+                name and self.source(name) for name in request.get("style_masks") or ()
             ],
             "fine": self._optional("fine"),
             "coarse": self._optional("coarse"),
@@ -570,9 +578,9 @@ class _Painting:
 
     def _optional(self, role: str) -> str | None:
         name = self._job.request.get(role)
-        return name and self._source(name)
+        return name and self.source(name)
 
-    def _source(self, name: str) -> str:
+    def source(self, name: str) -> str:
         """The path of a picture, or the name of a built-in one.
 
         Raises:
@@ -599,19 +607,19 @@ class _Painting:
         self._names[str(place.absolute())] = PurePath(found.name).name or found.kind
         return f"{place.absolute()}{mark}{label}"
 
-    def _named(self, text: str) -> str:
+    def named(self, text: str) -> str:
         """A text with pictures as their owner calls them; paths here are nobody's business."""
         for path, name in self._names.items():
             text = text.replace(path, name)
         return text
 
     def _renamed(self, settings: Any) -> Any:
-        """Settings, whose texts are `_named`."""
+        """Settings, whose texts are `named`."""
         if isinstance(settings, dict):
             return {name: self._renamed(value) for name, value in settings.items()}
         if isinstance(settings, list):
             return [self._renamed(value) for value in settings]
-        return self._named(settings) if isinstance(settings, str) else settings
+        return self.named(settings) if isinstance(settings, str) else settings
 
     # --- going on --------------------------------------------------------------------------------
 
@@ -654,11 +662,11 @@ class _Painting:
                 overwrite=True,
                 attachment=json.dumps(self._losses).encode(),
             )
-            self._note = None if self._note in _UNSAVED.values() else self._note
+            self._note = None if self._note in UNSAVED.values() else self._note
             return True
         except OutputError as error:
             _log(str(error))
-            self._note = _UNSAVED[_is_full(error)]
+            self._note = UNSAVED[is_full(error)]
             return False
         finally:
             self._kept = time.monotonic()
@@ -712,7 +720,7 @@ class _Painting:
             _log(str(error))
             self._storage.remove_picture(result)
             self._keep()
-            self._aside(_UNWRITTEN[_is_full(error)])
+            self._aside(UNWRITTEN[is_full(error)])
             return
         bitmap = picture.bitmap
         shape, alpha = (bitmap.width, bitmap.height), bitmap.alpha is not None
@@ -730,26 +738,6 @@ class _Painting:
 
 
 _BEGAN_ANEW = Note("began_anew", "what had been saved of it could not be read, so it began anew")
-_UNSAVED = {
-    True: Note("no_room", "the disk is full, so its state could not be saved"),
-    False: Note("unsaved", "its state could not be saved"),
-}
-_UNWRITTEN = {
-    True: Note(
-        "no_room_at_end",
-        "the disk is full, so the picture could not be written; make room and let it go on",
-    ),
-    False: Note(
-        "unwritten", "the picture could not be written; let it go on when the disk is in order"
-    ),
-}
-
-
-def _is_full(error: BaseException | None) -> bool:
-    """Whether the disk is full, or what an error came from was that."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    return error is not None and _is_full(error.__cause__)
 
 
 def _ran_out(error: BaseException | None) -> bool:

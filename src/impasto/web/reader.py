@@ -1,9 +1,9 @@
 """The process that decodes uploads, so that a hostile picture takes nothing else down.
 
-It knows the formats of `impasto.images`, by their contents; each picture may take so much memory
-and time. Of a sound one it makes a view and a thumbnail. It writes no records: it answers
-`{"picture": id, "width": …, "height": …, "has_alpha": …}` or `{"picture": id, "fault": {…}}`; where
-it dies over a picture, the supervisor refuses that one.
+It knows the formats of `impasto.images`, by their contents, and clips; each picture may take so
+much memory and time. Of a sound one it makes a view and a thumbnail; of a clip, of its first frame.
+It writes no records: it answers `{"picture": id, "width": …, "height": …, "has_alpha": …}` or
+`{"picture": id, "fault": {…}}`; where it dies over a picture, the supervisor refuses that one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from impasto.errors import HeicError, ImageError, OutputError, TooLargeError, is_out_of_memory
-from impasto.images import glance
+from impasto.images import Bitmap, glance
 from impasto.web import child
 from impasto.web.storage import VIEW_SIDE, Storage
 
@@ -36,7 +36,12 @@ def main() -> None:
         for order in line.orders():
             picture = order["picture"]
             child.limit_time(SECONDS)
-            line.tell({"picture": picture, **read(storage, picture, settings["max_pixels"])})
+            most = settings["max_pixels"]
+            if order.get("kind") == "clip":
+                found = read_clip(storage, picture, most, settings["max_seconds"])
+            else:
+                found = read(storage, picture, most)
+            line.tell({"picture": picture, **found})
 
 
 def read(storage: Storage, picture: str, max_pixels: int) -> dict[str, Any]:
@@ -71,6 +76,57 @@ def read(storage: Storage, picture: str, max_pixels: int) -> dict[str, Any]:
         return _fault("too_large", "the picture: takes too much memory to read; shrink it")
     has_alpha = view.alpha is not None
     return {"width": found.width, "height": found.height, "has_alpha": has_alpha}
+
+
+def read_clip(
+    storage: Storage, picture: str, max_pixels: int, max_seconds: float
+) -> dict[str, Any]:
+    """Looks at a clip and makes view and thumbnail of its first frame.
+
+    Args:
+        storage: where it lies.
+        picture: its id.
+        max_pixels: most pixels of a frame.
+        max_seconds: longest clip to accept.
+
+    Returns:
+        As `read` does; faults have the codes `clip_long`, `clip_unreadable`, `too_large` and
+        `disk_full`.
+    """
+    from impasto.clips import open_clip
+
+    unreadable = _fault("clip_unreadable", "the clip: cannot be read; save it as MP4 and try again")
+    try:
+        clip = open_clip(storage.source(picture))
+        facts = clip.facts
+        if facts.width * facts.height > max_pixels:
+            return _fault("too_large", "the clip: its frames are too large; make them smaller")
+        seconds = facts.duration
+        if seconds is None and facts.frames is not None and facts.rate:
+            seconds = float(facts.frames / facts.rate)
+        if seconds is None:
+            # As browsers record them. So much computing as a picture may take is enough to see.
+            for frame in clip.frames(pixels=False):
+                seconds = float(frame.time + frame.duration)
+                if seconds > max_seconds:
+                    break
+        if seconds is not None and seconds > max_seconds:
+            return _fault(
+                "clip_long", f"the clip: is longer than {max_seconds:g} s; cut it and try again"
+            )
+        first = next(clip.frames(), None)
+        if first is None:
+            return unreadable
+        storage.write_small(picture, Bitmap(first.pixels, first.alpha))
+    except OutputError:
+        return _fault("disk_full", "the studio's disk is full; try again later")
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return _fault("too_large", "the clip: takes too much memory to read; make it smaller")
+    except ImageError:
+        return unreadable
+    return {"width": facts.width, "height": facts.height, "has_alpha": first.alpha is not None}
 
 
 def _fault(code: str, message: str) -> dict[str, Any]:

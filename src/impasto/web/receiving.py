@@ -36,12 +36,22 @@ class Receiving:
         storage: where to.
         picture: the id that it will have.
         max_bytes: most that is taken.
+        clip: whether a clip comes, and no picture.
         free_space: bytes to leave free on the disk.
     """
 
-    def __init__(self, storage: Storage, picture: str, max_bytes: int, free_space: int) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        picture: str,
+        max_bytes: int,
+        free_space: int,
+        *,
+        clip: bool = False,
+    ) -> None:
         self._storage, self._picture = storage, picture
         self._max, self._free = max_bytes, free_space
+        self._check_head = check_clip if clip else _check_head
         self._hash = hashlib.sha256()
         self.bytes = 0
 
@@ -98,7 +108,7 @@ class Receiving:
                 pieces.append(piece)
                 held += len(piece)
                 if not begun and held >= SNIFF_BYTES:
-                    _check_head(b"".join(pieces))
+                    self._check_head(b"".join(pieces))
                     begun = True
                 if held >= _PIECE:
                     await anyio.to_thread.run_sync(self._write, file, b"".join(pieces))
@@ -109,7 +119,7 @@ class Receiving:
                     self.check(None)
             rest = b"".join(pieces)
             if not begun:
-                _check_head(rest)
+                self._check_head(rest)
             await anyio.to_thread.run_sync(self._write, file, rest)
 
     def _write(self, file: BinaryIO, data: bytes) -> None:
@@ -124,6 +134,33 @@ class Receiving:
 
 def _full() -> Refused:
     return Refused(507, "disk_full", "the studio's disk is full; its host has to make room")
+
+
+def check_clip(data: bytes) -> None:
+    """Refuses what is no clip by its first bytes. Playlists and scripts, which FFmpeg would follow
+    to other files, have none of these.
+
+    Raises:
+        Refused: so it is.
+    """
+    if not any(data[at : at + len(mark)] == mark for at, mark in _CLIPS) and not _is_stream(data):
+        raise Refused(
+            415, "not_a_clip", "the file is no clip; send an MP4, MOV, MKV, WebM, AVI, GIF or WebP"
+        )
+
+
+_CLIPS = (
+    *((4, mark) for mark in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")),
+    *((0, b"\x1a\x45\xdf\xa3"), (8, b"AVI "), (8, b"WEBP"), (0, b"GIF8"), (0, b"OggS")),
+    *((0, b"FLV\x01"), (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"), (0, b"\0\0\1\xba")),
+)
+"""Where in a file which bytes stand: MP4 and MOV, Matroska, AVI, WebP, GIF, Ogg, FLV, ASF and MPEG
+program streams."""
+
+
+def _is_stream(data: bytes) -> bool:
+    """Whether data are an MPEG transport stream: packets of 188 bytes that begin alike."""
+    return len(data) > 376 and data[0] == data[188] == data[376] == 0x47
 
 
 def _check_head(data: bytes) -> None:

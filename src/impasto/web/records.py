@@ -763,7 +763,7 @@ class Records:
             PICTURES.insert().values(
                 id=picture,
                 owner=row.owner,
-                kind="result",
+                kind="film" if row.request.get("video") else "result",
                 name=row.label or row.request.get("title", ""),
                 state="ready",
                 width=size[0],

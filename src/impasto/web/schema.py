@@ -105,6 +105,8 @@ class Limits(BaseModel):
     upload_pixels: int
     max_size: int = Field(description="Largest long side of a result, px.")
     max_evaluations: int
+    clip_bytes: int = Field(description="Largest clip to take.")
+    clip_seconds: float = Field(description="Longest clip to take.")
     queue: int = Field(description="Most unfinished jobs of one visitor.")
     pictures: int = Field(description="Most pictures that one visitor may keep.")
     keep_days: float | None = Field(description="Days until things are deleted; null: never.")
@@ -127,6 +129,7 @@ class Me(BaseModel):
     csrf: str = Field(description="Goes into X-Impasto-CSRF with every change.")
     limits: Limits
     shared_gallery: bool
+    clips: bool = Field(description="Whether it takes clips: that needs PyAV and OpenCV.")
     previews: PreviewsOut
     version: str
     languages: list[str]
@@ -209,7 +212,7 @@ class PictureOut(BaseModel):
     """An upload or a result."""
 
     id: Id
-    kind: Literal["photo", "style", "mask", "result"]
+    kind: Literal["photo", "style", "mask", "result", "clip", "film"]
     name: str
     state: Literal["reading", "ready", "refused"]
     fault: Problem | None
@@ -221,6 +224,28 @@ class PictureOut(BaseModel):
     job: Id | None
     created: float
     deleted: float | None
+
+
+class VideoRequest(BaseModel):
+    """How the frames of a clip are painted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    engine: Literal["network", "optimizer"] = Field(
+        default="network",
+        description="A transfer network, in parts of a second a frame, or the optimiser, in "
+        "minutes.",
+    )
+    hold: float = Field(
+        default=40.0,
+        ge=0,
+        le=1e6,
+        allow_inf_nan=False,
+        description="How strongly a frame is held to those before it; 0: not at all.",
+    )
+    sound: bool = Field(
+        default=True, description="Keep the clip's sound, where a film can hold it."
+    )
 
 
 class JobRequest(BaseModel):
@@ -259,6 +284,11 @@ class JobRequest(BaseModel):
     refine: bool = Field(
         default=False,
         description="Begin with what a preview shows; where there is none, with the photo.",
+    )
+    video: VideoRequest | None = Field(
+        default=None,
+        description="Of a clip as `photo`, which needs it: how its frames are painted. Masks, "
+        "`fine`, `start`, `coarse` and `refine` are not for clips.",
     )
     options: dict[str, Any] = Field(
         default={}, description="See GET /api/options; what is not given has its default."
@@ -306,6 +336,8 @@ class ProgressOut(BaseModel):
     loss: float | None = None
     content: float | None = None
     style: float | None = None
+    frames: int | None = Field(default=None, description="Of a clip, in about.")
+    frames_done: int | None = Field(default=None, description="Of a clip: frames that are painted.")
     version: int | None = Field(default=None, description="Of the live picture.")
 
 

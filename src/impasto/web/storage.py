@@ -5,8 +5,11 @@
     locks/NAME              held by the process of that name as long as it lives
     pictures/ab/ID.source   an upload's bytes, as they came
     pictures/ab/ID.png      a result, 16 bits per channel, with its settings inside
+    pictures/ab/ID.mp4, ID.mkv
+                            a result that moves
     pictures/ab/ID.view.webp, ID.thumb.webp
     jobs/ID.ckpt            an unfinished run
+    jobs/ID.clip/           the painted frames of an unfinished film
     jobs/ID.damaged         a checkpoint that could not be read, set aside
     live/ID                 the newest picture of a run that someone watches
     incoming/ID             an upload under way
@@ -56,8 +59,11 @@ STRAY_AGE = 3600.0
 """Seconds after which a file without a record is no longer taken for one that is being made."""
 
 _QUALITY = 88
-_PICTURE_ENDINGS = ("source", "png", "view.webp", "thumb.webp")
-_JOB_ENDINGS = ("ckpt", "damaged")
+FILM_ENDINGS = (".mp4", ".mkv")
+"""Of results that move: the first that can hold the clip's sound."""
+
+_PICTURE_ENDINGS = ("source", "png", "mp4", "mkv", "view.webp", "thumb.webp")
+_JOB_ENDINGS = ("ckpt", "damaged", "clip")
 _HALVES = (
     "pictures/*/.impasto-*.part",
     "jobs/.impasto-*.part",
@@ -146,6 +152,15 @@ class Storage:
         """A result in full: PNG, 16 bits per channel."""
         return self._picture(picture, "png")
 
+    def film(self, picture: str, ending: str | None = None) -> Path:
+        """A result that moves; by default with the ending of `FILM_ENDINGS` that it has."""
+        if ending is None:
+            found = (place for e in FILM_ENDINGS if (place := self.film(picture, e)).is_file())
+            return next(found, self.film(picture, FILM_ENDINGS[0]))
+        if ending not in FILM_ENDINGS:
+            raise ValueError(f"{ending!r} ends no film")
+        return self._picture(picture, ending[1:])
+
     def view(self, picture: str) -> Path:
         """A picture for the screen: WebP, at most `VIEW_SIDE` px."""
         return self._picture(picture, "view.webp")
@@ -157,6 +172,15 @@ class Storage:
     def checkpoint(self, job: str) -> Path:
         """An unfinished run."""
         return self._named("jobs", f"{job}.ckpt")
+
+    def reel(self, job: str) -> Path:
+        """The folder of an unfinished film."""
+        return self._named("jobs", f"{job}.clip")
+
+    def frame(self, job: str, number: int) -> Path | None:
+        """A painted frame of an unfinished film, from 0; `None` where it is not there."""
+        places = self.reel(job).glob(f"film.*.frames/1/{number + 1:06d}.png")
+        return next(places, None)
 
     def damaged(self, job: str) -> Path:
         """A checkpoint that could not be read; the job began anew."""
@@ -281,6 +305,7 @@ class Storage:
         for place in (self.checkpoint(job), self.damaged(job), self.live(job)):
             with contextlib.suppress(OSError):
                 place.unlink()
+        shutil.rmtree(self.reel(job), ignore_errors=True)
 
     def clear_incoming(self) -> None:
         """Deletes uploads that an earlier server was receiving. Only where no server runs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import importlib.util
 import math
 import time
 from collections import OrderedDict
@@ -145,6 +146,7 @@ class Studio:
         self.live = LivePictures(storage)
         self.built_in = BuiltInPictures(storage)
         self.previews = Previews(options)
+        self.takes_clips = all(importlib.util.find_spec(name) for name in ("av", "cv2"))
         self.watching = Watching(self.see, records.places, seen_text, workers.watch)
         workers.listener = self.watching.heard
         self.by_owner = Limiter(options.rate, options.rate * BURST)

@@ -119,7 +119,11 @@ class Supervisor:
         reader = _Child(
             "reader",
             self._programs["reader"],
-            {**settings, "max_pixels": self._options.max_pixels},
+            {
+                **settings,
+                "max_pixels": self._options.max_pixels,
+                "max_seconds": self._options.max_clip_seconds,
+            },
             heard=self._read_heard,
             ended=self._read_ended,
         )
@@ -241,7 +245,7 @@ class Supervisor:
             try:
                 pictures = await asyncio.to_thread(self._records.unread_pictures)
                 for picture in pictures:
-                    await self._read_one(reader, picture.id)
+                    await self._read_one(reader, picture.id, picture.kind)
             except (*UNAVAILABLE, ImpastoError) as error:
                 _log.error("pictures cannot be read: %s", reason_of(error))
                 await asyncio.sleep(FAULT_PAUSE)
@@ -249,12 +253,12 @@ class Supervisor:
             if not pictures:
                 await self._unread.wait()
 
-    async def _read_one(self, reader: _Child, picture: str) -> None:
+    async def _read_one(self, reader: _Child, picture: str, kind: str) -> None:
         found = None
         for _ in range(READ_TRIES):
             await reader.ready.wait()
             self._answer = asyncio.get_running_loop().create_future()
-            reader.tell({"picture": picture})
+            reader.tell({"picture": picture, "kind": kind})
             try:
                 # Unlike wait_for, it does not lose a cancellation that meets the answer.
                 async with asyncio.timeout(READ_SECONDS):

@@ -163,12 +163,16 @@ def find_pictures(records: Records, owner: str, request: Mapping[str, Any]) -> d
         if source is not None and ":" in source and source not in known:
             raise MissingError(f"there is no {source}")
     found = dict[str, Picture]()
+    still = named_pictures({**request, "photo": None})
     for id in named_pictures(request):
         picture = records.picture(id)
         if picture.owner != owner or picture.deleted is not None:
             raise MissingError("there is no such picture")
         if picture.state != "ready":
             raise StateError("a picture has not been read yet, or was refused")
+        may_move = request.get("video") is not None and id not in still
+        if picture.kind == "film" or (picture.kind == "clip" and not may_move):
+            raise OptionError("--photo: a moving picture cannot stand there; choose a still one")
         found[id] = picture
     return found
 

@@ -16,6 +16,7 @@ from impasto.web.entities import (
     QueueFullError,
     StateError,
     clean_name,
+    moves,
     named_pictures,
 )
 from impasto.web.forms import check_request
@@ -140,6 +141,8 @@ def change(found: MyPresentJob, wanted: JobChange, studio: StudioHere) -> JobOut
     """
     if wanted.shared and not studio.options.shared_gallery:
         raise StateError("this studio has no shared gallery")
+    if wanted.strength is not None and moves(found):
+        raise StateError("a clip keeps its strength from the first frame to the last")
     # What may be refused comes first, so that all of it is done or none.
     if wanted.strength is not None:
         found = studio.records.set_strength(found.id, wanted.strength)
@@ -233,6 +236,9 @@ def _check_sources(records: Records, request: JobRequest, owner: str) -> dict[st
     found = find_pictures(records, owner, request.model_dump())
     if request.coarse is not None and found[request.coarse].kind != "result":
         raise OptionError("--coarse: is no result; choose one to go on from")
+    kind = found[request.photo].kind if request.photo in found else "photo"
+    if request.video is not None and kind != "clip":
+        raise OptionError("--video: the photo is no clip; upload one, or leave video out")
     return {id: picture.name for id, picture in found.items()}
 
 

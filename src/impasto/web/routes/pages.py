@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 
 STATIC = Path(__file__).parents[1] / "static"
-PATHS = ("/", "/job/{id}", "/gallery", "/shared", "/login", "/about")
+PATHS = ("/", "/clip", "/job/{id}", "/gallery", "/shared", "/login", "/about")
 
 router = APIRouter(include_in_schema=False)
 

@@ -27,7 +27,7 @@ from impasto.web.storage import new_id
 from impasto.web.studio import Studio, picture_out
 
 router = APIRouter(prefix="/api/pictures", tags=["pictures"])
-_KIND = Literal["photo", "style", "mask"]
+_KIND = Literal["photo", "style", "mask", "clip"]
 _PICTURE = file_answer("image/webp")
 # What an id shows never changes.
 KEEP = {"Cache-Control": "private, max-age=31536000, immutable"}
@@ -50,7 +50,8 @@ async def _upload_slot(
     openapi_extra={
         "requestBody": {
             "required": True,
-            "description": "The bytes of a JPEG, PNG, WebP, TIFF, AVIF or GIF file.",
+            "description": "The bytes of a JPEG, PNG, WebP, TIFF, AVIF or GIF file; of a "
+            "`clip` those of an MP4, MOV, MKV, WebM, AVI, GIF or WebP.",
             "content": {
                 "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
             },
@@ -66,8 +67,12 @@ async def upload(
     name: Annotated[str, Query(max_length=1000, description="What to call it; a label.")] = "",
 ) -> PictureOut:
     """The body is the file itself. The picture is `reading` until it has been decoded; then it is
-    `ready`, or `refused` with its `fault`.
+    `ready`, or `refused` with its `fault`. A clip is shown by its first frame.
     """
+    if kind == "clip" and not studio.takes_clips:
+        raise Refused(
+            415, "no_clips", "this studio takes no clips; its host has to install impasto[video]"
+        )
     announced = request.headers.get("content-length", "")
     length = int(announced) if announced.isascii() and announced.isdigit() else None
     wait = studio.uploads_by_address.take(address)
@@ -76,9 +81,9 @@ async def upload(
             429, "too_many", "too many pictures from this address today; try again later", wait
         )
     picture = new_id()
-    receiving = Receiving(
-        studio.storage, picture, studio.options.max_upload, studio.options.free_space
-    )
+    options = studio.options
+    most = options.max_clip if kind == "clip" else options.max_upload
+    receiving = Receiving(*(studio.storage, picture, most, options.free_space), clip=kind == "clip")
     try:
         await anyio.to_thread.run_sync(_check_room, studio, visitor.owner)
         receiving.check(length)
@@ -122,7 +127,8 @@ def pictures(
     studio: StudioHere,
     visitor: VisitorHere,
     kind: Annotated[
-        Literal["photo", "style", "mask", "result"] | None, Query(description="Only these.")
+        Literal["photo", "style", "mask", "result", "clip", "film"] | None,
+        Query(description="Only these."),
     ] = None,
 ) -> list[PictureOut]:
     """Newest first, without those that are deleted."""

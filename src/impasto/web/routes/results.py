@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Query
+from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 from starlette.concurrency import iterate_in_threadpool
@@ -28,7 +29,8 @@ from impasto.web.downloads import (
     paper_dpi,
     zip_stream,
 )
-from impasto.web.entities import Job, MissingError, Picture
+from impasto.web.entities import Job, MissingError, Picture, StateError, moves
+from impasto.web.live import small_jpeg
 from impasto.web.logs import log
 from impasto.web.routes.asking import (
     AddressHere,
@@ -48,6 +50,7 @@ from impasto.web.storage import new_id
 from impasto.web.studio import Studio
 
 router = APIRouter(prefix="/api", tags=["results"])
+FILM_TYPES = {".mp4": "video/mp4", ".mkv": "video/x-matroska"}
 _WEBP = file_answer("image/webp")
 
 
@@ -134,6 +137,8 @@ async def file(
     ] = None,
 ) -> FileResponse:
     """In the format wanted. Paper and dpi say how large it prints; the pixels stay as they are."""
+    if moves(found):
+        raise StateError("the job's result is a film; take it from /film")
     result = await anyio.to_thread.run_sync(_result, studio, found)
     if bits == "16" and format not in ("png", "tiff"):
         raise OptionError(f"--bits: {format} holds 8 per channel; take png or tiff for 16")
@@ -172,6 +177,50 @@ async def file(
     )
 
 
+@router.get(
+    "/jobs/{id}/film",
+    responses=refusals(404, 409, 422) | file_answer(*FILM_TYPES.values()),
+    response_class=FileResponse,
+    dependencies=[Depends(_download_slot)],
+    summary="Take a film away",
+)
+def film(found: MyPresentJob, studio: StudioHere) -> FileResponse:
+    """What became of a clip, with its sound: MP4, or Matroska where that cannot hold the sound."""
+    if not moves(found):
+        raise StateError("the job's result is a still picture; take it from /file")
+    result = _result(studio, found)
+    place = studio.storage.film(result.id)
+    if not place.is_file():
+        raise MissingError("the film's file is gone")
+    if result.bytes is not None and place.stat().st_size != result.bytes:
+        raise _damaged()
+    name = file_name(found.title, found.id, place.suffix)
+    headers = {"Content-Disposition": disposition(name)}
+    return FileResponse(place, media_type=FILM_TYPES[place.suffix], headers=headers)
+
+
+@router.get(
+    "/jobs/{id}/frames/{number}",
+    responses=refusals(404, 409, 422) | file_answer("image/jpeg"),
+    response_class=Response,
+    summary="A finished frame of an unfinished film",
+)
+def frame(
+    found: MyPresentJob,
+    studio: StudioHere,
+    number: Annotated[int, PathParameter(ge=1, le=10**7, description="Of the frame, from 1.")],
+    side: Annotated[int, Query(ge=1, le=8192, description="Px that its long side takes.")] = 640,
+) -> Response:
+    """As a JPEG, about as large as asked for. When the film is done its frames are gone."""
+    if not moves(found):
+        raise StateError("the job paints a still picture; take it from /live")
+    place = studio.storage.frame(found.id, number - 1)
+    data = None if place is None else small_jpeg(place, side)
+    if data is None:
+        raise MissingError("that frame is not painted yet, or the film is done")
+    return Response(data, media_type="image/jpeg", headers={"Cache-Control": "no-cache"})
+
+
 def _damaged() -> Refused:
     return Refused(409, "damaged", "the picture's file is damaged; run the job again")
 
@@ -208,9 +257,12 @@ def _all_results(studio: Studio, owner: str) -> Iterator[tuple[str, float, Path]
         page = studio.records.jobs(owner, before=before, limit=100)
         for job in page.jobs:
             if job.result is not None:
-                name = file_name(job.title, job.id, ".png")
+                place = studio.storage.master(job.result)
+                if moves(job):
+                    place = studio.storage.film(job.result)
+                name = file_name(job.title, job.id, place.suffix)
                 when = job.created if job.finished is None else job.finished
-                yield name, when, studio.storage.master(job.result)
+                yield name, when, place
         if page.next is None:
             return
         before = page.next

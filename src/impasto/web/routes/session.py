@@ -81,6 +81,8 @@ def _me(studio: Studio, visitor: Visitor, *, known: bool) -> Me:
         limits=Limits(
             upload_bytes=options.max_upload,
             upload_pixels=options.max_pixels,
+            clip_bytes=options.max_clip,
+            clip_seconds=options.max_clip_seconds,
             max_size=options.max_size,
             max_evaluations=options.max_evaluations,
             queue=options.queue,
@@ -88,6 +90,7 @@ def _me(studio: Studio, visitor: Visitor, *, known: bool) -> Me:
             keep_days=options.keep,
         ),
         shared_gallery=options.shared_gallery,
+        clips=studio.takes_clips,
         previews=PreviewsOut(
             built_in=studio.previews.built_in, any=studio.previews.any, refine=options.refine
         ),

@@ -106,14 +106,14 @@ export async function presets() {
   return call("GET", "/presets");
 }
 
-/** @param {"photo" | "style"} kind @returns {Promise<Picture[]>} newest first */
+/** @param {"photo" | "style" | "clip"} kind @returns {Promise<Picture[]>} newest first */
 export async function pictures(kind) {
   return call("GET", `/pictures?kind=${kind}`);
 }
 
 /**
  * Uploads a file and waits until the server has looked at it.
- * @param {"photo" | "style" | "mask"} kind
+ * @param {"photo" | "style" | "mask" | "clip"} kind
  * @param {Blob} file
  * @param {string} name
  * @param {(share: number) => void} [tell] how much is sent
@@ -121,7 +121,7 @@ export async function pictures(kind) {
  */
 export async function upload(kind, file, name, tell) {
   const { limits, csrf } = me ?? (await whoAmI());
-  if (file.size > limits.upload_bytes) throw new ApiError("too_large", "");
+  if (file.size > (kind === "clip" ? limits.clip_bytes : limits.upload_bytes)) throw new ApiError("too_large", "");
   if (file.size === 0) throw new ApiError("empty", "");
   let picture = await new Promise((resolve, reject) => {
     // fetch cannot tell how much of a body is sent.

@@ -17,11 +17,12 @@ const ACCEPT = "image/jpeg,image/png,image/webp,image/tiff,image/avif,image/gif"
  * @param {string} [about.kind] classes; with `icon-button` the words are not shown
  * @param {boolean} [about.camera] take a photo at once
  * @param {boolean} [about.multiple]
+ * @param {string} [about.accept]
  */
-export function fileButton({ words, take, drawing = "upload", kind = "", camera, multiple }) {
+export function fileButton({ words, take, drawing = "upload", kind = "", camera, multiple, accept = ACCEPT }) {
   const input = make("input", {
     type: "file",
-    accept: ACCEPT,
+    accept,
     multiple,
     capture: camera ? "environment" : null,
     "aria-label": words,

@@ -11,7 +11,7 @@ import { t } from "./words.js";
  * @param {(path: string) => Promise<Job | null>} post asks the server for a change
  * @param {(again: Job) => void} onAgain it was started again
  */
-export function jobControls({ state, wanted, deleted }, post, onAgain) {
+export function jobControls({ state, wanted, deleted, request }, post, onAgain) {
   const isGoing = !isOver(state);
   const isPausing = isGoing && (wanted === "pause" || state === "paused");
   const hasFailed = state === "failed" || state === "set_aside";
@@ -20,7 +20,8 @@ export function jobControls({ state, wanted, deleted }, post, onAgain) {
     isPausing && control("play", "resume", () => post("/resume"), "main-button"),
     isGoing &&
       control("stop", "cancel", async () => {
-        const sure = await ask(t("job.cancel_ask"), t("job.cancel_why"), t("job.cancel"), t("job.go_on"));
+        const why = request.video ? t("clip.cancel_why") : t("job.cancel_why");
+        const sure = await ask(t("job.cancel_ask"), why, t("job.cancel"), t("job.go_on"));
         if (sure) post("/cancel");
       }),
     (hasFailed || state === "cancelled") &&

@@ -30,7 +30,11 @@ export function stateWords(job) {
       const level = at.levels?.length
         ? t("job.level", { level: at.level + 1, count: at.levels.length, width: at.width, height: at.height })
         : "";
-      return { big: t("job.running", { share: done }), small: [left, level].filter(Boolean).join(" · ") };
+      const frames = at.frames_done
+        ? t("clip.frames", { done: at.frames_done, all: at.frames ?? "?" }, "")
+        : "";
+      const small = [left, level, frames].filter(Boolean).join(" · ");
+      return { big: t("job.running", { share: done }), small };
     }
     case "paused":
       return { big: t("job.paused", { share: done }), small: t("job.paused_help") };

@@ -33,6 +33,7 @@ const PAGES = [
       return name === "gallery" ? galleryPage() : sharedPage();
     },
   ],
+  [/^\/clip$/, async (me) => (await import("./page-clip.js")).clipPage(me)],
   [/^\/login$/, async () => (await import("./page-login.js")).loginPage()],
   [/^\/about$/, async (me) => (await import("./page-about.js")).aboutPage(me)],
 ];

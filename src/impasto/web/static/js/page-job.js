@@ -15,13 +15,18 @@ import { jobName } from "./job-words.js";
 import { lossCurve } from "./loss-curve.js";
 import { go } from "./router.js";
 import { isOver, watchJob } from "./watch.js";
-import { faultWords, percent, t } from "./words.js";
+import { faultWords, loadLaterWords, percent, t } from "./words.js";
 
 /** @import {Job, Me, Options} from "./types.js" */
 
 /** @param {Me} me @param {string} id @returns {Promise<import("./main.js").Page>} */
 export async function jobPage(me, id) {
-  const [options, job] = await Promise.all([allOptions(), call("GET", `/jobs/${id}`)]);
+  const [options, job] = await Promise.all([
+    allOptions(),
+    call("GET", `/jobs/${id}`),
+    loadLaterWords().catch(() => {}), // Only a few notes are told in the server's words then.
+  ]);
+  if (job.request.video) return (await import("./page-film.js")).filmPage(job);
   return new JobPage(me, options, job).page();
 }
 

@@ -3,10 +3,11 @@
 import { call, whoAmI } from "./api.js";
 import { fill, make, newId } from "./elements.js";
 import { go } from "./router.js";
-import { faultWords, t } from "./words.js";
+import { faultWords, loadLaterWords, t } from "./words.js";
 
 /** @returns {Promise<import("./main.js").Page>} */
 export async function loginPage() {
+  await loadLaterWords();
   const query = new URLSearchParams(location.search);
   const next = query.get("next") ?? "/";
   const id = newId();

@@ -141,6 +141,7 @@ export function photoPicker(settings, samples, photos, hasNote) {
           make("p", { class: "lead" }, t("studio.lead")),
           make("div", { class: "tray" }, buttons("main-button")),
           !hasCamera && make("p", { class: "help" }, t("studio.drop")),
+          make("a", { href: "/clip" }, t("studio.clip")),
         ),
         status,
       );

@@ -10,6 +10,7 @@
  * @property {string} csrf
  * @property {Limits} limits
  * @property {boolean} shared_gallery
+ * @property {boolean} clips whether it takes any
  * @property {{built_in: boolean, any: boolean, refine: boolean}} previews what quick ones there are
  * @property {string} version
  */
@@ -18,6 +19,8 @@
  * @typedef {object} Limits
  * @property {number} upload_bytes
  * @property {number} upload_pixels
+ * @property {number} clip_bytes
+ * @property {number} clip_seconds
  * @property {number} max_size longest side of a result, px
  * @property {number} queue unfinished jobs of one person
  * @property {number | null} keep_days
@@ -28,7 +31,7 @@
 /**
  * @typedef {object} Picture
  * @property {string} id
- * @property {"photo" | "style" | "mask" | "result"} kind
+ * @property {"photo" | "style" | "mask" | "result" | "clip" | "film"} kind
  * @property {string} name
  * @property {"reading" | "ready" | "refused"} state
  * @property {Fault | null} fault
@@ -50,6 +53,8 @@
  * @property {number} width
  * @property {number} height
  * @property {number | null} loss
+ * @property {number | null} [frames] of a clip
+ * @property {number | null} [frames_done]
  * @property {number | null} version of the live picture
  */
 
@@ -63,6 +68,7 @@
  * @property {string | null} [fine]
  * @property {string | null} [start]
  * @property {string | null} [coarse]
+ * @property {{engine?: "network" | "optimizer"}} [video] of a clip: how its frames are painted
  * @property {boolean} [refine] begin with what a quick preview shows
  * @property {Record<string, any>} options
  */

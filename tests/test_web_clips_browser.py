@@ -1,0 +1,79 @@
+"""A clip in the studio's pages, in a real browser, against the real server and engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("av")
+pytest.importorskip("cv2")
+from playwright.sync_api import Browser, expect  # noqa: E402
+
+from impasto.clips import open_clip  # noqa: E402
+from impasto.styles import style_names  # noqa: E402
+from moving import drifting, make_clip  # noqa: E402
+from test_web_browser import (  # noqa: E402
+    CHROMIUM,
+    TIMEOUT,
+    _serve,  # pyright: ignore[reportPrivateUsage]
+    browser,  # noqa: F401
+)
+from tiny_networks import write_tiny  # noqa: E402
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A studio with tiny networks."""
+    folder = tmp_path_factory.mktemp("studio")
+    networks = write_tiny(folder / "networks", style_names())
+    with _serve(folder / "data", "--networks", str(networks), "--free-space", "0") as found:
+        yield found
+
+
+@pytest.mark.parametrize("language", ["de", "en"])
+def test_a_clip_is_sent_painted_and_taken_away(
+    address: str,
+    browser: Browser,  # noqa: F811
+    tmp_path: Path,
+    language: str,
+) -> None:
+    """From the start page to the film, in words that are there, with no fault in the scripts."""
+    clip = make_clip(tmp_path / "wave.mp4", [drifting(i) for i in range(6)], sound="aac")
+    context = browser.new_context(base_url=address, locale=language)
+    context.set_default_timeout(TIMEOUT)
+    page = context.new_page()
+    faults: list[Any] = []
+    page.on("pageerror", lambda fault: faults.append(fault))
+    page.goto("/")
+    page.locator("a[href='/clip']").click()
+    title = {"de": "Einen Film malen", "en": "Paint a clip"}[language]
+    expect(page.get_by_role("heading", name=title)).to_be_visible()
+    file = page.locator("input[type=file]")
+    file.set_input_files({"name": "notes.txt", "mimeType": "video/mp4", "buffer": b"no clip" * 99})
+    expect(page.locator(".fault")).to_contain_text("MP4, MOV, MKV")
+    file.set_input_files(str(clip))
+    expect(page.get_by_label("wave")).to_be_checked()
+    page.locator("input[value='style:mosaic']").check(force=True)
+    page.locator("select").filter(has_text="256").select_option("256")
+    page.locator("button[type=submit]").click()
+    page.wait_for_url("**/job/*")
+    film = page.locator("video")
+    expect(film).to_be_visible()
+    words = page.locator("main").inner_text()
+    assert "clip." not in words
+    assert "job." not in words
+    with page.expect_download() as taken:
+        page.locator("a[download]").click()
+    taken.value.save_as(tmp_path / "film.mp4")
+    assert len(list(open_clip(tmp_path / "film.mp4").frames(pixels=False))) == 6
+    assert faults == []
+    context.close()
