@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +18,10 @@ pytest.importorskip("cv2")
 
 from impasto.clips import open_clip
 from impasto.errors import OptionError, OutputError
-from impasto.images import read_image
+from impasto.images import Bitmap, read_image
+from impasto.options import make_options
+from impasto.run import stylize
+from impasto.video import OptimizerPainter
 from impasto.web import filming
 from impasto.web.config import load_options
 from impasto.web.entities import Job
@@ -66,6 +72,18 @@ def test_clips_that_cannot_be_painted_are_refused(tmp_path: Path, clip: Path) ->
     assert read_clip(storage, picture, 1000, 60)["fault"]["code"] == "too_large"
     storage.source(picture).write_bytes(clip.read_bytes()[:200])
     assert read_clip(storage, picture, 10**6, 60)["fault"]["code"] == "clip_unreadable"
+
+
+def test_what_leads_to_other_files_is_refused(tmp_path: Path, clip: Path) -> None:
+    """FFmpeg would follow a list to another visitor's clip, whatever its first bytes were."""
+    storage, picture = _sent(tmp_path, clip)
+    leading = picture[:2] + new_id()[2:]
+    other = storage.source(leading)
+    other.write_text(f"ffconcat version 1.0\nfile {storage.source(picture).name}\n")
+    assert open_clip(other).facts.width == 64
+    assert read_clip(storage, leading, 10**6, 60)["fault"]["code"] == "clip_unreadable"
+    other.unlink()
+    assert read_clip(storage, leading, 10**6, 60)["fault"]["code"] == "missing"
 
 
 def test_a_clip_that_does_not_say_its_length_is_measured(tmp_path: Path) -> None:
@@ -201,7 +219,12 @@ class Room:
     owner: str
     clip: Path
 
-    def ask(self, styles: tuple[str, ...] = ("style:mosaic",), **video: Any) -> str:
+    def ask(
+        self,
+        styles: tuple[str, ...] = ("style:mosaic",),
+        options: dict[str, Any] | None = None,
+        **video: Any,
+    ) -> str:
         """Queues a clip of 48 px."""
         picture = new_id()
         self.storage.make_room(picture)
@@ -211,7 +234,7 @@ class Room:
         request = {
             "photo": picture,
             "styles": list(styles),
-            "options": {"size": 48},
+            "options": {"size": 48, **(options or {})},
             "video": {"engine": "network", "hold": 40.0, "sound": True, **video},
         }
         return self.records.add_job(self.owner, request).id
@@ -304,6 +327,105 @@ def test_a_paused_clip_goes_on_to_the_same_film(room: Room) -> None:
         assert all(np.array_equal(a, b) for a, b in zip(whole, again, strict=True))
 
 
+_KILLED = """
+import os, signal, sys
+from impasto.web import filming
+from impasto.web.painter import Painter
+from impasto.web.records import records_in
+from impasto.web.storage import Storage
+
+class Wire:
+    def tell(self, message):
+        if message.get("progress", {}).get("frames_done") == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+filming.TELL_EVERY = 0.0
+storage = Storage(sys.argv[1])
+records = records_in(storage.database)
+painter = Painter(records, storage, Wire(), "cpu")
+painter.transfer_networks = sys.argv[2]
+painter.paint(records.take_job("cpu"))
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_painter_costs_one_frame(room: Room) -> None:
+    """After a kill -9 the next painter leaves the finished frames as they are, and ends with the
+    film of an uninterrupted one."""
+    room.ask()
+    whole = pixels_of(room.film(room.paint()))
+    job = room.ask()
+    command = [sys.executable, "-c", _KILLED, str(room.storage.root)]
+    command.append(str(room.painter.transfer_networks))
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert room.records.job(job).state == "running"
+    room.records.put_back(job)
+
+    def kept() -> dict[int, tuple[int, int]]:
+        """What tells the files of the frames apart, also where they are written again."""
+        found = {n: room.storage.frame(job, n) for n in range(FRAMES)}
+        stats = {n: place.stat() for n, place in found.items() if place is not None}
+        return {n: (stat.st_ino, stat.st_mtime_ns) for n, stat in stats.items()}
+
+    before, after = kept(), dict[int, tuple[int, int]]()
+    assert set(before) == {0, 1, 2}
+    room.wire.said.clear()
+    room.wire.at[FRAMES] = lambda: after.update(kept())
+    again = pixels_of(room.film(room.paint()))
+    assert room.wire.done() == [4, 5, 6]
+    assert {n: after[n] for n in before} == before
+    assert all(np.array_equal(a, b) for a, b in zip(whole, again, strict=True))
+
+
+def test_the_optimiser_paints_clips_too(room: Room, narrow: Any) -> None:
+    """With the job's options: its first frame is that of a still picture's run, and a pause does
+    not change the film."""
+    request = {
+        "styles": ("sample:coffee",),
+        "engine": "optimizer",
+        "options": {"evaluations": 3, "content_layers": "relu2_1", "single_level": True},
+    }
+    room.ask(**request)
+    whole = pixels_of(room.film(room.paint()))
+    assert len(whole) == FRAMES
+    job = room.ask(**request)
+    room.wire.at[2] = room.wish("pause", job)
+    assert room.paint().state == "paused"
+    first = room.storage.frame(job, 0)
+    assert first is not None
+    photo = next(open_clip(room.clip).frames(size=(48, 36)))
+    options = make_options({"size": 48, **request["options"]})
+    still = stylize(Bitmap(photo.pixels), "sample:coffee", options).bitmap
+    assert np.abs(read_image(first).pixels - still.pixels).max() <= 1 / 255
+    room.records.resume(job)
+    again = pixels_of(room.film(room.paint()))
+    assert all(np.array_equal(a, b) for a, b in zip(whole, again, strict=True))
+
+
+def test_a_clip_that_ran_out_of_memory_goes_on_with_less(
+    room: Room, narrow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although the frames that are done say with how much it began."""
+    paint, budgets = OptimizerPainter.paint, list[int]()
+
+    def scarce(self: OptimizerPainter, frame: Any, *rest: Any) -> Any:
+        budgets.append(self.memory)
+        if frame.number == 1 and len(budgets) == 2:
+            raise MemoryError
+        return paint(self, frame, *rest)
+
+    monkeypatch.setattr(OptimizerPainter, "paint", scarce)
+    options = {"evaluations": 2, "content_layers": "relu2_1", "single_level": True}
+    room.ask(engine="optimizer", options=options)
+    done = room.paint()
+    assert len(pixels_of(room.film(done))) == FRAMES
+    assert done.note is not None
+    assert done.note.code == "less_memory"
+    assert len(budgets) == FRAMES + 1
+    assert set(budgets[2:]) != {budgets[0]}
+    assert max(budgets[2:]) < budgets[0]
+
+
 def test_a_cancelled_clip_leaves_nothing(room: Room) -> None:
     """While it is painted, and where it waits with frames that are done."""
     job = room.ask()
@@ -357,6 +479,32 @@ def test_sound_that_one_container_cannot_hold_goes_into_another(
     film = room.film(room.paint())
     assert film.suffix == ".mp4"
     assert open_clip(film).facts.others == ()
+
+
+def test_frames_are_kept_whatever_they_are_put_into(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where MP4 cannot be written and then the disk is full, no frame is painted again."""
+    from impasto.video import ClipRun
+
+    write, full = ClipRun._write, [True]  # pyright: ignore[reportPrivateUsage]
+
+    def fails(self: ClipRun) -> None:
+        if self.output.suffix == ".mp4":
+            raise OutputError("not in this container")
+        if full[0]:
+            raise OutputError("the disk is full") from OSError(28, "No space left on device")
+        write(self)
+
+    monkeypatch.setattr(ClipRun, "_write", fails)
+    job = room.ask()
+    assert room.paint().state == "paused"
+    assert room.storage.frame(job, FRAMES - 1) is not None
+    room.wire.said.clear()
+    full[0] = False
+    room.records.resume(job)
+    assert room.film(room.paint()).suffix == ".mkv"
+    assert room.wire.done() == []
 
 
 def test_clips_that_cannot_be_painted_fail_in_one_line(room: Room, tmp_path: Path) -> None:

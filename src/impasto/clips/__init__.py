@@ -9,7 +9,7 @@ and WebP are read by libvips, and frames can lie in a folder as numbered picture
 from impasto.clips.facts import Facts, Frame, Span
 from impasto.clips.folder import FrameFolder
 from impasto.clips.pictures import folder_identity
-from impasto.clips.reading import Clip, open_clip
+from impasto.clips.reading import Clip, is_self_contained, open_clip
 from impasto.clips.targets import CODECS, ENDINGS, Target, target_for
 from impasto.clips.writing import check_copied, write_clip
 
@@ -24,6 +24,7 @@ __all__ = [
     "Target",
     "check_copied",
     "folder_identity",
+    "is_self_contained",
     "open_clip",
     "target_for",
     "write_clip",

@@ -27,16 +27,26 @@ JUMP = Fraction(1, 2)
 """Seconds by which times fall back only where clips were joined end to end."""
 
 
+SELF_CONTAINED = ("mov", "matroska", "avi", "ogg", "flv", "asf", "mpeg", "mpegts")
+"""FFmpeg's names of containers of which all lies in one file. Playlists and manifests lead to other
+files."""
+
+
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[InputContainer]:
+def opened(path: Path, *, among: Sequence[str] = ()) -> Iterator[InputContainer]:
     """A container to read.
+
+    Args:
+        path: of its file.
+        among: FFmpeg's names of the containers that it may be; none: whichever.
 
     Raises:
         ImageError: it cannot be opened.
     """
+    options = {"format_whitelist": ",".join(among)} if among else {}
     try:
         # A relative name with a colon would be taken for a protocol.
-        container = av.open(str(path.absolute()), metadata_errors="replace")
+        container = av.open(str(path.absolute()), metadata_errors="replace", options=options)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         reason = one_line(str(getattr(error, "strerror", None) or error))
         raise ImageError(

@@ -17,7 +17,15 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from impasto.clips.animation import animation_facts, animation_frames, is_animation, is_cut_short
-from impasto.clips.demuxing import Packets, companions_of, is_cover, opened, picture_of, unknown_in
+from impasto.clips.demuxing import (
+    SELF_CONTAINED,
+    Packets,
+    companions_of,
+    is_cover,
+    opened,
+    picture_of,
+    unknown_in,
+)
 from impasto.clips.facts import Facts, Frame, Span
 from impasto.clips.pictures import DEFAULT_RATE, PictureFolder, open_folder
 from impasto.clips.pixels import UNKNOWN, Upright, is_rgb, to_arrays, upright_of
@@ -281,6 +289,18 @@ def open_clip(
     clip = _open_file(path, max_pixels)
     check_size(clip.facts.width, clip.facts.height, max_pixels, one_line(str(path)))
     return clip
+
+
+def is_self_contained(path: Path) -> bool:
+    """Whether a file is a clip of a kind that leads to no other files, whatever is in it."""
+    with path.open("rb") as file:
+        if is_animation(file.read(16)):
+            return True
+    try:
+        with opened(path, among=SELF_CONTAINED):
+            return True
+    except ImageError:
+        return False
 
 
 def _open_file(path: Path, max_pixels: int) -> Clip:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 
 from impasto.errors import ImpastoError, OptionError, OutputError, RunError, WeightsError
-from impasto.images import Bitmap, fit_within, make_folder, resize_image
+from impasto.images import Bitmap, fit_within, make_folder, output_error, resize_image
 from impasto.options import StyleOptions, VideoOptions
 from impasto.web.config import ANY_STYLE, BUILT_IN_STYLES
 from impasto.web.database import UNAVAILABLE
@@ -239,7 +239,7 @@ class Filming:
     ) -> ClipRun:
         from impasto.video import ClipRun
 
-        named = self._named
+        named, memory = self._named, self._memory
 
         class Run(ClipRun):
             """Whose record names pictures as their owner does; the film carries it."""
@@ -248,12 +248,26 @@ class Filming:
             def record(self) -> dict[str, Any]:
                 return _renamed(super().record, named)
 
+            def _heed(self, known: dict[str, Any]) -> None:
+                # Where memory ran short it goes on with less than it began with.
+                if memory is None:
+                    super()._heed(known)
+
         how = VideoOptions(hold=hold, sound=sound)
-        return Run(
+        run = Run(
             *(clip, reel / f"film{ending}", painter, how, options.size),
             styles=len(self._job.request["styles"]),
             overwrite=True,
+            max_pixels=options.max_pixels,
         )
+        # Frames are the same whatever they are put into.
+        for other in reel.glob("film.*.frames"):
+            if other != run.folder and not run.folder.exists():
+                try:
+                    other.rename(run.folder)
+                except OSError as error:
+                    raise output_error(str(run.folder), error) from None
+        return run
 
     def _by_network(self, styles: list[str], options: StyleOptions, hold: float) -> NetworkPainter:
         from impasto.clips import Frame
@@ -371,10 +385,7 @@ class Filming:
                 if is_full(error) or not self._ways:
                     raise
                 _log(str(error))
-                other = self._next_way()
-                if other.folder != run.folder:
-                    run.folder.rename(other.folder)
-                run = other
+                run = self._next_way()
             else:
                 return run
 

@@ -90,17 +90,18 @@ def read_clip(
         max_seconds: longest clip to accept.
 
     Returns:
-        As `read` does; faults have the codes `clip_long`, `clip_unreadable`, `too_large` and
-        `disk_full`.
+        As `read` does; faults have the codes `clip_long`, `clip_unreadable`, `too_large`,
+        `missing` and `disk_full`.
     """
-    from impasto.clips import open_clip
+    from impasto.clips import is_self_contained, open_clip
 
     unreadable = _fault("clip_unreadable", "the clip: cannot be read; save it as MP4 and try again")
     try:
-        clip = open_clip(storage.source(picture))
+        # Whatever its first bytes say.
+        if not is_self_contained(storage.source(picture)):
+            return unreadable
+        clip = open_clip(storage.source(picture), max_pixels=max_pixels)
         facts = clip.facts
-        if facts.width * facts.height > max_pixels:
-            return _fault("too_large", "the clip: its frames are too large; make them smaller")
         seconds = facts.duration
         if seconds is None and facts.frames is not None and facts.rate:
             seconds = float(facts.frames / facts.rate)
@@ -120,10 +121,14 @@ def read_clip(
         storage.write_small(picture, Bitmap(first.pixels, first.alpha))
     except OutputError:
         return _fault("disk_full", "the studio's disk is full; try again later")
+    except OSError:
+        return _fault("missing", "the clip is gone; upload it again")
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         return _fault("too_large", "the clip: takes too much memory to read; make it smaller")
+    except TooLargeError:
+        return _fault("too_large", "the clip: its frames are too large; make them smaller")
     except ImageError:
         return unreadable
     return {"width": facts.width, "height": facts.height, "has_alpha": first.alpha is not None}
