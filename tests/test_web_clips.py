@@ -377,29 +377,25 @@ def test_a_killed_painter_costs_one_frame(room: Room) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(whole, again, strict=True))
 
 
-def test_the_optimiser_paints_clips_too(room: Room, narrow: Any) -> None:
-    """With the job's options: its first frame is that of a still picture's run, and a pause does
-    not change the film."""
-    request = {
-        "styles": ("sample:coffee",),
-        "engine": "optimizer",
-        "options": {"evaluations": 3, "content_layers": "relu2_1", "single_level": True},
-    }
-    room.ask(**request)
-    whole = pixels_of(room.film(room.paint()))
-    assert len(whole) == FRAMES
-    job = room.ask(**request)
+def test_the_optimiser_paints_clips_too(room: Room, narrow: Any, tmp_path: Path) -> None:
+    """With the job's options: its first frame is that of a still picture's run; and after a pause
+    only what is missing is painted."""
+    room.clip = make_clip(tmp_path / "b.mp4", [drifting(i) for i in range(3)])
+    options = {"evaluations": 3, "content_layers": "relu2_1", "single_level": True}
+    job = room.ask(("sample:coffee",), options, engine="optimizer")
     room.wire.at[2] = room.wish("pause", job)
     assert room.paint().state == "paused"
     first = room.storage.frame(job, 0)
     assert first is not None
     photo = next(open_clip(room.clip).frames(size=(48, 36)))
-    options = make_options({"size": 48, **request["options"]})
-    still = stylize(Bitmap(photo.pixels), "sample:coffee", options).bitmap
+    values = make_options({"size": 48, **options})
+    still = stylize(Bitmap(photo.pixels), "sample:coffee", values).bitmap
     assert np.abs(read_image(first).pixels - still.pixels).max() <= 1 / 255
     room.records.resume(job)
-    again = pixels_of(room.film(room.paint()))
-    assert all(np.array_equal(a, b) for a, b in zip(whole, again, strict=True))
+    film = pixels_of(room.film(room.paint()))
+    assert room.wire.done() == [1, 2, 3]
+    assert len(film) == 3
+    assert np.abs(film[0] - still.pixels).mean() < 0.1
 
 
 def test_a_clip_that_ran_out_of_memory_goes_on_with_less(

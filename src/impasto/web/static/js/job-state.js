@@ -4,7 +4,7 @@ import { announce } from "./announce.js";
 import { fill, make } from "./elements.js";
 import { stateWords } from "./job-words.js";
 import { isOver } from "./watch.js";
-import { t } from "./words.js";
+import { loadLaterWords, t } from "./words.js";
 
 /** @import {Job} from "./types.js" */
 
@@ -28,6 +28,18 @@ export function jobState() {
   );
   let lastState = "";
   let lastPart = 0;
+  /** @type {Job | undefined} */
+  let shown;
+
+  /** Says how it goes, and what there is to note; whether there are words for that. @param {Job} job */
+  const tell = (job) => {
+    const { note } = job;
+    const words = note && t(`notes.${note.code}`, {}, "");
+    // What has no words here is said as the server says it: in English.
+    const told = words || (note && make("span", { lang: "en" }, note.message));
+    fill(small, stateWords(job).small, " ", told);
+    return !note || !!words;
+  };
 
   /** @param {Job} job */
   const show = (job) => {
@@ -38,10 +50,14 @@ export function jobState() {
     progress.setAttribute("aria-valuetext", `${words.big} ${words.small}`);
     bar.style.transform = `scaleX(${Math.max(0.01, share)})`;
     if (big.textContent !== words.big) big.textContent = words.big;
-    const { note } = job;
-    // What has no words here is said as the server says it: in English.
-    const known = note && t(`notes.${note.code}`, {}, "");
-    fill(small, words.small, " ", known || (note && make("span", { lang: "en" }, note.message)));
+    shown = job;
+    if (!tell(job)) {
+      // Few jobs have a note.
+      loadLaterWords().then(
+        () => shown === job && tell(job),
+        () => {},
+      );
+    }
     const part = Math.floor(share * TIMES);
     if (job.state === "running" && part > lastPart) announce(`${words.big} ${words.small}`);
     lastPart = part;

@@ -92,17 +92,21 @@ export async function filmPage(first) {
 
   const showFilm = () => {
     const poster = `/api/jobs/${id}/view`;
+    // Some browsers have no H.264, or only its plainest form, and few know Matroska.
+    const giveUp = () => {
+      picture.src = poster;
+      fill(stage, picture, make("p", { class: "help" }, t("clip.unplayable")));
+    };
     const film = make("video", {
       src: `/api/jobs/${id}/film`,
       poster,
       controls: true,
       playsinline: true,
+      preload: "metadata",
       "aria-label": jobName(job),
-      onerror: () => {
-        // A container that this browser cannot play.
-        picture.src = poster;
-        fill(stage, picture, make("p", { class: "help" }, t("clip.unplayable")));
-      },
+      onerror: giveUp,
+      // It may know the sound and not the frames.
+      onloadedmetadata: () => film.videoWidth || giveUp(),
     });
     fill(stage, film);
   };

@@ -21,12 +21,11 @@ import { faultWords, loadLaterWords, percent, t } from "./words.js";
 
 /** @param {Me} me @param {string} id @returns {Promise<import("./main.js").Page>} */
 export async function jobPage(me, id) {
-  const [options, job] = await Promise.all([
-    allOptions(),
-    call("GET", `/jobs/${id}`),
-    loadLaterWords().catch(() => {}), // Only a few notes are told in the server's words then.
-  ]);
-  if (job.request.video) return (await import("./page-film.js")).filmPage(job);
+  const [options, job] = await Promise.all([allOptions(), call("GET", `/jobs/${id}`)]);
+  if (job.request.video) {
+    const [{ filmPage }] = await Promise.all([import("./page-film.js"), loadLaterWords()]);
+    return filmPage(job);
+  }
   return new JobPage(me, options, job).page();
 }
 
