@@ -15,8 +15,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from impasto import features, planning
 from impasto.objective import Objective
-from impasto.optimize import Progress
-from impasto.run import Stylization
 from impasto.web import painter
 from stand_ins import narrow_weights
 
@@ -28,7 +26,7 @@ def main() -> None:
     hold = os.environ.get("NARROW_HOLD")
     step, is_last = painter.Painter.evaluate, [False]
 
-    def known(self: painter.Painter, run: Stylization) -> Progress | None:
+    def known(self: painter.Painter, run: Any) -> Any:
         last = run.last
         is_last[0] = last is not None and last.done + 1 == sum(
             level.evaluations for level in last.levels

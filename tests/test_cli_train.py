@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors
 import torch
@@ -19,7 +21,7 @@ from impasto import course as courses
 from impasto.blueprint import FORMAT
 from impasto.cli import main
 from impasto.errors import WeightsError
-from impasto.images import read_image
+from impasto.images import Bitmap, read_image, write_image
 from impasto.networks import (
     VGG,
     Network,
@@ -214,7 +216,12 @@ BAD = {
     "--photos: is missing": ["red.png", "-o", "n.safetensors"],
     "--output: is missing": MINE[:3],
     "no style to learn": MINE[1:],
-    "networks end in .safetensors": [*MINE[:4], "n.pt"],
+    "networks are called NAME.safetensors": [*MINE[:4], "n.pt"],
+    "n.png: --trace goes there": [*MINE, "--trace", "n.png"],
+    "snaps: 000001.png there is another file": [
+        *("snaps/000001.png", *MINE[1:], "--snapshots", "snaps", "--overwrite")
+    ],
+    "clear.png: is fully transparent": ["clear.png", *MINE[1:]],
     "known.safetensors: exists already": [*MINE[:4], "known.safetensors"],
     "taken.png: exists already": [*MINE[:4], "taken.safetensors"],
     "kept.ckpt: exists already": [*MINE[:4], "kept.safetensors"],
@@ -247,6 +254,10 @@ def test_bad_input_is_one_line(words: str, capsys: pytest.CaptureFixture[str]) -
     Path("text.ckpt").write_text("nothing of the kind")
     for name in ("taken.png", "kept.ckpt"):
         Path(name).write_text("mine")
+    Path("snaps").mkdir()
+    shutil.copy("red.png", "snaps/000001.png")
+    clear = Bitmap(np.zeros((3, 8, 8), np.float32), np.zeros((8, 8), np.float32))
+    write_image(clear, Path("clear.png"))
     write_network(Network(Transfer(TINY), table=table_for(["a"], TINY)), "known.safetensors")
     before = sorted(Path().iterdir())
     assert main(["train", *BAD[words]]) in (1, 2)
@@ -292,7 +303,13 @@ def test_foreign_networks_are_not_trusted(
     with safetensors.safe_open(path, framework="pt") as file:
         header = json.loads(file.metadata()[FORMAT])
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    for name, value in ("card", None), ("card", "text"), ("styles", "ab"), ("styles", [1, "photo"]):
+    shape = header["shape"]
+    for name, value in (
+        *(("card", None), ("card", "text"), ("styles", "ab"), ("styles", [1, "photo"])),
+        *(("styles", None), ("styles", ["a"]), ("hidden", [1]), ("hidden", [8, 8])),
+        *(("shape", shape | {"encoder": []}), ("shape", shape | {"blocks": 10**6})),
+        *(("shape", shape | {"decoder": [10**9]}), ("shape", [])),
+    ):
         path.write_bytes(save(tensors, {FORMAT: json.dumps({**header, name: value})}))
         assert main(["network", str(path)]) == 2
         said = capsys.readouterr().err

@@ -431,8 +431,10 @@ def test_empty_names_are_refused(
         ([photo, "mosaic", "--network", ""], "--network: the name is empty"),
         (["", "mosaic", "--network", table], "the name of a picture is empty"),
         ([photo, "", "--network", table], "the name of a picture is empty"),
+        ([photo, "mosaic", "-o="], "-o: the name is empty"),
     ):
-        assert main(["stylize", *words, how, "--size", "32", "-o", "out.png"]) != 0
+        named = ["-o", "out.png"] if words[-1] != "-o=" else []
+        assert main(["stylize", *words, how, "--size", "32", *named]) != 0
         told = capsys.readouterr().err
         assert said in told
         assert told.count("\n") == 1

@@ -237,7 +237,9 @@ def test_stopping_meets_an_answer(tmp_path: Path) -> None:
                 supervisor._answer_with({"picture": order["picture"]})
 
         Reader.ready.set()
-        reading = asyncio.create_task(supervisor._read_one(cast("Any", Reader()), new_id()))
+        reading = asyncio.create_task(
+            supervisor._read_one(cast("Any", Reader()), new_id(), "photo")
+        )
         await asyncio.sleep(0)
         reading.cancel()
         await asyncio.wait([reading])

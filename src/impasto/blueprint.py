@@ -46,6 +46,9 @@ GRAPH = 1
 MAX_VECTOR = 10**6
 """Most numbers of a style that an exported network may say it has."""
 
+MAX_WIDTH, MAX_BLOCKS = 4096, 64
+"""Most channels of a map, and residual blocks, that the file of a network may ask for."""
+
 EXPORTED = "is an exported network, which only stylize --fast runs, by onnxruntime"
 """Said where a network in impasto's own format is wanted."""
 
@@ -59,7 +62,7 @@ def header_fault(header: Any) -> str | None:
     """What is wrong with the header of a network's file, in words; `None`: nothing.
 
     Args:
-        header: as it was read, plain data of any kind: `form`, `styles` and `card` are looked at.
+        header: as it was read, plain data of any kind.
     """
     if not isinstance(header, dict) or header.get("form") != FORM:
         return "is no network of impasto, or of a later version"
@@ -68,7 +71,18 @@ def header_fault(header: Any) -> str | None:
     styles = header.get("styles")
     if styles is not None and not _are_texts(styles):
         return "is a damaged network (its styles are no names)"
-    return None
+    hidden = header.get("hidden")
+    if (styles is None) == (hidden is None) or (styles is not None and IDENTITY not in styles):
+        return "is a damaged network (it lacks what makes vectors of styles)"
+    shape = header.get("shape")
+    sound = (
+        isinstance(shape, dict)
+        and all(_are_widths(shape.get(way)) for way in ("encoder", "decoder"))
+        and type(shape.get("blocks")) is int
+        and 0 <= shape["blocks"] <= MAX_BLOCKS
+        and (hidden is None or (_are_widths(hidden) and len(hidden) == 2))
+    )
+    return None if sound else "is a damaged network (its shape cannot be)"
 
 
 def record_fault(record: Any) -> str | None:
@@ -92,6 +106,13 @@ def record_fault(record: Any) -> str | None:
 
 def _are_texts(values: Any) -> bool:
     return isinstance(values, list) and all(isinstance(one, str) for one in values)
+
+
+def _are_widths(values: Any) -> bool:
+    """Whether these may be numbers of channels, of one stage at least."""
+    if not isinstance(values, list) or not 0 < len(values) <= MAX_BLOCKS:
+        return False
+    return all(type(one) is int and 0 < one <= MAX_WIDTH for one in values)
 
 
 @dataclass(frozen=True)

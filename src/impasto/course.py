@@ -593,6 +593,10 @@ def _losses(row: Sequence[float]) -> dict[str, float]:
 def _whole(source: str, side: int) -> Tensor:
     """A style's picture, its long side `side` px."""
     bitmap = read_source(source, DEFAULT_MAX_PIXELS)
+    if bitmap.alpha is not None and float(bitmap.alpha.max()) < 1 / 255:
+        raise ImageError(
+            f"{source}: is fully transparent, so there is no style in it; choose another"
+        )
     picture = tensor_of(bitmap)
     width, height = fit_within(bitmap.width, bitmap.height, side)
     if picture.shape[-2:] != (height, width):

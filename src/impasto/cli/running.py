@@ -24,6 +24,7 @@ from cyclopts import Group, Parameter
 
 from impasto import cli
 from impasto.cli import EXIT_INTERRUPTED, say
+from impasto.cli.flags import named_path
 from impasto.cli.keeping import Earlier, Keeper, file_digest, trace_lines
 from impasto.errors import ImpastoError, OptionError, OutputError, one_line
 
@@ -46,7 +47,7 @@ if hasattr(signal, "SIGHUP"):
 class Output:
     """Where results go and what is shown meanwhile."""
 
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], converter=named_path)] = None
     """The picture to write, in its extension's format; by default a free name."""
     overwrite: Annotated[bool, Parameter(negative="")] = False
     """Replace files that exist."""

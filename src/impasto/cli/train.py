@@ -218,12 +218,17 @@ def _check(wanted: _Wanted, *, overwrite: bool, changed: set[str]) -> None:
     from impasto.standing import check_kept
 
     if wanted.output.suffix != ".safetensors":
-        raise OptionError(f"--output {wanted.output.name}: networks end in .safetensors; rename it")
+        raise OptionError(
+            f"--output {wanted.output.name}: networks are called NAME.safetensors; rename it"
+        )
     places = {"--output": wanted.output, "--trace": wanted.trace, "--plot": wanted.plot}
     beside = {"--output": sheet_of(wanted.output), "the checkpoint": checkpoint_of(wanted.output)}
     styles = [source for source in wanted.material.styles if not source.startswith("style:")]
-    check_apart({**places, "the checkpoint": beside["the checkpoint"]}, styles)
-    check_apart({"--output": beside["--output"], "--plot": wanted.plot}, styles)
+    check_apart(
+        {**places, "the checkpoint": beside["the checkpoint"], "the sheet": beside["--output"]},
+        styles,
+        wanted.snapshots,
+    )
     _check_outside(wanted, places)
     ours = overwrite or "output" not in changed
     check_place(wanted.output, overwrite=ours)
