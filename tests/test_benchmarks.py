@@ -482,7 +482,8 @@ def test_networks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_main(module, arguments, monkeypatch)
     torch.set_num_threads(threads)
     parts = json.loads(output.read_text(encoding="utf-8"))["parts"]
-    assert list(parts) == ["count", "time", "rival", "any", "large", "start", "refine"]
+    assert list(parts) == [*("count", "time", "rival", "any", "large", "start", "refine", "studio")]
+    assert {len(parts["studio"][name]["ms"]) for name in ("styles", "any")} == {2}
     for what in ("network", "whole"):
         assert {len(one["ms"]) for one in parts["time"][what].values()} == {2}
         assert parts["time"][what]["rival"]["median_ratio"] == 1
