@@ -1,7 +1,7 @@
 // @ts-check
 // A clip to paint: choose it, a painting, a size, and start.
 import { announce } from "./announce.js";
-import { drawnStyles, pictures, pictureUrl, startJob, upload } from "./api.js";
+import { drawnStyles, pictures, startJob, upload } from "./api.js";
 import { fill, icon, make, newId, slider } from "./elements.js";
 import { fileButton } from "./file-button.js";
 import { thumb } from "./own-thumb.js";
