@@ -61,6 +61,7 @@ from impasto.images import (
 )
 from impasto.levels import plan_levels
 from impasto.networks import Network, Shape, stages_of
+from impasto.noise import roughened
 from impasto.onepass import OnePass
 from impasto.options import StyleOptions, make_options
 from impasto.quality import Measures, compare
@@ -208,7 +209,9 @@ def measure_time(given: Given) -> dict[str, Any]:
     portable = PortableNetwork(portable_file(network_path(given.styles)), given.threads)
     style = portable.style_of_name(network.names[0])
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32) / np.float32(255)
-    tensor = torch.from_numpy(planes)[None]
+
+    def by_network() -> object:
+        return torch_side(torch.from_numpy(roughened(planes, network.noise))[None], known)
 
     kept, options = Repaintings(), make_options({"size": side, "threads": given.threads})
 
@@ -221,8 +224,8 @@ def measure_time(given: Given) -> dict[str, Any]:
         return in_bytes(made.bitmap.pixels)
 
     sides: dict[str, dict[str, Callable[[], object]]] = {
-        "torch": {"network": lambda: torch_side(tensor, known), "whole": by_torch},
-        "onnx": {"network": lambda: portable.repaint(planes, style)},
+        "torch": {"network": by_network, "whole": by_torch},
+        "onnx": {"network": lambda: portable.repaint(roughened(planes, portable.noise), style)},
     }
     if given.rival is not None:
         rival = load_rival(given.rival).StyleTransfer(device="cpu", threads=given.threads)

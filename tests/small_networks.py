@@ -11,18 +11,20 @@ SMALL = Shape((8, 8, 16), 1, (8, 8, 8))
 """Of a network whose runs take milliseconds."""
 
 
-def write_styles(path: Path, names: tuple[str, ...] = ("one", "two", "three")) -> Path:
-    """Writes a network that knows some styles."""
+def write_styles(
+    path: Path, names: tuple[str, ...] = ("one", "two", "three"), noise: float = 0.0
+) -> Path:
+    """Writes a network that knows some styles and wants photos with noise."""
     torch.manual_seed(3)
     table = StyleTable([*names, IDENTITY], SMALL.vector)
     with torch.no_grad():
         table.vectors.mul_(30)
-    write_network(Network(Transfer(SMALL), table, card={"seed": 7}), path)
+    write_network(Network(Transfer(SMALL), table, card={"seed": 7}, noise=noise), path)
     return path
 
 
-def write_any(path: Path) -> Path:
-    """Writes a network that predicts styles."""
+def write_any(path: Path, noise: float = 0.0) -> Path:
+    """Writes a network that predicts styles and wants photos with noise."""
     torch.manual_seed(4)
     predictor, eyes = StylePredictor(SMALL.vector, (12, 8)), VGG()
     with torch.no_grad():
@@ -33,5 +35,6 @@ def write_any(path: Path) -> Path:
         seen = eyes(torch.rand(1, 3, 40, 40))
         predictor.get_buffer("mean").copy_(seen[0])
         predictor.get_buffer("deviation").copy_(0.1 * seen[0].abs() + 1)
-    write_network(Network(Transfer(SMALL), None, predictor, eyes, {"seed": 7}), path)
+    card = {"seed": 7}
+    write_network(Network(Transfer(SMALL), None, predictor, eyes, card, noise=noise), path)
     return path

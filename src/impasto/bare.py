@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import impasto
-from impasto.blueprint import SEEN_SIDE
+from impasto.blueprint import FADE, SEEN_SIDE
 from impasto.color import Palette
 from impasto.coloring import Coloring, Part, counted, in_paintings_colors, in_photos_colors
 from impasto.errors import ImageError, OptionError
 from impasto.framing import cut, frame, no_larger, visible
 from impasto.images import Bitmap, resize_image
+from impasto.noise import roughened
 from impasto.options import StyleOptions
 from impasto.pairing import resolve
 from impasto.runtime import MAX_PIXELS, UNASKED_PIXELS, PortableNetwork, mix, open_network
@@ -189,7 +190,11 @@ def repaint(
     painted = seen.pixels
     if options.strength > 0 and options.color != "only":
         styles = known or _vectors(opened, coloring, options)
-        painted = opened.repaint(painted, mix(styles, shares), options.strength)
+        rough = roughened(painted, opened.noise * options.strength)
+        made = opened.repaint(rough, mix(styles, shares), options.strength)
+        # Where the network fades into what it was given, it is to be the photo without noise.
+        rest = max(0.0, 1 - options.strength / FADE)
+        painted = made + np.float32(rest) * (painted - rough)
         if not known:
             palettes = _palettes(coloring)
             painted = in_paintings_colors(
@@ -305,6 +310,7 @@ def _record(
             "name": name if name in SHIPPED else str(Path(name).absolute()),
             "sha256": network.record["source_sha256"],
             "precision": "float32",
+            "noise": network.noise,
             "runtime": "onnx",
         },
     }

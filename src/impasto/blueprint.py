@@ -38,7 +38,7 @@ FORM = 1
 
 METADATA = "impasto"
 """Key of an exported network's record: JSON with `form`, `kind`, `names`, `shape`, `vector`,
-`source_sha256`, `impasto` and `card`."""
+`source_sha256`, `impasto`, `noise` and `card`."""
 
 GRAPH = 1
 """Raised when the same network comes to make another exported graph."""
@@ -48,6 +48,8 @@ MAX_VECTOR = 10**6
 
 MAX_WIDTH, MAX_BLOCKS = 4096, 64
 """Most channels of a map, and residual blocks, that the file of a network may ask for."""
+
+_NO_NOISE = "is a damaged network (its noise is no number from 0 to 1)"
 
 EXPORTED = "is an exported network, which only stylize --fast runs, by onnxruntime"
 """Said where a network in impasto's own format is wanted."""
@@ -82,7 +84,9 @@ def header_fault(header: Any) -> str | None:
         and 0 <= shape["blocks"] <= MAX_BLOCKS
         and (hidden is None or (_are_widths(hidden) and len(hidden) == 2))
     )
-    return None if sound else "is a damaged network (its shape cannot be)"
+    if not sound:
+        return "is a damaged network (its shape cannot be)"
+    return None if _is_noise(header.get("noise", 0.0)) else _NO_NOISE
 
 
 def record_fault(record: Any) -> str | None:
@@ -101,7 +105,14 @@ def record_fault(record: Any) -> str | None:
         and 0 < vector <= MAX_VECTOR
         and isinstance(record.get("source_sha256"), str)
     )
-    return None if sound else "is a damaged network (its record is not whole)"
+    if not sound:
+        return "is a damaged network (its record is not whole)"
+    return None if _is_noise(record.get("noise", 0.0)) else _NO_NOISE
+
+
+def _is_noise(value: Any) -> bool:
+    """Whether a network may ask for so much noise; those of before there was any ask for none."""
+    return type(value) in (int, float) and 0 <= value <= 1
 
 
 def _are_texts(values: Any) -> bool:

@@ -501,10 +501,11 @@ class Course:
     def _network(self, parts: nn.ModuleDict) -> Network:
         transfer, vectors = cast("Transfer", parts["transfer"]), parts["vectors"]
         if isinstance(vectors, StyleTable):
-            return Network(transfer, table=vectors, card=self.card())
+            return Network(transfer, table=vectors, card=self.card(), noise=self.options.noise)
         predictor = cast("StylePredictor", vectors)
         eyes = VGG(load_weights("vgg19"))
-        return Network(transfer, predictor=predictor, eyes=eyes, card=self.card())
+        noise = self.options.noise
+        return Network(transfer, predictor=predictor, eyes=eyes, card=self.card(), noise=noise)
 
     def card(self) -> dict[str, Any]:
         """How the network was trained, plain data; of folders and files only their names."""

@@ -311,6 +311,7 @@ class Network:
         eyes: takes those statistics; `None` where there is a table.
         card: how the network was trained, plain data.
         sha256: of the file it was read from, "" otherwise.
+        noise: standard deviation of the noise that photos are to be given; see `impasto.noise`.
     """
 
     transfer: Transfer
@@ -319,6 +320,7 @@ class Network:
     eyes: VGG | None = None
     card: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
+    noise: float = 0.0
 
     @property
     def names(self) -> list[str]:
@@ -370,6 +372,7 @@ def write_network(
         "shape": asdict(network.transfer.shape),
         "styles": None if network.table is None else network.table.names,
         "hidden": None if network.predictor is None else network.predictor.hidden,
+        "noise": network.noise,
         "card": dict(network.card),
     }
     data = save(tensors, {FORMAT: json.dumps(header)})
@@ -408,6 +411,7 @@ def read_network(path: str | os.PathLike[str]) -> Network:
             None if header["hidden"] is None else VGG(),
             header["card"],
             hashlib.sha256(data).hexdigest(),
+            header.get("noise", 0.0),
         )
         parts = {"transfer": found.transfer, "table": found.table}
         parts |= {"predictor": found.predictor, "eyes": found.eyes}

@@ -1094,6 +1094,13 @@ class TrainingOptions(BaseModel):
     tv_weight: float = Field(
         default=0.3, ge=0, le=1_000_000, description="Weight of the smoothness term."
     )
+    noise: float = Field(
+        default=0.05,
+        ge=0,
+        le=0.5,
+        allow_inf_nan=False,
+        description="Noise in the photos, a deviation, for strokes where they are flat; 0: none.",
+    )
     held_out: int = Field(
         default=8,
         ge=1,

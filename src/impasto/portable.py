@@ -81,6 +81,7 @@ class Parts:
         tensors: name → values, in the file's own precision.
         card: how the network was trained, plain data.
         sha256: of the file.
+        noise: standard deviation of the noise that photos are to be given; see `impasto.noise`.
     """
 
     shape: Shape
@@ -88,6 +89,7 @@ class Parts:
     tensors: Mapping[str, Array]
     card: Mapping[str, Any]
     sha256: str
+    noise: float = 0.0
 
     @property
     def names(self) -> list[str]:
@@ -118,7 +120,8 @@ def read_parts(path: str | os.PathLike[str]) -> Parts:
     try:
         given = header["shape"]
         shape = Shape(tuple(given["encoder"]), given["blocks"], tuple(given["decoder"]))
-        return Parts(shape, header["styles"], tensors, header["card"], sha256(data).hexdigest())
+        digest, noise = sha256(data).hexdigest(), header.get("noise", 0.0)
+        return Parts(shape, header["styles"], tensors, header["card"], digest, noise)
     except (KeyError, TypeError, ValueError) as error:
         first = str(error).splitlines()[0]
         raise WeightsError(f"{path}: is a damaged network ({first[:80]})") from None
@@ -168,6 +171,7 @@ def portable(parts: Parts) -> ModelProto:
         "vector": parts.shape.vector,
         "source_sha256": parts.sha256,
         "impasto": __version__,
+        "noise": parts.noise,
         "card": dict(parts.card),
     }
     helper.set_model_props(model, {METADATA: json.dumps(record)})

@@ -21,6 +21,7 @@ from impasto.errors import OptionError, RunError, is_out_of_memory
 from impasto.images import Bitmap, fit_within
 from impasto.inputs import Inputs, as_tensor
 from impasto.networks import Network, mix
+from impasto.noise import roughened
 from impasto.onepass import OnePass
 from impasto.options import StyleOptions
 from impasto.pairing import resolve
@@ -158,7 +159,9 @@ def style_sources(repainter: Repainter, sources: Sequence[Any], options: StyleOp
     return [Loaded(Bitmap(grey), {"path": name, "sha256": ""}) for name in names]
 
 
-def repainted(repainter: Repainter, inputs: Inputs, sources: Sequence[Any]) -> Tensor:
+def repainted(
+    repainter: Repainter, inputs: Inputs, sources: Sequence[Any], noise: float | None = None
+) -> Tensor:
     """The photo of a run as a network repaints it, `(1, 3, H, W)` in [0, 1]; its colours are still
     to be finished by the run's `Coloring`.
 
@@ -166,11 +169,14 @@ def repainted(repainter: Repainter, inputs: Inputs, sources: Sequence[Any]) -> T
         repainter: with the network.
         inputs: the pictures of the run.
         sources: what `read_inputs` was given as paintings.
+        noise: standard deviation of the noise that the photo is given, see `impasto.noise`; by
+            default as the network wants it.
 
     Raises:
         OptionError: there is no photo, or a style that the network does not know.
         RunError: memory ran out.
     """
+    noise = repainter.network.noise if noise is None else noise
     photo, options, seen = inputs.photo, inputs.options, inputs.coloring.photo
     if photo is None or seen is None:
         raise OptionError("a transfer network needs a photo; use impasto texture for textures")
@@ -199,9 +205,10 @@ def repainted(repainter: Repainter, inputs: Inputs, sources: Sequence[Any]) -> T
                         vectors.append(repainter.network.vector_of_name(name))
                     shares.append(share / len(scales))
             vector = mix(vectors, shares)
+            rough = torch.from_numpy(roughened(photo[0].numpy(), noise * strength))[None]
             if strength < 1:
-                vector = mix([repainter.identity_of(photo), vector], [1 - strength, strength])
-            painted = repainter.repaint(photo, vector)
+                vector = mix([repainter.identity_of(rough), vector], [1 - strength, strength])
+            painted = repainter.repaint(rough, vector)
             if strength < FADE:
                 painted = photo + (strength / FADE) * (painted - photo)
             if palettes:

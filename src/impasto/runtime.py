@@ -161,6 +161,11 @@ class PortableNetwork:
         self.names: list[str] = list(record["names"])
 
     @property
+    def noise(self) -> float:
+        """Standard deviation of the noise that photos are to be given; see `impasto.noise`."""
+        return self.record.get("noise", 0.0)
+
+    @property
     def takes_pictures(self) -> bool:
         """Whether styles are given as pictures, not by name."""
         return self.record["kind"] == "any"

@@ -37,6 +37,7 @@ from impasto.networks import (
     Transfer,
     seen_of,
 )
+from impasto.noise import roughened
 from impasto.options import TrainingOptions
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
@@ -108,6 +109,10 @@ class Styles(Protocol):
         """
         ...
 
+    def is_photo(self, number: int) -> bool:
+        """Whether a style stands for the photo itself."""
+        ...
+
     def picture(self, number: int) -> Tensor | None:
         """What `target` may need of a style, to be read beforehand, in the background."""
         ...
@@ -143,6 +148,10 @@ class KnownStyles:
             order = np.random.default_rng([self._seed, 1, turn]).permutation(len(self.targets))
             found.append(int(order[within]))
         return found
+
+    def is_photo(self, number: int) -> bool:
+        """See `Styles`."""
+        return self.targets[number] is None
 
     def picture(self, number: int) -> None:
         """See `Styles`: there is nothing to read."""
@@ -192,6 +201,10 @@ class PaintingPool:
             else:
                 found.append(step - int(random.integers(self._size)) + self._size)
         return found
+
+    def is_photo(self, number: int) -> bool:
+        """See `Styles`."""
+        return number < 0
 
     def picture(self, number: int) -> Tensor | None:
         """See `Styles`; what has been given once is not read again."""
@@ -262,11 +275,13 @@ class Batch:
 
     Attributes:
         photos: `(N, 3, H, W)`, sRGB in [0, 1].
+        given: likewise, with the noise that the network gets.
         styles: the number of each photo's style.
         pictures: what their targets may need.
     """
 
     photos: Tensor
+    given: Tensor
     styles: list[int]
     pictures: list[Tensor | None]
 
@@ -351,7 +366,7 @@ class Trainer:
                     target or StyleTarget({name: moments_of(found[name]) for name in STYLE_LAYERS})
                 )
         vectors = vectors_of(self.network, batch.styles, targets)
-        painted = cast("Transfer", self.network["transfer"])(photos, vectors)
+        painted = cast("Transfer", self.network["transfer"])(batch.given.to(device), vectors)
         leaf = painted.detach().requires_grad_()
         total = torch.zeros(3, device=device)
         for i, target in enumerate(given):
@@ -376,12 +391,20 @@ class Trainer:
         processes there are."""
         styles = self.styles.numbers(step, self.options.batch)
         mine = self._crew.share(self.options.batch)
-        photos = [
-            self.photos.draw(np.random.default_rng([self.options.seed, 4, step, place]))
-            for place in mine
-        ]
         chosen = [styles[place] for place in mine]
-        return Batch(torch.cat(photos), chosen, [self.styles.picture(n) for n in chosen])
+        pictures = [self.styles.picture(number) for number in chosen]
+        photos, given = [], []
+        for place, number in zip(mine, chosen, strict=True):
+            random = np.random.default_rng([self.options.seed, 4, step, place])
+            photo = self.photos.draw(random)
+            # Less and more of it than a network will get, and none, which is what films have.
+            amount = self.options.noise * max(0.0, float(random.uniform(-0.5, 1.5)))
+            if self.styles.is_photo(number):
+                amount = 0.0
+            rough = roughened(photo[0].numpy(), amount, seed=int(random.integers(2**31)))
+            photos.append(photo)
+            given.append(torch.from_numpy(rough)[None])
+        return Batch(torch.cat(photos), torch.cat(given), chosen, pictures)
 
     def state(self) -> dict[str, Tensor]:
         """All that the following steps depend on, but for `step` and `factor`: copies."""

@@ -59,6 +59,8 @@ class Repainting:
         masks: of the photo's regions, as `stylization` takes them.
         style_masks: of the paintings, likewise.
         networks: where to look for the network first.
+        noise: standard deviation of the noise that the photo is given, see `impasto.noise`; by
+            default as the network wants it.
 
     Attributes:
         settings: the record that the picture will carry.
@@ -79,6 +81,7 @@ class Repainting:
         masks: Sequence[ImageSource] = (),
         style_masks: Sequence[ImageSource | None] = (),
         networks: Repaintings | None = None,
+        noise: float | None = None,
     ) -> None:
         self.options = options = StyleOptions() if options is None else options
         check_heeded(options)
@@ -110,7 +113,8 @@ class Repainting:
         self.settings = record_of(options, content, styles, None)
         self.settings["masks"] = [describe_source(mask) for mask in self._masks]
         self.settings["style_masks"] = [describe_source(mask) for mask in self._style_masks]
-        self.settings["fast"] = self._repainter.record
+        self._noise = self._repainter.network.noise if noise is None else noise
+        self.settings["fast"] = {**self._repainter.record, "noise": self._noise}
 
     @property
     def _seen_side(self) -> int:
@@ -154,7 +158,8 @@ class Repainting:
             seen=self._seen_side,
         )
         coloring = inputs.coloring
-        picture = Bitmap(repainted(self._repainter, inputs, self._sources)[0].numpy())
+        made = repainted(self._repainter, inputs, self._sources, self._noise)
+        picture = Bitmap(made[0].numpy())
         pixels = coloring.finished(picture.pixels)
         photo, dpi = coloring.photo, None
         if photo is not None:
@@ -302,7 +307,11 @@ def from_fast_settings(
     changes, fast = changes or {}, settings["fast"]
     content, styles = settings["content"], settings["styles"]
     masks, style_masks = settings.get("masks") or [], settings.get("style_masks") or []
-    name = str(fast.get("name"))
+    name, noise = str(fast.get("name")), fast.get("noise", 0.0)
+    if type(noise) not in (int, float) or not 0 <= noise <= 1:
+        raise OptionError(
+            "the picture's settings are damaged: their noise is no number from 0 to 1"
+        )
     found = Repaintings()
     warnings = check_record(settings, known=bool(found.of(name, options).network.names))
     again = Repainting(
@@ -311,6 +320,7 @@ def from_fast_settings(
         masks=[entry["path"] for entry in masks],
         style_masks=[entry and entry["path"] for entry in style_masks],
         networks=found,
+        noise=noise,
     )
     if again.settings["fast"]["sha256"] != fast.get("sha256"):
         warnings.append(f"the network {name} is another than the picture's")

@@ -16,6 +16,7 @@ from impasto.images import Bitmap
 from impasto.losses import total_variation
 from impasto.moments import moments_of
 from impasto.networks import Transfer
+from impasto.noise import roughened
 from impasto.options import TrainingOptions
 from impasto.training import (
     CONTENT_LAYER,
@@ -79,13 +80,15 @@ class Validation:
         for i, photo in enumerate(self._photos):
             found = self._features.extract(photo, STYLE_LAYERS)
             own = StyleTarget({name: moments_of(f) for name, f in found.items()})
+            given = self._rough(photo)
             row = [photo]
             for j, style in enumerate(self._styles):
                 wanted = style.target is not None and (i + j) % self._every == 0
                 if not wanted and i >= SHOWN:
                     continue
                 vectors = vectors_of(network, [style.number], [style.target or own])
-                painted = cast("Transfer", network["transfer"])(photo, vectors)
+                seen = photo if style.target is None else given
+                painted = cast("Transfer", network["transfer"])(seen, vectors)
                 row.append(painted)
                 if wanted and style.target is not None:
                     sums += self._distances(painted, found[CONTENT_LAYER], style.target)
@@ -101,6 +104,10 @@ class Validation:
         )
         sheet = torch.cat([self._head(), *rows], dim=2)
         return Losses(total, content, style, smoothness), Bitmap(sheet[0].numpy())
+
+    def _rough(self, photo: Tensor) -> Tensor:
+        rough = roughened(photo[0].cpu().numpy(), self._options.noise)
+        return torch.from_numpy(rough)[None].to(photo.device)
 
     def _distances(self, painted: Tensor, content: Tensor, target: StyleTarget) -> Tensor:
         found = self._features.extract(painted, STYLE_LAYERS)

@@ -34,6 +34,7 @@ from impasto.errors import ImpastoError, OptionError, WeightsError, one_line
 from impasto.framing import cut, visible
 from impasto.images import Bitmap, encode_image, fit_within, read_image, resize_image
 from impasto.inputs import as_tensor, read_inputs
+from impasto.noise import roughened
 from impasto.options import StyleOptions, make_options
 from impasto.paper import parse_paper
 from impasto.repainting import Repainter, repainted, style_sources
@@ -223,7 +224,8 @@ class Previewer:
             inputs = read_inputs(Loaded(photo, {"path": "", "sha256": ""}), [painting], options)
             return repainted(network, inputs, [painting])
         vector = network.network.vector_of_name(source.removeprefix("style:"))
-        return network.repaint(as_tensor(photo), vector)
+        rough = roughened(photo.pixels, network.network.noise)
+        return network.repaint(as_tensor(Bitmap(rough)), vector)
 
     def _network_for(self, sources: Sequence[str], *, sees: bool = False) -> Repainter:
         """A network that knows all these styles, the smaller one where it does, or one that sees
