@@ -194,7 +194,7 @@ def repaint(
         made = opened.repaint(rough, mix(styles, shares), options.strength)
         # Where the network fades into what it was given, it is to be the photo without noise.
         rest = max(0.0, 1 - options.strength / FADE)
-        painted = made + np.float32(rest) * (painted - rough)
+        painted = np.asarray(made + np.float32(rest) * (painted - rough), np.float32)
         if not known:
             palettes = _palettes(coloring)
             painted = in_paintings_colors(
