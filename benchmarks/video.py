@@ -17,7 +17,7 @@ first, middle and last frame: of the clip, and as the first engine paints them, 
 import argparse
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,14 +26,14 @@ from typing import Any, cast
 import av
 import numpy as np
 
-from impasto.clips import Clip, Frame, Span, open_clip
+from impasto.clips import Clip, Span, open_clip
 from impasto.flow import Plane, brightness, warp
 from impasto.images import Bitmap, resize_image, write_image
 from impasto.options import StyleOptions, VideoOptions
 from impasto.quality import style_distance
 from impasto.sources import read_source
-from impasto.temporal import Expected, Link, link
-from impasto.video import ClipRun, NetworkPainter, OptimizerPainter, Painter
+from impasto.temporal import Link, link
+from impasto.video import ClipRun, NetworkPainter, OptimizerPainter, Painter, Task
 from record import RESULTS, describe_run, write_json
 
 RATE = 48000
@@ -51,16 +51,10 @@ class Timed:
         """That of the painter itself."""
         return self.painter.record()
 
-    def paint(
-        self,
-        frame: Frame,
-        shares: tuple[float, ...],
-        expected: Expected | None,
-        masks: Sequence[Any] | None = None,
-    ) -> Plane:
+    def paint(self, task: Task) -> Plane:
         """Paints a frame and counts the time."""
         began = time.process_time()
-        pixels = self.painter.paint(frame, shares, expected, masks)
+        pixels = self.painter.paint(task)
         # The first one reads the paintings.
         if self.count:
             self.seconds += time.process_time() - began

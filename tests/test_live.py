@@ -19,7 +19,7 @@ pytest.importorskip("cv2")
 from fastapi.testclient import TestClient
 
 from impasto.cli import main
-from impasto.clips import Frame, open_clip
+from impasto.clips import open_clip
 from impasto.errors import ImageError, OptionError, WeightsError
 from impasto.flow import Plane
 from impasto.images import read_image
@@ -28,6 +28,7 @@ from impasto.live.camera import Camera, Shot
 from impasto.live.mirror import Choice, Mirror, Painted
 from impasto.live.page import create_page
 from impasto.temporal import Expected
+from impasto.video import Task
 from moving import drifting, make_clip, planes_of
 from small_networks import write_styles
 
@@ -48,12 +49,12 @@ class Negative:
         """What its results depend on."""
         return {}
 
-    def paint(self, frame: Frame, shares: tuple[float, ...], expected: Expected | None) -> Plane:
+    def paint(self, task: Task) -> Plane:
         """The negative of a picture."""
         assert self.may.wait(60)
-        assert shares == ()
-        self.expected.append(expected)
-        return 1 - frame.pixels
+        assert task.shares == ()
+        self.expected.append(task.expected)
+        return 1 - task.frame.pixels
 
 
 class Shots:

@@ -16,15 +16,14 @@ pytest.importorskip("cv2")
 from PIL import Image
 
 from impasto.cli import main
-from impasto.clips import Clip, Frame, open_clip
+from impasto.clips import Clip, open_clip
 from impasto.errors import ImageError
 from impasto.flow import Plane
 from impasto.moving_masks import open_mask
 from impasto.networks import IDENTITY, Network, Shape, StyleTable, Transfer, write_network
 from impasto.options import StyleOptions, VideoOptions
-from impasto.temporal import Expected
 from impasto.transfer import repaint
-from impasto.video import ClipRun
+from impasto.video import ClipRun, Task
 from moving import drifting, make_clip
 
 LIMIT = 10**8
@@ -128,20 +127,13 @@ class Listener:
         """What its results depend on."""
         return {"engine": "listener"}
 
-    def paint(
-        self,
-        frame: Frame,
-        shares: tuple[float, ...],
-        expected: Expected | None,
-        masks: Sequence[Any] | None = None,
-    ) -> Plane:
+    def paint(self, task: Task) -> Plane:
         """The frame as it is."""
-        del shares, expected
-        assert masks is not None
-        assert masks[1] == self.masks[1]
-        columns = np.flatnonzero(masks[0].grey.mean(0) > 0.5)
-        self.heard.append((frame.number, int(columns[0]) // 8 if len(columns) else 1))
-        return frame.pixels
+        assert task.masks is not None
+        assert task.masks[1] == self.masks[1]
+        columns = np.flatnonzero(task.masks[0].grey.mean(0) > 0.5)
+        self.heard.append((task.frame.number, int(columns[0]) // 8 if len(columns) else 1))
+        return task.frame.pixels
 
 
 def test_every_pass_has_the_frames_own_masks(clip: Path, tmp_path: Path) -> None:

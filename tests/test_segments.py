@@ -19,14 +19,13 @@ pytest.importorskip("cv2")
 
 from impasto import segments
 from impasto.cli import main
-from impasto.clips import Frame, Span, open_clip
+from impasto.clips import Span, open_clip
 from impasto.errors import ImageError, OptionError, OutputError
 from impasto.flow import Plane
 from impasto.networks import IDENTITY, Network, Shape, StyleTable, Transfer, write_network
 from impasto.options import VideoOptions
 from impasto.segments import Order, SegmentedRun, plan_parts
-from impasto.temporal import Expected
-from impasto.video import ClipRun, Part
+from impasto.video import ClipRun, Part, Task
 from moving import drifting, make_clip, packets_of
 from stand_ins import options_of
 
@@ -47,18 +46,11 @@ class Counter:
         """What its results depend on."""
         return {"engine": "counter"}
 
-    def paint(
-        self,
-        frame: Frame,
-        shares: tuple[float, ...],
-        expected: Expected | None,
-        masks: Sequence[Any] | None = None,
-    ) -> Plane:
+    def paint(self, task: Task) -> Plane:
         """Black where a scene begins, else 8/255 more than the frame before."""
-        del shares, masks
         self.painted += 1
-        before = -8 / 255 if expected is None else float(np.median(expected.pixels))
-        return np.full_like(frame.pixels, before + 8 / 255)
+        before = -8 / 255 if task.expected is None else float(np.median(task.expected.pixels))
+        return np.full_like(task.frame.pixels, before + 8 / 255)
 
 
 @pytest.fixture(autouse=True)

@@ -33,6 +33,7 @@ from impasto.video import (
     ClipRun,
     NetworkPainter,
     OptimizerPainter,
+    Task,
     check_together,
     shares_at,
 )
@@ -56,20 +57,14 @@ class Recorder:
         """What its results depend on."""
         return {"engine": "negative"}
 
-    def paint(
-        self,
-        frame: Frame,
-        shares: tuple[float, ...],
-        expected: Expected | None,
-        masks: Sequence[Any] | None = None,
-    ) -> Plane:
+    def paint(self, task: Task) -> Plane:
         """The negative of a frame, and half of what is expected."""
-        assert masks is None
-        self.asked.append((frame.number, shares, expected))
-        own = 1 - frame.pixels
-        if expected is None:
+        assert task.masks is None
+        self.asked.append((task.frame.number, task.shares, task.expected))
+        own = 1 - task.frame.pixels
+        if task.expected is None:
             return own
-        mixed = own + expected.trust * (expected.pixels - own) / 2
+        mixed = own + task.expected.trust * (task.expected.pixels - own) / 2
         return mixed.astype(np.float32)
 
 
@@ -333,10 +328,10 @@ def test_an_interrupted_command_goes_on_with_its_own_live_picture(
     command += ["-o", str(tmp_path / "b.mp4"), "--live"]
     paint = NetworkPainter.paint
 
-    def fail(self: Any, frame: Frame, *more: Any) -> Plane:
-        if frame.number == 2:
+    def fail(self: Any, task: Task) -> Plane:
+        if task.frame.number == 2:
             raise KeyboardInterrupt
-        return paint(self, frame, *more)
+        return paint(self, task)
 
     monkeypatch.setattr(NetworkPainter, "paint", fail)
     assert main([*command, str(live)]) == 130
@@ -504,10 +499,10 @@ def test_a_failure_or_a_stop_says_how_to_go_on(
         (KeyboardInterrupt(), 130, "stopped; the same command goes on"),
     ]:
 
-        def fail(self: Any, frame: Frame, *more: Any, error: BaseException = error) -> Plane:
-            if frame.number == 3:
+        def fail(self: Any, task: Task, error: BaseException = error) -> Plane:
+            if task.frame.number == 3:
                 raise error
-            return paint(self, frame, *more)
+            return paint(self, task)
 
         monkeypatch.setattr(NetworkPainter, "paint", fail)
         (tmp_path / "b.frames" / "1" / "000003.png").unlink(missing_ok=True)
@@ -682,17 +677,18 @@ def test_a_network_paints_what_is_new_and_keeps_what_was(clip: Path, tmp_path: P
     network = table_file(tmp_path / "net.safetensors")
     painter = NetworkPainter(["mosaic"], StyleOptions(size=64), str(network), 30)
     frame = next(open_clip(clip).frames())
-    own = painter.paint(frame, (), None)
+    own = painter.paint(Task(frame))
     plain = repaint(as_rows(frame), "mosaic", StyleOptions(size=64), network=str(network))
     assert np.abs(own - plain.bitmap.pixels).max() < 1e-6
     trust = np.zeros((48, 64), np.float32)
     trust[:, :32] = 1
     earlier = np.full_like(own, 0.5)
-    held = painter.paint(frame, (), Expected(earlier, trust))
+    held = painter.paint(Task(frame, expected=Expected(earlier, trust)))
     assert np.abs(held - own)[:, :, 32:].max() == 0
     expected = 0.25 * own + 0.75 * earlier
     assert np.abs(held - expected)[:, :, :24].max() < 1e-5
-    other = painter.paint(frame, (), Expected(earlier, np.zeros_like(trust)))
+    nothing = Expected(earlier, np.zeros_like(trust))
+    other = painter.paint(Task(frame, expected=nothing))
     assert np.array_equal(other, own)
 
 

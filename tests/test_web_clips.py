@@ -21,7 +21,7 @@ from impasto.errors import OptionError, OutputError
 from impasto.images import Bitmap, read_image
 from impasto.options import make_options
 from impasto.run import stylize
-from impasto.video import OptimizerPainter
+from impasto.video import OptimizerPainter, Task
 from impasto.web import filming
 from impasto.web.config import load_options
 from impasto.web.entities import Job
@@ -404,11 +404,11 @@ def test_a_clip_that_ran_out_of_memory_goes_on_with_less(
     """Although the frames that are done say with how much it began."""
     paint, budgets = OptimizerPainter.paint, list[int]()
 
-    def scarce(self: OptimizerPainter, frame: Any, *rest: Any) -> Any:
+    def scarce(self: OptimizerPainter, task: Task) -> Any:
         budgets.append(self.memory)
-        if frame.number == 1 and len(budgets) == 2:
+        if task.frame.number == 1 and len(budgets) == 2:
             raise MemoryError
-        return paint(self, frame, *rest)
+        return paint(self, task)
 
     monkeypatch.setattr(OptimizerPainter, "paint", scarce)
     options = {"evaluations": 2, "content_layers": "relu2_1", "single_level": True}

@@ -29,20 +29,21 @@ from typing import Any
 import numpy as np
 
 from impasto import errors
-from impasto.clips import Clip, Frame, FrameFolder, Span
+from impasto.clips import Clip, FrameFolder, Span
 from impasto.devices import pick_device
 from impasto.errors import ImpastoError, OptionError, RunError
 from impasto.flow import Plane, brightness
 from impasto.images import fit_within, make_folder, output_error, write_whole
 from impasto.memory import memory_budget
 from impasto.options import StyleOptions, VideoOptions
-from impasto.temporal import Expected, link
+from impasto.temporal import link
 from impasto.video import (
     ClipRun,
     NetworkPainter,
     OptimizerPainter,
     Painter,
     Part,
+    Task,
     VideoProgress,
     check_together,
     kept_record,
@@ -207,15 +208,9 @@ class _Planned:
         """See `Painter.record`."""
         return self._record
 
-    def paint(
-        self,
-        frame: Frame,
-        shares: tuple[float, ...],
-        expected: Expected | None,
-        masks: Sequence[Any] | None = None,
-    ) -> Plane:
+    def paint(self, task: Task) -> Plane:
         """Never asked for: segments are painted by painters of their own."""
-        del frame, shares, expected, masks
+        del task
         raise RunError("the whole clip is painted in segments only")
 
 

@@ -142,6 +142,23 @@ class Part:
         return f"segment-{self.number:04d}"
 
 
+@dataclass(frozen=True)
+class Task:
+    """What a painter is asked for: one frame.
+
+    Attributes:
+        frame: to repaint.
+        shares: of the styles in it; none: as the painter's options have them.
+        expected: what earlier results say of it; `None` where a scene begins.
+        masks: the frame's own; `None` where none of the painter's moves.
+    """
+
+    frame: Frame
+    shares: tuple[float, ...] = ()
+    expected: Expected | None = None
+    masks: Sequence[Any] | None = None
+
+
 class Painter(Protocol):
     """What paints the frames.
 
@@ -160,21 +177,8 @@ class Painter(Protocol):
         """Plain data that its results depend on."""
         ...
 
-    def paint(
-        self,
-        frame: Frame,
-        shares: tuple[float, ...],
-        expected: Expected | None,
-        masks: Sequence[Any] | None = None,
-    ) -> Plane:
-        """A frame repainted, `(3, H, W)` in [0, 1].
-
-        Args:
-            frame: to repaint.
-            shares: of the styles in it.
-            expected: what earlier results say of it; `None` where a scene begins.
-            masks: the frame's own, where some of them move.
-        """
+    def paint(self, task: Task) -> Plane:
+        """A frame repainted, `(3, H, W)` in [0, 1]."""
         ...
 
 
@@ -231,17 +235,12 @@ class OptimizerPainter:
             "threads": torch.get_num_threads(),
         }
 
-    def paint(
-        self,
-        frame: Frame,
-        shares: tuple[float, ...],
-        expected: Expected | None,
-        masks: Sequence[Any] | None = None,
-    ) -> Plane:
+    def paint(self, task: Task) -> Plane:
         """See `Painter.paint`."""
+        frame, expected = task.frame, task.expected
         changes: dict[str, Any] = {"size": max(frame.pixels.shape[1:])}
-        if shares:
-            changes["style_weights"] = shares
+        if task.shares:
+            changes["style_weights"] = task.shares
         held = start = None
         if expected is not None:
             changes |= {"levels": (), "single_level": True, "evaluations": self._follow}
@@ -251,7 +250,7 @@ class OptimizerPainter:
             *(Bitmap(frame.pixels, frame.alpha), self._styles),
             self._options.model_copy(update=changes),
             start=start,
-            masks=self.masks if masks is None else masks,
+            masks=self.masks if task.masks is None else task.masks,
             style_masks=self._style_masks,
             memory=self.memory,
             networks=self._networks,
@@ -323,22 +322,17 @@ class NetworkPainter:
             "threads": torch.get_num_threads(),
         }
 
-    def paint(
-        self,
-        frame: Frame,
-        shares: tuple[float, ...],
-        expected: Expected | None,
-        masks: Sequence[Any] | None = None,
-    ) -> Plane:
+    def paint(self, task: Task) -> Plane:
         """See `Painter.paint`."""
+        frame, expected = task.frame, task.expected
         changes: dict[str, Any] = {"size": max(frame.pixels.shape[1:])}
-        if shares:
-            changes["style_weights"] = shares
+        if task.shares:
+            changes["style_weights"] = task.shares
         made = Repainting(
             *(Bitmap(frame.pixels, frame.alpha), self._styles),
             self._options.model_copy(update=changes),
             network=self._network,
-            masks=self.masks if masks is None else masks,
+            masks=self.masks if task.masks is None else task.masks,
             style_masks=self._style_masks,
             networks=self._networks,
         )
@@ -736,8 +730,8 @@ class ClipRun:
                 continue
             earlier = self._earlier(number, results, 1)
             expected = expect(earlier) if earlier else None
-            pixels = self._paint(frame, expected, masks)
-            yield number, not earlier, results.write(number, pixels)
+            task = Task(frame, self._shares[number], expected, masks)
+            yield number, not earlier, results.write(number, self._painter.paint(task))
         if self._part is not None and number + 1 != self._part.count:
             raise ImageError(
                 f"{self.clip.path}: segment {self._part.number} has {self._part.count} frames, but "
@@ -776,14 +770,8 @@ class ClipRun:
                 # Halfway between what it was and what its neighbour has become.
                 mean = np.where(found.trust > 0, (own + found.pixels) / 2, own)
                 expected = Expected(mean.astype(np.float32), found.trust)
-            painted = self._paint(frame, expected, self._masks_of(place))
-            yield place, not earlier, results.write(place, painted)
-
-    def _paint(self, frame: Frame, expected: Expected | None, masks: list[Any] | None) -> Plane:
-        shares = self._shares[frame.number]
-        if masks is None:
-            return self._painter.paint(frame, shares, expected)
-        return self._painter.paint(frame, shares, expected, masks)
+            task = Task(frame, self._shares[place], expected, self._masks_of(place))
+            yield place, not earlier, results.write(place, self._painter.paint(task))
 
     def _masks_of(
         self, number: int, time: Fraction | None = None, *, keep: bool = False

@@ -74,14 +74,14 @@ def live(
     from impasto.live.camera import Camera
     from impasto.live.mirror import Choice, Mirror
     from impasto.live.page import show
-    from impasto.video import NetworkPainter
+    from impasto.video import NetworkPainter, Task
 
     grey = Frame(0, Fraction(0), Fraction(0), np.full((3, 32, 32), 0.5, np.float32))
 
     def painter_of(choice: Choice) -> NetworkPainter:
         changed = chosen.model_copy(update={"strength": choice.strength})
         painter = NetworkPainter([choice.style], changed, network, hold)
-        painter.paint(grey, (), None)  # which finds whatever may be wrong with the choice
+        painter.paint(Task(grey))  # which finds whatever may be wrong with the choice
         return painter
 
     first = Choice(styles[0], chosen.strength)

@@ -21,7 +21,7 @@ from impasto.errors import ImpastoError, one_line
 from impasto.flow import Plane, brightness
 from impasto.live.camera import PATIENCE, Camera, as_jpeg
 from impasto.temporal import Expected, expect, link
-from impasto.video import Painter
+from impasto.video import Painter, Task
 
 QUALITY = 88
 """Of the JPEGs that are shown."""
@@ -164,7 +164,7 @@ class Mirror:
                     self.fault, self.choice = str(error), made
             luma = brightness(shot.pixels)
             frame = Frame(number, Fraction(0), Fraction(0), shot.pixels)
-            result = painter.paint(frame, (), self._expected(luma, before))
+            result = painter.paint(Task(frame, expected=self._expected(luma, before)))
             before = (luma, result) if self._hold else None
             self._publish(number, made, result)
 

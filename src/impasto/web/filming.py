@@ -271,21 +271,20 @@ class Filming:
 
     def _by_network(self, styles: list[str], options: StyleOptions, hold: float) -> NetworkPainter:
         from impasto.clips import Frame
-        from impasto.video import NetworkPainter
+        from impasto.video import NetworkPainter, Task
 
         folder = Path(self._painter.transfer_networks or "")
         built_in = all(style.startswith("style:") for style in styles)
         names = (BUILT_IN_STYLES, ANY_STYLE) if built_in else (ANY_STYLE,)
         files = [file for name in names if (file := (folder / name).absolute()).is_file()]
         grey = Frame(0, Fraction(0), Fraction(0), np.full((3, 32, 32), 0.5, np.float32))
-        shares = options.style_weights
         fault: ImpastoError = RunError(
             "this studio has no transfer network for these paintings; choose the optimizer"
         )
         for file in files:
             try:
                 painter = NetworkPainter(styles, options, str(file), hold)
-                painter.paint(grey, tuple(shares or ()), None)
+                painter.paint(Task(grey))
                 return painter
             except (WeightsError, OptionError) as error:
                 # The one of built-in styles may lack some of them.
