@@ -30,10 +30,11 @@ from impasto.clips import Clip, Span, open_clip
 from impasto.flow import Plane, brightness, warp
 from impasto.images import Bitmap, resize_image, write_image
 from impasto.options import StyleOptions, VideoOptions
+from impasto.painters import NetworkPainter, OptimizerPainter, Painter, Task
 from impasto.quality import style_distance
 from impasto.sources import read_source
 from impasto.temporal import Link, link
-from impasto.video import ClipRun, NetworkPainter, OptimizerPainter, Painter, Task
+from impasto.video import ClipRun
 from record import RESULTS, describe_run, write_json
 
 RATE = 48000

@@ -27,8 +27,8 @@ from impasto.live import camera as camera_module
 from impasto.live.camera import Camera, Shot
 from impasto.live.mirror import Choice, Mirror, Painted
 from impasto.live.page import create_page
+from impasto.painters import Task
 from impasto.temporal import Expected
-from impasto.video import Task
 from moving import drifting, make_clip, planes_of
 from small_networks import write_styles
 

@@ -22,8 +22,9 @@ from impasto.flow import Plane
 from impasto.moving_masks import open_mask
 from impasto.networks import IDENTITY, Network, Shape, StyleTable, Transfer, write_network
 from impasto.options import StyleOptions, VideoOptions
+from impasto.painters import Task
 from impasto.transfer import repaint
-from impasto.video import ClipRun, Task
+from impasto.video import ClipRun
 from moving import drifting, make_clip
 
 LIMIT = 10**8

@@ -24,8 +24,9 @@ from impasto.errors import ImageError, OptionError, OutputError
 from impasto.flow import Plane
 from impasto.networks import IDENTITY, Network, Shape, StyleTable, Transfer, write_network
 from impasto.options import VideoOptions
+from impasto.painters import Task
 from impasto.segments import Order, SegmentedRun, plan_parts
-from impasto.video import ClipRun, Part, Task
+from impasto.video import ClipRun, Part
 from moving import drifting, make_clip, packets_of
 from stand_ins import options_of
 

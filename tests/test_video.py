@@ -26,14 +26,12 @@ from impasto.errors import OptionError, OutputError, RunError
 from impasto.flow import Plane, brightness, warp
 from impasto.networks import IDENTITY, Network, Shape, StyleTable, Transfer, write_network
 from impasto.options import StyleOptions, VideoOptions, make_options
+from impasto.painters import NetworkPainter, OptimizerPainter, Task
 from impasto.run import Hold, stylization
 from impasto.temporal import Expected, link
 from impasto.transfer import repaint
 from impasto.video import (
     ClipRun,
-    NetworkPainter,
-    OptimizerPainter,
-    Task,
     check_together,
     shares_at,
 )

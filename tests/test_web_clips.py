@@ -20,8 +20,8 @@ from impasto.clips import open_clip
 from impasto.errors import OptionError, OutputError
 from impasto.images import Bitmap, read_image
 from impasto.options import make_options
+from impasto.painters import OptimizerPainter, Task
 from impasto.run import stylize
-from impasto.video import OptimizerPainter, Task
 from impasto.web import filming
 from impasto.web.config import load_options
 from impasto.web.entities import Job

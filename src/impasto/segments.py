@@ -36,14 +36,11 @@ from impasto.flow import Plane, brightness
 from impasto.images import fit_within, make_folder, output_error, write_whole
 from impasto.memory import memory_budget
 from impasto.options import StyleOptions, VideoOptions
+from impasto.painters import NetworkPainter, OptimizerPainter, Painter, Task
 from impasto.temporal import link
 from impasto.video import (
     ClipRun,
-    NetworkPainter,
-    OptimizerPainter,
-    Painter,
     Part,
-    Task,
     VideoProgress,
     check_together,
     kept_record,

@@ -26,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -44,7 +44,6 @@ from impasto.clips import (
     target_for,
     write_clip,
 )
-from impasto.devices import Networks, format_of, pick_device
 from impasto.errors import ImageError, OptionError, OutputError, one_line
 from impasto.flow import Plane, brightness
 from impasto.images import (
@@ -56,34 +55,19 @@ from impasto.images import (
     write_image,
     write_whole,
 )
-from impasto.inputs import painting_size, read_painting
 from impasto.locks import LOCK_NAME, FolderLock
 from impasto.masks import FrameMask
-from impasto.memory import memory_budget
 from impasto.moving_masks import open_mask
 from impasto.options import StyleOptions, VideoOptions
+from impasto.painters import REACH, Painter, Task
 from impasto.pairing import resolve
-from impasto.repainting import network_for
-from impasto.run import Hold, stylization
-from impasto.sources import Loaded, describe_source
 from impasto.temporal import Expected, Link, expect, link
-from impasto.transfer import Repainting, Repaintings, check_heeded
 
 RECORD_VERSION = 2
 """Raised when the folders of unfinished clips come to hold something else."""
 
-REACH = (1, 2, 4)
-"""How many frames back the optimiser's frames are held to, the nearest first. A network's are held
-to the last one only: each more would take as long as its own work."""
-
 PREVIEW_EVERY, PREVIEW_SIDE = 10, 256
 """What a preview takes: of so many frames the first, at this long side at most, px."""
-
-HOLD_UNIT = 10.0
-"""A network's frames are half their own and half what is expected at this `hold`."""
-
-SOFT_BORDER = 1.5
-"""Deviation of the soft border of what is trusted, px."""
 
 _KEPT, _SEGMENT = re.compile(r"[0-9]+|source|joined|mask-[0-9]+"), re.compile(r"segment-[0-9]+")
 """Names of the folders of what is kept until the result is written."""
@@ -140,215 +124,6 @@ class Part:
     def folder(self) -> str:
         """Name of the folder that its frames lie in."""
         return f"segment-{self.number:04d}"
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a painter is asked for: one frame.
-
-    Attributes:
-        frame: to repaint.
-        shares: of the styles in it; none: as the painter's options have them.
-        expected: what earlier results say of it; `None` where a scene begins.
-        masks: the frame's own; `None` where none of the painter's moves.
-    """
-
-    frame: Frame
-    shares: tuple[float, ...] = ()
-    expected: Expected | None = None
-    masks: Sequence[Any] | None = None
-
-
-class Painter(Protocol):
-    """What paints the frames.
-
-    Attributes:
-        reach: how many frames back a frame is held to, the nearest first.
-        quick: whether flow is to be searched quickly.
-        masks: of regions of all frames: pictures, or clips and folders of pictures that follow the
-            clip.
-    """
-
-    reach: tuple[int, ...]
-    quick: bool
-    masks: Sequence[Any]
-
-    def record(self) -> dict[str, Any]:
-        """Plain data that its results depend on."""
-        ...
-
-    def paint(self, task: Task) -> Plane:
-        """A frame repainted, `(3, H, W)` in [0, 1]."""
-        ...
-
-
-class OptimizerPainter:
-    """Paints by the optimiser.
-
-    Args:
-        styles: one painting or several, as `run.stylize` takes them.
-        options: for each frame.
-        hold: weight of the distance from what is expected.
-        follow: evaluations of frames that something is expected of.
-        masks: of regions of all frames; see `Painter.masks`.
-        style_masks: of the paintings.
-        memory: bytes that the process may hold; `None`: what is free now.
-    """
-
-    def __init__(
-        self,
-        styles: Sequence[Any],
-        options: StyleOptions,
-        hold: float,
-        follow: int,
-        masks: Sequence[Any] = (),
-        style_masks: Sequence[Any] = (),
-    ) -> None:
-        self.reach: tuple[int, ...] = REACH
-        self.quick = False
-        self._options, self._hold, self._follow = options, hold, follow
-        self.masks: Sequence[Any] = list(masks)
-        self._style_masks = list(style_masks)
-        _set_threads(options)
-        side = painting_size(options, resolve(options, len(styles), len(masks)))
-        self._styles = [
-            Loaded(read_painting(one, options.max_pixels, side), describe_source(one) or {})
-            for one in styles
-        ]
-        self._networks = Networks()
-        self.memory = options.memory or memory_budget(pick_device(options.device))
-
-    def record(self) -> dict[str, Any]:
-        """See `Painter.record`."""
-        features = self._networks.of(self._options)
-        return {
-            "engine": "optimizer",
-            "weights_sha256": features.sha256,
-            "device": features.device.type,
-            "precision": format_of(features),
-            "options": self._options.model_dump(mode="json"),
-            "hold": self._hold,
-            "follow": self._follow,
-            "styles": [style.record for style in self._styles],
-            "masks": [describe_source(mask) for mask in self.masks],
-            "style_masks": [describe_source(mask) for mask in self._style_masks],
-            "threads": torch.get_num_threads(),
-        }
-
-    def paint(self, task: Task) -> Plane:
-        """See `Painter.paint`."""
-        frame, expected = task.frame, task.expected
-        changes: dict[str, Any] = {"size": max(frame.pixels.shape[1:])}
-        if task.shares:
-            changes["style_weights"] = task.shares
-        held = start = None
-        if expected is not None:
-            changes |= {"levels": (), "single_level": True, "evaluations": self._follow}
-            start = Bitmap(expected.pixels)
-            held = Hold(expected.pixels, expected.trust, self._hold)
-        run = stylization(
-            *(Bitmap(frame.pixels, frame.alpha), self._styles),
-            self._options.model_copy(update=changes),
-            start=start,
-            masks=self.masks if task.masks is None else task.masks,
-            style_masks=self._style_masks,
-            memory=self.memory,
-            networks=self._networks,
-            held=held,
-        )
-        for _ in run:
-            pass
-        return run.result.bitmap.pixels
-
-
-class NetworkPainter:
-    """Paints by a transfer network, one pass for each frame.
-
-    A network's results flicker where its input hardly changes. So each one is blended with what
-    earlier results say, where that can be trusted: with a share `s` of the network's own, a change
-    between frames is `s` times that of the network, and what was painted fades over `1/s` frames,
-    which keeps repeated resampling from blurring it. Pictures are blended and not the network's
-    features: that costs next to nothing, works with masks and colours, and needs no other network.
-
-    Args:
-        styles: paintings, or names of styles that the network knows.
-        options: for each frame.
-        network: `styles`, `any` or a file; `None`: as `transfer.repaint` chooses.
-        hold: how strongly frames are held together: the share of the network's own picture is
-            `1 / (1 + hold / 10)`.
-        masks: of regions of all frames; see `Painter.masks`.
-        style_masks: of the paintings.
-    """
-
-    def __init__(
-        self,
-        styles: Sequence[Any],
-        options: StyleOptions,
-        network: str | None,
-        hold: float,
-        masks: Sequence[Any] = (),
-        style_masks: Sequence[Any] = (),
-    ) -> None:
-        check_heeded(options)
-        _set_threads(options)
-        self.reach: tuple[int, ...] = (1,)
-        self.quick = True
-        self._options = options
-        self._network = network_for(styles) if network is None else network
-        self.masks: Sequence[Any] = list(masks)
-        self._style_masks = list(style_masks)
-        self._networks = Repaintings()
-        self._share = 1 / (1 + hold / HOLD_UNIT)
-        repainter = self._networks.of(self._network, options)
-        self._record = {**repainter.record, "device": repainter.device.type}
-        self._styles = list(styles)
-        if repainter.knows_pictures:
-            side = painting_size(options, resolve(options, len(styles), len(masks)))
-            self._styles = [
-                Loaded(read_painting(one, options.max_pixels, side), describe_source(one) or {})
-                for one in styles
-            ]
-
-    def record(self) -> dict[str, Any]:
-        """See `Painter.record`."""
-        return {
-            "engine": "network",
-            "network": self._record,
-            "options": self._options.model_dump(mode="json"),
-            "share": self._share,
-            "styles": [describe_source(style) for style in self._styles],
-            "masks": [describe_source(mask) for mask in self.masks],
-            "style_masks": [describe_source(mask) for mask in self._style_masks],
-            "threads": torch.get_num_threads(),
-        }
-
-    def paint(self, task: Task) -> Plane:
-        """See `Painter.paint`."""
-        frame, expected = task.frame, task.expected
-        changes: dict[str, Any] = {"size": max(frame.pixels.shape[1:])}
-        if task.shares:
-            changes["style_weights"] = task.shares
-        made = Repainting(
-            *(Bitmap(frame.pixels, frame.alpha), self._styles),
-            self._options.model_copy(update=changes),
-            network=self._network,
-            masks=self.masks if task.masks is None else task.masks,
-            style_masks=self._style_masks,
-            networks=self._networks,
-        )
-        own = made.result().bitmap.pixels
-        if expected is None:
-            return own
-        # The borders between what is trusted and what is not would show.
-        soft = cv2.GaussianBlur(expected.trust, (0, 0), SOFT_BORDER)
-        past = np.float32(1 - self._share) * np.asarray(soft, np.float32) * expected.trust
-        return np.asarray(own + past * (expected.pixels - own), np.float32)
-
-
-def _set_threads(options: StyleOptions) -> None:
-    """Has PyTorch take as many threads as wanted from now on, so that records name them."""
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
 
 
 def check_together(options: StyleOptions, video: VideoOptions, styles: int, masks: int = 0) -> None:

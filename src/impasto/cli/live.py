@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
@@ -15,7 +14,7 @@ from impasto.options import StyleOptions, make_options
 
 if TYPE_CHECKING:
     from impasto.live.mirror import Choice
-    from impasto.video import NetworkPainter
+    from impasto.painters import NetworkPainter
 
 KEPT = ("size", "strength", "color", "device", "precision", "threads")
 """Options of a picture that act here."""
@@ -68,20 +67,15 @@ def live(
         raise OptionError(f"--port {port}: must be from 0 to 65535")
     chosen = make_options({"size": SIZE, **given(options)})
     need_packages()
-    import numpy as np
-
-    from impasto.clips import Frame
     from impasto.live.camera import Camera
     from impasto.live.mirror import Choice, Mirror
     from impasto.live.page import show
-    from impasto.video import NetworkPainter, Task
-
-    grey = Frame(0, Fraction(0), Fraction(0), np.full((3, 32, 32), 0.5, np.float32))
+    from impasto.painters import NetworkPainter
 
     def painter_of(choice: Choice) -> NetworkPainter:
         changed = chosen.model_copy(update={"strength": choice.strength})
         painter = NetworkPainter([choice.style], changed, network, hold)
-        painter.paint(Task(grey))  # which finds whatever may be wrong with the choice
+        painter.try_out()
         return painter
 
     first = Choice(styles[0], chosen.strength)

@@ -20,8 +20,8 @@ from impasto.clips import Frame
 from impasto.errors import ImpastoError, one_line
 from impasto.flow import Plane, brightness
 from impasto.live.camera import PATIENCE, Camera, as_jpeg
+from impasto.painters import Painter, Task
 from impasto.temporal import Expected, expect, link
-from impasto.video import Painter, Task
 
 QUALITY = 88
 """Of the JPEGs that are shown."""

@@ -13,7 +13,6 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -30,7 +29,8 @@ from impasto.web.records import Records
 from impasto.web.storage import FILM_ENDINGS, Live, Storage, new_id
 
 if TYPE_CHECKING:
-    from impasto.video import ClipRun, NetworkPainter, OptimizerPainter, VideoProgress
+    from impasto.painters import NetworkPainter, OptimizerPainter
+    from impasto.video import ClipRun, VideoProgress
 
 LIVE_SIDE = 1024
 """Longest side of a live picture, px."""
@@ -203,7 +203,7 @@ class Filming:
                 styles, options, wishes["hold"]
             )
         else:
-            from impasto.video import OptimizerPainter
+            from impasto.painters import OptimizerPainter
 
             how = VideoOptions()
             painter = OptimizerPainter(styles, options, wishes["hold"], how.follow)
@@ -270,21 +270,19 @@ class Filming:
         return run
 
     def _by_network(self, styles: list[str], options: StyleOptions, hold: float) -> NetworkPainter:
-        from impasto.clips import Frame
-        from impasto.video import NetworkPainter, Task
+        from impasto.painters import NetworkPainter
 
         folder = Path(self._painter.transfer_networks or "")
         built_in = all(style.startswith("style:") for style in styles)
         names = (BUILT_IN_STYLES, ANY_STYLE) if built_in else (ANY_STYLE,)
         files = [file for name in names if (file := (folder / name).absolute()).is_file()]
-        grey = Frame(0, Fraction(0), Fraction(0), np.full((3, 32, 32), 0.5, np.float32))
         fault: ImpastoError = RunError(
             "this studio has no transfer network for these paintings; choose the optimizer"
         )
         for file in files:
             try:
                 painter = NetworkPainter(styles, options, str(file), hold)
-                painter.paint(Task(grey))
+                painter.try_out()
                 return painter
             except (WeightsError, OptionError) as error:
                 # The one of built-in styles may lack some of them.
