@@ -28,33 +28,26 @@ from impasto.live.camera import Camera, Shot
 from impasto.live.mirror import Choice, Mirror, Painted
 from impasto.live.page import create_page
 from impasto.painters import Task
-from impasto.temporal import Expected
 from moving import drifting, make_clip, planes_of
+from plain_painter import PlainPainter
 from small_networks import write_styles
 
 FIRST = Choice("one", 1.0)
 
 
-class Negative:
+class Negative(PlainPainter):
     """A painter that turns pictures to their negative, if it may."""
 
     def __init__(self) -> None:
-        self.reach: tuple[int, ...] = (1,)
-        self.quick = True
+        super().__init__()
         self.may = threading.Event()
         self.may.set()
-        self.expected: list[Expected | None] = []
-
-    def record(self) -> dict[str, Any]:
-        """What its results depend on."""
-        return {}
 
     def paint(self, task: Task) -> Plane:
         """The negative of a picture."""
         assert self.may.wait(60)
         assert task.shares == ()
-        self.expected.append(task.expected)
-        return 1 - task.frame.pixels
+        return 1 - super().paint(task)
 
 
 class Shots:

@@ -18,14 +18,13 @@ from PIL import Image
 from impasto.cli import main
 from impasto.clips import Clip, open_clip
 from impasto.errors import ImageError
-from impasto.flow import Plane
 from impasto.moving_masks import open_mask
 from impasto.networks import IDENTITY, Network, Shape, StyleTable, Transfer, write_network
 from impasto.options import StyleOptions, VideoOptions
-from impasto.painters import Task
 from impasto.transfer import repaint
 from impasto.video import ClipRun
 from moving import drifting, make_clip
+from plain_painter import PlainPainter
 
 LIMIT = 10**8
 
@@ -53,15 +52,16 @@ def pictures(folder: Path, numbers: Sequence[int]) -> Path:
     return folder
 
 
+def bar_in(mask: Any) -> int:
+    """Which bar a frame's mask shows; 1 where there is none."""
+    assert mask.grey.shape == (48, 64)
+    columns = np.flatnonzero(mask.grey.mean(0) > 0.5)
+    return int(columns[0]) // 8 if len(columns) else 1
+
+
 def found_in(mask: Any, times: Sequence[Fraction | int]) -> list[int]:
-    """Which bar a mask shows at some moments; 1 where there is none."""
-    found = []
-    for time in times:
-        grey = mask.at(Fraction(time)).grey
-        assert grey.shape == (48, 64)
-        columns = np.flatnonzero(grey.mean(0) > 0.5)
-        found.append(int(columns[0]) // 8 if len(columns) else 1)
-    return found
+    """Which bar a mask shows at some moments."""
+    return [bar_in(mask.at(Fraction(time))) for time in times]
 
 
 def frame_times(clip: Clip) -> list[Fraction]:
@@ -116,25 +116,14 @@ def test_the_color_of_label_pictures_may_be_absent(clip: Path, tmp_path: Path) -
         open_mask(str(folder), open_clip(clip), LIMIT)
 
 
-class Listener:
-    """A painter that notes the masks of each frame."""
-
-    def __init__(self, masks: Sequence[Any]) -> None:
-        self.reach: tuple[int, ...] = (1,)
-        self.quick, self.masks = True, masks
-        self.heard: list[tuple[int, int]] = []
-
-    def record(self) -> dict[str, Any]:
-        """What its results depend on."""
-        return {"engine": "listener"}
-
-    def paint(self, task: Task) -> Plane:
-        """The frame as it is."""
+def seen_by(painter: PlainPainter) -> list[tuple[int, int]]:
+    """The number of each frame that was painted, and which bar its moving mask showed."""
+    found: list[tuple[int, int]] = []
+    for task in painter.asked:
         assert task.masks is not None
-        assert task.masks[1] == self.masks[1]
-        columns = np.flatnonzero(task.masks[0].grey.mean(0) > 0.5)
-        self.heard.append((task.frame.number, int(columns[0]) // 8 if len(columns) else 1))
-        return task.frame.pixels
+        assert task.masks[1] == painter.masks[1]
+        found.append((task.frame.number, bar_in(task.masks[0])))
+    return found
 
 
 def test_every_pass_has_the_frames_own_masks(clip: Path, tmp_path: Path) -> None:
@@ -145,18 +134,18 @@ def test_every_pass_has_the_frames_own_masks(clip: Path, tmp_path: Path) -> None
     masks = [str(mask), str(tmp_path / "still.png")]
     options = VideoOptions(start=0.08, passes=2)
 
-    def run(painter: Listener) -> ClipRun:
+    def run(painter: PlainPainter) -> ClipRun:
         return ClipRun(clip, tmp_path / "b", painter, options, 64, styles=1)
 
-    painter = Listener(masks)
+    painter = PlainPainter(masks)
     for progress in run(painter):
         if progress.done == 6:
             break
-    assert painter.heard == [(0, 2), (1, 3), (2, 4), (3, 5), (3, 5), (2, 4)]
-    painter = Listener(masks)
+    assert seen_by(painter) == [(0, 2), (1, 3), (2, 4), (3, 5), (3, 5), (2, 4)]
+    painter = PlainPainter(masks)
     last = run(painter)
     assert [progress.number for progress in last] == [1, 0]
-    assert painter.heard == [(1, 3), (0, 2)]
+    assert seen_by(painter) == [(1, 3), (0, 2)]
     assert [one["sha256"] for one in last.record["masks"]] != ["", ""]
     last.finish()
     assert not last.folder.exists()

@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -28,30 +28,21 @@ from impasto.painters import Task
 from impasto.segments import Order, SegmentedRun, plan_parts
 from impasto.video import ClipRun, Part
 from moving import drifting, make_clip, packets_of
+from plain_painter import PlainPainter
 from stand_ins import options_of
 
 STEP = Fraction(1, 25)
 
 
-class Counter:
+class Counter(PlainPainter):
     """A painter whose frames tell which frame of their scene they are: they brighten from one to
     the next, by what is expected of them."""
 
-    def __init__(self) -> None:
-        self.reach: tuple[int, ...] = (1,)
-        self.quick = True
-        self.masks: Sequence[Any] = ()
-        self.painted = 0
-
-    def record(self) -> dict[str, Any]:
-        """What its results depend on."""
-        return {"engine": "counter"}
-
     def paint(self, task: Task) -> Plane:
         """Black where a scene begins, else 8/255 more than the frame before."""
-        self.painted += 1
-        before = -8 / 255 if task.expected is None else float(np.median(task.expected.pixels))
-        return np.full_like(task.frame.pixels, before + 8 / 255)
+        frame, expected = super().paint(task), task.expected
+        before = -8 / 255 if expected is None else float(np.median(expected.pixels))
+        return np.full_like(frame, before + 8 / 255)
 
 
 @pytest.fixture(autouse=True)
@@ -189,7 +180,7 @@ def test_segments_go_on_where_they_were(
                     break
         last = run(name)
         assert len(list(last)) == total - sum(ends)
-        assert counting[-1].painted == total - sum(ends)
+        assert len(counting[-1].asked) == total - sum(ends)
         last.finish()
         assert frames_in(tmp_path / name) == frames_in(tmp_path / "whole")
 

@@ -5,7 +5,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -36,30 +36,23 @@ from impasto.video import (
     shares_at,
 )
 from moving import drifting, make_clip, packets_of, planes_of
+from plain_painter import PlainPainter
 from stand_ins import finish, options_of, soft_picture
 
 TINY = ["--size", "48", "--evaluations", "3", "--follow", "2", "--content-layers", "relu2_1"]
 
 
-class Recorder:
+class Recorder(PlainPainter):
     """A painter that turns frames to their negative, halfway to what is expected of them where that
-    is trusted, and notes what it was asked."""
+    is trusted."""
 
     def __init__(self) -> None:
-        self.reach: tuple[int, ...] = (1, 2, 4)
-        self.quick = False
-        self.masks: Sequence[Any] = ()
-        self.asked: list[tuple[int, tuple[float, ...], Expected | None]] = []
-
-    def record(self) -> dict[str, Any]:
-        """What its results depend on."""
-        return {"engine": "negative"}
+        super().__init__(reach=(1, 2, 4), quick=False)
 
     def paint(self, task: Task) -> Plane:
         """The negative of a frame, and half of what is expected."""
         assert task.masks is None
-        self.asked.append((task.frame.number, task.shares, task.expected))
-        own = 1 - task.frame.pixels
+        own = 1 - super().paint(task)
         if task.expected is None:
             return own
         mixed = own + task.expected.trust * (task.expected.pixels - own) / 2
@@ -160,9 +153,9 @@ def test_every_frame_is_painted_and_told_what_is_expected(clip: Path, tmp_path: 
     run = ClipRun(clip, tmp_path / "b.mp4", painter, VideoOptions(), 64, styles=1)
     assert run.frames == 8
     assert carried(run) == list(range(8))
-    assert [number for number, _, _ in painter.asked] == list(range(8))
-    assert painter.asked[0][2] is None
-    for number, _, expected in painter.asked[1:]:
+    assert painter.numbers == list(range(8))
+    assert painter.expected[0] is None
+    for number, expected in enumerate(painter.expected[1:], start=1):
         assert expected is not None
         assert expected.trust.mean() > 0.5
         error = np.abs(expected.pixels - (1 - planes_of(drifting(number)))) * expected.trust
@@ -185,7 +178,7 @@ def test_scenes_begin_anew(tmp_path: Path) -> None:
     painter = Recorder()
     run = ClipRun(clip, tmp_path / "b.mp4", painter, VideoOptions(), 64, styles=1)
     assert [progress.cut for progress in run] == [True, False, False, False] * 2
-    assert [number for number, _, expected in painter.asked if expected is None] == [0, 4]
+    assert painter.free == [0, 4]
 
 
 def test_an_interrupted_run_goes_on_to_the_same_frames(clip: Path, tmp_path: Path) -> None:
@@ -212,7 +205,7 @@ def test_an_interrupted_run_goes_on_to_the_same_frames(clip: Path, tmp_path: Pat
         painter = Recorder()
         again = run(painter)
         assert carried(again) == list(range(end - 1, 8))
-        assert [number for number, _, _ in painter.asked] == list(range(end - 1, 8))
+        assert painter.numbers == list(range(end - 1, 8))
         again.finish()
         assert frames_in(output) == expected
 
@@ -393,7 +386,7 @@ def test_further_passes_go_backward_and_forward(clip: Path, tmp_path: Path) -> N
         (3, n) for n in forward
     ]
     assert seen[-1] == (3, 7)
-    expected = painter.asked[9][2]
+    expected = painter.expected[9]
     assert expected is not None
     assert expected.trust.mean() > 0.5
     run.finish()
@@ -414,13 +407,13 @@ def test_a_style_that_changes_at_once_begins_a_scene(clip: Path, tmp_path: Path)
     painter = Recorder()
     hard = VideoOptions(at=(0, 0.16), fade=0)
     carried(ClipRun(clip, tmp_path / "b.mp4", painter, hard, 64, styles=2))
-    assert [n for n, _, expected in painter.asked if expected is None] == [0, 4]
-    assert [shares for _, shares, _ in painter.asked] == [(1, 0)] * 4 + [(0, 1)] * 4
+    assert painter.free == [0, 4]
+    assert [task.shares for task in painter.asked] == [(1, 0)] * 4 + [(0, 1)] * 4
     painter = Recorder()
     soft = VideoOptions(at=(0, 0.08), fade=0.08)
     carried(ClipRun(clip, tmp_path / "c.mp4", painter, soft, 64, styles=2))
-    assert [n for n, _, expected in painter.asked if expected is None] == [0]
-    second = [shares[1] for _, shares, _ in painter.asked]
+    assert painter.free == [0]
+    second = [task.shares[1] for task in painter.asked]
     assert second == pytest.approx([0, 0, 0, 0.5, 1, 1, 1, 1])
     with pytest.raises(OptionError, match="2 moments for 1 styles"):
         ClipRun(clip, tmp_path / "d.mp4", painter, soft, 64, styles=1)
