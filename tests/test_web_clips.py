@@ -5,8 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +25,8 @@ from impasto.web import filming
 from impasto.web.config import load_options
 from impasto.web.entities import Job
 from impasto.web.forms import check_request
-from impasto.web.painter import Painter
 from impasto.web.reader import read_clip
 from impasto.web.receiving import check_clip
-from impasto.web.records import Records, records_in
 from impasto.web.schema import JobRequest
 from impasto.web.security import Refused
 from impasto.web.storage import Storage, new_id
@@ -37,6 +34,7 @@ from impasto.web.studio import Seen, job_out
 from moving import drifting, make_clip, packets_of
 from studio_stand_ins import Served, Visit, png_bytes, served
 from tiny_networks import write_tiny
+from workroom import Workroom
 
 FRAMES = 6
 
@@ -189,35 +187,12 @@ def test_a_studio_without_networks_says_so(tmp_path: Path) -> None:
 # --- painted -------------------------------------------------------------------------------------
 
 
-@dataclass
-class Wire:
-    """Takes what the painter says, and does something after a frame."""
+class Room(Workroom):
+    """A painter that tells its frames, with a clip to upload."""
 
-    said: list[dict[str, Any]] = field(default_factory=list)
-    at: dict[int, Callable[[], None]] = field(default_factory=dict)
-
-    def tell(self, message: Mapping[str, Any]) -> None:
-        """Notes a message."""
-        self.said.append(dict(message))
-        progress = message.get("progress")
-        if progress is not None:
-            self.at.pop(progress["frames_done"], lambda: None)()
-
-    def done(self) -> list[int]:
-        """The frames that were told."""
-        return [m["progress"]["frames_done"] for m in self.said if "progress" in m]
-
-
-@dataclass
-class Room:
-    """A painter and what it works with."""
-
-    records: Records
-    storage: Storage
-    wire: Wire
-    painter: Painter
-    owner: str
-    clip: Path
+    def __init__(self, folder: Path, clip: Path) -> None:
+        super().__init__(folder, "frames_done")
+        self.clip = clip
 
     def ask(
         self,
@@ -226,35 +201,13 @@ class Room:
         **video: Any,
     ) -> str:
         """Queues a clip of 48 px."""
-        picture = new_id()
-        self.storage.make_room(picture)
-        self.storage.source(picture).write_bytes(self.clip.read_bytes())
-        self.records.add_picture(self.owner, "clip", "Große Katze.mp4", picture=picture)
-        self.records.picture_ready(picture, 64, 48, has_alpha=False)
         request = {
-            "photo": picture,
+            "photo": self.upload(self.clip, "clip", "Große Katze.mp4", (64, 48)),
             "styles": list(styles),
             "options": {"size": 48, **(options or {})},
             "video": {"engine": "network", "hold": 40.0, "sound": True, **video},
         }
         return self.records.add_job(self.owner, request).id
-
-    def paint(self) -> Job:
-        """Has the next job painted."""
-        job = self.records.take_job("cpu")
-        assert job is not None
-        self.painter.stopping = False
-        self.painter.paint(job)
-        return self.records.job(job.id)
-
-    def wish(self, name: str, job: str) -> Callable[[], None]:
-        """Something that is done to the records, and told to the painter."""
-
-        def do() -> None:
-            getattr(self.records, name)(job)
-            self.painter.told = True
-
-        return do
 
     def film(self, job: Job) -> Path:
         """The film of a job that is done."""
@@ -267,11 +220,9 @@ class Room:
 def room(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Room:
     """A painter that tells every frame, with tiny networks."""
     monkeypatch.setattr(filming, "TELL_EVERY", 0.0)
-    storage, wire = Storage(tmp_path / "data"), Wire()
-    records = records_in(storage.database)
-    painter = Painter(records, storage, wire, "cpu")  # pyright: ignore[reportArgumentType]
-    painter.transfer_networks = str(write_tiny(tmp_path / "networks", ("mosaic", "night-sky")))
-    return Room(records, storage, wire, painter, records.add_owner().id, clip)
+    room = Room(tmp_path / "data", clip)
+    room.painter.transfer_networks = str(write_tiny(tmp_path / "networks", ("mosaic", "night-sky")))
+    return room
 
 
 def pixels_of(film: Path) -> list[Any]:

@@ -6,7 +6,6 @@ import errno
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,52 +23,24 @@ from impasto.web import painter as module
 from impasto.web import storage
 from impasto.web.entities import Job, Note, Picture
 from impasto.web.painter import Painter, StoppedError
-from impasto.web.records import Records, records_in
-from impasto.web.storage import Storage, new_id
+from impasto.web.records import Records
 from impasto.web.studio import Seen, job_out
 from tiny_networks import write_tiny
+from workroom import Workroom
 
 TINY = {"size": 24, "single_level": True, "content_layers": "relu2_1", "start": "content"}
 
 
-@dataclass
-class Wire:
-    """Takes what the painter says, and does something at a progress."""
+class Studio(Workroom):
+    """A painter that tells its evaluations, with a photo and a painting to upload."""
 
-    said: list[dict[str, Any]] = field(default_factory=list)
-    at: dict[int, Callable[[], None]] = field(default_factory=dict)
-
-    def tell(self, message: Mapping[str, Any]) -> None:
-        """Notes a message."""
-        self.said.append(dict(message))
-        progress = message.get("progress")
-        if progress is not None:
-            self.at.pop(progress["evaluations_done"], lambda: None)()
-
-    def done(self) -> list[int]:
-        """The evaluations that were told."""
-        return [m["progress"]["evaluations_done"] for m in self.said if "progress" in m]
-
-
-@dataclass
-class Studio:
-    """A painter and what it works with."""
-
-    records: Records
-    storage: Storage
-    wire: Wire
-    painter: Painter
-    owner: str
-    files: tuple[Path, Path]
+    def __init__(self, folder: Path, files: tuple[Path, Path]) -> None:
+        super().__init__(folder, "evaluations_done")
+        self.files = files
 
     def picture(self, path: Path, kind: Any = "photo", name: str = "") -> str:
         """An upload that the reader has read."""
-        picture = new_id()
-        self.storage.make_room(picture)
-        self.storage.source(picture).write_bytes(path.read_bytes())
-        self.records.add_picture(self.owner, kind, name, picture=picture)
-        self.records.picture_ready(picture, 40, 30, has_alpha=False)
-        return picture
+        return self.upload(path, kind, name, (40, 30))
 
     def ask(self, evaluations: int = 6, **values: Any) -> str:
         """Queues a tiny job of two uploads."""
@@ -80,23 +51,6 @@ class Studio:
             **values,
         }
         return self.records.add_job(self.owner, request).id
-
-    def paint(self) -> Job:
-        """Has the next job painted."""
-        job = self.records.take_job("cpu")
-        assert job is not None
-        self.painter.stopping = False
-        self.painter.paint(job)
-        return self.records.job(job.id)
-
-    def wish(self, name: str, job: str, *more: Any) -> Callable[[], None]:
-        """Something that is done to the records, and told to the painter."""
-
-        def do() -> None:
-            getattr(self.records, name)(job, *more)
-            self.painter.told = True
-
-        return do
 
     def stop(self) -> None:
         """The server is gone."""
@@ -116,10 +70,7 @@ class Studio:
 def studio(files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
     """A studio with a narrow network, whose painter tells every evaluation."""
     monkeypatch.setattr(module, "TELL_EVERY", 0.0)
-    place, wire = Storage(tmp_path / "data"), Wire()
-    records = records_in(place.database)
-    painter = Painter(records, place, wire, "cpu")  # pyright: ignore[reportArgumentType]
-    return Studio(records, place, wire, painter, records.add_owner().id, files)
+    return Studio(tmp_path / "data", files)
 
 
 def test_the_result_is_the_command_lines(studio: Studio) -> None:
