@@ -27,6 +27,18 @@ def planes_of(values: NDArray[Any]) -> NDArray[np.float32]:
     return np.ascontiguousarray(values.transpose(2, 0, 1)).astype(np.float32) / np.float32(255)
 
 
+def fill(plane: Any, values: NDArray[Any]) -> None:
+    """Gives a plane of a video frame its values, `(H, W)`."""
+    rows = np.zeros((len(values), plane.line_size), np.uint8)
+    rows[:, : values.nbytes // len(values)] = values.view(np.uint8).reshape(len(values), -1)
+    plane.update(rows.tobytes())
+
+
+def frames_in(folder: Path) -> dict[str, bytes]:
+    """The PNGs of a folder by name."""
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
+
+
 def make_clip(
     path: Path,
     frames: Sequence[NDArray[Any]],

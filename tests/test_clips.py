@@ -26,7 +26,7 @@ from impasto.clips import (
     write_clip,
 )
 from impasto.errors import ImageError, OptionError, OutputError
-from moving import drifting, make_clip, packets_of, planes_of, turn
+from moving import drifting, fill, make_clip, packets_of, planes_of, turn
 
 UNEVEN = [0, 600, 1800, 2000, 3300, 3900, 5400, 6000, 9000, 9600]
 FINE = Fraction(1, 15000)
@@ -219,9 +219,7 @@ def test_matrix_range_and_depth_are_kept(
         for number in range(2):
             frame = av.VideoFrame(64, 48, form)
             for plane, values in zip(frame.planes, planes, strict=True):
-                rows = np.zeros((48, plane.line_size), np.uint8)
-                rows[:, : values.nbytes // 48] = values.view(np.uint8).reshape(48, -1)
-                plane.update(rows.tobytes())
+                fill(plane, values)
             frame.pts = number
             for packet in stream.encode(frame):
                 out.mux(packet)

@@ -33,7 +33,7 @@ from impasto.clips import (
 from impasto.clips import write_clip as write
 from impasto.clips.pixels import Upright, to_arrays, to_frame
 from impasto.errors import ImageError, OptionError, TooLargeError
-from moving import drifting, make_clip, packets_of, planes_of, turn
+from moving import drifting, fill, make_clip, packets_of, planes_of, turn
 
 STEP = Fraction(1, 25)
 
@@ -310,9 +310,7 @@ def test_grey_clips_get_colours(tmp_path: Path, form: str) -> None:
             stream.codec_context.color_range = color_range
             for _ in range(3):
                 frame = av.VideoFrame(64, 48, form)
-                rows = np.zeros((48, frame.planes[0].line_size), np.uint8)
-                rows[:, : ramp.nbytes // 48] = ramp.view(np.uint8).reshape(48, -1)
-                frame.planes[0].update(rows.tobytes())
+                fill(frame.planes[0], ramp)
                 frame.color_range = color_range
                 for packet in stream.encode(frame):
                     out.mux(packet)

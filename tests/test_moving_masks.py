@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 pytest.importorskip("av")
 pytest.importorskip("cv2")
@@ -19,12 +18,12 @@ from impasto.cli import main
 from impasto.clips import Clip, open_clip
 from impasto.errors import ImageError
 from impasto.moving_masks import open_mask
-from impasto.networks import IDENTITY, Network, Shape, StyleTable, Transfer, write_network
 from impasto.options import StyleOptions, VideoOptions
 from impasto.transfer import repaint
 from impasto.video import ClipRun
 from moving import drifting, make_clip
 from plain_painter import PlainPainter
+from tiny_networks import table_file
 
 LIMIT = 10**8
 
@@ -154,12 +153,7 @@ def test_every_pass_has_the_frames_own_masks(clip: Path, tmp_path: Path) -> None
 def test_the_command_paints_within_a_moving_mask(clip: Path, tmp_path: Path) -> None:
     """Each frame of `impasto video --mask` is what its picture alone with its mask's picture is;
     outside, and where the mask is black, the clip stays as it is."""
-    torch.manual_seed(0)
-    shape = Shape((8, 8, 16), 1, (8, 8, 8))
-    table = StyleTable(["mosaic", IDENTITY], shape.vector)
-    torch.nn.init.normal_(table.vectors, std=0.5)
-    network = tmp_path / "net.safetensors"
-    write_network(Network(Transfer(shape), table=table), network)
+    network = table_file(tmp_path / "net.safetensors", ["mosaic"])
     folder = pictures(tmp_path / "masks", range(6))
     command = ["video", str(clip), "mosaic", "--fast", "--network", str(network), "--size", "64"]
     command += ["--hold", "0", "-q", "--mask", str(folder), "-o", str(tmp_path / "b")]

@@ -22,14 +22,14 @@ from impasto.cli import main
 from impasto.clips import Span, open_clip
 from impasto.errors import ImageError, OptionError, OutputError
 from impasto.flow import Plane
-from impasto.networks import IDENTITY, Network, Shape, StyleTable, Transfer, write_network
 from impasto.options import VideoOptions
 from impasto.painters import Task
 from impasto.segments import Order, SegmentedRun, plan_parts
 from impasto.video import ClipRun, Part
-from moving import drifting, make_clip, packets_of
+from moving import drifting, frames_in, make_clip, packets_of
 from plain_painter import PlainPainter
 from stand_ins import options_of
+from tiny_networks import table_file
 
 STEP = Fraction(1, 25)
 
@@ -63,12 +63,7 @@ def clip(tmp_path: Path) -> Path:
 @pytest.fixture
 def network(tmp_path: Path) -> Path:
     """A small random network that knows a style."""
-    torch.manual_seed(0)
-    shape = Shape((8, 8, 16), 1, (8, 8, 8))
-    table = StyleTable(["mosaic", IDENTITY], shape.vector)
-    torch.nn.init.normal_(table.vectors, std=0.5)
-    write_network(Network(Transfer(shape), table=table), path := tmp_path / "net.safetensors")
-    return path
+    return table_file(tmp_path / "net.safetensors", ["mosaic"])
 
 
 @pytest.fixture
@@ -82,11 +77,6 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> list[Counter]:
 
     monkeypatch.setattr(Order, "painter", painter)
     return made
-
-
-def frames_in(folder: Path) -> dict[str, bytes]:
-    """The frames of a folder by name."""
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
 
 
 def order_for(clip: Path, output: Path, **video: Any) -> Order:

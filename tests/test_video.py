@@ -24,7 +24,6 @@ from impasto.cli import main
 from impasto.clips import Frame, open_clip
 from impasto.errors import OptionError, OutputError, RunError
 from impasto.flow import Plane, brightness, warp
-from impasto.networks import IDENTITY, Network, Shape, StyleTable, Transfer, write_network
 from impasto.options import StyleOptions, VideoOptions, make_options
 from impasto.painters import NetworkPainter, OptimizerPainter, Task
 from impasto.run import Hold, stylization
@@ -35,9 +34,10 @@ from impasto.video import (
     check_together,
     shares_at,
 )
-from moving import drifting, make_clip, packets_of, planes_of
+from moving import drifting, frames_in, make_clip, packets_of, planes_of
 from plain_painter import PlainPainter
 from stand_ins import finish, options_of, soft_picture
+from tiny_networks import table_file
 
 TINY = ["--size", "48", "--evaluations", "3", "--follow", "2", "--content-layers", "relu2_1"]
 
@@ -71,24 +71,9 @@ def painting(make_png: Callable[..., Path]) -> Path:
     return make_png("painting.png", 36, 36, 2)
 
 
-def table_file(path: Path) -> Path:
-    """A small random network that knows two styles."""
-    torch.manual_seed(0)
-    shape = Shape((8, 8, 16), 1, (8, 8, 8))
-    table = StyleTable(["night-sky", "mosaic", IDENTITY], shape.vector)
-    torch.nn.init.normal_(table.vectors, std=0.5)
-    write_network(Network(Transfer(shape), table=table), path)
-    return path
-
-
 def carried(run: ClipRun) -> list[int]:
     """Paints all; the numbers of the frames, in their order."""
     return [progress.number for progress in run]
-
-
-def frames_in(folder: Path) -> dict[str, bytes]:
-    """The frames of a folder by name."""
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
 
 
 def test_the_held_picture_has_a_share_in_loss_and_gradient(narrow: Any) -> None:
