@@ -140,8 +140,7 @@ def check_together(options: StyleOptions, video: VideoOptions, styles: int, mask
     """
     if not video.at:
         return
-    if len(video.at) != styles:
-        raise OptionError(f"--at: {len(video.at)} moments for {styles} styles; give one for each")
+    _check_moments(video, styles)
     if options.style_weights:
         raise OptionError(
             "--style-weights: with --at the styles follow one another, and none is weaker than "
@@ -153,6 +152,12 @@ def check_together(options: StyleOptions, video: VideoOptions, styles: int, mask
                 "--at: the masks say which style belongs where, so that none can follow on "
                 "another; leave --at out, or the masks"
             )
+
+
+def _check_moments(video: VideoOptions, styles: int) -> None:
+    """Refuses moments that are not one for each style."""
+    if video.at and len(video.at) != styles:
+        raise OptionError(f"--at: {len(video.at)} moments for {styles} styles; give one for each")
 
 
 def frames_folder(output: Path) -> Path:
@@ -265,10 +270,7 @@ class ClipRun:
         live: Path | None = None,
         part: Part | None = None,
     ) -> None:
-        if options.at and len(options.at) != styles:
-            raise OptionError(
-                f"--at: {len(options.at)} moments for {styles} styles; give one for each"
-            )
+        _check_moments(options, styles)
         self.output, self._options, self._overwrite = output, options, overwrite
         self._painter, self._live, self._part = painter, live, part
         if live is not None:
