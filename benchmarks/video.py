@@ -29,12 +29,13 @@ import numpy as np
 from impasto.clips import Clip, Span, open_clip
 from impasto.flow import Plane, brightness, warp
 from impasto.images import Bitmap, resize_image, write_image
-from impasto.options import StyleOptions, VideoOptions
+from impasto.options import StyleOptions
 from impasto.painters import NetworkPainter, OptimizerPainter, Painter, Task
 from impasto.quality import style_distance
 from impasto.sources import read_source
 from impasto.temporal import Link, link
 from impasto.video import ClipRun
+from impasto.video_options import VideoOptions
 from record import RESULTS, describe_run, write_json
 
 RATE = 48000

@@ -24,11 +24,11 @@ from impasto.options import (
     STYLE_LOSSES,
     PrepareOptions,
     StyleOptions,
-    TrainingOptions,
-    VideoOptions,
     make_options,
 )
 from impasto.styles import style_names
+from impasto.training_options import TrainingOptions
+from impasto.video_options import VideoOptions
 from impasto.web.config import StudioOptions, load_options
 
 ROOT = Path(__file__).parents[1]

@@ -18,9 +18,10 @@ from impasto.cli import main
 from impasto.clips import Clip, open_clip
 from impasto.errors import ImageError
 from impasto.moving_masks import open_mask
-from impasto.options import StyleOptions, VideoOptions
+from impasto.options import StyleOptions
 from impasto.transfer import repaint
 from impasto.video import ClipRun
+from impasto.video_options import VideoOptions
 from moving import drifting, make_clip
 from plain_painter import PlainPainter
 from tiny_networks import table_file

@@ -22,10 +22,10 @@ from impasto.cli import main
 from impasto.clips import Span, open_clip
 from impasto.errors import ImageError, OptionError, OutputError
 from impasto.flow import Plane
-from impasto.options import VideoOptions
 from impasto.painters import Task
 from impasto.segments import Order, SegmentedRun, plan_parts
 from impasto.video import ClipRun, Part
+from impasto.video_options import VideoOptions
 from moving import drifting, frames_in, make_clip, packets_of
 from plain_painter import PlainPainter
 from stand_ins import options_of

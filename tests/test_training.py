@@ -37,7 +37,6 @@ from impasto.networks import (
     Transfer,
     read_network,
 )
-from impasto.options import TrainingOptions
 from impasto.standing import Kept, Standing, read_kept, write_kept
 from impasto.training import (
     STYLE_LAYERS,
@@ -52,6 +51,7 @@ from impasto.training import (
     table_from,
     target_of,
 )
+from impasto.training_options import TrainingOptions
 from impasto.weights import load_weights
 from stand_ins import narrow_weights, soft_picture
 

@@ -24,7 +24,7 @@ from impasto.cli import main
 from impasto.clips import Frame, open_clip
 from impasto.errors import OptionError, OutputError, RunError
 from impasto.flow import Plane, brightness, warp
-from impasto.options import StyleOptions, VideoOptions, make_options
+from impasto.options import StyleOptions, make_options
 from impasto.painters import NetworkPainter, OptimizerPainter, Task
 from impasto.run import Hold, stylization
 from impasto.temporal import Expected, link
@@ -34,6 +34,7 @@ from impasto.video import (
     check_together,
     shares_at,
 )
+from impasto.video_options import VideoOptions
 from moving import drifting, frames_in, make_clip, packets_of, planes_of
 from plain_painter import PlainPainter
 from stand_ins import finish, options_of, soft_picture

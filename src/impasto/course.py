@@ -48,7 +48,6 @@ from impasto.networks import (
     read_network,
     write_network,
 )
-from impasto.options import TrainingOptions
 from impasto.sources import read_source
 from impasto.standing import Kept, Standing, read_kept, write_kept
 from impasto.trained import name_of
@@ -66,6 +65,7 @@ from impasto.training import (
     table_from,
     target_of,
 )
+from impasto.training_options import TrainingOptions
 from impasto.validation import Held, Validation, square, tensor_of
 from impasto.weights import load_weights
 

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -159,7 +159,7 @@ def parse_mix(value: Any, names: Sequence[str]) -> dict[str, float]:
             )
         if name in mix:
             raise UnfitError(f"'{name}' is named twice", "twice", name=name)
-        mix[name] = _number(weight, 0, MAX_WEIGHT, f"the weight of '{name}'")
+        mix[name] = parse_number(weight, 0, MAX_WEIGHT, f"the weight of '{name}'")
     if not any(mix.values()):
         raise ValueError(f"name at least one with a weight above 0, from {', '.join(names)}")
     return mix
@@ -187,7 +187,7 @@ def parse_scales(value: Any) -> tuple[tuple[float, ...], ...]:
     try:
         found = tuple(
             tuple(
-                _number(scale, MIN_SCALE, MAX_SCALE, what)
+                parse_number(scale, MIN_SCALE, MAX_SCALE, what)
                 for scale in ([one] if isinstance(one, int | float) else one)
             )
             for one in value
@@ -206,7 +206,12 @@ def format_scales(scales: Sequence[Sequence[float]]) -> str:
     return ",".join("+".join(f"{s!r}".removesuffix(".0") for s in one) for one in scales)
 
 
-def _number(value: Any, least: float, most: float, what: str) -> float:
+def parse_number(value: Any, least: float, most: float, what: str) -> float:
+    """A number in a range, of what is named so in a fault.
+
+    Raises:
+        UnfitError: it is none, or out of the range.
+    """
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -337,7 +342,7 @@ def parse_aspect(value: Any) -> tuple[float, float]:
     parts = value.split(":") if isinstance(value, str) else ()
     if len(parts) != 2:
         raise ValueError("a shape is written WIDTH:HEIGHT, such as 16:9")
-    width, height = (_number(part, 1e-3, 1e6, "a side") for part in parts)
+    width, height = (parse_number(part, 1e-3, 1e6, "a side") for part in parts)
     if not 0.01 <= width / height <= 100:
         raise ValueError("one side may be at most a hundred times the other")
     return width, height
@@ -536,7 +541,30 @@ PRESETS: dict[str, Preset] = {
 """Presets by name. `J = α·Σ w·mean((F−P)²) + β·Σ w·mean((G−A)²)` where `normalize` is off."""
 
 
-class StyleOptions(BaseModel):
+class Options(BaseModel):
+    """What all options have in common. Frozen; unknown names and values out of range are refused.
+
+    Attributes:
+        command: whose options they are.
+
+    Raises:
+        OptionError: in one line, in the words of the options.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: ClassVar[str] = "stylize"
+
+    if not TYPE_CHECKING:  # type checkers make a better signature of the fields
+
+        def __init__(self, /, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise option_error(error, self.command) from None
+
+
+class StyleOptions(Options):
     """How to repaint a photo. Frozen; unknown names and values out of range are refused.
 
     Values given explicitly win over those of `preset`, which win over the defaults.
@@ -544,8 +572,6 @@ class StyleOptions(BaseModel):
     Raises:
         OptionError: in one line, in the words of the options.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: Literal["impasto", "gatys", "gatys-vgg16", "keras", "photo-real"] = Field(
         default="impasto", description="Named set of values to start from."
@@ -748,14 +774,6 @@ class StyleOptions(BaseModel):
         """Pixels per inch of a print."""
         return DEFAULT_DPI if self.dpi is None else self.dpi
 
-    if not TYPE_CHECKING:  # type checkers make a better signature of the fields
-
-        def __init__(self, /, **values: Any) -> None:
-            try:
-                super().__init__(**values)
-            except ValidationError as error:
-                raise option_error(error) from None
-
     @model_validator(mode="before")
     @classmethod
     def _apply_preset(cls, data: Any) -> Any:
@@ -880,7 +898,7 @@ OPTION_GROUPS: dict[str, tuple[str, ...]] = {
 """Every option of a run, with those that it belongs together with; in the order to show them."""
 
 
-class PrepareOptions(BaseModel):
+class PrepareOptions(Options):
     """How to prepare a folder of pictures. Frozen; unknown names and values out of range are
     refused.
 
@@ -888,7 +906,7 @@ class PrepareOptions(BaseModel):
         OptionError: in one line, in the words of the options.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    command: ClassVar[str] = "prepare"
 
     size: Sides = Field(
         default=(1024,),
@@ -924,14 +942,6 @@ class PrepareOptions(BaseModel):
         default=DEFAULT_MAX_PIXELS, ge=1, description="Largest picture file to read, in pixels."
     )
 
-    if not TYPE_CHECKING:  # type checkers make a better signature of the fields
-
-        def __init__(self, /, **values: Any) -> None:
-            try:
-                super().__init__(**values)
-            except ValidationError as error:
-                raise option_error(error, "prepare") from None
-
     @model_validator(mode="after")
     def _check_together(self) -> PrepareOptions:
         if self.aspect is not None and self.crop == "none":
@@ -946,192 +956,6 @@ class PrepareOptions(BaseModel):
         if self.crop == "none":
             return None
         return parse_aspect(self.aspect or "1:1")
-
-
-def parse_moments(value: Any) -> tuple[float, ...]:
-    """Moments of a clip from `0,12.5`, in seconds, or from a sequence of numbers.
-
-    Raises:
-        ValueError: not of that form, not rising, or not from 0 on.
-    """
-    given = [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-    try:
-        moments = tuple(_number(one, 0, 1e6, "a moment") for one in given)
-    except TypeError:
-        raise UnfitError("moments are written 0,12.5", "form", example="0,12.5") from None
-    if any(a >= b for a, b in pairwise(moments)):
-        raise ValueError("the moments must rise")
-    if moments and moments[0] != 0:
-        raise ValueError("the first style begins at 0")
-    return moments
-
-
-Moments = Annotated[
-    tuple[float, ...],
-    BeforeValidator(parse_moments),
-    WithJsonSchema({"type": "string", "examples": ["0,12.5"]}),
-]
-
-
-class VideoOptions(BaseModel):
-    """How to repaint a clip, beside what holds for each of its frames. Frozen; unknown names and
-    values out of range are refused.
-
-    Raises:
-        OptionError: in one line, in the words of the options.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    start: float = Field(
-        default=0.0, ge=0, le=1e6, description="Begin at this moment of the clip, seconds."
-    )
-    end: float | None = Field(
-        default=None, gt=0, le=1e6, description="End before this moment of the clip, seconds."
-    )
-    rate: float | None = Field(
-        default=None,
-        ge=0.01,
-        le=1000,
-        description="Frames per second of a folder of numbered pictures; 25 by default.",
-    )
-    every: int = Field(
-        default=1, ge=1, le=10_000, description="Of so many frames take only the first."
-    )
-    preview: bool = Field(
-        default=False, description="Every tenth frame at 256 px at most, for a first look."
-    )
-    at: Moments = Field(
-        default=(),
-        description="Moments, in seconds, at which each of the styles begins, such as 0,12.5; "
-        "without, several styles are blended.",
-    )
-    fade: float = Field(
-        default=1.0, ge=0, le=3600, description="With --at: seconds of the cross-fade."
-    )
-    hold: Weight = Field(
-        default=40.0,
-        description="How strongly a frame is held to those before it, where the flow can be "
-        "trusted; 0: every frame for itself.",
-    )
-    follow: int = Field(
-        default=12,
-        ge=1,
-        le=MAX_EVALUATIONS,
-        description="Evaluations of a frame that follows on another one, whose result it begins "
-        "with; the first of each scene has --evaluations.",
-    )
-    passes: int = Field(
-        default=1,
-        ge=1,
-        le=20,
-        description="Times to go through the clip, in turn forward and backward.",
-    )
-    codec: Literal["h264", "h265", "vp9", "av1", "ffv1", "prores", "mpeg4"] | None = Field(
-        default=None, description="Codec of the result; by default what suits its container."
-    )
-    crf: int | None = Field(
-        default=None,
-        ge=0,
-        le=63,
-        description="Constant quality of the result, less is better; 18 for H.264 by default.",
-    )
-    sound: bool = Field(default=True, description="Keep the clip's sound and subtitles.")
-
-    if not TYPE_CHECKING:  # type checkers make a better signature of the fields
-
-        def __init__(self, /, **values: Any) -> None:
-            try:
-                super().__init__(**values)
-            except ValidationError as error:
-                raise option_error(error, "video") from None
-
-    @model_validator(mode="after")
-    def _check_together(self) -> VideoOptions:
-        if self.end is not None and self.end <= self.start:
-            raise ValueError(f"--end {self.end:g}: must be later than --start {self.start:g}")
-        if self.preview and self.every > 1:
-            raise ValueError("--preview and --every exclude each other; leave one out")
-        if "fade" in self.model_fields_set and not self.at:
-            raise ValueError("--fade: acts only with --at; add that, or leave it out")
-        return self
-
-
-class TrainingOptions(BaseModel):
-    """How a transfer network is trained. Frozen; unknown names and values out of range are refused.
-
-    Raises:
-        OptionError: in one line, in the words of the options.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    steps: int = Field(default=8000, ge=1, le=10_000_000, description="Steps in all.")
-    time_limit: float | None = Field(
-        default=None,
-        gt=0,
-        allow_inf_nan=False,
-        description="Stop after this many seconds, at a step's end; --resume goes on.",
-    )
-    batch: int = Field(
-        default=4, ge=1, le=4096, description="Photos in a step, over all processes."
-    )
-    side: int = Field(default=128, ge=32, le=1024, description="Side of the photos' crops, px.")
-    style_size: int = Field(
-        default=256, ge=32, le=2048, description="Long side at which paintings are seen, px."
-    )
-    width: Literal["standard", "narrow"] = Field(
-        default="standard",
-        description="Size of the network; narrow repaints with a fifth of the operations.",
-    )
-    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="Adam's learning rate.")
-    content_weight: float = Field(
-        default=1.0, ge=0, le=1_000_000, description="Weight of the content term."
-    )
-    style_weight: float = Field(
-        default=5.0, ge=0, le=1_000_000, description="Weight of the style term."
-    )
-    tv_weight: float = Field(
-        default=0.3, ge=0, le=1_000_000, description="Weight of the smoothness term."
-    )
-    noise: float = Field(
-        default=0.05,
-        ge=0,
-        le=0.5,
-        allow_inf_nan=False,
-        description="Noise in the photos, a deviation, for strokes where they are flat; 0: none.",
-    )
-    held_out: int = Field(
-        default=8,
-        ge=1,
-        le=64,
-        description="Photos, and of --any paintings, to judge by and never to train on: the first "
-        "ones, and no more than a quarter.",
-    )
-    validate_every: int = Field(default=500, ge=1, description="Steps between validations.")
-    patience: int = Field(
-        default=0,
-        ge=0,
-        description="Stop after so many validations with no better network; 0: never.",
-    )
-    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of all that is random.")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        default="auto", description="Where to train."
-    )
-    threads: int | None = Field(
-        default=None,
-        ge=1,
-        le=1024,
-        description="CPU threads of each process; by default the cores, shared by the processes.",
-    )
-
-    if not TYPE_CHECKING:  # type checkers make a better signature of the fields
-
-        def __init__(self, /, **values: Any) -> None:
-            try:
-                super().__init__(**values)
-            except ValidationError as error:
-                raise option_error(error, "train") from None
 
 
 def idle_color_options(values: Mapping[str, Any]) -> set[str]:

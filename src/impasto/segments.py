@@ -35,7 +35,7 @@ from impasto.errors import ImpastoError, OptionError, RunError
 from impasto.flow import Plane, brightness
 from impasto.images import fit_within, make_folder, output_error, write_whole
 from impasto.memory import memory_budget
-from impasto.options import StyleOptions, VideoOptions
+from impasto.options import StyleOptions
 from impasto.painters import NetworkPainter, OptimizerPainter, Painter, Task
 from impasto.temporal import link
 from impasto.video import (
@@ -46,6 +46,7 @@ from impasto.video import (
     kept_record,
     passes_of,
 )
+from impasto.video_options import VideoOptions
 
 OVERLAP = 12
 """Frames in which one segment is faded into the next."""

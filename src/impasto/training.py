@@ -38,7 +38,7 @@ from impasto.networks import (
     seen_of,
 )
 from impasto.noise import roughened
-from impasto.options import TrainingOptions
+from impasto.training_options import TrainingOptions
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 CONTENT_LAYER = "relu4_1"

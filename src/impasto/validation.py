@@ -17,7 +17,6 @@ from impasto.losses import total_variation
 from impasto.moments import moments_of
 from impasto.networks import Transfer
 from impasto.noise import roughened
-from impasto.options import TrainingOptions
 from impasto.training import (
     CONTENT_LAYER,
     STYLE_LAYERS,
@@ -26,6 +25,7 @@ from impasto.training import (
     content_distance,
     vectors_of,
 )
+from impasto.training_options import TrainingOptions
 
 MEASURED = 16
 """About so many pairs of a photo and a style are measured; more would cost more than they tell."""

@@ -58,10 +58,11 @@ from impasto.images import (
 from impasto.locks import LOCK_NAME, FolderLock
 from impasto.masks import FrameMask
 from impasto.moving_masks import open_mask
-from impasto.options import StyleOptions, VideoOptions
+from impasto.options import StyleOptions
 from impasto.painters import REACH, Painter, Task
 from impasto.pairing import resolve
 from impasto.temporal import Expected, Link, expect, link
+from impasto.video_options import VideoOptions
 
 RECORD_VERSION = 2
 """Raised when the folders of unfinished clips come to hold something else."""

@@ -20,7 +20,7 @@ from impasto.errors import (
     OptionError,
     one_line,
 )
-from impasto.options import TrainingOptions
+from impasto.training_options import TrainingOptions
 
 _flags = flags(TrainingOptions)
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from cyclopts import Group, Parameter
 from impasto.cli import EXIT_INTERRUPTED, say
 from impasto.cli.flags import flags, given, whole_number
 from impasto.errors import ImpastoError, OptionError, one_line
-from impasto.options import StyleOptions, VideoOptions, make_options
+from impasto.options import StyleOptions, make_options
+from impasto.video_options import VideoOptions
 
 if TYPE_CHECKING:
     from impasto.video import ClipRun, VideoProgress

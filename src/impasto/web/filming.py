@@ -21,7 +21,8 @@ import numpy as np
 
 from impasto.errors import ImpastoError, OptionError, OutputError, RunError, WeightsError
 from impasto.images import Bitmap, fit_within, make_folder, output_error, resize_image
-from impasto.options import StyleOptions, VideoOptions
+from impasto.options import StyleOptions
+from impasto.video_options import VideoOptions
 from impasto.web.config import ANY_STYLE, BUILT_IN_STYLES
 from impasto.web.database import UNAVAILABLE
 from impasto.web.entities import Job, Note, Wanted
