@@ -18,10 +18,10 @@ import torch
 from safetensors.torch import save
 
 from impasto import course as courses
-from impasto.blueprint import FORMAT
 from impasto.cli import main
 from impasto.errors import WeightsError
 from impasto.images import Bitmap, read_image, write_image
+from impasto.network_files import FORMAT, read_network_file
 from impasto.networks import (
     VGG,
     Network,
@@ -31,7 +31,6 @@ from impasto.networks import (
     read_network,
     write_network,
 )
-from impasto.portable import read_parts
 from impasto.training import Trainer, table_for
 
 TINY = Shape((8, 8, 16), 1, (8, 8, 8))
@@ -316,7 +315,7 @@ def test_foreign_networks_are_not_trusted(
         assert "n.safetensors: is a damaged network" in said
         assert said.count("\n") == 1
         with pytest.raises(WeightsError, match="damaged"):
-            read_parts(path)
+            read_network_file(path, "np")
 
 
 @pytest.mark.usefixtures("tiny", "folder")

@@ -10,8 +10,9 @@ import torch
 from impasto.blueprint import IDENTITY, Shape
 from impasto.errors import OptionError, OutputError, RunError, WeightsError
 from impasto.exporting import export_network
+from impasto.network_files import read_network_file
 from impasto.networks import VGG, Network, mix, read_network
-from impasto.portable import portable, read_parts
+from impasto.portable import portable
 from small_networks import write_any, write_styles
 
 onnx = pytest.importorskip("onnx")
@@ -34,7 +35,7 @@ def any_style(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opened(path: Path) -> Any:
     """The exported network in onnxruntime."""
-    data = portable(read_parts(path)).SerializeToString()
+    data = portable(read_network_file(path, "np")).SerializeToString()
     return onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
 
 
@@ -140,7 +141,7 @@ def test_files_say_what_they_hold(styles: Path, tmp_path: Path) -> None:
     assert record["kind"] == "styles"
     assert record["card"] == {"seed": 7}
     assert record["source_sha256"] == read_network(styles).sha256
-    assert Shape(*map(_tuple, record["shape"].values())) == read_parts(styles).shape
+    assert Shape(*map(_tuple, record["shape"].values())) == read_network_file(styles, "np").shape
     assert [one.shape for one in session.get_inputs()] == [[1, 3, "H", "W"], [1, 3], [1]]
     assert list(tmp_path.iterdir()) == [path]
 
@@ -188,7 +189,10 @@ def test_bad_files_are_refused_in_one_line(styles: Path, tmp_path: Path) -> None
     export_network(styles, path, overwrite=True)
     with pytest.raises(OptionError, match=r"ends in \.onnx"):
         export_network(styles, tmp_path / "net.pb")
-    for read in read_parts, lambda file: export_network(file, tmp_path / "other.onnx"):
+    for read in (
+        lambda file: read_network_file(file, "np"),
+        lambda file: export_network(file, tmp_path / "other.onnx"),
+    ):
         with pytest.raises(WeightsError, match="is an exported network"):
             read(path)
         with pytest.raises(WeightsError, match="No such file"):
@@ -199,7 +203,7 @@ def test_a_network_without_a_part_is_damaged(tmp_path: Path) -> None:
     """A tensor that is missing is a fault of the file."""
     from dataclasses import replace
 
-    parts = read_parts(write_styles(tmp_path / "net.safetensors"))
+    parts = read_network_file(write_styles(tmp_path / "net.safetensors"), "np")
     less = {name: value for name, value in parts.tensors.items() if "kernels.3" not in name}
     with pytest.raises(WeightsError, match=r"damaged.*kernels\.3"):
         portable(replace(parts, tensors=less))

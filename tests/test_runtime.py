@@ -15,16 +15,16 @@ import torch
 
 from impasto import transfer
 from impasto.bare import needs_torch, network_for, repaint
-from impasto.blueprint import IDENTITY, METADATA
+from impasto.blueprint import IDENTITY
 from impasto.cli import main
 from impasto.color import Palette, color_statistics, fade_colors, keep_colors, recolor
 from impasto.coloring import in_paintings_colors
 from impasto.errors import OptionError, WeightsError
 from impasto.exporting import export_network
 from impasto.images import Bitmap, read_image, resize_image, write_image
+from impasto.network_files import METADATA, read_network_file
 from impasto.networks import mix, read_network
 from impasto.options import StyleOptions, make_options
-from impasto.portable import read_parts
 from impasto.runtime import PortableNetwork, portable_file
 from small_networks import write_any, write_styles
 
@@ -464,7 +464,7 @@ def test_exported_networks_are_onnxruntimes_alone(
         assert "damaged" not in said
         assert said.count("\n") == 1
     with pytest.raises(WeightsError, match="is an exported network"):
-        read_parts(net)
+        read_network_file(net, "np")
     monkeypatch.setattr("impasto.cli.fast.find_spec", lambda _: None)
     assert main([*begin, "--fast", "--overwrite"]) == 2
     assert "only onnxruntime runs; install that" in capsys.readouterr().err

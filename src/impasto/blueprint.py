@@ -5,11 +5,8 @@ Apart from `impasto.networks` because it needs no torch: exported networks are m
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 PREDICTOR_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 """Layers of VGG19 whose means and deviations a style is predicted from."""
@@ -31,99 +28,6 @@ MAX_SEEN_SIDE = 2048
 
 FADE = 0.25
 """Below this strength the picture fades into the photo."""
-
-FORMAT = "impasto-network"
-FORM = 1
-"""Raised when files of networks come to hold something else."""
-
-METADATA = "impasto"
-"""Key of an exported network's record: JSON with `form`, `kind`, `names`, `shape`, `vector`,
-`source_sha256`, `impasto`, `noise` and `card`."""
-
-GRAPH = 1
-"""Raised when the same network comes to make another exported graph."""
-
-MAX_VECTOR = 10**6
-"""Most numbers of a style that an exported network may say it has."""
-
-MAX_WIDTH, MAX_BLOCKS = 4096, 64
-"""Most channels of a map, and residual blocks, that the file of a network may ask for."""
-
-_NO_NOISE = "is a damaged network (its noise is no number from 0 to 1)"
-
-EXPORTED = "is an exported network, which only stylize --fast runs, by onnxruntime"
-"""Said where a network in impasto's own format is wanted."""
-
-
-def is_portable(path: str | os.PathLike[str]) -> bool:
-    """Whether a name is that of an exported network."""
-    return Path(path).suffix.lower() == ".onnx"
-
-
-def header_fault(header: Any) -> str | None:
-    """What is wrong with the header of a network's file, in words; `None`: nothing.
-
-    Args:
-        header: as it was read, plain data of any kind.
-    """
-    if not isinstance(header, dict) or header.get("form") != FORM:
-        return "is no network of impasto, or of a later version"
-    if not isinstance(header.get("card"), dict):
-        return "is a damaged network (it has no card)"
-    styles = header.get("styles")
-    if styles is not None and not _are_texts(styles):
-        return "is a damaged network (its styles are no names)"
-    hidden = header.get("hidden")
-    if (styles is None) == (hidden is None) or (styles is not None and IDENTITY not in styles):
-        return "is a damaged network (it lacks what makes vectors of styles)"
-    shape = header.get("shape")
-    sound = (
-        isinstance(shape, dict)
-        and all(_are_widths(shape.get(way)) for way in ("encoder", "decoder"))
-        and type(shape.get("blocks")) is int
-        and 0 <= shape["blocks"] <= MAX_BLOCKS
-        and (hidden is None or (_are_widths(hidden) and len(hidden) == 2))
-    )
-    if not sound:
-        return "is a damaged network (its shape cannot be)"
-    return None if _is_noise(header.get("noise", 0.0)) else _NO_NOISE
-
-
-def record_fault(record: Any) -> str | None:
-    """What is wrong with the record of an exported network, in words; `None`: nothing.
-
-    Args:
-        record: as it was read, plain data of any kind.
-    """
-    if not isinstance(record, dict) or record.get("form") != FORM:
-        return "is no network of impasto, or of a later version"
-    vector = record.get("vector")
-    sound = (
-        record.get("kind") in ("styles", "any")
-        and _are_texts(record.get("names"))
-        and type(vector) is int
-        and 0 < vector <= MAX_VECTOR
-        and isinstance(record.get("source_sha256"), str)
-    )
-    if not sound:
-        return "is a damaged network (its record is not whole)"
-    return None if _is_noise(record.get("noise", 0.0)) else _NO_NOISE
-
-
-def _is_noise(value: Any) -> bool:
-    """Whether a network may ask for so much noise; those of before there was any ask for none."""
-    return type(value) in (int, float) and 0 <= value <= 1
-
-
-def _are_texts(values: Any) -> bool:
-    return isinstance(values, list) and all(isinstance(one, str) for one in values)
-
-
-def _are_widths(values: Any) -> bool:
-    """Whether these may be numbers of channels, of one stage at least."""
-    if not isinstance(values, list) or not 0 < len(values) <= MAX_BLOCKS:
-        return False
-    return all(type(one) is int and 0 < one <= MAX_WIDTH for one in values)
 
 
 @dataclass(frozen=True)

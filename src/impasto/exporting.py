@@ -15,8 +15,9 @@ from torch import Tensor
 from impasto.blueprint import FADE, IDENTITY, LEAST_SIDE, SEEN_SIDE
 from impasto.errors import OptionError, RunError
 from impasto.images import check_place, fit_within, write_whole
+from impasto.network_files import read_network_file
 from impasto.networks import Network, mix, read_network
-from impasto.portable import portable, read_parts
+from impasto.portable import portable
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -59,7 +60,7 @@ def export_network(
         raise OptionError(
             f"the package {error.name} is not there; install it with pip install 'impasto[onnx]'"
         ) from None
-    model = portable(read_parts(source))
+    model = portable(read_network_file(source, "np"))
     onnx.checker.check_model(model, full_check=True)
     data = model.SerializeToString(deterministic=True)
     options = onnxruntime.SessionOptions()

@@ -15,15 +15,12 @@ numbers with four ninths of the multiplications.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, cast
 
-import safetensors
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save
@@ -31,21 +28,17 @@ from torch import Tensor, nn
 
 from impasto.blueprint import (
     EPSILON,
-    EXPORTED,
-    FORM,
-    FORMAT,
     IDENTITY,
     LEAST_SIDE,
     PREDICTOR_LAYERS,
     Shape,
     Stage,
-    header_fault,
-    is_portable,
     stages_of,
 )
 from impasto.errors import OptionError, WeightsError
 from impasto.features import Layer, layers_of
 from impasto.images import write_whole
+from impasto.network_files import FORM, FORMAT, read_network_file
 from impasto.weights import Weights
 
 
@@ -385,33 +378,18 @@ def read_network(path: str | os.PathLike[str]) -> Network:
     Raises:
         WeightsError: the file is missing, damaged, or no network.
     """
-    path = Path(path)
+    file = read_network_file(path, "pt")
+    tensors = {key: value.float() for key, value in file.tensors.items()}
+    size = file.shape.vector
     try:
-        data = path.read_bytes()
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(FORMAT, "null"))
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-    except OSError as error:
-        raise WeightsError(f"{path}: {error.strerror or error}; name a network's file") from None
-    except (safetensors.SafetensorError, ValueError, RecursionError):
-        fault = EXPORTED if is_portable(path) else "is no network of impasto, or damaged"
-        raise WeightsError(f"{path}: {fault}") from None
-    fault = header_fault(header)
-    if fault is not None:
-        raise WeightsError(f"{path}: {fault}")
-    try:
-        given = header["shape"]
-        shape = Shape(tuple(given["encoder"]), given["blocks"], tuple(given["decoder"]))
         found = Network(
-            Transfer(shape),
-            None if header["styles"] is None else StyleTable(header["styles"], shape.vector),
-            None
-            if header["hidden"] is None
-            else StylePredictor(shape.vector, tuple(header["hidden"])),
-            None if header["hidden"] is None else VGG(),
-            header["card"],
-            hashlib.sha256(data).hexdigest(),
-            header.get("noise", 0.0),
+            Transfer(file.shape),
+            None if file.styles is None else StyleTable(file.styles, size),
+            None if file.hidden is None else StylePredictor(size, file.hidden),
+            None if file.hidden is None else VGG(),
+            file.card,
+            file.sha256,
+            file.noise,
         )
         parts = {"transfer": found.transfer, "table": found.table}
         parts |= {"predictor": found.predictor, "eyes": found.eyes}

@@ -25,37 +25,28 @@ before strength; means of them are blends.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from hashlib import sha256
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import safetensors
 from numpy.typing import NDArray
 
 from impasto import __version__
 from impasto.blueprint import (
     EPSILON,
-    EXPORTED,
     FADE,
-    FORM,
-    FORMAT,
     IDENTITY,
     LEAST_SIDE,
     MAX_SEEN_SIDE,
-    METADATA,
     PREDICTOR_LAYERS,
     SEEN_SIDE,
     Shape,
     Stage,
-    header_fault,
-    is_portable,
     stages_of,
 )
 from impasto.errors import WeightsError
+from impasto.network_files import FORM, METADATA, NetworkFile
 from impasto.weights import CAFFE, layer_names
 
 if TYPE_CHECKING:
@@ -70,65 +61,11 @@ IR_VERSION = 8
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """A network's file, without torch.
-
-    Attributes:
-        shape: its size.
-        names: the styles it knows, without `IDENTITY`; none where it predicts them.
-        rows: all styles of its table, in order; `None` where it predicts them.
-        tensors: name → values, in the file's own precision.
-        card: how the network was trained, plain data.
-        sha256: of the file.
-        noise: standard deviation of the noise that photos are to be given; see `impasto.noise`.
-    """
-
-    shape: Shape
-    rows: list[str] | None
-    tensors: Mapping[str, Array]
-    card: Mapping[str, Any]
-    sha256: str
-    noise: float = 0.0
-
-    @property
-    def names(self) -> list[str]:
-        """The styles it knows, without `IDENTITY`; none where it predicts them."""
-        return [name for name in self.rows or () if name != IDENTITY]
-
-
-def read_parts(path: str | os.PathLike[str]) -> Parts:
-    """Reads what `impasto.networks.write_network` wrote.
-
-    Raises:
-        WeightsError: the file is missing, damaged, or no network.
-    """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-        with safetensors.safe_open(path, framework="np") as file:
-            header = json.loads((file.metadata() or {}).get(FORMAT, "null"))
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except OSError as error:
-        raise WeightsError(f"{path}: {error.strerror or error}; name a network's file") from None
-    except (safetensors.SafetensorError, ValueError, RecursionError):
-        fault = EXPORTED if is_portable(path) else "is no network of impasto, or damaged"
-        raise WeightsError(f"{path}: {fault}") from None
-    fault = header_fault(header)
-    if fault is not None:
-        raise WeightsError(f"{path}: {fault}")
-    try:
-        given = header["shape"]
-        shape = Shape(tuple(given["encoder"]), given["blocks"], tuple(given["decoder"]))
-        digest, noise = sha256(data).hexdigest(), header.get("noise", 0.0)
-        return Parts(shape, header["styles"], tensors, header["card"], digest, noise)
-    except (KeyError, TypeError, ValueError) as error:
-        first = str(error).splitlines()[0]
-        raise WeightsError(f"{path}: is a damaged network ({first[:80]})") from None
-
-
-def portable(parts: Parts) -> ModelProto:
+def portable(parts: NetworkFile) -> ModelProto:
     """The network as an ONNX model.
+
+    Args:
+        parts: what `network_files.read_network_file` found, with NumPy's tensors.
 
     Raises:
         WeightsError: a tensor is missing or has the wrong shape.
@@ -137,14 +74,14 @@ def portable(parts: Parts) -> ModelProto:
 
     graph = _Graph(parts.tensors)
     try:
-        (style, own), inputs = (_from_table if parts.rows else _from_painting)(graph, parts)
+        (style, own), inputs = (_from_table if parts.styles else _from_painting)(graph, parts)
         used = graph.node("Identity", style, name="vector_used")
         rest = graph.node("Sub", graph.number(1), "strength")
         near, far = graph.node("Mul", own, rest), graph.node("Mul", used, "strength")
         painted = _transfer(graph, parts.shape, graph.node("Add", near, far))
     except (KeyError, ValueError, IndexError) as error:
         first = str(error).splitlines()[0]
-        raise WeightsError(f"the network is damaged ({first[:80]})") from None
+        raise WeightsError(f"{parts.path}: is a damaged network ({first[:80]})") from None
     share = graph.node("Min", graph.number(1), graph.node("Div", "strength", graph.number(FADE)))
     change = graph.node("Mul", graph.node("Sub", painted, "photo"), share)
     graph.node("Add", "photo", change, name="picture")
@@ -165,7 +102,7 @@ def portable(parts: Parts) -> ModelProto:
     )
     record = {
         "form": FORM,
-        "kind": "styles" if parts.rows else "any",
+        "kind": "styles" if parts.styles else "any",
         "names": parts.names,
         "shape": asdict(parts.shape),
         "vector": parts.shape.vector,
@@ -178,9 +115,9 @@ def portable(parts: Parts) -> ModelProto:
     return model
 
 
-def _from_table(graph: _Graph, parts: Parts) -> tuple[tuple[str, str], list[Any]]:
+def _from_table(graph: _Graph, parts: NetworkFile) -> tuple[tuple[str, str], list[Any]]:
     """The vectors of the style and of the photo itself, from a table; inputs of the graph."""
-    rows = parts.rows or []
+    rows = parts.styles or []
     table = graph.tensor("table.vectors")
     known = [rows.index(name) for name in parts.names]
     shares = graph.node("Div", "style", graph.node("ReduceSum", "style", graph.whole(1)))
@@ -189,7 +126,7 @@ def _from_table(graph: _Graph, parts: Parts) -> tuple[tuple[str, str], list[Any]
     return (style, own), [_value("style", 1, len(known))]
 
 
-def _from_painting(graph: _Graph, parts: Parts) -> tuple[tuple[str, str], list[Any]]:
+def _from_painting(graph: _Graph, parts: NetworkFile) -> tuple[tuple[str, str], list[Any]]:
     """The same, predicted from the painting and from the photo."""
     size = parts.shape.vector
     flat = graph.node("Reshape", graph.node("Abs", "vector"), graph.whole(-1))

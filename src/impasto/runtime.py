@@ -18,10 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 import impasto
-from impasto.blueprint import GRAPH, LEAST_SIDE, METADATA, is_portable, record_fault
+from impasto.blueprint import LEAST_SIDE
 from impasto.cache import cache_folder
 from impasto.errors import OptionError, OutputError, RunError, WeightsError
 from impasto.images import make_folder, write_whole
+from impasto.network_files import (
+    GRAPH,
+    METADATA,
+    bytes_of,
+    is_portable,
+    read_network_file,
+    record_fault,
+)
 
 Pixels = NDArray[np.float32]
 
@@ -72,19 +80,15 @@ def can_run(path: str | os.PathLike[str]) -> bool:
 
 def _place(path: Path) -> Path:
     """Where the cache has the exported form of a network."""
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(f"{path}: {error.strerror or error}; name a network's file") from None
+    digest = hashlib.sha256(bytes_of(path)).hexdigest()
     return cache_folder("networks") / f"{digest}-{impasto.__version__}.{GRAPH}.onnx"
 
 
 def _exported(path: Path) -> bytes:
     try:
-        from impasto.portable import portable, read_parts
+        from impasto.portable import portable
 
-        model = portable(read_parts(path))
+        model = portable(read_network_file(path, "np"))
     except ModuleNotFoundError:
         raise OptionError(f"--runtime onnx: the package onnx is not there; {_REMEDY}") from None
     return model.SerializeToString(deterministic=True)
@@ -137,13 +141,8 @@ class PortableNetwork:
         chosen.log_severity_level = 4
         # Threads that wait without sleep take the processor from others.
         chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            data = path if isinstance(path, bytes) else Path(path).read_bytes()
-        except OSError as error:
-            raise WeightsError(
-                f"{path}: {error.strerror or error}; name a network's file"
-            ) from None
-        name = "the network" if isinstance(path, bytes) else path
+        data = path if isinstance(path, bytes) else bytes_of(path)
+        name = self._name = "the network" if isinstance(path, bytes) else str(path)
         try:
             self._session = onnxruntime.InferenceSession(
                 data, chosen, providers=["CPUExecutionProvider"]
@@ -195,7 +194,8 @@ class PortableNetwork:
             raise OptionError("the network knows only its own styles: " + ", ".join(self.names))
         zeros = np.zeros((1, self.record["vector"]), np.float32)
         feeds = {"painting": pixels[None], "scale": _one(scale), "vector": zeros}
-        return self._run("vector_used", feeds | {"photo": self._nothing, "strength": _one(1)})
+        feeds |= {"photo": self._nothing, "strength": _one(1)}
+        return self._run("vector_used", feeds, zeros.shape)
 
     def repaint(self, photo: Pixels, style: Pixels, strength: float = 1.0) -> Pixels:
         """The photo in a style.
@@ -207,6 +207,10 @@ class PortableNetwork:
 
         Returns:
             `(3, H, W)`.
+
+        Raises:
+            RunError: onnxruntime failed.
+            WeightsError: the network makes no picture.
         """
         if strength <= 0:
             return photo
@@ -215,13 +219,13 @@ class PortableNetwork:
             feeds |= {"painting": self._nothing, "scale": _one(1), "vector": style}
         else:
             feeds["style"] = style
-        return self._run("picture", feeds)[0]
+        return self._run("picture", feeds, (1, *photo.shape))[0]
 
     @property
     def _nothing(self) -> Pixels:
         return np.full((1, 3, LEAST_SIDE, LEAST_SIDE), 0.5, np.float32)
 
-    def _run(self, output: str, feeds: dict[str, Pixels]) -> Pixels:
+    def _run(self, output: str, feeds: dict[str, Pixels], shape: tuple[int, ...]) -> Pixels:
         found = {name: np.ascontiguousarray(value, np.float32) for name, value in feeds.items()}
         try:
             (result,) = self._session.run([output], found, self._part)
@@ -230,7 +234,13 @@ class PortableNetwork:
         except Exception as error:  # as above
             first = str(error).splitlines()[0]
             raise RunError(f"onnxruntime failed ({first[:120]}); use --runtime torch") from None
-        return np.asarray(result)
+        found = np.asarray(result)
+        if found.shape != shape or found.dtype != np.float32 or not np.isfinite(found).all():
+            raise WeightsError(
+                f"{self._name}: is a damaged network (its {output} is no array of {shape} "
+                "numbers); export it again"
+            )
+        return found
 
 
 def _one(value: float) -> Pixels:

@@ -96,7 +96,7 @@ def _made_by_onnx(settings: dict[str, Any], options: StyleOptions) -> Bare | Non
         OptionError: only onnxruntime can run the network, and it cannot make this picture.
     """
     from impasto.bare import NeedsTorchError, repaint
-    from impasto.blueprint import is_portable
+    from impasto.network_files import is_portable
     from impasto.runtime import can_run, open_network
     from impasto.trained import network_path
     from impasto.transfer import check_record
@@ -227,8 +227,8 @@ def fast(
     style_masks: Sequence[str | None] = (),
 ) -> int:
     """Repaints a photo, or every photo of a folder, in one pass; see `impasto stylize`."""
-    from impasto.blueprint import is_portable
     from impasto.images import check_output
+    from impasto.network_files import is_portable
     from impasto.sources import split_label
 
     if not all((content, *styles)):
