@@ -275,6 +275,8 @@ class NetworkPainter(_Painting):
             masks=self._masks_of(task),
             style_masks=self._style_masks,
             networks=self._networks,
+            # It would stand still while things move through it.
+            noise=0.0,
         )
         own = made.result().bitmap.pixels
         if expected is None:

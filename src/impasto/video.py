@@ -41,6 +41,7 @@ from impasto.clips import (
     check_copied,
     folder_identity,
     open_clip,
+    read_ahead,
     target_for,
     write_clip,
 )
@@ -166,9 +167,10 @@ def frames_folder(output: Path) -> Path:
     return output.with_name(f"{output.name}.frames")
 
 
-def passes_of(folder: Path, passes: int, bits: int) -> list[FrameFolder]:
-    """Where the frames of each pass lie in a folder of finished frames."""
-    return [FrameFolder(folder / str(number + 1), bits) for number in range(passes)]
+def passes_of(folder: Path, passes: int, bits: int, recent: int = 0) -> list[FrameFolder]:
+    """Where the frames of each pass lie in a folder of finished frames, so many of which are kept
+    in memory."""
+    return [FrameFolder(folder / str(number + 1), bits, recent) for number in range(passes)]
 
 
 def clear_frames(folder: Path) -> None:
@@ -304,7 +306,7 @@ class ClipRun:
         self._lock = FolderLock(self.folder)
         bits = 16 if self.clip.facts.bits > 8 else 8
         self._bits = bits
-        self._passes = passes_of(self.folder, options.passes, bits)
+        self._passes = passes_of(self.folder, options.passes, bits, max(painter.reach))
         self._sources = FrameFolder(self.folder / "source", bits)
         self._masks = [open_mask(mask, self.clip, max_pixels) for mask in painter.masks]
         self._kept_masks = [
@@ -494,18 +496,20 @@ class ClipRun:
         """The pass over the clip itself, forward."""
         results, several = self._passes[0], len(self._passes) > 1
         number = -1
-        for frame in self.clip.frames(self.span, self.size):
+        for frame, luma, way, there in read_ahead(self._read(results)):
             number = frame.number
             if self._part is not None and number == 0 and frame.time != 0:
                 number = -1
                 break
-            self._note(number, frame)
+            self._note(number, frame, luma)
             if several and not self._sources.has(number):
                 self._sources.write(number, frame.pixels, frame.alpha)
             masks = self._masks_of(number, frame.time + self.span.start, keep=several)
-            if results.has(number):
+            if there:
                 yield None
                 continue
+            if way is not None:
+                self._last = ((number, number - 1), way)
             earlier = self._earlier(number, results, 1)
             expected = expect(earlier) if earlier else None
             task = Task(frame, self._shares[number], expected, masks)
@@ -522,6 +526,20 @@ class ClipRun:
             raise OptionError(
                 f"{self.clip.path}: has no frames between --start and --end; choose others"
             )
+
+    def _read(
+        self, results: FrameFolder
+    ) -> Iterator[tuple[Frame, NDArray[np.uint8], Link | None, bool]]:
+        """The clip's frames, with their luma, the way to the frame before where it will be needed,
+        and whether the frame has been painted. Nothing here depends on what is being painted."""
+        before = None
+        for frame in self.clip.frames(self.span, self.size):
+            luma, there = brightness(frame.pixels), results.has(frame.number)
+            way = None
+            if before is not None and not there and self._options.hold > 0:
+                way = link(luma, before, quick=self._painter.quick)
+            yield frame, luma, way, there
+            before = luma
 
     def _further(self, number: int) -> Iterator[tuple[int, bool, Plane] | None]:
         """A later pass, over the frames that the first one has kept."""
@@ -576,9 +594,9 @@ class ClipRun:
             found.append(one)
         return found
 
-    def _note(self, number: int, frame: Frame) -> None:
+    def _note(self, number: int, frame: Frame, luma: NDArray[np.uint8]) -> None:
         options = self._options
-        self._lumas[number] = brightness(frame.pixels)
+        self._lumas[number] = luma
         moment = float(frame.time + self.span.start)
         shares = shares_at(moment, options.at, options.fade) if options.at else ()
         self._shares[number] = shares
@@ -656,7 +674,7 @@ class ClipRun:
                 raise output_error(str(self.output), error) from None
             return
         write_clip(
-            *(self.output, self._finished(), self.clip, self._target),
+            *(self.output, read_ahead(self._finished()), self.clip, self._target),
             span=self.span,
             sound=self._options.sound,
             overwrite=self._overwrite,

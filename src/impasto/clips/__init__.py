@@ -6,6 +6,7 @@ length takes the memory of a few frames. Containers and codecs are PyAV's (FFmpe
 and WebP are read by libvips, and frames can lie in a folder as numbered pictures.
 """
 
+from impasto.clips.ahead import read_ahead
 from impasto.clips.facts import Facts, Frame, Span
 from impasto.clips.folder import FrameFolder
 from impasto.clips.pictures import folder_identity
@@ -26,6 +27,7 @@ __all__ = [
     "folder_identity",
     "is_self_contained",
     "open_clip",
+    "read_ahead",
     "target_for",
     "write_clip",
 ]
