@@ -1,241 +1,390 @@
-"""How still a repainted clip holds, what that costs in style, and what it costs in time.
+"""Clips: how still they hold, what that costs, and what a run survives.
 
-    python benchmarks/video.py [CLIP] [--style …] [--engines optimizer network] [--size 256]
-        [--start 0] [--frames 12] [--evaluations 30] [--network any] [--picture FILE]
+    python benchmarks/video.py [--parts still speed long kills] [--clips FOLDER] [--style …]
+        [--engines optimizer network] [--size 256] [--frames 12] [--evaluations 30]
+        [--network any] [--picture FILE]
 
-Each engine paints the same frames twice: every frame for itself (`--hold 0`) and held together (the
-defaults). The warping error is the root mean square difference between a result and the one before
-it moved along with the flow between the clip's own frames, where that can be trusted; in 255ths.
-Style distance is `quality.style_distance` to the painting, mean over the first, middle and last
-frame. Of the time on the processors, all that is not the painting itself (flow, blending, decoding,
-encoding, frames on disk) is told apart. The result's frame times and packets of sound are compared
-with the clip's. Without CLIP, one is made: a window that moves over a bundled photo behind a disc
-that moves the other way, with a little noise, and a tone for its sound. `--picture` shows the
-first, middle and last frame: of the clip, and as the first engine paints them, held together.
+Parts, all of them unless named:
+
+`still`  frames painted for themselves (`--hold 0`) against frames held together (the defaults), by
+         each engine: the warping error, which is the mean squared difference, in 255ths, between a
+         result and the one before it moved along with the clip's motion, over what can be seen in
+         both; and the distance from the painting's style, the mean over all frames that follow on
+         others. The first clip is made here, and its motion is known; that of the clips in
+         `--clips` is DIS's at its finest, which no engine uses. And whether the result's frame
+         times and packets of sound are the clip's.
+`speed`  the network engine at 640 × 360 px: frames per second, and the share of the time in which
+         no frame is being painted: reading, flow, blending, frames on disk, encoding.
+`long`   a clip of ten minutes: the memory of the process, a tenth of the clip after the other.
+`kills`  runs that are killed at random moments and started again: whether frames and film are
+         those of a run that was not.
 """
 
 import argparse
 import math
+import os
+import random
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import av
+import cv2
 import numpy as np
 
 from impasto.clips import Clip, Span, open_clip
-from impasto.flow import Plane, brightness, warp
-from impasto.images import Bitmap, resize_image, write_image
+from impasto.flow import Plane, brightness, trust_of, warp
+from impasto.images import Bitmap, write_image
 from impasto.options import StyleOptions
-from impasto.painters import NetworkPainter, OptimizerPainter, Painter, Task
+from impasto.painters import NetworkPainter, OptimizerPainter, Painter, Task, blended
 from impasto.quality import style_distance
-from impasto.sources import read_source
-from impasto.temporal import Link, link
 from impasto.video import ClipRun
 from impasto.video_options import VideoOptions
+from known_motion import make_clip, true_motion
 from record import RESULTS, describe_run, write_json
 
-RATE = 48000
-"""Samples of sound per second."""
+Motion = Callable[[int], tuple[Plane, Any]]
+"""Of a frame: the way to the one before, and what can be seen in both."""
+
+MINUTES, LONG_RATE, LONG_SIDE = 10, 10, 320
+"""The long clip: minutes, frames per second, px."""
+
+KILLS, KILLED_FRAMES, KILLED_SIDE = 10, 16, 160
 
 
-class Timed:
-    """A painter whose time on the processors is counted."""
-
-    def __init__(self, painter: Painter) -> None:
-        self.painter, self.seconds, self.count = painter, 0.0, 0
-        self.reach, self.quick, self.masks = painter.reach, painter.quick, painter.masks
-
-    def record(self) -> dict[str, Any]:
-        """That of the painter itself."""
-        return self.painter.record()
-
-    def paint(self, task: Task) -> Plane:
-        """Paints a frame and counts the time."""
-        began = time.process_time()
-        pixels = self.painter.paint(task)
-        # The first one reads the paintings.
-        if self.count:
-            self.seconds += time.process_time() - began
-        self.count += 1
-        return pixels
+# --- still ---------------------------------------------------------------------------------------
 
 
-def make_clip(path: Path, frames: int, side: int = 256) -> None:
-    """A clip of known motion, with a tone."""
-    photo = resize_image(read_source("sample:coffee", 10**9), 2 * side, side).pixels
-    rng = np.random.default_rng(0)
-    height = side * 9 // 16 // 2 * 2
-    y, x = np.mgrid[0:height, 0:side]
-    with av.open(str(path), "w") as out:
-        stream = cast("Any", out.add_stream("libx264", rate=25, options={"crf": "12"}))
-        stream.width, stream.height, stream.pix_fmt = side, height, "yuv420p"
-        tone = cast("Any", out.add_stream("aac", rate=RATE, layout="mono"))
-        for number in range(frames):
-            view = photo[:, 20 : 20 + height, 3 * number : 3 * number + side].copy()
-            disc = (x - side + 4 * number) ** 2 + (y - height / 2) ** 2 < (height / 5) ** 2
-            view[:, disc] = np.array([[0.8], [0.25], [0.2]])
-            view += rng.normal(0, 0.015, view.shape)
-            values = (view.clip(0, 1).transpose(1, 2, 0) * 255).astype(np.uint8)
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(values), format="rgb24")
-            for packet in stream.encode(frame):
-                out.mux(packet)
-        for packet in stream.encode(None):
-            out.mux(packet)
-        wave = (0.3 * np.sin(np.arange(RATE * frames // 25) / 20)).astype(np.float32)
-        for first in range(0, len(wave), 1024):
-            part = av.AudioFrame.from_ndarray(wave[None, first : first + 1024], "fltp", "mono")
-            part.pts, part.sample_rate = first, RATE
-            for packet in tone.encode(part):
-                out.mux(packet)
-        for packet in tone.encode(None):
-            out.mux(packet)
+def finest(one: Any, other: Any) -> Plane:
+    """DIS at full resolution, with all the refinement it has use for."""
+    search = cast("Any", cv2).DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search.setFinestScale(0)
+    search.setPatchStride(2)
+    search.setGradientDescentIterations(40)
+    search.setVariationalRefinementIterations(10)
+    return np.asarray(search.calc(one, other, np.empty((0,), np.float32)), np.float32)
 
 
-def warping_error(results: list[Plane], links: list[Link]) -> float:
-    """Root mean square difference of results from those before, moved along, in 255ths."""
+def seen_motion(clip: Clip, span: Span, size: tuple[int, int]) -> Motion:
+    """The motion of a clip as `finest` sees it."""
+    lumas = [brightness(frame.pixels) for frame in clip.frames(span, size)]
+    ways = [(finest(b, a), finest(a, b)) for a, b in pairwise(lumas)]
+    return lambda number: (ways[number - 1][0], trust_of(*ways[number - 1]))
+
+
+def warping_error(results: Sequence[Plane], motion: Motion) -> float:
+    """Mean squared difference of results from those before, moved along, in 255ths."""
     errors: list[float] = []
-    for before, after, way in zip(results, results[1:], links, strict=False):
-        if not way.cut:
-            error = np.square(warp(before, way.flow) - after).mean(0)
-            errors.append(float((error * way.trust).sum() / max(1.0, float(way.trust.sum()))))
-    return 255 * math.sqrt(float(np.mean(errors)))
+    for number in range(1, len(results)):
+        flow, seen = motion(number)
+        error = np.square(255 * (warp(results[number - 1], flow) - results[number])).mean(0)
+        errors.append(float((error * seen).sum() / max(1.0, float(seen.sum()))))
+    return float(np.mean(errors))
 
 
-def sound_of(path: Path, span: Span) -> Iterator[tuple[bytes, Fraction]]:
-    """Contents and times of the packets of sound in a part of a clip."""
+def packets(path: Path, end: float | None) -> list[tuple[bytes, Fraction]]:
+    """Contents and times of all packets of sound, as FFmpeg reads them."""
     with av.open(str(path)) as clip:
-        for packet in clip.demux(*clip.streams.audio) if clip.streams.audio else ():
-            if packet.size and packet.pts is not None:
-                moment = packet.pts * packet.time_base
-                if moment >= span.start and (span.end is None or moment < span.end):
-                    yield bytes(packet), moment - span.start
+        return [
+            (bytes(packet), moment)
+            for packet in (clip.demux(*clip.streams.audio) if clip.streams.audio else ())
+            if packet.size and packet.pts is not None
+            for moment in (packet.pts * packet.time_base,)
+            if end is None or moment < end
+        ]
 
 
-def measure(
-    source: Path, painter: Painter, options: VideoOptions, side: int, painting: str, folder: Path
-) -> dict[str, Any]:
-    """One engine in one way: its figures, and the results under `pixels`."""
-    timed = Timed(painter)
-    output = folder / f"result-{time.monotonic_ns()}{source.suffix}"
-    run = ClipRun(source, output, timed, options, side, styles=1)
-    wall, began, whole = time.monotonic(), 0.0, 0.0
-    results: list[Plane] = []
-    for progress in run:
-        if not results:
-            began, wall = time.process_time(), time.monotonic()
-        results.append(progress.pixels)
-    run.finish()
-    whole, wall = time.process_time() - began, time.monotonic() - wall
-    chosen = [results[0], results[len(results) // 2], results[-1]]
+def times(path: Path, end: float | None) -> list[Fraction]:
+    """Times of all frames, as FFmpeg reads them."""
+    with av.open(str(path)) as clip:
+        found = [
+            frame.pts * frame.time_base
+            for frame in clip.decode(clip.streams.video[0])
+            if frame.pts is not None and frame.time_base is not None
+        ]
+    return [moment for moment in found if end is None or moment < end]
+
+
+def painter_of(engine: str, given: argparse.Namespace, size: int, hold: float) -> Painter:
+    """An engine with its defaults."""
+    options = StyleOptions(size=size, evaluations=given.evaluations)
+    if engine == "optimizer":
+        return OptimizerPainter([given.style], options, hold, VideoOptions().follow)
+    options = StyleOptions(size=size)
+    return NetworkPainter([given.style], options, given.network, hold)
+
+
+def one_way(
+    source: Path, engine: str, given: argparse.Namespace, hold: float, folder: Path
+) -> tuple[list[Plane], dict[str, Any]]:
+    """The results of a clip's first frames, and what is to be said of them but the motion."""
     clip = open_clip(source)
-    span = run.span
-    times = [frame.time for frame in clip.frames(span, pixels=False)]
-    kept = [frame.time for frame in open_clip(output).frames(pixels=False)]
-    sound = [data for data, _ in sound_of(source, span)]
-    later = max(1, len(results) - 1)
-    return {
-        "pixels": results,
-        "style_distance": float(
-            np.mean([style_distance(one.transpose(1, 2, 0), painting) for one in chosen])
-        ),
-        "painting_cpu_s_per_frame": timed.seconds / later,
-        "rest_cpu_s_per_frame": (whole - timed.seconds) / later,
-        "rest_share": 1 - timed.seconds / whole,
-        "frames_per_second": later / wall,
-        "same_times": times == kept,
-        "same_sound": sound == [data for data, _ in sound_of(output, Span())],
+    end = float((given.frames - Fraction(1, 2)) / (clip.facts.rate or Fraction(25)))
+    options = VideoOptions(end=end, hold=hold)
+    output = folder / f"{source.stem}-{engine}-{hold:g}{source.suffix}"
+    painter = painter_of(engine, given, given.size, hold)
+    run = ClipRun(source, output, painter, options, given.size, styles=1)
+    results = [progress.pixels for progress in run]
+    run.finish()
+    distances = [style_distance(one.transpose(1, 2, 0), given.style) for one in results[1:]]
+    sound = packets(source, end)
+    return results, {
+        "style_distance": float(np.mean(distances)),
+        "frames": len(results),
+        "same_times": times(source, end) == times(output, None),
         "sound_packets": len(sound),
+        "same_sound": sound == packets(output, None) if sound else None,
     }
 
 
-def links_of(clip: Clip, span: Span, size: tuple[int, int]) -> list[Link]:
-    """The way from each frame but the first back to the one before."""
-    found: list[Link] = []
-    before = None
-    for frame in clip.frames(span, size):
-        luma = brightness(frame.pixels)
-        if before is not None:
-            found.append(link(luma, before))
-        before = luma
+def measure_still(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Both engines, each in both ways, on all clips."""
+    made = folder / "known motion.mkv"
+    make_clip(made, given.frames, given.size)
+    found: dict[str, Any] = {"size": given.size, "evaluations": given.evaluations, "clips": {}}
+    clips = [made, *(sorted(given.clips.glob("*.mp4")) if given.clips else ())]
+    print("clip                  engine     warping error: apart   held  ratio   style ratio  same")
+    for source in clips:
+        motion: Motion | None = None
+        rows: dict[str, Any] = {}
+        for engine in given.engines:
+            figures: dict[str, Any] = {}
+            for way, hold in ("apart", 0.0), ("held", VideoOptions().hold):
+                results, one = one_way(source, engine, given, hold, folder)
+                height, width = results[0].shape[1:]
+                if source == made:
+                    motion = lambda number, side=width: true_motion(number, side)  # noqa: E731
+                elif motion is None:
+                    end = Fraction(str(round(given.frames - 0.5, 4)))
+                    clip = open_clip(source)
+                    span = Span(Fraction(0), end / (clip.facts.rate or Fraction(25)))
+                    motion = seen_motion(clip, span, (width, height))
+                figures[way] = {"warping_error": warping_error(results, motion), **one}
+                if way == "held" and given.picture and source == clips[-1]:
+                    show(given.picture.with_stem(f"{given.picture.stem}-{engine}"), results)
+            for name in "warping_error", "style_distance":
+                figures[f"{name}_ratio"] = figures["held"][name] / figures["apart"][name]
+            rows[engine] = figures | {"width": width, "height": height}
+            apart, held = figures["apart"], figures["held"]
+            print(
+                f"{source.stem:21} {engine:10} {apart['warping_error']:19.1f} "
+                f"{held['warping_error']:6.1f} {figures['warping_error_ratio']:6.2f} "
+                f"{figures['style_distance_ratio']:13.2f}  "
+                f"times {held['same_times']}, sound {held['same_sound']}",
+                flush=True,
+            )
+        found["clips"][source.stem] = rows
+    for engine in given.engines:
+        for name in "warping_error_ratio", "style_distance_ratio":
+            ratios = [rows[engine][name] for rows in found["clips"].values()]
+            found[f"{engine}_{name}"] = math.exp(float(np.mean(np.log(ratios))))
+        print(
+            f"{engine}: {found[f'{engine}_warping_error_ratio']:.2f} of the warping error, "
+            f"{found[f'{engine}_style_distance_ratio']:.2f} of the style distance (geometric means)"
+        )
     return found
 
 
-def show(path: Path, *rows: list[Plane]) -> None:
-    """Writes a picture of the first, middle and last frame of several rows."""
-    lines = [np.concatenate([r[0], r[len(r) // 2], r[-1]], axis=2) for r in rows]
-    write_image(Bitmap(np.concatenate(lines, axis=1)), path, quality=85, overwrite=True)
+def show(path: Path, results: Sequence[Plane]) -> None:
+    """Writes a picture of the first, middle and last frame."""
+    shown = [results[0], results[len(results) // 2], results[-1]]
+    write_image(Bitmap(np.concatenate(shown, axis=2)), path, overwrite=True)
+
+
+# --- speed ---------------------------------------------------------------------------------------
+
+
+class Timed(NetworkPainter):
+    """A network whose time for painting is counted, without blending."""
+
+    seconds, count = 0.0, 0
+
+    def paint(self, task: Task) -> Plane:
+        """Paints a frame and counts the time."""
+        began = time.perf_counter()
+        own = super().paint(replace(task, expected=None))
+        # The first one reads the paintings.
+        if self.count:
+            self.seconds += time.perf_counter() - began
+        self.count += 1
+        return own if task.expected is None else blended(own, task.expected, self.share)
+
+
+def measure_speed(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Frames per second at 640 × 360, by both networks that come with impasto."""
+    source, found = folder / "speed.mp4", dict[str, Any]()
+    make_clip(source, given.speed_frames, 640)
+    for network in "styles", "any":
+        painter = Timed(["style:night-sky"], StyleOptions(size=640), network, VideoOptions().hold)
+        output = folder / f"speed-{network}.mp4"
+        run = ClipRun(source, output, painter, VideoOptions(), 640, styles=1)
+        began, frames = 0.0, -1
+        for frames, _ in enumerate(run):
+            if not frames:
+                began = time.perf_counter()
+        run.finish()
+        seconds = time.perf_counter() - began
+        found[network] = {
+            "frames": frames,
+            "frames_per_second": frames / seconds,
+            "painting_s_per_frame": painter.seconds / frames,
+            "rest_s_per_frame": (seconds - painter.seconds) / frames,
+            "rest_share": 1 - painter.seconds / seconds,
+        }
+        print(
+            f"{network}: {frames / seconds:.2f} frames per second at 640 x 360, "
+            f"{found[network]['rest_share']:.0%} of the time no frame is being painted"
+        )
+    return found
+
+
+# --- long ----------------------------------------------------------------------------------------
+
+
+def command(*words: str) -> list[str]:
+    """The command line of impasto, by this Python."""
+    return [sys.executable, "-m", "impasto", *words]
+
+
+def measure_long(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """The memory of a run over ten minutes, at every tenth of them."""
+    source, output = folder / "long.mp4", folder / "long-painted.mp4"
+    total = round(60 * given.minutes * LONG_RATE)
+    make_clip(source, total, LONG_SIDE, LONG_RATE)
+    words = ["video", str(source), "night-sky", "--fast", "-o", str(output), "--quiet"]
+    began = time.monotonic()
+    rows: list[float] = []
+    with subprocess.Popen(command(*words)) as run:
+        painted = folder / "long-painted.mp4.frames" / "1"
+        held = peak = 0.0
+        while run.poll() is None:
+            status = Path(f"/proc/{run.pid}/status").read_text()
+            for line in status.splitlines():
+                if line.startswith("VmRSS"):
+                    held = max(held, int(line.split()[1]) * 1024 / 1e9)
+                if line.startswith("VmHWM"):
+                    peak = int(line.split()[1]) * 1024 / 1e9
+            done = painted / f"{(len(rows) + 1) * total // 10:06d}.png"
+            if len(rows) < 9 and done.exists():
+                rows.append(round(held, 3))
+                print(f"{len(rows)} tenths: {held:.3f} GB", flush=True)
+                held = 0.0
+            time.sleep(0.2)
+        rows.append(round(held, 3))
+    with av.open(str(output)) as clip:
+        frames = clip.streams.video[0].frames
+    print(f"10 tenths and the film: {held:.3f} GB; at most {peak:.3f} GB in {frames} frames")
+    return {
+        "frames": total,
+        "width": LONG_SIDE,
+        "minutes": given.minutes,
+        "seconds": time.monotonic() - began,
+        "gb_in_each_tenth": rows,
+        "peak_gb": peak,
+        "frames_in_film": frames,
+        "code": run.returncode,
+    }
+
+
+# --- kills ---------------------------------------------------------------------------------------
+
+
+def measure_kills(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Runs killed at random moments, by both engines in turn."""
+    source = folder / "killed.mp4"
+    make_clip(source, KILLED_FRAMES, KILLED_SIDE)
+    ways = {
+        "network": ["--fast"],
+        "optimizer": ["--evaluations", "10", "--follow", "4", "--passes", "2"],
+    }
+    random.seed(given.seed)
+    found: dict[str, Any] = {"seed": given.seed, "kills": []}
+    whole: dict[str, tuple[float, dict[str, bytes]]] = {}
+    for number in range(given.kills):
+        engine = list(ways)[number % 2]
+        words = ["video", str(source), "night-sky", *ways[engine], "--keep-frames", "--quiet"]
+        if engine not in whole:
+            began, path = time.monotonic(), folder / f"whole-{engine}.mp4"
+            subprocess.run(command(*words, "-o", str(path)), check=True)
+            whole[engine] = time.monotonic() - began, contents(path)
+        seconds, wanted = whole[engine]
+        path = folder / f"killed-{number}.mp4"
+        moment = random.uniform(0.2, 1.0) * seconds
+        with subprocess.Popen(command(*words, "-o", str(path))) as run:
+            try:
+                run.wait(moment)
+                ended = True
+            except subprocess.TimeoutExpired:
+                os.kill(run.pid, signal.SIGKILL)
+                ended = False
+        before = {file: file.stat().st_mtime_ns for file in frames_of(path)}
+        # It may have come between the finished film and the end.
+        if not ended and not path.exists():
+            subprocess.run(command(*words, "-o", str(path)), check=True)
+        kept = all(file.stat().st_mtime_ns == stamp for file, stamp in before.items())
+        same = contents(path) == wanted
+        row = {
+            "engine": engine,
+            "at_s": round(moment, 2),
+            "ended_before": ended,
+            "frames_there": len(before),
+            "not_painted_again": kept,
+            "same": same,
+        }
+        found["kills"].append(row)
+        print(row, flush=True)
+    return found
+
+
+def frames_of(path: Path) -> Iterator[Path]:
+    """The finished frames of a run."""
+    yield from sorted(path.with_name(f"{path.name}.frames").glob("*/*.png"))
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """Frames and film of a run, byte for byte."""
+    found = {str(file.relative_to(file.parents[1])): file.read_bytes() for file in frames_of(path)}
+    return found | {"film": path.read_bytes()}
+
+
+PARTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
+    "still": measure_still,
+    "speed": measure_speed,
+    "long": measure_long,
+    "kills": measure_kills,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("clip", nargs="?", type=Path)
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--clips", type=Path, help="a folder of more clips for still")
     parser.add_argument("--style", default="style:night-sky")
     parser.add_argument("--engines", nargs="+", default=["optimizer", "network"])
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--start", type=float, default=0.0)
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--evaluations", type=int, default=30)
     parser.add_argument("--network", default="any")
     parser.add_argument("--picture", type=Path)
+    parser.add_argument("--speed-frames", type=int, default=60)
+    parser.add_argument("--minutes", type=float, default=MINUTES)
+    parser.add_argument("--kills", type=int, default=KILLS)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=RESULTS / "video.json")
-    arguments = parser.parse_args()
-    found: dict[str, Any] = {**describe_run(), "style": arguments.style, "engines": {}}
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        source = arguments.clip or folder / "made.mp4"
-        if arguments.clip is None:
-            make_clip(source, arguments.frames, max(256, arguments.size))
-        clip = open_clip(source)
-        rate = clip.facts.rate or Fraction(25)
-        end = arguments.start + float((arguments.frames - Fraction(1, 2)) / rate)
-        values: dict[str, Any] = {"start": arguments.start, "end": round(end, 4)}
-        span = Span(Fraction(str(values["start"])), Fraction(str(values["end"])))
-        found |= {"clip": source.name, "frames": arguments.frames}
-        for engine in arguments.engines:
-            figures: dict[str, Any] = {}
-            for way in "apart", "held":
-                apart: dict[str, Any] = {"hold": 0} if way == "apart" else {}
-                options = VideoOptions(**values, **apart)
-                base = {"size": arguments.size}
-                painter: Painter = (
-                    OptimizerPainter(
-                        [arguments.style],
-                        StyleOptions(**base, evaluations=arguments.evaluations),
-                        options.hold,
-                        options.follow,
-                    )
-                    if engine == "optimizer"
-                    else NetworkPainter(
-                        [arguments.style], StyleOptions(**base), arguments.network, options.hold
-                    )
-                )
-                one = measure(source, painter, options, arguments.size, arguments.style, folder)
-                results = one.pop("pixels")
-                height, width = results[0].shape[1:]
-                links = links_of(clip, span, (width, height))
-                if way == "held" and engine == arguments.engines[0] and arguments.picture:
-                    frames = [f.pixels for f in clip.frames(span, (width, height))]
-                    show(arguments.picture, frames, results)
-                figures[way] = {"warping_error": warping_error(results, links), **one}
-            for name in "warping_error", "style_distance":
-                figures[f"{name}_ratio"] = figures["held"][name] / figures["apart"][name]
-            figures["width"], figures["height"] = width, height
-            found["engines"][engine] = figures
-            print(
-                f"{engine}: warping error {figures['held']['warping_error']:.2f} against "
-                f"{figures['apart']['warping_error']:.2f} "
-                f"({figures['warping_error_ratio']:.2f}), style distance "
-                f"{figures['style_distance_ratio']:.2f} times, "
-                f"{figures['held']['frames_per_second']:.2f} frames/s, "
-                f"{figures['held']['rest_share']:.0%} of it not painting, "
-                f"times {figures['held']['same_times']}, sound {figures['held']['same_sound']} "
-                f"({figures['held']['sound_packets']} packets)"
-            )
-    write_json(arguments.output, found)
+    given = parser.parse_args()
+    found: dict[str, Any] = {**describe_run(), "style": given.style, "network": given.network}
+    for part in given.parts:
+        with TemporaryDirectory() as name:
+            found[part] = PARTS[part](given, Path(name))
+    write_json(given.output, found)
 
 
 if __name__ == "__main__":

@@ -240,7 +240,7 @@ class NetworkPainter(_Painting):
         self.quick = True
         self._network = network_for(styles) if network is None else network
         self._networks = Repaintings()
-        self._share = 1 / (1 + hold / HOLD_UNIT)
+        self.share = 1 / (1 + hold / HOLD_UNIT)
         repainter = self._networks.of(self._network, options)
         self._record = {**repainter.record, "device": repainter.device.type}
         if repainter.knows_pictures:
@@ -252,7 +252,7 @@ class NetworkPainter(_Painting):
             "engine": "network",
             "network": self._record,
             "options": self._options.model_dump(mode="json"),
-            "share": self._share,
+            "share": self.share,
             **self._sources(),
         }
 
@@ -281,7 +281,18 @@ class NetworkPainter(_Painting):
         own = made.result().bitmap.pixels
         if expected is None:
             return own
-        # The borders between what is trusted and what is not would show.
-        soft = cv2.GaussianBlur(expected.trust, (0, 0), SOFT_BORDER)
-        past = np.float32(1 - self._share) * np.asarray(soft, np.float32) * expected.trust
-        return np.asarray(own + past * (expected.pixels - own), np.float32)
+        return blended(own, expected, self.share)
+
+
+def blended(own: Plane, expected: Expected, share: float) -> Plane:
+    """A frame's picture with what is expected of it, where that can be trusted.
+
+    Args:
+        own: `(3, H, W)` in [0, 1].
+        expected: what earlier results say.
+        share: of its own picture, from 0 to 1.
+    """
+    # The borders between what is trusted and what is not would show.
+    soft = cv2.GaussianBlur(expected.trust, (0, 0), SOFT_BORDER)
+    past = np.float32(1 - share) * np.asarray(soft, np.float32) * expected.trust
+    return np.asarray(own + past * (expected.pixels - own), np.float32)
