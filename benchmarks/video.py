@@ -1,6 +1,6 @@
 """Clips: how still they hold, what that costs, and what a run survives.
 
-    python benchmarks/video.py [--parts still speed long kills] [--clips FOLDER] [--style …]
+    python benchmarks/video.py [--parts still blend speed long kills] [--clips FOLDER] [--style …]
         [--engines optimizer network] [--size 256] [--frames 12] [--evaluations 30]
         [--network any] [--picture FILE]
 
@@ -13,6 +13,9 @@ Parts, all of them unless named:
          others. The first clip is made here, and its motion is known; that of the clips in
          `--clips` is DIS's at its finest, which no engine uses. And whether the result's frame
          times and packets of sound are the clip's.
+`blend`  frames of the network of built-in styles held together by their pictures, as the engine
+         does it, and by the network's features after the residual blocks, at an eighth of the
+         sides: the warping error and the distance from the style, against frames painted apart.
 `speed`  the network engine at 640 × 360 px: frames per second, and the share of the time in which
          no frame is being painted: reading, flow, blending, frames on disk, encoding.
 `long`   a clip of ten minutes: the memory of the process, a tenth of the clip after the other.
@@ -39,13 +42,17 @@ from typing import Any, cast
 import av
 import cv2
 import numpy as np
+import torch
 
 from impasto.clips import Clip, Span, open_clip
-from impasto.flow import Plane, brightness, trust_of, warp
+from impasto.flow import Plane, brightness, look_up, trust_of, warp
 from impasto.images import Bitmap, write_image
+from impasto.networks import Network, convolve, enter, normalise
 from impasto.options import StyleOptions
 from impasto.painters import NetworkPainter, OptimizerPainter, Painter, Task, blended
 from impasto.quality import style_distance
+from impasto.temporal import Link, expect, link
+from impasto.trained import load_network
 from impasto.video import ClipRun
 from impasto.video_options import VideoOptions
 from known_motion import make_clip, true_motion
@@ -197,6 +204,102 @@ def show(path: Path, results: Sequence[Plane]) -> None:
     """Writes a picture of the first, middle and last frame."""
     shown = [results[0], results[len(results) // 2], results[-1]]
     write_image(Bitmap(np.concatenate(shown, axis=2)), path, overwrite=True)
+
+
+# --- blend ---------------------------------------------------------------------------------------
+
+
+def painted_row(
+    frames: Sequence[Plane],
+    ways: Sequence[Link],
+    network: Network,
+    style: str,
+    share: float,
+    by: str,
+) -> list[Plane]:
+    """Frames repainted one after the other, each blended with the one before.
+
+    Args:
+        frames: `(3, H, W)` each.
+        ways: from each frame but the first to the one before.
+        network: knows its styles by name.
+        style: the name of one.
+        share: of a frame's own; 1: every frame for itself.
+        by: `pictures` or `features`, those that leave the last residual block.
+    """
+    transfer, vector = network.transfer, network.vector_of_name(style)
+    middle = max(place for place, stage in enumerate(transfer.stages) if stage.closes) + 1
+    scales = transfer.scales_and_shifts(vector)
+    before: Plane | None = None
+    kept: Plane | None = None
+    found: list[Plane] = []
+    for number, frame in enumerate(frames):
+        x = enter(torch.from_numpy(frame)[None], transfer.shape.stride)
+        start = x
+        for place, stage in enumerate(transfer.stages):
+            if place == middle and by == "features":
+                own = x[0].numpy()
+                if kept is not None and not ways[number - 1].cut:
+                    way = ways[number - 1]
+                    size = own.shape[:0:-1]
+                    flow = cv2.resize(way.flow, size, interpolation=cv2.INTER_AREA) / 8
+                    trust = cv2.resize(way.trust, size, interpolation=cv2.INTER_AREA)
+                    moved = look_up(np.ascontiguousarray(kept.transpose(1, 2, 0)), flow)
+                    own = own + (1 - share) * trust * (moved.transpose(2, 0, 1) - own)
+                kept = np.asarray(own, np.float32)
+                x = torch.from_numpy(kept)[None].contiguous(memory_format=torch.channels_last)
+            if stage.opens:
+                start = x
+            x = convolve(x, transfer.kernels[place], stage)
+            if stage.kind == "out":
+                break
+            x = normalise(x, *scales[place], relu=stage.relu)
+            if stage.closes:
+                x = x + start
+        height, width = frame.shape[1:]
+        whole = torch.sigmoid(x + transfer.bias.view(1, 3, 1, 1))[0, :, :height, :width].numpy()
+        if by == "pictures" and before is not None and not ways[number - 1].cut:
+            whole = blended(whole, expect([(ways[number - 1], before)]), share)
+        before = whole
+        found.append(whole)
+    return found
+
+
+@torch.inference_mode()
+def measure_blend(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Pictures against features."""
+    made = folder / "known motion.mkv"
+    make_clip(made, given.frames, given.size)
+    network, style = load_network("styles"), "night-sky"
+    share = NetworkPainter([style], StyleOptions(), "styles", VideoOptions().hold).share
+    found: dict[str, Any] = {"size": given.size, "share": share, "clips": {}}
+    for source in [made, *(sorted(given.clips.glob("*.mp4")) if given.clips else ())]:
+        clip = open_clip(source)
+        span = Span(
+            Fraction(0), (given.frames - Fraction(1, 2)) / (clip.facts.rate or Fraction(25))
+        )
+        frames = [frame.pixels for frame in clip.frames(span, clip.size(given.size))]
+        lumas = [brightness(pixels) for pixels in frames]
+        ways = [link(after, before, quick=True) for before, after in pairwise(lumas)]
+        height, width = frames[0].shape[1:]
+        motion: Motion = seen_motion(clip, span, (width, height))
+        if source == made:
+            motion = lambda number, side=width: true_motion(number, side)  # noqa: E731
+        rows = {}
+        for name, part, by in (
+            ("apart", 1.0, "pictures"),
+            ("pictures", share, "pictures"),
+            ("features", share, "features"),
+        ):
+            results = painted_row(frames, ways, network, style, part, by)
+            distances = [
+                style_distance(one.transpose(1, 2, 0), f"style:{style}") for one in results[1:]
+            ]
+            error = warping_error(results, motion)
+            rows[name] = {"warping_error": error, "style_distance": float(np.mean(distances))}
+        found["clips"][source.stem] = rows
+        print(source.stem, rows, flush=True)
+    return found
 
 
 # --- speed ---------------------------------------------------------------------------------------
@@ -357,6 +460,7 @@ def contents(path: Path) -> dict[str, bytes]:
 
 PARTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
     "still": measure_still,
+    "blend": measure_blend,
     "speed": measure_speed,
     "long": measure_long,
     "kills": measure_kills,
