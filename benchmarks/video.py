@@ -242,9 +242,10 @@ def painted_row(
                 if kept is not None and not ways[number - 1].cut:
                     way = ways[number - 1]
                     size = own.shape[:0:-1]
-                    flow = cv2.resize(way.flow, size, interpolation=cv2.INTER_AREA) / 8
+                    flow = cv2.resize(way.flow / np.float32(8), size, interpolation=cv2.INTER_AREA)
                     trust = cv2.resize(way.trust, size, interpolation=cv2.INTER_AREA)
-                    moved = look_up(np.ascontiguousarray(kept.transpose(1, 2, 0)), flow)
+                    rows = np.ascontiguousarray(kept.transpose(1, 2, 0))
+                    moved = look_up(rows, np.asarray(flow, np.float32))
                     own = own + (1 - share) * trust * (moved.transpose(2, 0, 1) - own)
                 kept = np.asarray(own, np.float32)
                 x = torch.from_numpy(kept)[None].contiguous(memory_format=torch.channels_last)
