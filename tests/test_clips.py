@@ -66,7 +66,7 @@ def test_frames_have_the_times_and_colours_they_were_written_with(
 ) -> None:
     """What is read is what was encoded, at its exact times, even at an uneven rate."""
     codec = "libvpx-vp9" if name == "a.webm" else "libx264"
-    clip = open_clip(uneven_clip(tmp_path, name, codec=codec))
+    clip = open_clip(str(uneven_clip(tmp_path, name, codec=codec)))
     frames = list(clip.frames())
     unit = FINE if name == "a.mp4" else Fraction(1, 1000)
     step = 1 if name == "a.mp4" else 5

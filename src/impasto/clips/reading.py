@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -267,7 +268,10 @@ def _in_order(
 
 
 def open_clip(
-    path: Path, *, rate: Fraction | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+    path: str | os.PathLike[str],
+    *,
+    rate: Fraction | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> Clip:
     """Looks at a clip: its streams, and its first frame.
 
@@ -281,6 +285,7 @@ def open_clip(
         TooLargeError: its frames have more pixels.
         OptionError: it has a rate of its own.
     """
+    path = Path(path)
     if path.is_dir():
         folder = open_folder(path, rate or DEFAULT_RATE, max_pixels)
         return Clip(path, folder.facts, _folder=folder)
