@@ -98,6 +98,31 @@ def test_the_last_frame_is_shown_as_long_as_before(tmp_path: Path) -> None:
         assert last.duration == Fraction(1, 25)
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm", "a.avi"])
+def test_frames_are_shown_until_the_next_one(tmp_path: Path, name: str) -> None:
+    """At an uneven rate too, with frames left out, and in a part that ends while one is shown;
+    nothing is shown longer than the clip or the part."""
+    codec = "libvpx-vp9" if name == "a.webm" else "mpeg4" if name == "a.avi" else "libx264"
+    frames = [drifting(i) for i in range(len(UNEVEN))]
+    base = {"a.mp4": FINE, "a.avi": Fraction(1, 25)}.get(name, Fraction(1, 1000))
+    times = [round(time * FINE / base) for time in UNEVEN]
+    times = list(range(len(UNEVEN))) if name == "a.avi" else times
+    clip = open_clip(make_clip(tmp_path / name, frames, times, base, codec=codec))
+    shown = [time * base for time in times]
+    for every in 1, 4, 20:
+        starts, end = shown[::every], shown[5] + base
+        whole = list(clip.frames(Span(every=every), pixels=False))
+        assert [frame.time for frame in whole] == starts
+        ends = [frame.time + frame.duration for frame in whole]
+        assert ends[:-1] == starts[1:]
+        assert shown[-1] < ends[-1] <= shown[-1] + Fraction(1, 10)
+        begin = shown[2] - base / 2
+        part = list(clip.frames(Span(begin, end, every), pixels=False))
+        assert len(part) == -(-4 // every)
+        ends = [frame.time + frame.duration + begin for frame in part]
+        assert ends == [*shown[2 + every : 6 : every], end]
+
+
 def test_chapters_and_subtitles_go_along(tmp_path: Path) -> None:
     """Chapters, subtitles and names of streams are those of the clip."""
     made = make_clip(

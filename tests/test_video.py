@@ -514,6 +514,21 @@ def test_a_preview_takes_some_frames_only(
     ]
 
 
+def test_the_table_of_times_is_right_at_uneven_rates(tmp_path: Path) -> None:
+    """Each frame in `times.csv` lasts until the next one."""
+    places = [0, 40, 120, 133, 220, 260]
+    frames = [drifting(i) for i in range(6)]
+    clip = make_clip(tmp_path / "a.mkv", frames, places, Fraction(1, 1000))
+    run = ClipRun(clip, tmp_path / "frames", Recorder(), VideoOptions(), 64, styles=1)
+    carried(run)
+    run.finish()
+    rows = (tmp_path / "frames" / "times.csv").read_text().splitlines()[1:]
+    table = [tuple(map(float, row.split(",")[1:])) for row in rows]
+    assert [start for start, _ in table] == [place / 1000 for place in places]
+    steps = [(b - a) / 1000 for a, b in pairwise(places)]
+    assert [duration for _, duration in table[:-1]] == pytest.approx(steps, abs=1e-12)
+
+
 def test_a_folder_of_pictures_is_painted(
     narrow: Any, painting: Path, tmp_path: Path, capsys: Any
 ) -> None:

@@ -16,7 +16,8 @@ class Frame:
     Attributes:
         number: of the frame among those that were read, from 0.
         time: when it is shown, seconds; exact.
-        duration: how long, seconds; 0 where the clip does not say.
+        duration: until the next one is shown, seconds; of the last one 0 where the clip does not
+            say.
         pixels: float32 `(3, H, W)`, in [0, 1], upright, with square pixels.
         alpha: float32 `(H, W)` in [0, 1], or `None`.
     """

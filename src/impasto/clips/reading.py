@@ -92,14 +92,7 @@ class Clip:
             rows = self._animated(span, size)
         else:
             rows = self._decoded(span, size if pixels else None)
-        wanted = (
-            frame
-            for frame in rows
-            if frame.time >= span.start and (span.end is None or frame.time < span.end)
-        )
-        for number, frame in enumerate(itertools.islice(wanted, 0, None, span.every)):
-            shown = frame.duration * span.every
-            yield replace(frame, number=number, time=frame.time - span.start, duration=shown)
+        yield from _part(rows, span)
 
     def _animated(self, span: Span, size: tuple[int, int]) -> Iterator[Frame]:
         starts = [Fraction(0), *itertools.accumulate(self._durations)][:-1]
@@ -159,6 +152,8 @@ class Clip:
                         raise _UncleanError
                     checked = True
                 if span.end is not None and time >= span.end:
+                    # The one before it is shown until the end.
+                    yield Frame(0, time, Fraction(0), _NOTHING)
                     return
                 if time < span.start:
                     continue
@@ -186,12 +181,15 @@ class Clip:
         # times, each where the decoder is done with it.
         queue: deque[int] | None = deque() if container.format.name in _NO_TIMES else None
         faults = 0
+        latest: tuple[int, int] | None = None
         for packet in itertools.chain(itertools.islice(packets, skipped, None), [None]):
             self.damaged, faults = self.damaged + packets.faults - faults, packets.faults
             if packet is not None and packet.is_corrupt:
                 self.damaged += 1
             if queue is not None and packet is not None and packet.dts is not None:
                 queue.append(packet.dts)
+            if packet is not None and packet.pts is not None:
+                latest = max(latest or (packet.pts, 0), (packet.pts, packet.duration or 0))
             try:
                 found = stream.codec_context.decode(cast("Any", packet))
             except av.error.FFmpegError:
@@ -203,9 +201,40 @@ class Clip:
                 if frame.is_corrupt:
                     self.damaged += 1
                 place = frame.pts
+                if latest is not None and latest[0] == place and latest[1] > 0:
+                    # Decoders guess it; that of the last frame matters.
+                    frame.duration = latest[1]
                 if queue is not None:
                     place = queue.popleft() if queue else None
                 yield None if place is None else place * base, frame
+
+
+def _part(rows: Iterator[Frame], span: Span) -> Iterator[Frame]:
+    """The wanted ones of a clip's frames, with times that count from the span's start. Each is
+    shown until the next one is, the last one until the clip or the span ends.
+
+    Args:
+        rows: frames with their own durations, which count where none follows; up to the first one
+            at the span's end or after it.
+        span: the part.
+    """
+    taken: Frame | None = None
+    seen, over = 0, Fraction(0)
+    for frame in rows:
+        if frame.time < span.start:
+            continue
+        if span.end is not None and frame.time >= span.end:
+            over = span.end
+            break
+        over = frame.time + frame.duration
+        if seen % span.every == 0:
+            if taken is not None:
+                yield replace(taken, duration=frame.time - span.start - taken.time)
+            taken = replace(frame, number=seen // span.every, time=frame.time - span.start)
+        seen += 1
+    if taken is not None:
+        over = over if span.end is None else min(over, span.end)
+        yield replace(taken, duration=over - span.start - taken.time)
 
 
 def _framed(time: Fraction, duration: Fraction, bitmap: Bitmap, size: tuple[int, int]) -> Frame:
