@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +15,6 @@ from impasto.clips.facts import Facts
 from impasto.errors import ImageError, one_line
 
 MILLISECOND = Fraction(1, 1000)
-_TAIL = 1024
 
 
 def is_animation(head: bytes) -> bool:
@@ -73,16 +71,6 @@ def animation_frames(path: Path, facts: Facts) -> Iterator[NDArray[np.uint8]]:
             return
         values = np.frombuffer(data, np.uint8).reshape(shape)
         yield values if values.shape[2] >= 3 else np.repeat(values[..., :1], 3, 2)
-
-
-def is_cut_short(path: Path) -> bool:
-    """Whether a GIF lacks its end; readers show as much of its last frame as there is."""
-    with path.open("rb") as file:
-        gif = file.read(3) == b"GIF"
-        file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - _TAIL))
-        # Some programs fill the file up.
-        return gif and not file.read().rstrip(b"\0").endswith(b";")
 
 
 def _opened(path: Path) -> pyvips.Image:

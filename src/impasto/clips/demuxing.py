@@ -15,6 +15,7 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
+from impasto.clips.wholeness import clusters_end
 from impasto.errors import ImageError, one_line
 
 MOST_FAULTS = 1000
@@ -26,6 +27,9 @@ COPIED = ("audio", "subtitle")
 JUMP = Fraction(1, 2)
 """Seconds by which times fall back only where clips were joined end to end."""
 
+
+HOLE = 512
+"""Bytes between two packets of a Matroska file that are more than its own notes take."""
 
 SELF_CONTAINED = ("mov", "matroska", "avi", "ogg", "flv", "asf", "mpeg", "mpegts")
 """FFmpeg's names of containers of which all lies in one file. Playlists and manifests lead to other
@@ -79,6 +83,11 @@ def is_cover(stream: Stream) -> bool:
     return bool(stream.disposition & Disposition.attached_pic)
 
 
+def _has_alpha(stream: Stream | None) -> bool:
+    """Whether a stream of Matroska has transparency, which lies between its packets."""
+    return stream is not None and "alpha_mode" in {key.lower() for key in stream.metadata}
+
+
 def _known(stream: Stream) -> bool:
     return cast("Any", stream).codec_context is not None
 
@@ -120,11 +129,16 @@ class Packets:
         picture = picture_of(container)
         heard = [stream for stream in companions_of(container) if stream.type == "audio"]
         self._timed = {stream.index for stream in (picture, *heard) if stream is not None}
-        watched = {s.index: s for s in (picture, *heard, *wanted) if s is not None}
+        # What lies between the packets of all streams is seen only where all of them are read.
+        self._dense = container.format.name.startswith("matroska") and not _has_alpha(picture)
+        more = container.streams if self._dense else wanted
+        watched = {s.index: s for s in (picture, *heard, *more) if s is not None}
         self._watched = list(watched.values())
         self._shift = -origin_of(container)
         self._last: dict[int, Fraction] = {}
         self._end = Fraction(0)
+        self._path = Path(container.name)
+        self._place, self._passed = -1, -1
 
     def __iter__(self) -> Iterator[av.Packet]:
         row = 0
@@ -134,17 +148,34 @@ class Packets:
                     # The demuxer ends with empty packets.
                     if packet.size:
                         row = 0
-                        self._place(packet)
+                        self._look_between(packet)
+                        self._time(packet)
                         if packet.stream_index in self._wanted:
                             yield packet
+                if self._dense and 0 <= self._passed < clusters_end(self._path) - HOLE:
+                    self.faults += 1
                 return
             except av.error.EOFError:
                 return
             except av.error.FFmpegError:
                 self.faults += 1
                 row += 1
+                self._passed = -1
 
-    def _place(self, packet: av.Packet) -> None:
+    def _look_between(self, packet: av.Packet) -> None:
+        """Counts a fault where bytes were passed over that belong to no packet: demuxers look for
+        the next one that is whole, and say nothing."""
+        place = -1 if packet.pos is None else packet.pos
+        if not self._dense or (place < 0 and self._passed < 0):
+            return
+        if place in (-1, self._place):  # several lie in one block
+            self._passed += packet.size
+            return
+        if 0 <= self._passed < place - HOLE:
+            self.faults += 1
+        self._place, self._passed = place, max(self._passed, place + packet.size)
+
+    def _time(self, packet: av.Packet) -> None:
         base, index = packet.time_base, packet.stream_index
         if packet.dts is not None and index in self._timed:
             moment = packet.dts * base + self._shift

@@ -17,7 +17,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from impasto.clips.animation import animation_facts, animation_frames, is_animation, is_cut_short
+from impasto.clips.animation import animation_facts, animation_frames, is_animation
 from impasto.clips.demuxing import (
     SELF_CONTAINED,
     Packets,
@@ -30,6 +30,7 @@ from impasto.clips.demuxing import (
 from impasto.clips.facts import Facts, Frame, Span
 from impasto.clips.pictures import DEFAULT_RATE, PictureFolder, open_folder
 from impasto.clips.pixels import UNKNOWN, Upright, is_rgb, to_arrays, upright_of
+from impasto.clips.wholeness import is_cut_short
 from impasto.errors import ImageError, OptionError, one_line
 from impasto.images import DEFAULT_MAX_PIXELS, Bitmap, check_size, fit_within, resize_image
 
@@ -207,6 +208,7 @@ class Clip:
                 if queue is not None:
                     place = queue.popleft() if queue else None
                 yield None if place is None else place * base, frame
+        self.damaged += int(is_cut_short(self.path))
 
 
 def _part(rows: Iterator[Frame], span: Span) -> Iterator[Frame]:
