@@ -1,17 +1,24 @@
 """What is missing from a damaged clip is counted, and what is whole is not."""
 
+import errno
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
 pytest.importorskip("av")
 
-from impasto.clips import open_clip, target_for, write_clip
+import av
+import av.error
+
+from impasto.clips import check_copied, open_clip, target_for, write_clip, writing
 from impasto.clips.wholeness import is_cut_short
-from moving import drifting, make_clip
+from impasto.errors import OptionError, OutputError
+from moving import drifting, make_clip, packets_of
 
 COUNT = 40
 CODECS = {
@@ -106,3 +113,70 @@ def test_a_missing_end_is_told(tmp_path: Path, name: str) -> None:
     is_cut_short(path)
     path.write_bytes(b"")
     assert not is_cut_short(path)
+
+
+@pytest.mark.parametrize("name", ["b.mkv", "b.mp4", "b.mov"])
+def test_damaged_sound_does_not_keep_a_film_from_being_written(tmp_path: Path, name: str) -> None:
+    """Packets that the new container does not take are passed over and counted; the rest of the
+    sound, and all frames, go in."""
+    path = clip_of(tmp_path, "a.ts", sound=True, options={"bf": "0"})
+    sound = {data[7:] for data, _, _ in packets_of(path, "audio")}
+    damage(path)
+    clip = open_clip(path)
+    frames = list(clip.frames())
+    seen = clip.damaged
+    target = target_for(tmp_path / name, clip.facts)
+    check_copied(tmp_path / name, clip, target)
+    assert clip.damaged == seen
+    write_clip(tmp_path / name, clip.frames(), clip, target)
+    assert clip.damaged > seen
+    assert len(list(open_clip(tmp_path / name).frames(pixels=False))) == len(frames)
+    kept = [data for data, _, _ in packets_of(tmp_path / name, "audio")]
+    assert len(sound & set(kept)) > len(sound) * 3 // 4
+
+
+def test_a_full_disk_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What keeps a packet of sound from being written is told where it is the disk."""
+    clip = open_clip(clip_of(tmp_path, "a.mkv", sound=True))
+    target = target_for(tmp_path / "b.mkv", clip.facts)
+    copy = writing._Copier.copy_until
+
+    def full(self: Any, time: Any) -> None:
+        out = self._out
+        self._out = SimpleNamespace(start_encoding=out.start_encoding, mux=fail)
+        copy(self, time)
+        self._out = out
+
+    def fail(_: Any) -> None:
+        raise av.error.OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(writing._Copier, "copy_until", full)
+    with pytest.raises(OutputError, match="disk is full"):
+        write_clip(tmp_path / "b.mkv", clip.frames(), clip, target)
+    assert not (tmp_path / "b.mkv").exists()
+
+
+def test_sound_that_is_refused_at_the_end_is_told_before(tmp_path: Path) -> None:
+    """MP4 refuses uncompressed sound of unnamed loudspeakers only when all is written; that is
+    found out first."""
+    film = clip_of(tmp_path, "a.mkv", sound=False)
+    path = tmp_path / "b.mkv"
+    with av.open(str(film)) as one, av.open(str(path), "w") as out:
+        picture = out.add_stream_from_template(cast("Any", one.streams.video[0]))
+        stream = cast("Any", out.add_stream("pcm_f32le", rate=48000, layout="stereo", format="flt"))
+        for packet in one.demux():
+            if packet.size:
+                packet.stream = picture
+                out.mux(packet)
+        tone = av.AudioFrame.from_ndarray(np.zeros((1, 9600), np.float32), "flt", "stereo")
+        tone.sample_rate = 48000
+        for packet in [*stream.encode(tone), *stream.encode(None)]:
+            out.mux(packet)
+    clip = open_clip(path)
+    mp4, mov = (target_for(tmp_path / name, clip.facts) for name in ("c.mp4", "c.mov"))
+    says = r"\.mp4 cannot hold the clip's audio \(pcm_f32le\); use \.mkv, or --no-sound"
+    with pytest.raises(OptionError, match=says):
+        check_copied(tmp_path / "c.mp4", clip, mp4)
+    check_copied(tmp_path / "c.mov", clip, mov)
+    write_clip(tmp_path / "c.mov", clip.frames(), clip, mov)
+    assert len(b"".join(data for data, _, _ in packets_of(tmp_path / "c.mov", "audio"))) == 38400

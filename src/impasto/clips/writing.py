@@ -50,6 +50,9 @@ _COARSE = Fraction(1, 1000)
 _WEBP_DURATION, _WEBP_FLAGS, _WEBP_REPLACE = 12, 15, 2
 """Where a frame of WebP notes its duration and flags, and the flag of one that replaces all."""
 
+_TRIED = Fraction(1, 2)
+"""Seconds of sound that are copied to see whether a container takes it."""
+
 _OWN_WORDS = ("encoder", "major_brand", "minor_version", "compatible_brands", "comment")
 """What a container says of itself."""
 
@@ -126,18 +129,26 @@ def check_copied(path: Path, clip: Clip, target: Target) -> None:
     """
     if target.silent or not clip.facts.others:
         return
+    damaged = clip.damaged
     for number, (kind, codec) in enumerate(clip.facts.others):
         try:
             with ExitStack() as stack:
                 out = stack.enter_context(av.open(io.BytesIO(), "w", format=target.format))
-                _Copier(out, stack, clip, Span(), only=number)
+                copier = _Copier(out, stack, clip, Span(), only=number)
                 out.start_encoding()
+                if kind == "audio":
+                    # Some codecs are refused with their packets only, or at the end.
+                    copier.copy_until(_TRIED)
+                    if clip.damaged > damaged and not copier.copied:
+                        raise ValueError(codec)
         except (av.error.FFmpegError, ValueError):
             remedy = "use --no-sound" if target.format == "matroska" else "use .mkv, or --no-sound"
             raise OptionError(
                 f"{one_line(str(path))}: {path.suffix} cannot hold the clip's {kind} ({codec}); "
                 f"{remedy}"
             ) from None
+        finally:
+            clip.damaged = damaged
 
 
 def _write(
@@ -283,6 +294,9 @@ class _Copier:
         span: the part of it.
         sound: off: no packets.
         only: the one stream to copy, counted among `Facts.others`.
+
+    Attributes:
+        copied: how many packets have been.
     """
 
     def __init__(
@@ -296,6 +310,7 @@ class _Copier:
         only: int | None = None,
     ) -> None:
         self._out, self._span, self._clip = out, span, clip
+        self.copied = 0
         source = stack.enter_context(opened(clip.path))
         kept = companions_of(source) if sound else []
         kept = kept if only is None else [kept[only]]
@@ -319,7 +334,9 @@ class _Copier:
         self._last: dict[int, int] = {}
 
     def copy_until(self, time: Fraction | None) -> None:
-        """Copies what is to be decoded up to a moment; `None`: all that is left."""
+        """Copies what is to be decoded up to a moment; `None`: all that is left. Packets that the
+        container does not take are counted as damage."""
+        self._out.start_encoding()
         start, end = self._span.start, self._span.end
         while True:
             if self._next is None:
@@ -346,7 +363,14 @@ class _Copier:
             self._last[index] = dts + late
             packet.pts, packet.dts = packet.pts - shift + late, dts + late
             packet.stream = self._streams[index]
-            self._out.mux(packet)
+            try:
+                self._out.mux(packet)
+                self.copied += 1
+            except av.error.FFmpegError as error:
+                # Damaged sound may not be what the container wants; a full disk is another matter.
+                if error.errno in _DISK:
+                    raise
+                self._clip.damaged += int(not packet.is_corrupt)
 
     def _chapters(self, chapters: list[Any]) -> list[Any]:
         kept = []
