@@ -293,6 +293,23 @@ def replaced_matrix(clip: Clip, matrix: int) -> Clip:
     return clip
 
 
+def test_what_ffmpeg_only_seems_to_hold_is_refused(tmp_path: Path) -> None:
+    """MOV holds neither VP9 nor AV1, and H.265 no transparency: that is told, or left out, before
+    anything is encoded."""
+    clip = open_clip(make_clip(tmp_path / "a.mkv", [drifting(i) for i in range(3)]))
+    for codec in "vp9", "av1":
+        with pytest.raises(OptionError, match=rf"--codec {codec}: \.mov cannot hold it; use \.mkv"):
+            target_for(tmp_path / "b.mov", clip.facts, codec)
+        assert len(times_of(copied(clip, tmp_path / f"{codec}.mp4", codec=codec))) == 3
+    made = [Image.fromarray(drifting(i)) for i in range(3)]
+    made[0].save(tmp_path / "a.gif", save_all=True, append_images=made[1:], duration=100)
+    clip = open_clip(tmp_path / "a.gif")
+    clip.facts = replace(clip.facts, pixel_format="rgba", alpha=True)
+    again = copied(clip, tmp_path / "b.mp4", codec="h265")
+    assert again.facts.pixel_format == "yuv420p"
+    assert len(times_of(again)) == 3
+
+
 @pytest.mark.parametrize("form", ["gray", "gray10le", "gray12le"])
 def test_grey_clips_get_colours(tmp_path: Path, form: str) -> None:
     """A painted grey clip is not grey; its depth stays. White and black of it are those of the

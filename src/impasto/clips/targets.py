@@ -39,6 +39,12 @@ ENDINGS = tuple(_FORMATS)
 """Extensions of clips that can be written."""
 
 _FIRST = {"webm": "libvpx-vp9", "gif": "gif", "webp": "libwebp"}
+_REFUSED = {"mov": {"vp9", "av1"}}
+"""Codecs that FFmpeg names among a container's and then does not write."""
+
+_OPAQUE = ("libx265",)
+"""Encoders that name formats with transparency and then do not take them."""
+
 _CRF = {"libx264": 18, "libx265": 20, "libvpx-vp9": 24, "libsvtav1": 24}
 _EIGHTHS = {"libvpx-vp9": 63, "libsvtav1": 63}
 
@@ -97,7 +103,7 @@ def target_for(
     encoder = CODECS[codec] if codec is not None else _FIRST.get(form, "libx264")
     silent = form in ("gif", "webp")
     with av.open(io.BytesIO(), "w", format=form) as container:
-        held = {*container.supported_codecs}
+        held = {*container.supported_codecs} - _REFUSED.get(form, set())
     if codec is not None and (Codec(encoder, "w").canonical_name not in held or silent):
         raise OptionError(f"--codec {codec}: {ending} cannot hold it; use .mkv, or another codec")
     if crf is not None:
@@ -123,6 +129,8 @@ def _pixel_format(encoder: str, facts: Facts) -> str:
         return "bgra"
     known: Sequence[VideoFormat] = Codec(encoder, "w").video_formats or []
     names = [form.name for form in known]
+    if encoder in _OPAQUE:
+        names = [name for name in names if not name.startswith("yuva")]
     own = facts.pixel_format.replace("yuvj", "yuv")
     if own in names and not is_grey(own):
         return own
