@@ -98,6 +98,34 @@ def test_the_last_frame_is_shown_as_long_as_before(tmp_path: Path) -> None:
         assert last.duration == Fraction(1, 25)
 
 
+@pytest.mark.parametrize(
+    ("codec", "name"),
+    [(codec, name) for codec in ("h264", "h265", "mpeg4") for name in ("b.mp4", "b.mov")]
+    + [("av1", "b.mp4")],
+)
+@pytest.mark.parametrize("last", [2000, 70, 10])
+def test_a_last_frame_of_its_own_duration_keeps_it(
+    tmp_path: Path, codec: str, name: str, last: int
+) -> None:
+    """However frames depend on one another, the last one stands as long as in the clip, and the
+    container is as long as all of them."""
+    from PIL import Image
+
+    frames = [Image.fromarray(drifting(i)) for i in range(8)]
+    times = [100, 40, 300, 80, 40, 60, 70, last]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=times)
+    clip = open_clip(tmp_path / "a.gif")
+    target = target_for(tmp_path / name, clip.facts, codec)
+    write_clip(tmp_path / name, clip.frames(), clip, target)
+    again = list(open_clip(tmp_path / name).frames())
+    assert [frame.duration for frame in again] == [Fraction(time, 1000) for time in times]
+    assert [int(np.argmin([distance(f, drifting(i)) for i in range(8)])) for f in again] == [
+        *range(8)
+    ]
+    with av.open(str(tmp_path / name)) as film:
+        assert film.duration == pytest.approx(1000 * sum(times), abs=1001)
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm", "a.avi"])
 def test_frames_are_shown_until_the_next_one(tmp_path: Path, name: str) -> None:
     """At an uneven rate too, with frames left out, and in a part that ends while one is shown;

@@ -20,6 +20,7 @@ import av
 import av.error
 from av.container import OutputContainer
 from av.filter import Graph
+from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from impasto.clips.demuxing import Packets, companions_of, opened, origin_of
@@ -174,8 +175,7 @@ def _write(
     numbered = target.encoder in _NUMBERED
     places: dict[int, int] = {}
     durations: dict[int, int] = {}
-    before: int | None = None
-    last = Fraction(0)
+    order = _Order(target)
 
     def mux(packets: list[av.Packet]) -> None:
         for packet in packets:
@@ -184,25 +184,77 @@ def _write(
                 packet.time_base = base
             if packet.pts in durations:
                 packet.duration = durations.pop(packet.pts)
+            order.settle(packet)
             if copier is not None and packet.dts is not None:
                 copier.copy_until(packet.dts * packet.time_base)
             out.mux(packet)
 
-    for number, frame in enumerate(itertools.chain([first], frames)):
+    def place_of(time: Fraction) -> int:
         # Halves are rounded up: to the even side, steps would come out uneven.
-        place = math.floor(frame.time / base + Fraction(1, 2))
-        before, last = place if before is None else max(place, before + 1), frame.duration
+        return math.floor(time / base + Fraction(1, 2))
+
+    before, last = -1, Fraction(0)
+    for number, (frame, final) in enumerate(order.look_ahead(first, frames)):
+        place = place_of(frame.time) if number == 0 else max(place_of(frame.time), before + 1)
+        before, last = place, frame.duration
         if last > 0:
-            durations[before] = max(1, round(last / base))
+            durations[place] = max(1, place_of(frame.time + last) - place)
         if numbered:
-            places[number] = before
-            mux(stream.encode(make(frame, number, stream.codec_context.time_base)))
+            places[number] = place
+            made = make(frame, number, cast("Fraction", stream.codec_context.time_base))
         else:
-            mux(stream.encode(make(frame, before, base)))
+            made = make(frame, place, base)
+        if final is not None and number > 0:
+            order.arrange(made, place_of(final.time))
+        mux(stream.encode(made))
     mux(stream.encode(None))
     if copier is not None:
         copier.copy_until(None)
     return last
+
+
+class _Order:
+    """Has the last frame of an MP4 or MOV come last among the packets as well, where not all
+    are shown equally long: their tables hold durations in the order of packets,
+    and readers take the clip's end from these. A frame that later ones are made from, before it,
+    keeps those in between from coming after."""
+
+    def __init__(self, target: Target) -> None:
+        self._acts = target.format in ("mp4", "mov") and target.encoder in ("libx264", "libx265")
+        self._delay: int | None = None
+        self._last: int | None = None
+        self._before = 0
+
+    def look_ahead(
+        self, first: Frame, frames: Iterator[Frame]
+    ) -> Iterator[tuple[Frame, Frame | None]]:
+        """The frames; with the one before the last, that one too where not all are shown equally
+        long."""
+        if not self._acts:
+            yield from ((frame, None) for frame in itertools.chain([first], frames))
+            return
+        one, two, uneven = first, next(frames, None), False
+        while two is not None:
+            uneven, three = uneven or two.duration != one.duration, next(frames, None)
+            yield one, two if uneven and three is None else None
+            one, two = two, three
+        yield one, None
+
+    def arrange(self, frame: av.VideoFrame, last: int) -> None:
+        """Takes note of the frame before the last one, which is to be encoded, and of the place of
+        the last one."""
+        frame.pict_type = PictureType.P
+        self._last = last
+
+    def settle(self, packet: av.Packet) -> None:
+        """Moves the last frame's time of decoding to where the durations add up to its own."""
+        if not self._acts or packet.pts is None or packet.dts is None:
+            return
+        if self._delay is None:
+            self._delay = packet.pts - packet.dts
+        if packet.pts == self._last:
+            packet.dts = max(self._before + 1, packet.pts - self._delay)
+        self._before = packet.dts
 
 
 def _video_stream(out: OutputContainer, clip: Clip, target: Target, first: Frame) -> VideoStream:
