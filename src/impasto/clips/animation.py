@@ -1,4 +1,4 @@
-"""Animated GIF and WebP, read by libvips frame after frame."""
+"""Animated GIF and WebP, read frame after frame."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
+from impasto.clips import webp
 from impasto.clips.facts import Facts
 from impasto.errors import ImageError, one_line
 
@@ -28,26 +29,35 @@ def animation_facts(path: Path) -> tuple[Facts, list[Fraction]]:
     Raises:
         ImageError: it cannot be read.
     """
+    film = webp.look(path)
+    if film is not None:
+        delays = [piece.duration for piece in film.pieces]
+        return _facts(film.width, film.height, delays, alpha=film.alpha, loop=film.loop)
     image = _opened(path)
     known = {name: cast("Any", image.get(name)) for name in image.get_fields()}
     height = int(known.get("page-height", image.height))
     count = image.height // height
     delays = ([int(delay) for delay in known.get("delay", ())] + [100] * count)[:count]
+    loop = int(known.get("loop", 0))
+    return _facts(image.width, height, delays, alpha=bool(image.hasalpha()), loop=loop)
+
+
+def _facts(
+    width: int, height: int, delays: list[int], *, alpha: bool, loop: int
+) -> tuple[Facts, list[Fraction]]:
     # Players show frames without a duration for a tenth of a second, and so does this.
     durations = [Fraction(delay if delay > 0 else 100, 1000) for delay in delays]
     total = sum(durations, Fraction(0))
     facts = Facts(
-        image.width,
-        height,
-        MILLISECOND,
-        rate=count / total,
-        frames=count,
+        *(width, height, MILLISECOND),
+        rate=len(delays) / total,
+        frames=len(delays),
         duration=float(total),
-        pixel_format="rgba" if image.hasalpha() else "rgb24",
+        pixel_format="rgba" if alpha else "rgb24",
         full_range=True,
         range_known=True,
-        alpha=image.hasalpha(),
-        loop=int(known.get("loop", 0)),
+        alpha=alpha,
+        loop=loop,
     )
     return facts, durations
 
@@ -59,16 +69,25 @@ def animation_frames(path: Path, facts: Facts) -> Iterator[NDArray[np.uint8]]:
     Raises:
         ImageError: not even the first can be read.
     """
+    film = webp.look(path)
+    rows = _pages(path, facts) if film is None else webp.frames(path, film)
+    given = False
+    try:
+        for values in rows:
+            yield values
+            given = True
+    except pyvips.Error as error:
+        if not given:
+            raise _unreadable(path, error) from None
+
+
+def _pages(path: Path, facts: Facts) -> Iterator[NDArray[np.uint8]]:
+    """The frames of a GIF, or the only one of a WebP that does not move."""
     image = _opened(path)
     region = pyvips.Region.new(image)
     shape = (facts.height, facts.width, image.bands)
     for number in range(image.height // facts.height):
-        try:
-            data = region.fetch(0, number * facts.height, facts.width, facts.height)
-        except pyvips.Error as error:
-            if number == 0:
-                raise _unreadable(path, error) from None
-            return
+        data = region.fetch(0, number * facts.height, facts.width, facts.height)
         values = np.frombuffer(data, np.uint8).reshape(shape)
         yield values if values.shape[2] >= 3 else np.repeat(values[..., :1], 3, 2)
 
