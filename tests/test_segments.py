@@ -17,6 +17,8 @@ import torch
 pytest.importorskip("av")
 pytest.importorskip("cv2")
 
+from PIL import Image
+
 from impasto import segments
 from impasto.cli import main
 from impasto.clips import Span, open_clip
@@ -147,6 +149,32 @@ def test_segments_are_faded_into_each_other(
     assert times[0] == times[1]
     assert packets_of(tmp_path / "d.mp4", "audio") == packets_of(clip, "audio")
     assert not film.folder.exists()
+
+
+@pytest.mark.parametrize(("segments", "passes"), [(1, 1), (1, 2), (3, 1)])
+def test_numbered_pictures_keep_transparency(
+    tmp_path: Path, counting: list[Counter], segments: int, passes: int
+) -> None:
+    """What is clear in an animation is so in the folder of its painted frames, whoever painted
+    them and however often, and in their fades too."""
+    from impasto.clips import FrameFolder
+
+    made = []
+    for number in range(12):
+        values = np.dstack([drifting(number), np.full((48, 64), 255, np.uint8)])
+        values[10:30, 3 * number : 3 * number + 20, 3] = 40
+        made.append(Image.fromarray(values))
+    path = tmp_path / "a.webp"
+    made[0].save(path, save_all=True, append_images=made[1:], duration=40, lossless=True)
+    order = order_for(path, tmp_path / "frames", passes=passes)
+    run = SegmentedRun(order, segments) if segments > 1 else order.run(order.painter())
+    list(run)
+    run.finish()
+    frames = FrameFolder(tmp_path / "frames")
+    for number, image in enumerate(made):
+        _, alpha = frames.read(number)
+        assert alpha is not None
+        assert np.array_equal(np.rint(alpha * 255), np.asarray(image)[..., 3])
 
 
 def test_segments_go_on_where_they_were(

@@ -362,7 +362,9 @@ class SegmentedRun(ClipRun):
                 continue
             (seam, *more) = self._parts_of(number)
             if more:
-                joined.write(number, self._result(number))
+                frames = self._frames_of(seam.part)
+                _, alpha = frames.read(number - seam.part.first)
+                joined.write(number, self._result(number), alpha)
                 continue
             path = joined.path(number)
             part = path.with_suffix(".part")

@@ -513,7 +513,7 @@ class ClipRun:
             earlier = self._earlier(number, results, 1)
             expected = expect(earlier) if earlier else None
             task = Task(frame, self._shares[number], expected, masks)
-            yield number, not earlier, results.write(number, self._painter.paint(task))
+            yield number, not earlier, self._keep(results, frame, self._painter.paint(task))
         if self._part is not None and number + 1 != self._part.count:
             raise ImageError(
                 f"{self.clip.path}: segment {self._part.number} has {self._part.count} frames, but "
@@ -567,7 +567,13 @@ class ClipRun:
                 mean = np.where(found.trust > 0, (own + found.pixels) / 2, own)
                 expected = Expected(mean.astype(np.float32), found.trust)
             task = Task(frame, self._shares[place], expected, self._masks_of(place))
-            yield place, not earlier, results.write(place, self._painter.paint(task))
+            yield place, not earlier, self._keep(results, frame, self._painter.paint(task))
+
+    def _keep(self, results: FrameFolder, frame: Frame, pixels: Plane) -> Plane:
+        """Writes a painted frame. Clips get the transparency of their source when they are written,
+        a folder has it in its pictures."""
+        alpha = None if self._target.format else frame.alpha
+        return results.write(frame.number, pixels, alpha)
 
     def _masks_of(
         self, number: int, time: Fraction | None = None, *, keep: bool = False
