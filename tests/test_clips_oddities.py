@@ -3,6 +3,8 @@
 import contextlib
 import io
 import itertools
+import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -25,6 +27,7 @@ from impasto.clips import (
     FrameFolder,
     Span,
     check_copied,
+    folder_identity,
     open_clip,
     reading,
     target_for,
@@ -542,6 +545,28 @@ def test_numbered_pictures_are_a_clip(tmp_path: Path, deep: bool) -> None:
     again = copied(slow, tmp_path / "b.mp4")
     assert times_of(again) == times_of(slow)
     assert again.facts.bits == (10 if deep else 8)
+
+
+def test_a_folder_is_known_by_what_is_in_it(tmp_path: Path) -> None:
+    """A copy elsewhere is the same clip, whenever it was made; other contents or names are not,
+    though of the same size."""
+    folder = tmp_path / "shot"
+    folder.mkdir()
+    for number in range(3):
+        Image.fromarray(drifting(number)).save(folder / f"{number}.tif")
+    known = folder_identity(folder)
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(folder, copy, copy_function=shutil.copyfile)
+    os.utime(copy / "1.tif", (1, 1))
+    there = folder_identity(copy)
+    assert there["sha256"] == known["sha256"]
+    assert there["path"] != known["path"]
+    data = bytearray((copy / "1.tif").read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / "1.tif").write_bytes(data)
+    assert folder_identity(copy)["sha256"] != known["sha256"]
+    (folder / "2.tif").rename(folder / "3.tif")
+    assert folder_identity(folder)["sha256"] != known["sha256"]
 
 
 def test_what_is_wrong_with_a_folder_is_one_line(tmp_path: Path) -> None:

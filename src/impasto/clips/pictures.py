@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from dataclasses import dataclass
@@ -95,12 +96,26 @@ def open_folder(path: Path, rate: Fraction, max_pixels: int) -> PictureFolder:
 
 def folder_identity(path: Path) -> dict[str, object]:
     """What tells a folder of pictures from others: its path, the number of its pictures, and the
-    digest of their names, sizes and times of change."""
-    names, digest = _numbered(path), hashlib.sha256()
-    for name in names:
+    digest of their names and contents, so that a copy elsewhere is the same clip. Contents are read
+    once in a process."""
+    rows = []
+    for name in _numbered(path):
         status = (path / name).stat()
-        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-    return {"path": str(path.absolute()), "pictures": len(names), "sha256": digest.hexdigest()}
+        rows.append((name, status.st_size, status.st_mtime_ns))
+    digest = _digest_of(path.absolute(), tuple(rows))
+    return {"path": str(path.absolute()), "pictures": len(rows), "sha256": digest}
+
+
+@functools.lru_cache(maxsize=8)
+def _digest_of(path: Path, rows: tuple[tuple[str, int, int], ...]) -> str:
+    """The digest of the names and contents of files in a folder, which are told apart by their
+    sizes and times of change."""
+    whole = hashlib.sha256()
+    for name, _, _ in rows:
+        with (path / name).open("rb") as file:
+            own = hashlib.file_digest(file, "sha256")
+        whole.update(f"{name}\0{own.hexdigest()}\n".encode())
+    return whole.hexdigest()
 
 
 def _numbered(path: Path) -> tuple[str, ...]:
