@@ -86,6 +86,29 @@ def test_each_frame_has_the_mask_nearest_in_time(clip: Path, tmp_path: Path) -> 
     assert found_in(open_mask(str(slow), film, LIMIT), times[::-1]) == [2, 2, 1, 1, 0, 0]
 
 
+@pytest.mark.parametrize("name", ["b.mp4", "b.mkv", "b.gif", "b.avi"])
+def test_numbers_count_frames_at_uneven_rates(tmp_path: Path, name: str) -> None:
+    """However long frames stand, the mask of a number is that of the frame of this number, also
+    where some numbers or masks are missing or too many."""
+    base = Fraction(1, 25) if name == "b.avi" else Fraction(1, 1000)
+    times = list(range(6)) if name == "b.avi" else [0, 40, 120, 140, 600, 640]
+    frames = [drifting(i) for i in range(6)]
+    if name == "b.gif":
+        made = [Image.fromarray(values) for values in frames]
+        gaps = [40, 80, 20, 460, 40, 40]
+        made[0].save(tmp_path / name, save_all=True, append_images=made[1:], duration=gaps)
+    else:
+        codec = "mpeg4" if name == "b.avi" else "libx264"
+        make_clip(tmp_path / name, frames, times, base, codec=codec)
+    film = open_clip(tmp_path / name)
+    shown = frame_times(film)
+    assert shown == film.times() == [time * base for time in times]
+    whole = open_mask(str(pictures(tmp_path / "whole", range(8))), film, LIMIT)
+    assert found_in(whole, shown) == [0, 1, 2, 3, 4, 5]
+    some = open_mask(str(pictures(tmp_path / "some", (0, 3, 5))), film, LIMIT)
+    assert found_in(some, [shown[i] for i in (0, 3, 5)]) == [0, 3, 5]
+
+
 def test_a_table_of_times_says_when_pictures_are_shown(clip: Path, tmp_path: Path) -> None:
     """Where the folder has the table that `impasto video` writes, it counts, not the numbers."""
     folder, film = pictures(tmp_path / "masks", (0, 2, 3)), open_clip(clip)

@@ -75,8 +75,7 @@ def open_mask(source: Any, clip: Clip, max_pixels: int) -> Mask:
         return _Still(source, max_pixels)
     path = Path(path)
     if path.is_dir():
-        rate = clip.facts.rate or Fraction(25)
-        return _Pictures(path, label, rate, max_pixels)
+        return _Pictures(path, label, clip, max_pixels)
     try:
         with path.open("rb") as file:
             head = file.read(SNIFF_BYTES) if path.is_file() else b""
@@ -150,9 +149,9 @@ class _Pictures:
 
     moves = True
 
-    def __init__(self, folder: Path, label: Label | None, rate: Fraction, max_pixels: int) -> None:
+    def __init__(self, folder: Path, label: Label | None, clip: Clip, max_pixels: int) -> None:
         self._folder, self._label, self._max_pixels = folder, label, max_pixels
-        rows = _timed(folder) or _numbered(folder, rate)
+        rows = _timed(folder) or _numbered(folder, clip)
         if not rows:
             raise ImageError(
                 f"--mask {one_line(str(folder))}: the folder holds no pictures; put numbered ones "
@@ -181,8 +180,9 @@ class _Pictures:
         return self._last[1]
 
 
-def _numbered(folder: Path, rate: Fraction) -> list[tuple[Fraction, str]]:
-    """Times and names of the pictures of a folder, by the last number in each name.
+def _numbered(folder: Path, clip: Clip) -> list[tuple[Fraction, str]]:
+    """Times and names of the pictures of a folder, by the last number in each name, which counts
+    the frames of a clip.
 
     Raises:
         ImageError: one has none, or two have the same.
@@ -205,7 +205,15 @@ def _numbered(folder: Path, rate: Fraction) -> list[tuple[Fraction, str]]:
                 f"--mask {one_line(str(folder))}: {one_line(name)} and {one_line(twin)} have the "
                 "same number; leave one in the folder"
             )
-    return [((number - found[0][0]) / rate, name) for number, name in found]
+    if not found:
+        return []
+    times, step = clip.times(), 1 / (clip.facts.rate or Fraction(25))
+    rows: list[tuple[Fraction, str]] = []
+    for number, name in found:
+        place = number - found[0][0]
+        beyond = max(0, place + 1 - len(times))
+        rows.append((times[place - beyond] + beyond * step, name))
+    return rows
 
 
 def _timed(folder: Path) -> list[tuple[Fraction, str]]:

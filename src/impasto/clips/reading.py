@@ -95,6 +95,14 @@ class Clip:
             rows = self._decoded(span, size if pixels else None)
         yield from _part(rows, span)
 
+    def times(self) -> list[Fraction]:
+        """When the frames of the whole clip are shown, seconds. They are not decoded where the
+        packets tell."""
+        found = None
+        if self.is_contained:
+            found = _times_of_packets(self.path)
+        return found or [frame.time for frame in self.frames(pixels=False)]
+
     def _animated(self, span: Span, size: tuple[int, int]) -> Iterator[Frame]:
         starts = [Fraction(0), *itertools.accumulate(self._durations)][:-1]
         shown = [time for time in starts if span.end is None or time < span.end]
@@ -282,6 +290,21 @@ def _entry(path: Path, start: Fraction) -> _Entry | None:
                     break
                 found = _Entry(number, time)
     return found
+
+
+def _times_of_packets(path: Path) -> list[Fraction] | None:
+    """When frames are shown, by their packets; `None` where these do not tell."""
+    with opened(path) as container:
+        stream = cast("VideoStream", picture_of(container))
+        if container.format.name in _NO_TIMES:
+            return None
+        found: set[Fraction] = set()
+        for packet in Packets(container, [stream]):
+            if packet.pts is None:
+                return None
+            if not packet.is_discard:
+                found.add(packet.pts * packet.time_base)
+    return sorted(found)
 
 
 def _in_order(
