@@ -86,6 +86,39 @@ def test_each_frame_has_the_mask_nearest_in_time(clip: Path, tmp_path: Path) -> 
     assert found_in(open_mask(str(slow), film, LIMIT), times[::-1]) == [2, 2, 1, 1, 0, 0]
 
 
+def test_a_mask_is_read_near_the_moment_that_is_wanted(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part that begins late does not decode the mask's clip from its beginning; and wherever one
+    begins, at an uneven rate and beyond the end, the mask is the one nearest in time."""
+    from impasto.clips import reading
+
+    times = [i if i < 40 else i + 60 for i in range(60)]
+    bars = [bar(i % 6 if i % 6 != 1 else 0) for i in range(60)]
+    film = make_clip(tmp_path / "mask.mp4", bars, times, options={"g": "5", "bf": "0"})
+    decoded = []
+    rising = reading._in_order
+
+    def counted(*arguments: Any) -> Any:
+        for one in rising(*arguments):
+            decoded.append(one)
+            yield one
+
+    monkeypatch.setattr(reading, "_in_order", counted)
+    for place in (38, 55, 46):
+        mask = open_mask(str(film), open_clip(clip), LIMIT)
+        decoded.clear()
+        assert found_in(mask, [Fraction(times[place], 25)]) == [(0, 0, 2, 3, 4, 5)[place % 6]]
+        assert len(decoded) < 30
+    shown = [Fraction(place, 25) for place in range(130)]
+    nearest = [min(range(60), key=lambda i: abs(times[i] - place)) for place in range(130)]
+    right = [(0, 0, 2, 3, 4, 5)[place % 6] for place in nearest]
+    whole = open_mask(str(film), open_clip(clip), LIMIT)
+    assert found_in(whole, shown) == right
+    assert found_in(whole, shown[::-9]) == right[::-9]
+    assert found_in(whole, shown[::17]) == right[::17]
+
+
 @pytest.mark.parametrize("name", ["b.mp4", "b.mkv", "b.gif", "b.avi"])
 def test_numbers_count_frames_at_uneven_rates(tmp_path: Path, name: str) -> None:
     """However long frames stand, the mask of a number is that of the frame of this number, also

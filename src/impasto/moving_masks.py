@@ -13,12 +13,13 @@ import os
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
-from impasto.clips import Clip, Frame, open_clip
+from impasto.clips import Clip, Frame, Span, open_clip
 from impasto.errors import ImageError, one_line
 from impasto.images import SNIFF_BYTES, Bitmap, is_picture
 from impasto.masks import FrameMask, grey_of, read_mask
@@ -28,6 +29,9 @@ Label = tuple[int, int, int]
 
 TIMES = "times.csv"
 """The table of times beside numbered frames, as `impasto video` writes it."""
+
+NEAR = 8
+"""A mask's clip is read from so many frames, on average, before a moment that is gone to."""
 
 _NUMBER = re.compile(r"[0-9]+")
 
@@ -129,19 +133,49 @@ class _Film:
 
     def at(self, time: Fraction) -> Any:
         """See `Mask.at`."""
-        if self._near is None or time < self._near.time:
-            self._rows = self._film.frames()
-            self._near, self._next = next(self._rows, None), next(self._rows, None)
-            self._seen = None
+        if self._near is None or time < self._near.time or self._is_far(time):
+            self._begin(time)
         if self._near is None:
             raise ImageError(f"--mask {one_line(str(self._film.path))}: has no frames")
-        while self._next is not None and self._next.time - time < time - self._near.time:
-            self._near, self._next = self._next, next(self._rows, None)
-            self._seen = None
+        self._go_on(time)
         if self._seen is None:
             bitmap = Bitmap(self._near.pixels, self._near.alpha)
             self._seen = FrameMask(grey_of(bitmap, self._label, self._film.path, absent=True))
         return self._seen
+
+    @property
+    def _margin(self) -> Fraction:
+        return NEAR / (self._film.facts.rate or Fraction(25))
+
+    def _is_far(self, time: Fraction) -> bool:
+        """Whether a moment is better gone to than read up to."""
+        return self._next is not None and time > self._next.time + 2 * self._margin
+
+    def _begin(self, time: Fraction) -> None:
+        """Reads from some frames before a moment on, or from the beginning where the frame that is
+        nearest to it may lie before those."""
+        for start in (max(Fraction(0), time - self._margin), Fraction(0)):
+            self._rows = self._from(start)
+            self._near, self._next = next(self._rows, None), next(self._rows, None)
+            self._seen = None
+            self._go_on(time)
+            if self._near is not None and abs(self._near.time - time) <= self._margin:
+                return
+
+    def _from(self, start: Fraction) -> Iterator[Frame]:
+        """The frames from a moment on, with times of the whole clip."""
+        for frame in self._film.frames(Span(start)):
+            yield replace(frame, time=frame.time + start)
+
+    def _go_on(self, time: Fraction) -> None:
+        """Reads up to the frame that is nearest to a moment."""
+        while (
+            self._near is not None
+            and self._next is not None
+            and self._next.time - time < time - self._near.time
+        ):
+            self._near, self._next = self._next, next(self._rows, None)
+            self._seen = None
 
 
 class _Pictures:
