@@ -176,6 +176,24 @@ def test_chapters_and_subtitles_go_along(tmp_path: Path) -> None:
         assert result.streams.subtitles[0].metadata["language"] == "eng"
 
 
+def test_words_on_screen_at_the_start_are_kept(tmp_path: Path) -> None:
+    """A subtitle that began before --start is shown from there on for as long as it was left; one
+    that was gone by then is not."""
+    frames, times = [drifting(i) for i in range(20)], [40 * i for i in range(20)]
+    path = make_clip(tmp_path / "a.mkv", frames, times, Fraction(1, 1000))
+    add_subtitles(path, tmp_path / "s.mkv")
+    clip = open_clip(tmp_path / "s.mkv")
+    for start, expected in [
+        (Fraction(1, 5), [(b"One", 0, 100), (b"Two", 200, 300)]),
+        (Fraction(3, 10), [(b"Two", 100, 300)]),
+        (Fraction(3, 5), [(b"Two", 0, 100)]),
+    ]:
+        copy(clip, tmp_path / f"{start.denominator}{start.numerator}.mkv", Span(start))
+        with av.open(str(tmp_path / f"{start.denominator}{start.numerator}.mkv")) as film:
+            found = [(bytes(p), p.pts, p.duration) for p in film.demux(subtitles=0) if p.size]
+        assert found == expected
+
+
 def add_subtitles(clip: Path, result: Path) -> None:
     """The clip with two lines of text."""
     text = clip.with_suffix(".srt")

@@ -367,6 +367,7 @@ class _Copier:
         kept = companions_of(source) if sound else []
         kept = kept if only is None else [kept[only]]
         self._streams: dict[int, Any] = {}
+        self._subtitles = {stream.index for stream in kept if stream.type == "subtitle"}
         for stream in kept:
             copy = out.add_stream_from_template(cast("Any", stream))
             copy.metadata.update(stream.metadata)
@@ -399,11 +400,17 @@ class _Copier:
             if packet.dts is None or packet.pts is None:
                 continue
             begins = packet.pts * packet.time_base
-            if (begins < start and start > 0) or (end is not None and begins >= end):
+            if end is not None and begins >= end:
+                continue
+            early = start > 0 and begins < start
+            if early and not self._is_on_screen(packet, start):
                 continue
             if start > 0 and packet.time_base > _COARSE:
                 _refine(packet)
             shift = round(start / packet.time_base)
+            if early:
+                packet.duration = max(1, packet.pts + (packet.duration or 0) - shift)
+                packet.pts = packet.dts = shift
             if time is not None and (packet.dts - shift) * packet.time_base > time:
                 self._next = packet
                 return
@@ -423,6 +430,12 @@ class _Copier:
                 if error.errno in _DISK:
                     raise
                 self._clip.damaged += int(not packet.is_corrupt)
+
+    def _is_on_screen(self, packet: av.Packet, time: Fraction) -> bool:
+        """Whether a packet is a subtitle that is still shown at a moment after its begin."""
+        if packet.stream_index not in self._subtitles or packet.pts is None:
+            return False
+        return (packet.pts + (packet.duration or 0)) * packet.time_base > time
 
     def _chapters(self, chapters: list[Any]) -> list[Any]:
         kept = []
