@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +21,21 @@ def drifting(number: int, width: int = 64, height: int = 48) -> NDArray[np.uint8
         np.sin((x - y) / 8) + np.cos(x / 3),
     ]
     return np.clip(128 + 45 * np.stack(planes, -1), 0, 255).astype(np.uint8)
+
+
+def grainy(count: int) -> list[NDArray[np.uint8]]:
+    """Frames of `drifting` with grain that is another in each of them."""
+    noise = np.random.default_rng(1)
+    frames = [drifting(number).astype(float) for number in range(count)]
+    frames = [frame + noise.normal(0, 6, frame.shape) for frame in frames]
+    return [np.clip(frame, 0, 255).astype(np.uint8) for frame in frames]
+
+
+def warping_error(results: Sequence[NDArray[np.float32]]) -> float:
+    """Mean squared difference between each result of `drifting`'s frames and the one before it,
+    moved along as the frames truly move; without the edges where they come and go."""
+    steps = [np.square(b[:, :, 2:] - a[:, :, :-2])[:, :, 4:-4] for a, b in pairwise(results)]
+    return float(np.mean(steps))
 
 
 def planes_of(values: NDArray[Any]) -> NDArray[np.float32]:

@@ -35,7 +35,15 @@ from impasto.video import (
     shares_at,
 )
 from impasto.video_options import VideoOptions
-from moving import drifting, frames_in, make_clip, packets_of, planes_of
+from moving import (
+    drifting,
+    frames_in,
+    grainy,
+    make_clip,
+    packets_of,
+    planes_of,
+    warping_error,
+)
 from plain_painter import PlainPainter
 from stand_ins import finish, options_of, soft_picture
 from tiny_networks import table_file
@@ -377,6 +385,34 @@ def test_further_passes_go_backward_and_forward(clip: Path, tmp_path: Path) -> N
     assert expected.trust.mean() > 0.5
     run.finish()
     assert len(frames_in(tmp_path / "b")) == 8
+
+
+def test_no_pass_flickers_more_than_the_one_before(
+    narrow: Any, painting: Path, tmp_path: Path
+) -> None:
+    """Later passes hold frames to their neighbours, and not to what they were themselves: along the
+    true motion results change from pass to pass less."""
+    clip = make_clip(tmp_path / "a.mp4", grainy(5))
+    painter = OptimizerPainter([str(painting)], options_of(size=64, evaluations=12), 40, 8)
+    run = ClipRun(clip, tmp_path / "b.mp4", painter, VideoOptions(passes=3), 64, styles=1)
+    results: dict[int, dict[int, Plane]] = {1: {}, 2: {}, 3: {}}
+    for progress in run:
+        results[progress.pass_][progress.number] = progress.pixels
+    errors = [warping_error([frames[n] for n in range(5)]) for frames in results.values()]
+    assert errors[2] < errors[1] < errors[0]
+
+
+def test_a_network_in_several_passes_holds_frames_as_in_one(tmp_path: Path) -> None:
+    """A network paints every frame anew in each pass; frames stay as close to their neighbours."""
+    clip = make_clip(tmp_path / "a.mp4", grainy(6))
+    network = table_file(tmp_path / "net.safetensors")
+    painter = NetworkPainter(["mosaic"], StyleOptions(size=64), str(network), 40)
+    run = ClipRun(clip, tmp_path / "b.mp4", painter, VideoOptions(passes=3), 64, styles=1)
+    results: dict[int, dict[int, Plane]] = {1: {}, 2: {}, 3: {}}
+    for progress in run:
+        results[progress.pass_][progress.number] = progress.pixels
+    errors = [warping_error([frames[n] for n in range(6)]) for frames in results.values()]
+    assert max(errors[1:]) < 1.05 * errors[0]
 
 
 def test_styles_change_at_their_moments() -> None:

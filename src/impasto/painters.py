@@ -52,12 +52,14 @@ class Task:
         shares: of the styles in it; none: as the painter's options have them.
         expected: what earlier results say of it; `None` where a scene begins.
         masks: the frame's own; `None` where none of the painter's moves.
+        start: what may be begun with, `(3, H, W)` in [0, 1]; `None`: what is expected.
     """
 
     frame: Frame
     shares: tuple[float, ...] = ()
     expected: Expected | None = None
     masks: Sequence[Any] | None = None
+    start: Plane | None = None
 
 
 class Painter(Protocol):
@@ -186,15 +188,16 @@ class OptimizerPainter(_Painting):
         """See `Painter.paint`."""
         frame, expected = task.frame, task.expected
         changes: dict[str, Any] = {}
-        held = start = None
+        held, start = None, task.start
         if expected is not None:
-            changes = {"levels": (), "single_level": True, "evaluations": self._follow}
-            start = Bitmap(expected.pixels)
             held = Hold(expected.pixels, expected.trust, self._hold)
+            start = expected.pixels if start is None else start
+        if start is not None:
+            changes = {"levels": (), "single_level": True, "evaluations": self._follow}
         run = stylization(
             *(Bitmap(frame.pixels, frame.alpha), self._styles),
             self._options_of(task, **changes),
-            start=start,
+            start=None if start is None else Bitmap(start),
             masks=self._masks_of(task),
             style_masks=self._style_masks,
             memory=self.memory,

@@ -62,10 +62,10 @@ from impasto.moving_masks import open_mask
 from impasto.options import StyleOptions
 from impasto.painters import REACH, Painter, Task
 from impasto.pairing import resolve
-from impasto.temporal import Expected, Link, expect, link
+from impasto.temporal import Link, expect, link
 from impasto.video_options import VideoOptions
 
-RECORD_VERSION = 2
+RECORD_VERSION = 3
 """Raised when the folders of unfinished clips come to hold something else."""
 
 PREVIEW_EVERY, PREVIEW_SIDE = 10, 256
@@ -560,13 +560,14 @@ class ClipRun:
                 continue
             earlier = self._earlier(place, results, step)
             own, _ = before.read(place)
-            expected = Expected(own, np.zeros(own.shape[1:], np.float32))
-            if earlier:
-                found = expect(earlier)
-                # Halfway between what it was and what its neighbour has become.
-                mean = np.where(found.trust > 0, (own + found.pixels) / 2, own)
-                expected = Expected(mean.astype(np.float32), found.trust)
-            task = Task(frame, self._shares[place], expected, self._masks_of(place))
+            expected, start = expect(earlier) if earlier else None, own
+            if expected is not None:
+                # Begun halfway between what it was and what its neighbour has become, and held to
+                # the latter (the paper's multi-pass algorithm).
+                mean = np.where(expected.trust > 0, (own + expected.pixels) / 2, own)
+                start = mean.astype(np.float32)
+            masks = self._masks_of(place)
+            task = Task(frame, self._shares[place], expected, masks, start)
             yield place, not earlier, self._keep(results, frame, self._painter.paint(task))
 
     def _keep(self, results: FrameFolder, frame: Frame, pixels: Plane) -> Plane:
