@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 pytest.importorskip("cv2")
+
+import cv2
 
 from impasto.flow import brightness
 from impasto.temporal import Link, expect, link
@@ -22,6 +25,43 @@ def test_a_moving_scene_goes_on_and_another_one_is_a_cut() -> None:
     black = np.zeros((48, 64), np.uint8)
     assert link(np.full_like(black, 255), black).cut
     assert not link(black, black).cut
+
+
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("light", [0.13, 0.3, 1])
+def test_cuts_between_dark_scenes_are_found(light: float, quick: bool) -> None:
+    """However dark or flat two scenes are, the second one is another picture."""
+
+    def shot(seed: int) -> NDArray[np.uint8]:
+        values = cv2.GaussianBlur(np.random.default_rng(seed).random((72, 96)), (0, 0), 4)
+        values = (values - values.min()) / np.ptp(values)
+        return (255 * light * values).astype(np.uint8)
+
+    for seed in 1, 3, 5:
+        assert link(shot(seed), shot(seed + 1), quick=quick).cut
+
+
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("light", [0.05, 0.13, 0.3, 1])
+def test_what_changes_within_a_scene_is_no_cut(light: float, quick: bool) -> None:
+    """Neither motion, quick pans, grain, fading nor flickering light is, in dark scenes as in
+    others, nor grain on a wall."""
+    noise = np.random.default_rng(0)
+
+    def lit(number: int, gain: float = 1, more: float = 0, grain: float = 0) -> NDArray[np.uint8]:
+        luma = brightness(planes_of(drifting(number))) * light * gain + more
+        return np.clip(luma + noise.normal(0, grain, luma.shape), 0, 255).astype(np.uint8)
+
+    def cut(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+        return link(one, other, quick=quick).cut
+
+    assert not cut(lit(1), lit(0))
+    assert not cut(lit(4), lit(0))
+    assert not cut(lit(1, more=20, grain=6), lit(0, more=20, grain=6))
+    assert not cut(lit(1, gain=0.7), lit(0))
+    assert not cut(lit(1, more=15, grain=2), lit(0, more=5, grain=2))
+    wall = [np.full((48, 64), 30) + noise.normal(0, 8, (48, 64)) for _ in range(2)]
+    assert not cut(*(frame.clip(0, 255).astype(np.uint8) for frame in wall))
 
 
 def test_what_looks_otherwise_is_not_the_same() -> None:

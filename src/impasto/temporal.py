@@ -25,6 +25,13 @@ the clips that were looked at, cuts had shares below 0.15 and quick motion above
 
 CUT_ALWAYS = 40.0
 
+CUT_CONTRAST, CUT_LEAST, CUT_GRAIN = 0.5, 3.0, 5
+"""Dark and flat scenes differ by less. So a frame of which too little is found also begins one
+where the difference is more than this part of its own contrast (the deviation of its brightness, or
+of the other frame's if that is more), and more than so much of 255; both without grain: of means
+over squares of so many px. At a tenth of their brightness, all cuts between the clips that were
+looked at had a part above 0.5, and no neighbours had too little that was found."""
+
 LIKE = 24.0
 """A pixel that the flow leads to a brightness more different than this, of 255, is not the same."""
 
@@ -70,8 +77,22 @@ def link(one: NDArray[np.uint8], earlier: NDArray[np.uint8], *, quick: bool = Fa
     error = np.abs(look_up(earlier.astype(np.float32), found.flow) - one)
     near = np.asarray(cv2.blur(error, (3, 3), borderType=cv2.BORDER_REPLICATE)) <= LIKE
     mean = float(error.mean())
-    cut = mean > CUT_ALWAYS or (mean > CUT_ERROR and float(found.trust.mean()) < CUT_TRUST)
+    cut = mean > CUT_ALWAYS
+    if not cut and float(found.trust.mean()) < CUT_TRUST:
+        cut = mean > CUT_ERROR or _another(one, earlier, found.flow)
     return Link(found.flow, found.trust * near, cut)
+
+
+def _another(one: NDArray[np.uint8], earlier: NDArray[np.uint8], flow: Plane) -> bool:
+    """Whether a frame looks quite otherwise than an earlier one, moved along, whatever their
+    contrast and grain."""
+    side = (CUT_GRAIN, CUT_GRAIN)
+    now, before = (
+        np.asarray(cv2.blur(frame.astype(np.float32), side), np.float32) for frame in (one, earlier)
+    )
+    contrast = max(float(now.std()), float(before.std()))
+    error = float(np.abs(look_up(before, flow) - now).mean())
+    return error > max(CUT_LEAST, CUT_CONTRAST * contrast)
 
 
 def expect(earlier: Sequence[tuple[Link, Plane]]) -> Expected:
