@@ -23,18 +23,25 @@ def drifting(number: int, width: int = 64, height: int = 48) -> NDArray[np.uint8
     return np.clip(128 + 45 * np.stack(planes, -1), 0, 255).astype(np.uint8)
 
 
-def grainy(count: int) -> list[NDArray[np.uint8]]:
-    """Frames of `drifting` with grain that is another in each of them."""
+def grainy(count: int, *, still: bool = False) -> list[NDArray[np.uint8]]:
+    """Frames of `drifting`, or its first one, with grain that is another in each of them."""
     noise = np.random.default_rng(1)
-    frames = [drifting(number).astype(float) for number in range(count)]
+    frames = [drifting(0 if still else number).astype(float) for number in range(count)]
     frames = [frame + noise.normal(0, 6, frame.shape) for frame in frames]
     return [np.clip(frame, 0, 255).astype(np.uint8) for frame in frames]
 
 
-def warping_error(results: Sequence[NDArray[np.float32]]) -> float:
+def warping_error(results: Sequence[NDArray[np.float32]], *, still: bool = False) -> float:
     """Mean squared difference between each result of `drifting`'s frames and the one before it,
-    moved along as the frames truly move; without the edges where they come and go."""
-    steps = [np.square(b[:, :, 2:] - a[:, :, :-2])[:, :, 4:-4] for a, b in pairwise(results)]
+    moved along as the frames truly move; without the edges where they come and go.
+
+    Args:
+        results: `(3, H, W)`.
+        still: they are of a clip that does not move.
+    """
+    step = 0 if still else 2
+    width = results[0].shape[2] - step
+    steps = [np.square(b[:, :, step:] - a[:, :, :width])[:, :, 4:-4] for a, b in pairwise(results)]
     return float(np.mean(steps))
 
 

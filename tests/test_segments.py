@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -13,24 +14,33 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 pytest.importorskip("av")
 pytest.importorskip("cv2")
 
 from PIL import Image
 
-from impasto import segments
 from impasto.cli import main
 from impasto.clips import Span, open_clip
 from impasto.errors import ImageError, OptionError, OutputError
-from impasto.flow import Plane
+from impasto.flow import Plane, brightness
 from impasto.painters import Task
-from impasto.segments import Order, SegmentedRun, plan_parts
+from impasto.segments import Order, SegmentedRun, _moved, plan_parts
+from impasto.temporal import link
 from impasto.video import ClipRun, Part
 from impasto.video_options import VideoOptions
-from moving import drifting, frames_in, make_clip, packets_of
+from moving import (
+    drifting,
+    frames_in,
+    grainy,
+    make_clip,
+    packets_of,
+    planes_of,
+    warping_error,
+)
 from plain_painter import PlainPainter
-from stand_ins import options_of
+from stand_ins import options_of, soft_picture
 from tiny_networks import table_file
 
 STEP = Fraction(1, 25)
@@ -117,31 +127,26 @@ def test_a_clip_is_divided_evenly_and_at_cuts(tmp_path: Path) -> None:
 def test_segments_are_faded_into_each_other(
     clip: Path, tmp_path: Path, counting: list[Counter]
 ) -> None:
-    """Each segment is what it is as a clip of its own, and where two have a frame, their shares
-    change by equal steps; sound and times are the clip's."""
-    run = SegmentedRun(order_for(clip, tmp_path / "b"), 2)
-    assert [progress.done for progress in run] == list(range(1, 19))
+    """Each segment is what it is as a clip of its own, and what the one before has otherwise in its
+    last frame falls by equal steps in the frames after it; sound and times are the clip's."""
+    still = make_clip(tmp_path / "still.mp4", [drifting(0)] * 12)
+    run = SegmentedRun(order_for(still, tmp_path / "b"), 2)
+    assert [progress.done for progress in run] == list(range(1, 17))
     assert run.frames == 12
     run.finish()
-    first, second = (np.arange(12) * 8.0, np.arange(12) * 8.0)
-    expected = [*first[:6], *second[6:]]
-    shares = [(n + 1) / 7 for n in range(6)]
-    expected[:6] = [a * (1 - s) + b * s for a, b, s in zip(first, second, shares, strict=False)]
-    assert np.abs(np.subtract(levels_in(tmp_path / "b"), expected)).max() <= 1.5
     assert len(counting) == 1
-    third = SegmentedRun(order_for(clip, tmp_path / "c"), 4)
+    third = SegmentedRun(order_for(still, tmp_path / "c"), 4)
     assert len(list(third)) == 12 + 3 * 3
     third.finish()
-    found = levels_in(tmp_path / "c")
-    # Segments begin at frames 0, 0, 3 and 6, and end before 3, 6, 9 and 12.
-    begins, ends = [0, 0, 3, 6], [3, 6, 9, 12]
-    for number in range(12):
-        own = [i for i in range(4) if begins[i] <= number < ends[i]]
-        value = 8.0 * (number - begins[own[0]])
-        for i in own[1:]:
-            share = (number - begins[i] + 1) / 4
-            value = (1 - share) * value + share * 8 * (number - begins[i])
-        assert abs(found[number] - value) <= 1.5
+    # Segments begin at these frames, and end before those.
+    for name, begins, ends in [("b", [0, 2], [6, 12]), ("c", [0, 0, 3, 6], [3, 6, 9, 12])]:
+        expected: list[float] = []
+        for begin, end in zip(begins, ends, strict=True):
+            own = [8.0 * (number - begin) for number in range(12)]
+            last = len(expected) - 1
+            more = expected[last] - own[last] if expected else 0
+            expected += [own[n] + more * (1 - (n - last) / 121) for n in range(last + 1, end)]
+        assert np.abs(np.subtract(levels_in(tmp_path / name), expected)).max() <= 1
     film = SegmentedRun(order_for(clip, tmp_path / "d.mp4"), 3)
     list(film)
     film.finish()
@@ -177,6 +182,36 @@ def test_numbered_pictures_keep_transparency(
         assert np.array_equal(np.rint(alpha * 255), np.asarray(image)[..., 3])
 
 
+@pytest.mark.parametrize("style_changes", [False, True])
+def test_nothing_is_added_beyond_a_cut(
+    tmp_path: Path, counting: list[Counter], *, style_changes: bool
+) -> None:
+    """What a segment had otherwise ends with its scene, and with a style that ends at once."""
+    other = drifting(0) if style_changes else 255 - drifting(9)[::-1, ::-1] // 2
+    film = make_clip(tmp_path / "a.mp4", [drifting(0)] * 12 + [other] * 4)
+    order = order_for(film, tmp_path / "b")
+    if style_changes:
+        order = replace(order, styles=["a", "b"], video=VideoOptions(at=(0, 0.48), fade=0))
+    run = SegmentedRun(order, 2)
+    list(run)
+    assert [(seam.part.first, seam.overlap) for seam in run._seams] == [(0, 0), (4, 4)]
+    added = [more if more is None else float(more.max()) * 255 for _, _, more in run._joined()]
+    assert added[:8] == [None] * 8
+    assert added[8:12] == pytest.approx([32 * (1 - n / 121) for n in (1, 2, 3, 4)], abs=0.1)
+    assert added[12:] == [None] * 4
+
+
+def test_what_is_added_goes_with_the_picture_and_stands_with_it() -> None:
+    """It is moved along with the flow of what moves; grain moves nothing."""
+    rest = planes_of(soft_picture(64, 48, 3)) - np.float32(0.5)
+    one, other = (brightness(planes_of(drifting(number))) for number in (1, 0))
+    moved = _moved(rest, link(one, other, quick=True), one, other)
+    error = np.abs(moved[:, :, 2:] - rest[:, :, :-2])[:, 8:-8, 8:-8]
+    assert error.mean() < 0.03 < np.abs(moved - rest)[:, 8:-8, 8:-8].mean() / 3
+    one, other = (brightness(planes_of(frame)) for frame in grainy(2, still=True))
+    assert np.array_equal(_moved(rest, link(one, other, quick=True), one, other), rest)
+
+
 def test_segments_go_on_where_they_were(
     clip: Path, tmp_path: Path, counting: list[Counter]
 ) -> None:
@@ -203,26 +238,34 @@ def test_segments_go_on_where_they_were(
         assert frames_in(tmp_path / name) == frames_in(tmp_path / "whole")
 
 
-def test_no_seam_shows_in_a_clip_that_stands_still(
-    narrow: Any, make_png: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Neighbouring frames at a seam differ no more than where nothing is joined."""
-    monkeypatch.setattr(segments, "OVERLAP", 4)
-    clip = make_clip(tmp_path / "a.mp4", [drifting(0)] * 16)
+@pytest.mark.slow
+@pytest.mark.parametrize("still", [True, False])
+def test_no_seam_shows(narrow: Any, make_png: Any, tmp_path: Path, *, still: bool) -> None:
+    """At the defaults, neighbouring frames of a clip with grain differ at a seam and after it no
+    more than elsewhere, along the true motion; without what fades they would."""
+    clip = make_clip(tmp_path / "a.mp4", grainy(24, still=still))
     painting = str(make_png("painting.png", 36, 36, 2))
-    video = VideoOptions(follow=6, hold=0.01)
-    order = Order(clip, tmp_path / "b", [painting], options_of(size=48, evaluations=2), video)
-    run = SegmentedRun(order, 2)
-    list(run)
-    results = [run._result(number) for number in range(16)]
-    steps = [float(np.abs(b - a).mean()) for a, b in pairwise(results)]
-    seam = run._seams[1]
-    assert (seam.part.first, seam.overlap) == (4, 4)
-    one = SegmentedRun(Order(*(clip, tmp_path / "c", [painting], order.options, video)), 1)
-    list(one)
-    plain = [one._result(number) for number in range(16)]
-    elsewhere = max(float(np.abs(b - a).mean()) for a, b in pairwise(plain))
-    assert 0 < max(steps[2:9]) <= elsewhere
+    options = options_of(size=64, evaluations=30)
+    joined, whole = (
+        SegmentedRun(Order(clip, tmp_path / str(count), [painting], options), count)
+        for count in (2, 1)
+    )
+    steps: list[NDArray[np.float64]] = []
+    for run in joined, whole:
+        list(run)
+        results = [frame.pixels for frame in run._finished()]
+        pairs = pairwise(results)
+        steps.append(np.array([warping_error([a, b], still=still) ** 0.5 for a, b in pairs]))
+    seam = joined._seams[1]
+    assert (seam.part.first, seam.overlap) == (8, 4)
+    # The first frames of a scene change the most; they are no measure.
+    assert steps[0][11:].max() <= 1.05 * steps[1][3:].max()
+    assert steps[0][11:].mean() <= 1.2 * steps[1][3:].mean()
+    last, first = (
+        joined._segments_own(one, number)
+        for one, number in zip(joined._seams, (11, 12), strict=True)
+    )
+    assert warping_error([last, first], still=still) ** 0.5 > 1.5 * steps[1][3:].max()
 
 
 def test_each_segment_may_be_painted_elsewhere(

@@ -1,8 +1,9 @@
 """A clip painted in segments, by one process or several, and joined so that no seam shows.
 
 Each segment is painted for itself, as a clip of its own with its own folder of frames, and begins
-some frames before the one ahead of it ends: there the two are faded into each other. Where a scene
-begins near its place, a segment begins with it and needs no fade. The frames depend on how many
+some frames before the one ahead of it ends, so that it has settled there. What the earlier one has
+otherwise in its last frame is added to the frames after it, moved along with the flow, and fades.
+Where a scene begins near its place, a segment begins with it. The frames depend on how many
 segments there are, not on who paints which of them when: several processes of this machine do, or
 other machines, which need no more than the clip and the plan that follows from it.
 """
@@ -26,18 +27,20 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from impasto import errors
-from impasto.clips import Clip, FrameFolder, Span
+from impasto.clips import Clip, Frame, FrameFolder, Span
 from impasto.devices import pick_device
 from impasto.errors import ImpastoError, OptionError, RunError
-from impasto.flow import Plane, brightness
+from impasto.flow import Plane, brightness, look_up
 from impasto.images import fit_within, make_folder, output_error, write_whole
 from impasto.memory import memory_budget
 from impasto.options import StyleOptions
 from impasto.painters import NetworkPainter, OptimizerPainter, Painter, Task
-from impasto.temporal import link
+from impasto.temporal import Link, link
 from impasto.video import (
     ClipRun,
     Part,
@@ -48,8 +51,18 @@ from impasto.video import (
 )
 from impasto.video_options import VideoOptions
 
-OVERLAP = 12
-"""Frames in which one segment is faded into the next."""
+OVERLAP = 4
+"""Frames that a segment begins before the one ahead of it ends: its first ones change the most."""
+
+FADE = 120
+"""Frames in which what a segment had otherwise fades in the next one: so many that the steps from
+frame to frame hardly grow by it. Nothing is painted for it."""
+
+UNSEEN = 0.8
+"""The share of it that stays from frame to frame where things move and the flow is not trusted."""
+
+GRAIN, AROUND = (5, 5), (33, 33)
+"""Sides of the squares over whose means two frames are alike, and in which they are so, px."""
 
 MOST_SEGMENTS = 1000
 
@@ -130,7 +143,7 @@ class Seam:
     """A part, and how it goes on from the one before.
 
     Attributes:
-        part: with the frames in which it is faded in.
+        part: with the frames that the one before it has as well.
         overlap: how many those are.
     """
 
@@ -145,7 +158,7 @@ def plan_parts(clip: Clip, span: Span, segments: int, *, overlap: int = OVERLAP)
         clip: to divide.
         span: the part of it that is wanted.
         segments: how many; fewer where there are fewer frames.
-        overlap: frames of a fade, at most.
+        overlap: frames that neighbours both have, at most.
 
     Raises:
         OptionError: there are no frames.
@@ -336,15 +349,43 @@ class SegmentedRun(ClipRun):
         if self._only is None:
             super().finish(keep_frames=keep_frames)
 
-    def _result(self, number: int) -> Plane:
-        parts = self._parts_of(number)
-        (seam, pixels), *more = [
-            (seam, self._frames_of(seam.part).read(number - seam.part.first)[0]) for seam in parts
-        ]
-        for seam, other in more:
-            share = np.float32((number - seam.part.first + 1) / (seam.overlap + 1))
-            pixels = np.asarray(pixels + share * (other - pixels), np.float32)
-        return pixels
+    def _finished(self) -> Iterator[Frame]:
+        """The clip's frames with the pixels of the result."""
+        for frame, seam, added in self._joined():
+            pixels = self._segments_own(seam, frame.number, added)
+            yield Frame(frame.number, frame.time, frame.duration, pixels, frame.alpha)
+
+    def _joined(self) -> Iterator[tuple[Frame, Seam, Plane | None]]:
+        """The clip's frames, the segment that each one's result is from, and what is added to that,
+        `(3, H, W)`, where something is: what the segment before would have had otherwise."""
+        self._lumas.clear()
+        fading = any(seam.overlap for seam in self._seams)
+        rest: Plane | None = None
+        left = 0
+        for frame in self.clip.frames(self.span, self.size, pixels=fading or self.clip.facts.alpha):
+            number, added = frame.number, None
+            seam, *later = self._parts_of(number)
+            if fading:
+                self._note(number, frame, brightness(frame.pixels))
+            if rest is not None:
+                left -= 1
+                if left == 0 or self._breaks(number, number - 1):
+                    rest = None
+                else:
+                    way = self._link(number, number - 1)
+                    rest = _moved(rest, way, self._lumas[number], self._lumas[number - 1])
+                    added = rest * np.float32(left / (FADE + 1))
+            yield frame, seam, added
+            if later and number + 1 == seam.part.first + seam.part.count:
+                rest = self._segments_own(seam, number, added) - self._segments_own(
+                    later[0], number
+                )
+                left = FADE + 1
+
+    def _segments_own(self, seam: Seam, number: int, added: Plane | None = None) -> Plane:
+        """A frame of a segment and what is added to it, `(3, H, W)` in [0, 1]."""
+        pixels, _ = self._frames_of(seam.part).read(number - seam.part.first)
+        return pixels if added is None else np.clip(pixels + added, 0, 1)
 
     def _parts_of(self, number: int) -> list[Seam]:
         """The one or two segments that have a frame, in their order."""
@@ -356,15 +397,13 @@ class SegmentedRun(ClipRun):
 
     def _gathered(self) -> FrameFolder:
         joined = FrameFolder(self.folder / "joined", self._bits)
-        assert self.frames is not None
-        for number in range(self.frames):
+        for frame, seam, added in self._joined():
+            number = frame.number
             if joined.has(number):
                 continue
-            (seam, *more) = self._parts_of(number)
-            if more:
-                frames = self._frames_of(seam.part)
-                _, alpha = frames.read(number - seam.part.first)
-                joined.write(number, self._result(number), alpha)
+            if added is not None:
+                _, alpha = self._frames_of(seam.part).read(number - seam.part.first)
+                joined.write(number, self._segments_own(seam, number, added), alpha)
                 continue
             path = joined.path(number)
             part = path.with_suffix(".part")
@@ -376,6 +415,29 @@ class SegmentedRun(ClipRun):
             except OSError as error:
                 raise output_error(str(path), error) from None
         return joined
+
+
+def _moved(rest: Plane, way: Link, now: NDArray[np.uint8], before: NDArray[np.uint8]) -> Plane:
+    """What is added to a frame, `(3, H, W)`, where it is in the next one.
+
+    Args:
+        rest: what is added.
+        way: from the next frame to it.
+        now: luma `(H, W)` of the next frame.
+        before: of the frame.
+    """
+    # What stands still has a flow too, of its grain, that would make it tremble.
+    one, other = (np.asarray(cv2.blur(luma.astype(np.float32), GRAIN)) for luma in (now, before))
+    moved, still = (
+        np.asarray(cv2.blur(np.abs(seen - one), AROUND))
+        for seen in (look_up(np.asarray(other, np.float32), way.flow), other)
+    )
+    differs = (still > 1.2 * moved + 0.5).astype(np.float32)
+    moves = np.asarray(cv2.blur(differs, AROUND), np.float32)
+    flow = way.flow * moves[..., None]
+    rows = look_up(np.ascontiguousarray(rest.transpose(1, 2, 0)), flow)
+    share = 1 - (1 - UNSEEN) * (1 - way.trust) * moves
+    return np.ascontiguousarray(rows.transpose(2, 0, 1)) * share.astype(np.float32)
 
 
 @dataclass(frozen=True)
