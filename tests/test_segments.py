@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -21,9 +22,10 @@ pytest.importorskip("cv2")
 
 from PIL import Image
 
+from impasto import locks, video
 from impasto.cli import main
 from impasto.clips import Span, open_clip
-from impasto.errors import ImageError, OptionError, OutputError
+from impasto.errors import ImageError, OptionError, OutputError, RunError
 from impasto.flow import Plane, brightness
 from impasto.painters import Task
 from impasto.segments import Order, SegmentedRun, _moved, plan_parts
@@ -303,6 +305,121 @@ def test_two_do_not_paint_one_segment_at_once(
     with pytest.raises(OutputError, match="frames of another run"):
         list(SegmentedRun(order_for(clip, tmp_path / "b", hold=3), 3))
     assert next(first).number == 1
+
+
+def test_two_segments_may_begin_in_the_same_moment(
+    clip: Path, tmp_path: Path, counting: list[Counter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that begins while another one takes up the folder waits for it, and both paint."""
+    order = order_for(clip, tmp_path / "b")
+    first, other = SegmentedRun(order, 3, only=1), SegmentedRun(order, 3, only=2)
+    waits, began, made = threading.Event(), threading.Event(), list[int]()
+    thread = threading.Thread(target=lambda: made.extend(p.number for p in other))
+    known, locked = video.kept_record, locks._locked
+
+    def look(folder: Path) -> Any:
+        found = known(folder)
+        if not began.is_set() and threading.current_thread() is not thread:
+            began.set()
+            thread.start()
+            while not waits.wait(0.01) and not (folder / "run.json").exists():
+                assert thread.is_alive()
+        return found
+
+    def lock(file: Any, wait: bool = False) -> bool:
+        if wait and threading.current_thread() is thread:
+            waits.set()
+        return locked(file, wait)
+
+    monkeypatch.setattr(video, "kept_record", look)
+    monkeypatch.setattr(locks, "_locked", lock)
+    assert len(list(first)) == 4
+    thread.join()
+    assert len(made) == 8
+    assert began.is_set()
+
+
+def test_nothing_of_a_run_at_work_is_deleted(
+    clip: Path, tmp_path: Path, counting: list[Counter]
+) -> None:
+    """With --overwrite, other settings delete the frames of nobody who is at work: of no whole run
+    for the sake of a segment, and of no other segments before one that is painted."""
+    whole = ClipRun(clip, tmp_path / "a", Counter(), VideoOptions(), 64, styles=1)
+    steps = iter(whole)
+    next(steps)
+    order = replace(order_for(clip, tmp_path / "a"), overwrite=True)
+    with pytest.raises(OutputError, match="another run is at work"):
+        list(SegmentedRun(order, 3, only=1))
+    assert len(list(steps)) == 11
+    whole.finish()
+    order = order_for(clip, tmp_path / "b")
+    list(SegmentedRun(order, 3, only=1))
+    other = iter(SegmentedRun(order, 3, only=3))
+    next(other)
+    before = sorted((tmp_path / "b.frames").rglob("*.png"))
+    anew = replace(order, video=VideoOptions(hold=7), overwrite=True)
+    with pytest.raises(OutputError, match="another run is at work"):
+        list(SegmentedRun(anew, 3))
+    assert sorted((tmp_path / "b.frames").rglob("*.png")) == before
+    assert len(list(other)) == 7
+
+
+def test_what_would_be_deleted_is_not_read(clip: Path, tmp_path: Path) -> None:
+    """Frames that a run has left, or a mask among them, are nothing to paint the same result of."""
+    inside = tmp_path / "b.mp4.frames" / "1"
+    order = Order(inside, tmp_path / "b.mp4", ["mosaic"])
+    for one in (
+        order,
+        replace(order, clip=clip, styles=[str(inside / "000001.png")]),
+        replace(order, clip=clip, masks=[f"{inside}#ff0000"]),
+    ):
+        with pytest.raises(OutputError, match="lies among the unfinished frames"):
+            one.run(Counter())
+        with pytest.raises(OutputError, match="lies among the unfinished frames"):
+            SegmentedRun(one, 2)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        "[]",
+        "{}",
+        "[7]",
+        '[{"number":1,"first":0,"count":12,"start":"1/0","end":null,"overlap":0}]',
+        '[{"number":1,"first":0,"count":"x","start":"0","end":null,"overlap":0}]',
+    ],
+)
+def test_a_damaged_plan_is_made_again(
+    clip: Path, tmp_path: Path, counting: list[Counter], plan: str
+) -> None:
+    """The plan follows from the clip, so that one that cannot be read does not matter."""
+    order = order_for(clip, tmp_path / "b")
+    list(SegmentedRun(order, 3, only=1))
+    (tmp_path / "b.frames" / "plan.json").write_text(plan)
+    assert len(list(SegmentedRun(order, 3))) == 8 + 8
+
+
+def test_a_run_without_a_frame_stands_in_nobodys_way(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing was finished, nothing stays, and other settings are welcome."""
+
+    def fail(self: Counter, task: Task) -> Plane:
+        raise RunError("no memory")
+
+    def run(hold: float) -> ClipRun:
+        video = VideoOptions(hold=hold)
+        return ClipRun(clip, tmp_path / "b", Counter(), video, 64, styles=1)
+
+    paint = Counter.paint
+    monkeypatch.setattr(Counter, "paint", fail)
+    with pytest.raises(RunError, match="no memory"):
+        list(run(40))
+    assert not (tmp_path / "b.frames").exists()
+    monkeypatch.setattr(Counter, "paint", paint)
+    next(iter(run(40)))
+    (tmp_path / "b.frames" / "1" / "000001.png").unlink()  # as if killed before
+    assert len(list(run(7))) == 12
 
 
 @pytest.mark.parametrize(

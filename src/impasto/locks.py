@@ -18,6 +18,9 @@ except ImportError:  # Windows
 LOCK_NAME = ".impasto-lock"
 """The file in the folder that is locked."""
 
+TURN_NAME = ".impasto-turn"
+"""Likewise, by those who take turns at beginning."""
+
 
 class FolderLock:
     """A lock that one run at a time can have, and that ends with its process, however that ends.
@@ -26,19 +29,23 @@ class FolderLock:
 
     Args:
         folder: made when the lock is taken.
+        name: of the file that is locked.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, name: str = LOCK_NAME) -> None:
+        self._folder, self._name = folder, name
         self._file: IO[bytes] | None = None
 
-    def take(self) -> None:
+    def take(self, *, wait: bool = False) -> None:
         """Takes the lock; nothing happens if this run has it already.
+
+        Args:
+            wait: until the run that has it gives it back.
 
         Raises:
             OutputError: another run has it, or the folder cannot be written.
         """
-        path = self._folder / LOCK_NAME
+        path = self._folder / self._name
         while self._file is None:
             make_folder(self._folder)
             try:
@@ -47,7 +54,7 @@ class FolderLock:
                 continue
             except OSError as error:
                 raise output_error(one_line(str(path)), error) from None
-            if not _locked(file):
+            if not _locked(file, wait):
                 file.close()
                 raise OutputError(
                     f"{one_line(str(self._folder))}: another run is at work on these frames; wait "
@@ -70,18 +77,18 @@ class FolderLock:
             return
         if remove:
             with contextlib.suppress(OSError):
-                (self._folder / LOCK_NAME).unlink(missing_ok=True)
+                (self._folder / self._name).unlink(missing_ok=True)
                 self._folder.rmdir()
         self._file.close()
         self._file = None
 
 
-def _locked(file: IO[bytes]) -> bool:
-    """Locks a file, unless another process has."""
+def _locked(file: IO[bytes], wait: bool) -> bool:
+    """Locks a file, unless another process has, or as soon as none has."""
     if fcntl is None:
         return True
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
     except OSError:  # some network file systems know no locks

@@ -16,6 +16,7 @@ import json
 import os
 import pickle
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -45,6 +46,7 @@ from impasto.video import (
     ClipRun,
     Part,
     VideoProgress,
+    check_inputs,
     check_together,
     kept_record,
     passes_of,
@@ -117,6 +119,18 @@ class Order:
             *(self.masks, self.style_masks),
         )
 
+    def check(self) -> None:
+        """Refuses what does not go together.
+
+        Raises:
+            OptionError: options of frames and of the clip.
+            OutputError: what is to be read lies where frames are kept and deleted.
+        """
+        check_together(self.options, self.video, len(self.styles), len(self.masks))
+        given = [*self.styles, *self.masks, *self.style_masks, self.network]
+        names = [re.sub("#[0-9a-fA-F]{6}$", "", one) for one in given if one is not None]
+        check_inputs(self.output, map(Path, names))
+
     def run(
         self, painter: Painter, *, live: Path | None = None, part: Part | None = None
     ) -> ClipRun:
@@ -127,7 +141,7 @@ class Order:
             live: keep the newest frame in this picture.
             part: from `plan_parts`.
         """
-        check_together(self.options, self.video, len(self.styles), len(self.masks))
+        self.check()
         return ClipRun(
             *(self.clip, self.output, painter, self.video, self.options.size),
             styles=len(self.styles),
@@ -259,7 +273,7 @@ class SegmentedRun(ClipRun):
         ]:
             if not 1 <= value <= most:
                 raise OptionError(f"{name} {value}: must lie in 1 to {most}")
-        check_together(order.options, order.video, len(order.styles), len(order.masks))
+        order.check()
         self._order, self._workers, self._only = order, workers, only
         self._segments = segments
         at_once = min(segments, _processors())
@@ -290,7 +304,23 @@ class SegmentedRun(ClipRun):
             return
         # Others may paint other segments meanwhile.
         make_folder(self.folder)
-        self._take_up()
+        self._take_turn()
+
+    def _clear(self) -> None:
+        if self._only is None:
+            super()._clear()
+            return
+        # Nobody else may be at work on any segment.
+        self._lock.take()
+        try:
+            super()._clear()
+        finally:
+            self._lock.give()
+
+    def _discard(self) -> None:
+        # Others may have begun with other segments.
+        if self._only is None:
+            super()._discard()
 
     def _circumstances(self) -> dict[str, Any]:
         return {**super()._circumstances(), "threads": self._threads}
@@ -331,9 +361,10 @@ class SegmentedRun(ClipRun):
         """The segments: as they have been planned, or planned now."""
         path = self.folder / "plan.json"
         try:
-            rows = json.loads(path.read_text(encoding="utf-8"))
-            return [_seam(row) for row in rows]
-        except (OSError, ValueError, TypeError, KeyError):
+            seams = [_seam(row) for row in json.loads(path.read_text(encoding="utf-8"))]
+            if seams:
+                return seams
+        except (OSError, ValueError, TypeError, KeyError, ArithmeticError):
             pass  # there is none yet, or none that is whole
         seams = plan_parts(self.clip, self.span, self._segments, overlap=OVERLAP)
         write_whole(path, json.dumps([_row(seam) for seam in seams]).encode(), overwrite=True)
@@ -631,5 +662,8 @@ def _row(seam: Seam) -> dict[str, Any]:
 
 def _seam(row: dict[str, Any]) -> Seam:
     end = None if row["end"] is None else Fraction(row["end"])
-    part = Part(row["number"], row["first"], row["count"], Fraction(row["start"]), end)
-    return Seam(part, row["overlap"])
+    numbers = [row[name] for name in ("number", "first", "count", "overlap")]
+    if not all(isinstance(one, int) for one in numbers):
+        raise TypeError
+    number, first, count, overlap = numbers
+    return Seam(Part(number, first, count, Fraction(row["start"]), end), overlap)

@@ -22,7 +22,7 @@ import os
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -45,7 +45,7 @@ from impasto.clips import (
     target_for,
     write_clip,
 )
-from impasto.errors import ImageError, OptionError, OutputError, one_line
+from impasto.errors import ImageError, ImpastoError, OptionError, OutputError, one_line
 from impasto.flow import Plane, brightness
 from impasto.images import (
     DEFAULT_MAX_PIXELS,
@@ -56,7 +56,7 @@ from impasto.images import (
     write_image,
     write_whole,
 )
-from impasto.locks import LOCK_NAME, FolderLock
+from impasto.locks import LOCK_NAME, TURN_NAME, FolderLock
 from impasto.masks import FrameMask
 from impasto.moving_masks import open_mask
 from impasto.options import StyleOptions
@@ -180,18 +180,50 @@ def clear_frames(folder: Path) -> None:
     Raises:
         OutputError: another run is at work on a segment.
     """
+    segments = [one for one in folder.iterdir() if one.is_dir() and _SEGMENT.fullmatch(one.name)]
+    for one in segments:  # before any of them is deleted
+        lock = FolderLock(one)
+        lock.take()
+        lock.give()
     for one in folder.iterdir():
-        if one.is_dir() and _SEGMENT.fullmatch(one.name):
+        if one in segments:
             lock = FolderLock(one)
             lock.take()
             clear_frames(one)
             lock.give(remove=True)
         elif one.is_dir() and _KEPT.fullmatch(one.name):
             FrameFolder(one).remove()
-        elif one.name.startswith(".impasto-") and one.name != LOCK_NAME:
+        elif one.name.startswith(".impasto-") and one.name not in (LOCK_NAME, TURN_NAME):
             one.unlink(missing_ok=True)
     for name in "plan.json", "run.json":
         (folder / name).unlink(missing_ok=True)
+
+
+def has_frames(folder: Path) -> bool:
+    """Whether any finished frame lies in a folder of a run."""
+    patterns = "[0-9]*/*.png", "segment-*/[0-9]*/*.png"
+    return any(True for pattern in patterns for _ in folder.glob(pattern))
+
+
+def check_inputs(output: Path, inputs: Iterable[Path]) -> None:
+    """Refuses what is to be read from the folder of a result's own frames, which will be deleted.
+
+    Args:
+        output: the result.
+        inputs: clip, masks, paintings; what is no file does not matter.
+
+    Raises:
+        OutputError: one of them lies there.
+    """
+    folder = frames_folder(output).absolute()
+    for one in inputs:
+        with contextlib.suppress(OSError, ValueError):
+            inside = one.resolve().is_relative_to(folder.resolve())
+            if inside or one.absolute().is_relative_to(folder):
+                raise OutputError(
+                    f"{one}: lies among the unfinished frames of {output}, which are deleted when "
+                    "that is written; move it, or choose another --output"
+                )
 
 
 def check_live(live: Path, output: Path, source: Path, *, overwrite: bool = False) -> None:
@@ -278,6 +310,7 @@ class ClipRun:
         self._painter, self._live, self._part = painter, live, part
         if live is not None:
             check_live(live, output, source, overwrite=overwrite)
+        check_inputs(output, [source])
         with contextlib.suppress(OSError):
             if output.samefile(source):
                 raise OutputError(f"{output}: is the clip itself; choose another --output")
@@ -374,6 +407,10 @@ class ClipRun:
         try:
             yield from self._passes_over()
             whole = True
+        except ImpastoError:
+            if not has_frames(self.folder):
+                self._discard()
+            raise
         finally:
             if not whole:
                 self._lock.give()
@@ -417,16 +454,26 @@ class ClipRun:
         """
         self._lock.take()
         try:
-            self._take_up()
+            self._take_turn()
         except BaseException:
             self._lock.give(remove=True)
             raise
+
+    def _take_turn(self) -> None:
+        """Takes up the folder when no other run is about to: those of segments do not have the
+        whole folder to themselves."""
+        turn = FolderLock(self.folder, TURN_NAME)
+        turn.take(wait=True)
+        try:
+            self._take_up()
+        finally:
+            turn.give(remove=True)
 
     def _take_up(self) -> None:
         path, record = self.folder / "run.json", self.record
         known = kept_record(self.folder)
         if known is not None and _nameless(known.get("record")) != _nameless(record):
-            if not self._overwrite:
+            if not self._overwrite and has_frames(self.folder):
                 raise OutputError(
                     f"{self.folder}: holds frames of another run, with other settings; add "
                     "--overwrite to begin anew, or choose another --output"
