@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -647,48 +648,94 @@ def test_styles_that_belong_to_masks_do_not_follow_one_another() -> None:
     check_together(StyleOptions(), VideoOptions(at=(0,)), 1, 1)
 
 
-KILLED = """
-import os, signal, sys
-sys.path.insert(0, sys.argv[1])
-from impasto import features
-from impasto.clips import FrameFolder
-from stand_ins import narrow_weights
-weights = narrow_weights()
-features.load_weights = lambda _: weights
-left, write = int(sys.argv[2]), FrameFolder.write
-def counted(self, *arguments):
-    global left
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return write(self, *arguments)
-FrameFolder.write = counted
-from impasto.cli import main
-sys.exit(main(sys.argv[3:]))
-"""
+class Killable:
+    """Commands in processes of their own, which can be killed; see `killed_clips`."""
+
+    def __init__(self) -> None:
+        tests = Path(__file__).parent
+        self._process = subprocess.Popen(
+            [sys.executable, str(tests / "killed_clips.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(
+        self, command: list[str], kill_at: int | None = None, *, writing: bool = False
+    ) -> tuple[int, int]:
+        """Exit status of a command, and how many calls it had made; see `killed_clips`."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps([command, kill_at, writing]), file=self._process.stdin, flush=True)
+        status, calls = self._process.stdout.readline().split()
+        return int(status), int(calls)
+
+    def end(self) -> None:
+        """Has it end."""
+        self._process.communicate()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("more", "kills"), [([], (1, 3, 2)), (["--passes", "3"], (10, 7, 5, 6))])
+@pytest.fixture
+def killable() -> Iterator[Killable]:
+    """Runs commands that can be killed."""
+    found = Killable()
+    yield found
+    found.end()
+
+
+@pytest.mark.parametrize(
+    ("more", "seeds"),
+    [
+        pytest.param(["--fast"], range(1), id="network"),
+        pytest.param(["--fast"], range(1, 9), id="network-often", marks=pytest.mark.slow),
+        pytest.param([], range(3), id="optimizer", marks=pytest.mark.slow),
+        pytest.param(["--passes", "3"], range(3), id="passes", marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_run_ends_in_the_same_frames(
-    clip: Path, painting: Path, tmp_path: Path, more: list[str], kills: tuple[int, ...]
+    clip: Path, painting: Path, tmp_path: Path, killable: Killable, more: list[str], seeds: range
 ) -> None:
-    """Killed anywhere in any pass, again and again, the same command ends in the frames of an
-    unbroken run."""
+    """Killed wherever it may be, again and again, and while the result is encoded, the same command
+    ends in the frames and the film of an unbroken run; until then there is no film."""
+    network = table_file(tmp_path / "net.safetensors")
+    if more == ["--fast"]:
+        style = ["mosaic", "--fast", "--network", str(network), "--size", "48"]
+    else:
+        style = [str(painting), *TINY, *more]
 
-    def run(output: str, frames: int) -> int:
-        command = ["video", str(clip), str(painting), "-o", str(tmp_path / output), *TINY, "-q"]
-        command += more
-        script = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(frames), *command]
-        return subprocess.run(script, check=False, timeout=600).returncode
+    def command(output: Path) -> list[str]:
+        return ["video", str(clip), *style, "-q", "--keep-frames", "-o", str(output)]
 
-    assert run("whole", 99) == 0
-    for frames in kills:
-        assert run("parts", frames) == -signal.SIGKILL
-        assert not (tmp_path / "parts").exists()
-    assert run("parts", 99) == 0
-    assert frames_in(tmp_path / "parts") == frames_in(tmp_path / "whole")
-    assert not (tmp_path / "parts.frames").exists()
+    def made(output: Path) -> tuple[dict[str, bytes], list[np.ndarray]]:
+        folders = sorted(output.with_name(f"{output.name}.frames").glob("[0-9]"))
+        frames = {f"{one.name}/{k}": v for one in folders for k, v in frames_in(one).items()}
+        return frames, [frame.pixels for frame in open_clip(output).frames()]
+
+    whole = tmp_path / "whole.mp4"
+    status, calls = killable.run(command(whole))
+    assert status == 0
+    (tmp_path / "whole.mp4").rename(tmp_path / "first.mp4")
+    status, written = killable.run(command(whole), writing=True)
+    assert status == 0
+    expected, film = made(whole)
+    assert len(film) == 8
+    for seed in seeds:
+        chance, output = random.Random(seed), tmp_path / f"{seed}.mp4"
+        killed = 0
+        for point in sorted(chance.sample(range(1, calls - written), 3), reverse=True):
+            if killable.run(command(output), point)[0] == -signal.SIGKILL:
+                killed += 1
+                assert not output.exists()
+            else:
+                output.unlink()
+        assert killed
+        point = chance.randrange(1, written)
+        assert killable.run(command(output), point, writing=True)[0] == -signal.SIGKILL
+        assert not output.exists()
+        assert killable.run(command(output))[0] == 0
+        found, frames = made(output)
+        assert found == expected
+        assert all(np.array_equal(a, b) for a, b in zip(frames, film, strict=True))
 
 
 def test_memory_holds_few_frames(tmp_path: Path) -> None:
