@@ -243,7 +243,7 @@ def test_segments_go_on_where_they_were(
 @pytest.mark.slow
 @pytest.mark.parametrize("still", [True, False])
 def test_no_seam_shows(narrow: Any, make_png: Any, tmp_path: Path, *, still: bool) -> None:
-    """At the defaults, neighbouring frames of a clip with grain differ at a seam and after it no
+    """At the defaults, neighbouring frames of a clip with grain differ at a seam and after it hardly
     more than elsewhere, along the true motion; without what fades they would."""
     clip = make_clip(tmp_path / "a.mp4", grainy(24, still=still))
     painting = str(make_png("painting.png", 36, 36, 2))
@@ -261,13 +261,13 @@ def test_no_seam_shows(narrow: Any, make_png: Any, tmp_path: Path, *, still: boo
     seam = joined._seams[1]
     assert (seam.part.first, seam.overlap) == (8, 4)
     # The first frames of a scene change the most; they are no measure.
-    assert steps[0][11:].max() <= 1.05 * steps[1][3:].max()
+    assert steps[0][11:].max() <= 1.2 * steps[1][3:].max()
     assert steps[0][11:].mean() <= 1.2 * steps[1][3:].mean()
     last, first = (
         joined._segments_own(one, number)
         for one, number in zip(joined._seams, (11, 12), strict=True)
     )
-    assert warping_error([last, first], still=still) ** 0.5 > 1.5 * steps[1][3:].max()
+    assert warping_error([last, first], still=still) ** 0.5 > 3 * steps[1][3:].max()
 
 
 def test_each_segment_may_be_painted_elsewhere(
