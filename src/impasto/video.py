@@ -163,7 +163,13 @@ def _check_moments(video: VideoOptions, styles: int) -> None:
 
 
 def frames_folder(output: Path) -> Path:
-    """Where the finished frames of a result lie until it is written."""
+    """Where the finished frames of a result lie until it is written.
+
+    Raises:
+        OutputError: the result would be a folder like `.` or `/`, which is there.
+    """
+    if not output.name:
+        raise OutputError(f"{output}: exists already; choose another name for the folder")
     return output.with_name(f"{output.name}.frames")
 
 

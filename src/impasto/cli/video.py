@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import os
+import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Group, Parameter
+from cyclopts import Group, Parameter, Token
 
 from impasto.cli import EXIT_INTERRUPTED, say
-from impasto.cli.flags import flags, given, whole_number
+from impasto.cli.flags import flags, given, named_path, whole_number
 from impasto.errors import ImpastoError, OptionError, one_line
 from impasto.options import StyleOptions, make_options
 from impasto.video_options import VideoOptions
@@ -35,18 +37,29 @@ _NO_FLAGS, _NO_VIDEO_FLAGS = _flags(), _video_flags()
 _OUTPUT = Group("Output", sort_key=1)
 _NETWORKS = Group("Transfer networks", sort_key=5)
 _WORK = Group("Shared work", sort_key=6)
+_NUMBERED = re.compile(r"[0-9]\.[^.]+$")
+"""Names of pictures that a folder of frames may take for its own."""
 _LINE_SECONDS = 10.0
 """Seconds between two lines of progress where there is no terminal."""
 
 
+def _clip_path(_: Any, tokens: Sequence[Token]) -> Path:
+    """Reads the clip's name; an empty one is not the current folder."""
+    if not tokens[0].value.strip():
+        raise OptionError("CLIP: the name is empty; name a clip, or . for the pictures here")
+    return Path(tokens[0].value)
+
+
 def video(
-    clip: Path,
+    clip: Annotated[Path, Parameter(converter=_clip_path)],
     styles: Annotated[list[str], Parameter(negative="")],
     /,
     *,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=_OUTPUT)] = None,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], converter=named_path, group=_OUTPUT)
+    ] = None,
     overwrite: Annotated[bool, Parameter(negative="", group=_OUTPUT)] = False,
-    live: Annotated[Path | None, Parameter(group=_OUTPUT)] = None,
+    live: Annotated[Path | None, Parameter(converter=named_path, group=_OUTPUT)] = None,
     keep_frames: Annotated[bool, Parameter(negative="", group=_OUTPUT)] = False,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", group=_OUTPUT)] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative="", group=_OUTPUT)] = False,
@@ -107,6 +120,8 @@ def video(
     path = output or _free_beside(clip, styles)
     if live is not None:
         check_live(live, path, clip, overwrite=overwrite)
+    read = [*styles, *(style_mask or ()), network]
+    _check_unread({"--output": path, "--live": live}, clip, mask or (), read)
     check_together(chosen, how, len(styles), len(mask or ()))
     began = time.monotonic()
     order = Order(
@@ -165,6 +180,40 @@ def _free_beside(clip: Path, styles: list[str]) -> Path:
     ending = clip.suffix.lower() if clip.suffix.lower() in ENDINGS else ".mp4"
     made = name_beside(str(clip), *styles)
     return free_name(made.parent, made.stem, ending)
+
+
+def _check_unread(
+    places: dict[str, Path | None], clip: Path, masks: Iterable[str], others: Iterable[str | None]
+) -> None:
+    """Refuses to write over what is read, or among the numbered pictures of a folder.
+
+    Args:
+        places: flag → what it names, if anything.
+        clip: that is read.
+        masks: likewise, with the colours that are meant.
+        others: paintings, their masks, and the network's file.
+
+    Raises:
+        OptionError: in the words of the flag.
+    """
+    from impasto.sources import split_label
+
+    frames = os.path.realpath(clip)
+    films = {os.path.realpath(split_label(one)[0]) for one in masks}
+    read = {frames, *films, *(os.path.realpath(split_label(one)[0]) for one in others if one)}
+    for flag, place in places.items():
+        if place is None:
+            continue
+        folder, name = os.path.split(os.path.realpath(place))
+        if os.path.join(folder, name) in read:  # noqa: PTH118
+            raise OptionError(f"{flag} {place}: is read by this run; choose another name")
+        is_picture = flag == "--live" or name.lower().endswith((".gif", ".webp"))
+        among = folder in films or (folder == frames and _NUMBERED.search(name))
+        if is_picture and among:
+            raise OptionError(
+                f"{flag} {place}: would lie among the pictures of a folder that this run reads; "
+                "choose another folder"
+            )
 
 
 @contextlib.contextmanager

@@ -88,6 +88,10 @@ def target_for(
         OptionError: they cannot be combined.
     """
     name, ending = one_line(str(path)), path.suffix.lower()
+    if path.name.lower() in _FORMATS:
+        raise OptionError(
+            f"{name}: has no name before its ending; give one, such as clip{path.name}"
+        )
     if not ending:
         if codec is not None or crf is not None:
             what = "--codec" if codec is not None else "--crf"

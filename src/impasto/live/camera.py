@@ -69,6 +69,8 @@ class Camera:
         self._newest: Shot | None = None
         self._ended = False
         path = Path(source)
+        if not source.strip():
+            raise OptionError("--camera: the name is empty; give a number, a device or a clip")
         if source.isdecimal() or path.is_char_device():
             if loop:
                 raise OptionError("--loop: acts only where --camera is a clip; leave it out")
@@ -141,8 +143,10 @@ class Camera:
 def _opened(source: str) -> cv2.VideoCapture:
     # What it says of a missing camera is many lines long.
     cast("Any", cv2).utils.logging.setLogLevel(0)
-    device = cv2.VideoCapture(int(source) if source.isdecimal() else source)
-    if not device.isOpened():
+    device = None
+    with contextlib.suppress(cv2.error, OverflowError):  # numbers beyond those of cameras
+        device = cv2.VideoCapture(int(source) if source.isdecimal() else source)
+    if device is None or not device.isOpened():
         raise OptionError(
             f"--camera {source}: there is no such camera, or another program uses it; name another "
             "one, or a clip"

@@ -1,0 +1,129 @@
+"""`impasto video` says in one line what cannot be done, and writes over nothing that it reads."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("av")
+pytest.importorskip("cv2")
+
+from impasto.cli import main
+from moving import drifting, make_clip
+from tiny_networks import any_file, table_file
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with a clip, a folder of pictures, a painting, masks and networks."""
+    monkeypatch.chdir(tmp_path)
+    make_clip(Path("a.mp4"), [drifting(i) for i in range(3)])
+    for folder in "shots", "masks":
+        Path(folder).mkdir()
+    for number in range(3):
+        Image.fromarray(drifting(number)).save(f"shots/{number}.png")
+        grey = np.full((48, 64), 255, np.uint8)
+        Image.fromarray(grey).save(f"masks/{number}.png")
+    make_clip(Path("mask.mkv"), [np.full((48, 64, 3), 255, np.uint8)] * 3)
+    shutil.copy("masks/0.png", "mask.png")
+    Image.fromarray(drifting(5)).save("p.png")
+    Image.fromarray(drifting(6)).save("p.gif")
+    table_file(Path("net.safetensors"))
+    any_file(Path("any.safetensors"))
+    return tmp_path
+
+
+def refused(capsys: Capture, *arguments: str, code: int = 2) -> str:
+    """Runs a command that is refused; its one line."""
+    assert main([*arguments]) == code
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1, told
+    return told[0].removeprefix("impasto: ")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files below a folder."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+FAST = ["--fast", "--size", "32", "-q", "--overwrite"]
+TABLE, ANY = ["--network", "net.safetensors"], ["--network", "any.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("words", "flag"),
+    [
+        (["a.mp4", "p.png", *ANY, "-o", "b.mp4", "--live", "p.png"], "--live p.png: "),
+        (["a.mp4", "p.gif", *ANY, "-o", "p.gif"], "--output p.gif: "),
+        (["a.mp4", "p.png", *ANY, "-o", "b.mp4", "--live", "link.png"], "--live link.png: "),
+        (["a.mp4", "mosaic", *TABLE, "--mask", "mask.png", "--live", "mask.png"], "--live"),
+        (["a.mp4", "mosaic", *TABLE, "--mask", "mask.png#ffffff", "--live", "mask.png"], "--live"),
+        (["a.mp4", "mosaic", *TABLE, "--mask", "mask.mkv", "-o", "mask.mkv"], "--output"),
+        (["a.mp4", "mosaic", *TABLE, "--mask", "masks", "--live", "masks/1.png"], "--live"),
+        (["a.mp4", "mosaic", *TABLE, "--mask", "masks", "--live", "masks/new.png"], "--live"),
+        (["a.mp4", "p.png", *ANY, "--style-mask", "mask.png", "--live", "mask.png"], "--live"),
+        (["shots", "mosaic", *TABLE, "-o", "b.mp4", "--live", "shots/1.png"], "--live"),
+        (["shots", "mosaic", *TABLE, "-o", "shots/9.gif"], "--output"),
+    ],
+)
+def test_nothing_that_is_read_is_written_over(
+    words: list[str], flag: str, place: Path, capsys: Capture
+) -> None:
+    """With --overwrite too, no painting, mask, picture of a folder or network is lost to a result
+    or to the newest frame."""
+    Path("link.png").symlink_to("p.png")
+    before = contents(place)
+    told = refused(capsys, "video", *words, *FAST)
+    assert told.startswith(flag)
+    assert "this run" in told
+    assert contents(place) == before
+
+
+def test_the_newest_frame_may_lie_beside_the_frames(place: Path) -> None:
+    """A picture without a number is no frame, so that it may lie in the folder of the clip."""
+    words = ["video", "shots", "mosaic", *TABLE, *FAST, "-o", "b.mp4", "--live", "shots/new.png"]
+    assert main(words) == 0
+    assert Path("shots/new.png").exists()
+
+
+@pytest.mark.parametrize("live", [[], ["--live", "x.png"]])
+@pytest.mark.parametrize("output", [".", "/"])
+def test_a_folder_that_is_there_is_no_output(
+    output: str, live: list[str], place: Path, capsys: Capture
+) -> None:
+    """Folders that are called by no name are refused like others, with --live too."""
+    told = refused(capsys, "video", "a.mp4", "mosaic", *FAST, *TABLE, "-o", output, *live, code=1)
+    assert told == f"{output}: exists already; choose another name for the folder"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["video", "a.mp4", "mosaic", "-o", ""], "-o: the name is empty"),
+        (["video", "a.mp4", "mosaic", "-o", "b.mp4", "--live", ""], "--live: the name is empty"),
+        (["video", "", "mosaic", "-o", "b.mp4"], "CLIP: the name is empty"),
+        (["live", "mosaic", *TABLE, "--camera", ""], "--camera: the name is empty"),
+        (["video", "a.mp4", "mosaic", *FAST, *TABLE, "-o", ".mp4"], ".mp4: has no name before"),
+    ],
+)
+def test_empty_names_are_not_the_current_folder(
+    words: list[str], says: str, place: Path, capsys: Capture
+) -> None:
+    """What an unset variable leaves is refused, and an ending alone is no name."""
+    assert says in refused(capsys, *words)
+    assert not Path(".mp4").exists()
+
+
+def test_there_is_no_camera_of_so_large_a_number(place: Path, capsys: Capture) -> None:
+    """Numbers that no camera has are refused like those of missing ones."""
+    told = refused(capsys, "live", "mosaic", *TABLE, "--camera", "9" * 20)
+    assert "there is no such camera" in told
