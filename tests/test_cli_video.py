@@ -1,8 +1,8 @@
 """`impasto video` says in one line what cannot be done, and writes over nothing that it reads."""
 
+import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ pytest.importorskip("av")
 pytest.importorskip("cv2")
 
 from impasto.cli import main
+from impasto.images import reading
 from moving import drifting, make_clip
 from tiny_networks import any_file, table_file
 
@@ -127,3 +128,45 @@ def test_there_is_no_camera_of_so_large_a_number(place: Path, capsys: Capture) -
     """Numbers that no camera has are refused like those of missing ones."""
     told = refused(capsys, "live", "mosaic", *TABLE, "--camera", "9" * 20)
     assert "there is no such camera" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["video", "pipe", "mosaic", *TABLE], "pipe: is a pipe or a device; save it to a file"),
+        (["video", "/dev/zero", "mosaic", *TABLE], "/dev/zero: is a pipe or a device; save it"),
+        (["video", "a.mp4", "mosaic", *TABLE, "--mask", "pipe"], "--mask pipe: is a pipe or a"),
+        (
+            ["video", "a.mp4", "mosaic", *TABLE, "--mask", "/dev/zero"],
+            "--mask /dev/zero: is a pipe",
+        ),
+        (["video", "a.mp4", "p.png", *ANY, "--style-mask", "pipe"], "--style-mask pipe: is a pipe"),
+        (["video", "a.mp4", "pipe", *ANY], "pipe: is a pipe into which nobody writes"),
+        (["video", "a.mp4", "/dev/zero", *ANY], "/dev/zero: is a device; save the picture"),
+        (["live", "pipe", *ANY, "--camera", "a.mp4"], "pipe: is a pipe into which nobody writes"),
+        (["live", "mosaic", *TABLE, "--camera", "pipe"], "pipe: is a pipe or a device; save it"),
+        (["stylize", "pipe", "mosaic", "--fast", *TABLE], "pipe: is a pipe into which nobody"),
+    ],
+)
+def test_nobody_is_waited_for(
+    words: list[str], says: str, place: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pipes into which nobody writes, and devices that never end, are refused wherever a clip, a
+    mask, a painting or a camera may be named."""
+    monkeypatch.setattr(reading, "PATIENCE", 0.05)
+    os.mkfifo("pipe")
+    video = ["--fast", "--size", "32", "-q", "-o", "b.mp4"] if words[0] == "video" else []
+    assert refused(capsys, *words, *video).startswith(says)
+    assert not Path("b.mp4").exists()
+
+
+def test_a_painting_may_come_through_a_pipe(place: Path) -> None:
+    """What the shell hands over as <(cat p.png) is read once, for all frames."""
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, Path("p.png").read_bytes())
+        os.close(writer)
+        assert main(["video", "a.mp4", f"/dev/fd/{reader}", *ANY, *FAST, "-o", "b.mp4"]) == 0
+    finally:
+        os.close(reader)
+    assert Path("b.mp4").exists()

@@ -23,6 +23,7 @@ from impasto.clips import Clip, Frame, Span, open_clip
 from impasto.errors import ImageError, one_line
 from impasto.images import SNIFF_BYTES, Bitmap, is_picture
 from impasto.masks import FrameMask, grey_of, read_mask
+from impasto.paths import check_plain
 from impasto.sources import describe_source, find_source, is_built_in, read_source, split_label
 
 Label = tuple[int, int, int]
@@ -78,11 +79,12 @@ def open_mask(source: Any, clip: Clip, max_pixels: int) -> Mask:
     if not isinstance(path, str | os.PathLike) or is_built_in(find_source(path)):
         return _Still(source, max_pixels)
     path = Path(path)
+    check_plain(path, "--mask")
     if path.is_dir():
         return _Pictures(path, label, clip, max_pixels)
     try:
         with path.open("rb") as file:
-            head = file.read(SNIFF_BYTES) if path.is_file() else b""
+            head = file.read(SNIFF_BYTES)
     except OSError:
         head = b""  # what is wrong is told where the picture is read
     if head and (not is_picture(head) or head[:4] in (b"GIF8", b"RIFF")):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,6 +15,7 @@ import safetensors
 
 from impasto.blueprint import IDENTITY, Shape
 from impasto.errors import WeightsError
+from impasto.paths import special
 
 FORMAT = "impasto-network"
 FORM = 1
@@ -118,7 +118,7 @@ def bytes_of(path: str | os.PathLike[str]) -> bytes:
     """
     path = Path(path)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        if path.is_dir() or special(path):
             what = "is a folder" if path.is_dir() else "is no file, but a pipe or a device"
             raise WeightsError(f"{path}: {what}; name a network's file")
         return path.read_bytes()

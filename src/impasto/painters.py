@@ -6,6 +6,7 @@ of it, and holds its own to that where it can be trusted.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,9 +24,10 @@ from impasto.inputs import painting_size, read_painting
 from impasto.memory import memory_budget
 from impasto.options import StyleOptions
 from impasto.pairing import resolve
+from impasto.paths import check_plain
 from impasto.repainting import network_for
 from impasto.run import Hold, stylization
-from impasto.sources import Loaded, describe_source
+from impasto.sources import Loaded, describe_source, split_label
 from impasto.temporal import Expected
 from impasto.transfer import Repainting, Repaintings, check_heeded
 
@@ -105,6 +107,9 @@ class _Painting:
         if options.threads is not None:
             # From now on, so that records name them.
             torch.set_num_threads(options.threads)
+        for mask in style_masks:
+            if isinstance(mask, str | os.PathLike):  # each frame reads it anew
+                check_plain(split_label(mask)[0], "--style-mask")
         self._styles, self._options = list(styles), options
         self.masks: Sequence[Any] = list(masks)
         self._style_masks = list(style_masks)

@@ -4,9 +4,7 @@ checkpoint, to go on with it."""
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +17,7 @@ from impasto.errors import CheckpointError, ImageError, InputError, OptionError,
 from impasto.images import ImageSource
 from impasto.memory import Limit
 from impasto.options import idle_color_options, make_options
+from impasto.paths import special
 from impasto.run import (
     CHANGES,
     SETTINGS_VERSION,
@@ -128,7 +127,7 @@ def from_settings(
                 "run stylize with the original again"
             )
         file = split_label(path)[0]
-        if not is_built_in(path) and _is_special(file):
+        if not is_built_in(path) and special(file):
             # Reading a pipe or a device may never end, and a foreign record can name any.
             raise ImageError(
                 f"{path}: is a pipe or a device now, not the picture that was used; run stylize "
@@ -414,7 +413,7 @@ def _same_picture(entry: Any, given: Any, role: str, name: str) -> Any:
     if isinstance(source, str | os.PathLike) and not is_built_in(source):
         file = split_label(os.fspath(source))[0]
         shown = one_line(file)
-        if _is_special(file):
+        if special(file):
             raise CheckpointError(
                 f"{shown}: is a pipe or a device, so that the run in {name} cannot read its "
                 "picture again; begin it anew from a file"
@@ -431,11 +430,3 @@ def _same_picture(entry: Any, given: Any, role: str, name: str) -> Any:
             "put the old one back, or begin the run anew"
         )
     return source
-
-
-def _is_special(path: str) -> bool:
-    try:
-        kind = Path(path).stat().st_mode
-    except (OSError, ValueError):
-        return False
-    return not stat.S_ISREG(kind) and not stat.S_ISDIR(kind)

@@ -21,6 +21,7 @@ from impasto.cli.running import (
 )
 from impasto.errors import ImageError, ImpastoError, OptionError, one_line
 from impasto.options import StyleOptions, make_options
+from impasto.paths import check_plain
 
 _flags = flags(StyleOptions)
 _demo_flags = flags(StyleOptions, ("style_weights", "regions"))
@@ -187,8 +188,7 @@ def go_on(
     check(output, [str(picture)])
     changes = given(options)
     check_together(changes)
-    if picture.exists() and not picture.is_file() and not picture.is_dir():
-        raise ImageError(f"{picture}: is a pipe or a device; save the picture to a file first")
+    check_plain(picture)
     old = _read_old(picture, changes)
     recorded = (old.settings or {}).get("options")
     preview = isinstance(recorded, dict) and recorded.get("preview")

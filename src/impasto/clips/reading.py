@@ -33,6 +33,7 @@ from impasto.clips.pixels import UNKNOWN, Upright, is_rgb, to_arrays, upright_of
 from impasto.clips.wholeness import is_cut_short
 from impasto.errors import ImageError, OptionError, one_line
 from impasto.images import DEFAULT_MAX_PIXELS, Bitmap, check_size, fit_within, resize_image
+from impasto.paths import check_plain
 
 _NO_TIMES = ("avi",)
 """Containers that do not say when frames are shown, only in which order they are decoded."""
@@ -364,6 +365,7 @@ def is_self_contained(path: Path) -> bool:
 
 def _open_file(path: Path, max_pixels: int) -> Clip:
     name = one_line(str(path))
+    check_plain(path)
     try:
         with path.open("rb") as file:
             head = file.read(16)

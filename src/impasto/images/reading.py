@@ -1,7 +1,7 @@
 """Reads a picture from a file, bytes, an array or Pillow, by the decoder of its format alone."""
 
 import os
-import stat
+import select
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,10 @@ from impasto.images.resolution import dpi_of, plausible_dpi
 from impasto.images.settings import settings_from_xmp
 from impasto.images.vips import blob, detail, set_blob, tells_of_damage, vips_from_array
 from impasto.options import DEFAULT_MAX_PIXELS
+from impasto.paths import special
+
+PATIENCE = 10.0
+"""Seconds that a pipe with a name of its own may take until somebody writes into it."""
 
 
 @runtime_checkable
@@ -157,10 +161,13 @@ def _read_file(
     strict: bool = False,
 ) -> Bitmap:
     try:
+        what = special(path)
+        if what == "pipe":
+            # It cannot be rewound after its first bytes have been looked at.
+            return _read_bytes(_piped(path, name), max_pixels, name, reduce, strict=strict)
+        if what is not None:
+            raise ImageError(f"{name}: is a {what}; save the picture to a file first")
         with Path(path).open("rb", buffering=0) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                # A pipe cannot be rewound after its first bytes have been looked at.
-                return _read_bytes(file.read(), max_pixels, name, reduce, strict=strict)
             title, operation = recognise(file.read(SNIFF_BYTES), name)
             file.seek(0)
             # By descriptor, since libvips takes brackets in a file name for loader options.
@@ -178,6 +185,23 @@ def _read_file(
         fault = f"cannot be opened ({one_line(str(getattr(error, 'strerror', None) or error))})"
         fault += "; check the path"
     raise ImageError(f"{name}: {fault}")
+
+
+def _piped(path: str | os.PathLike[str], name: str) -> bytes:
+    """All that comes through a pipe. Those of the shell have a writer for certain, however slow;
+    for one with a name of its own, nobody may ever come.
+
+    Raises:
+        ImageError: nothing has come for a while.
+    """
+    own = not os.path.realpath(path).startswith(("/dev/", "/proc/"))
+    with open(os.open(path, os.O_RDONLY | (os.O_NONBLOCK if own else 0)), "rb", 0) as pipe:  # noqa: PTH123
+        if own and not select.select([pipe], [], [], PATIENCE)[0]:
+            raise ImageError(
+                f"{name}: is a pipe into which nobody writes; save the picture to a file first"
+            )
+        os.set_blocking(pipe.fileno(), True)
+        return pipe.read()
 
 
 def _read_bytes(
