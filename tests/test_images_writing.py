@@ -1,5 +1,6 @@
 """Pictures out, against Pillow, NumPy and what the reader makes of them."""
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -7,6 +8,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -24,12 +26,14 @@ from impasto.images import (
     MAX_SETTINGS_BYTES,
     Bitmap,
     check_output,
+    check_place,
     encode_image,
     folded_name,
     make_folder,
     read_image,
     takes_files,
     write_image,
+    write_whole,
     writing,
 )
 from odd_images import encode, png_chunk, smooth, translucent
@@ -492,3 +496,31 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(OutputError) as caught:
             make_folder(tmp_path / name)
         assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("linked", [False, True])
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_only_files_are_replaced(kind: str, linked: bool, tmp_path: Path) -> None:
+    """A pipe or a socket, under its own name or a link's, stays what it is: there is a fault before
+    the work and while writing."""
+    place = path = tmp_path / "out.png"
+    if linked:
+        path = tmp_path / "link.png"
+        path.symlink_to(place)
+    if kind == "pipe":
+        os.mkfifo(place)
+    else:
+        with socket.socket(socket.AF_UNIX) as made, contextlib.chdir(tmp_path):
+            made.bind("out.png")
+    before = place.lstat()
+    said = f"{path}: is a {kind}; name a file"
+    for refuse in (
+        lambda: check_output(path, overwrite=True),
+        lambda: write_image(bitmap_of(RIGHT), path, overwrite=True),
+        lambda: write_whole(path, b"", overwrite=True),
+    ):
+        with pytest.raises(OutputError) as error:
+            refuse()
+        assert one_line(error, str(path)) == said
+    assert place.lstat() == before
+    check_place(path, overwrite=True, line_by_line=True)

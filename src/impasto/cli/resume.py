@@ -132,7 +132,7 @@ def _check(path: Path, output: Output, earlier: Earlier) -> None:
         check_figure(output.plot, overwrite=output.overwrite or earlier.wrote(output.plot))
     if output.trace is not None:
         try:
-            check_place(output.trace, overwrite=True)
+            check_place(output.trace, overwrite=True, line_by_line=True)
             ours = not output.trace.is_file() or _agree(output.trace, earlier.trace)
         except (OSError, ValueError) as error:
             raise output_error(str(output.trace), error) from None

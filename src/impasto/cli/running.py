@@ -103,7 +103,7 @@ def check(output: Output, inputs: Iterable[str] = ()) -> None:
 
         check_figure(output.plot, overwrite=output.overwrite)
     if output.trace is not None:
-        check_place(output.trace, overwrite=output.overwrite)
+        check_place(output.trace, overwrite=output.overwrite, line_by_line=True)
     if output.snapshots is not None:
         check_snapshots(output.snapshots, output.overwrite)
     if output.checkpoint is not None:

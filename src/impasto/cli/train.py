@@ -236,7 +236,8 @@ def _check(wanted: _Wanted, *, overwrite: bool, changed: set[str]) -> None:
     if wanted.resume is None or not _same_file(beside["the checkpoint"], wanted.resume):
         check_kept(beside["the checkpoint"], overwrite=ours)
     if wanted.trace is not None:
-        check_place(wanted.trace, overwrite=overwrite or "trace" not in changed)
+        again = overwrite or "trace" not in changed
+        check_place(wanted.trace, overwrite=again, line_by_line=True)
     if wanted.plot is not None:
         from impasto.report import check_figure
 

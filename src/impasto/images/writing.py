@@ -17,6 +17,7 @@ import pyvips
 from impasto.errors import OptionError, OutputError, one_line
 from impasto.images.bitmap import Bitmap
 from impasto.images.encoding import WRITERS, Writer, can_write, check_bits, encoder, known_writer
+from impasto.paths import special
 
 
 def write_image(
@@ -80,13 +81,20 @@ def check_output(
     check_place(path, overwrite=overwrite)
 
 
-def check_place(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+def check_place(
+    path: str | os.PathLike[str], *, overwrite: bool = False, line_by_line: bool = False
+) -> None:
     """Raise what `write_whole` would raise for this path, of any kind of file.
 
     An empty file is made in its folder for a moment.
 
+    Args:
+        path: of the file.
+        overwrite: replace a file that exists.
+        line_by_line: it is written as it grows, so that a pipe or a device will do.
+
     Raises:
-        OutputError: the file exists, or its folder does not or may not be written.
+        OutputError: the file exists, is none, or its folder does not or may not be written.
     """
     name, target = one_line(os.fspath(path)), Path(path)
     try:
@@ -94,6 +102,8 @@ def check_place(path: str | os.PathLike[str], *, overwrite: bool = False) -> Non
             raise OutputError(f"{name}: is a folder; name a file inside it")
         if not overwrite and (target.exists() or target.is_symlink()):
             raise _exists_error(name)
+        if not line_by_line:
+            _check_plain(path)
         folder = Path(os.path.realpath(path)).parent
         there = folder.is_dir()
         # A device is written itself; its folder takes no file.
@@ -138,11 +148,12 @@ def write_whole(
             appears.
 
     Raises:
-        OutputError: the file exists, its folder does not or may not be written, or the disk is
-            full.
+        OutputError: the file exists or is a pipe or a device, its folder does not exist or may not
+            be written, or the disk is full.
     """
     name = one_line(os.fspath(path))
     try:
+        _check_plain(path)
         # A link stays a link: what it points to is replaced.
         target = Path(os.path.realpath(path))
         temporary = target.with_name(f".impasto-{secrets.token_hex(8)}.part")
@@ -170,6 +181,17 @@ def write_whole(
         raise _exists_error(name) from error
     except (OSError, ValueError) as error:
         raise output_error(name, error) from error
+
+
+def _check_plain(path: str | os.PathLike[str]) -> None:
+    """Refuses what a renamed file would take the place of though it is none.
+
+    Raises:
+        OutputError: it is a pipe, a socket or a device.
+    """
+    what = special(path)
+    if what is not None:
+        raise OutputError(f"{one_line(os.fspath(path))}: is a {what}; name a file")
 
 
 def remove_parts(folder: Path) -> None:
