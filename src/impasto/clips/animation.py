@@ -94,12 +94,23 @@ def _pages(path: Path, facts: Facts) -> Iterator[NDArray[np.uint8]]:
 
 def _opened(path: Path) -> pyvips.Image:
     try:
-        image = pyvips.Image.new_from_file(str(path), n=-1, access="sequential", revalidate=True)
+        with path.open("rb", buffering=0) as file:
+            # By descriptor: names may be no UTF-8, and brackets in them would be options.
+            source = pyvips.Source.new_from_descriptor(file.fileno())
+            image = pyvips.Image.new_from_source(source, "", n=-1, access="sequential")
         return image if image.bands >= 3 else image.colourspace("srgb")
+    except OSError as error:
+        reason = error.strerror or error
+        raise ImageError(f"{one_line(str(path))}: {reason}; name a clip that can be read") from None
     except pyvips.Error as error:
         raise _unreadable(path, error) from None
 
 
 def _unreadable(path: Path, error: pyvips.Error) -> ImageError:
-    reason = str(error).strip().splitlines()[-1]
-    return ImageError(f"{one_line(str(path))}: cannot be read ({reason[:80]})")
+    lines = (error.detail or str(error)).strip().splitlines()
+    # After the name of the decoder.
+    reason = lines[-1].partition(": ")[2].strip() or lines[-1].strip()
+    return ImageError(
+        f"{one_line(str(path))}: cannot be read ({one_line(reason[:80])}); it is damaged or of an "
+        "unknown kind, so take another copy"
+    )

@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import math
+import os
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -92,12 +93,15 @@ def write_clip(
     span = span or Span()
 
     def fill(file: BufferedRandom) -> None:
+        sink = _Sink(file)
         try:
             with ExitStack() as stack:
-                out = av.open(file, "w", format=target.format, options=_looped(clip, target))
+                out = av.open(sink, "w", format=target.format, options=_looped(clip, target))
                 stack.enter_context(out)
-                last = _write(out, stack, frames, clip, target, span, sound, settings)
+                last = _write(out, stack, sink.watched(frames), clip, target, span, sound, settings)
+            sink.check()
         except av.error.FFmpegError as error:
+            sink.check()
             if error.errno in _DISK:
                 raise OSError(error.errno, error.strerror) from None
             reason = one_line(str(error.strerror or error))
@@ -109,6 +113,52 @@ def write_clip(
             _finish_webp(file, last)
 
     write_whole(path, fill, overwrite=overwrite)
+
+
+class _Sink:
+    """The file as FFmpeg writes it. What the disk refuses is kept until Python can hear of it: a
+    fault inside FFmpeg's calls would be told in FFmpeg's words, or on standard error.
+
+    Args:
+        file: to write.
+    """
+
+    def __init__(self, file: BufferedRandom) -> None:
+        self._file = file
+        self._fault: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        """Writes, or after a fault only seems to."""
+        if self._fault is None:
+            try:
+                self._file.write(data)
+                self._file.flush()
+            except OSError as error:
+                self._fault = error
+        return len(data)
+
+    def seek(self, place: int, whence: int = io.SEEK_SET) -> int:
+        """As files do."""
+        return self._file.seek(place, whence) if self._fault is None else 0
+
+    def tell(self) -> int:
+        """As files do."""
+        return self._file.tell() if self._fault is None else 0
+
+    def check(self) -> None:
+        """Raises what the disk has refused.
+
+        Raises:
+            OSError: it has.
+        """
+        if self._fault is not None:
+            raise self._fault
+
+    def watched(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """The frames, until the disk refuses to take any more."""
+        for frame in frames:
+            yield frame
+            self.check()
 
 
 def _looped(clip: Clip, target: Target) -> dict[str, str]:
@@ -263,6 +313,9 @@ def _video_stream(out: OutputContainer, clip: Clip, target: Target, first: Frame
     options = {} if target.crf is None else {"crf": str(target.crf)}
     if target.encoder == "libvpx-vp9":
         options |= {"b": "0", "row-mt": "1"}
+    if target.encoder == "libsvtav1":
+        # It takes no option for that; its errors alone are left.
+        os.environ.setdefault("SVT_LOG", "1")
     if target.encoder == "libx265":
         options["x265-params"] = "log-level=error"
     if target.encoder == "libwebp":
