@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -170,3 +171,67 @@ def test_a_painting_may_come_through_a_pipe(place: Path) -> None:
     finally:
         os.close(reader)
     assert Path("b.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["video", "a.mp4", "nigth-sky", *ANY, "--fast"], "nigth-sky"),
+        (["video", "a.mp4", "Nigth_Sky", "--size", "32", "--evaluations", "1"], "Nigth_Sky"),
+        (["stylize", "p.png", "nigth-sky", *ANY, "--fast"], "nigth-sky"),
+        (["stylize", "p.png", "nigth-sky"], "nigth-sky"),
+        (["live", "nigth-sky", *ANY, "--camera", "a.mp4"], "nigth-sky"),
+        (["texture", "nigth-sky"], "nigth-sky"),
+        (["sheet", "--photo", "p.png", "--style", "mosaic", "nigth-sky", "-o", "s"], "nigth-sky"),
+        (["train", "nigth-sky", "--photos", "shots", "-o", "n.safetensors"], "nigth-sky"),
+    ],
+)
+def test_a_misspelt_style_is_told_its_name(
+    words: list[str], says: str, place: Path, capsys: Capture, narrow: Any
+) -> None:
+    """Wherever a painting may be named, a name that is nearly a built-in style's meets it."""
+    told = refused(capsys, *words)
+    assert told.startswith(f"{says}: no such file, nor a built-in picture of that name")
+    assert told.endswith("; did you mean night-sky?")
+
+
+def test_files_that_are_gone_mean_no_style(place: Path, capsys: Capture) -> None:
+    """The name of a file, and one like no style's, is just not there."""
+    for name in "nigth-sky.png", "./nigth-sky", "xyzzy":
+        told = refused(capsys, "stylize", "p.png", name, "--fast", *ANY)
+        assert told == f"{name}: no such file; check the path"
+
+
+@pytest.mark.parametrize(
+    ("mask", "says"),
+    [
+        ("gone.png", "--mask gone.png: no such file; check the path"),
+        ("p.png", "--mask p.png: is coloured; give a grey mask"),
+        ("black.png", "--mask black.png: is black everywhere"),
+        ("shots", "--mask shots/0.png: is coloured"),
+        ("damaged", "--mask damaged/0.png: "),
+        ("timed", "--mask timed/times.csv: is no table of file, seconds and duration"),
+        ("endless", "--mask endless/times.csv: is no table of file, seconds and duration"),
+    ],
+)
+def test_faults_of_masks_say_that_they_are(
+    mask: str, says: str, place: Path, capsys: Capture
+) -> None:
+    """Every line on a mask names the flag; a table whose times cannot be is one of them."""
+    Image.fromarray(np.zeros((48, 64), np.uint8)).save("black.png")
+    for name, seconds in ("timed", "1/0"), ("endless", "1e999999999"):
+        shutil.copytree("masks", name)
+        Path(name, "times.csv").write_text(f"file,seconds,duration\n0.png,{seconds},1\n")
+    Path("damaged").mkdir()
+    Path("damaged/0.png").write_bytes(Path("p.png").read_bytes()[:200])
+    told = refused(capsys, "video", "a.mp4", "mosaic", *TABLE, "--mask", mask, *FAST, "-o", "b.mp4")
+    assert told.startswith(says)
+
+
+def test_one_frame_is_one_frame(place: Path, capsys: Capture) -> None:
+    """What there is one of is told as such."""
+    for number in 1, 2:
+        Path(f"shots/{number}.png").unlink()
+    words = ["video", "shots", "mosaic", *TABLE, "--fast", "--size", "32", "-o", "b.mp4"]
+    assert main(words) == 0
+    assert ", 1 frame, " in capsys.readouterr().out

@@ -12,7 +12,7 @@ from typing import Any
 from impasto.errors import InputError, OptionError
 from impasto.networks import IDENTITY
 from impasto.prepare import find_pictures
-from impasto.sources import describe_source, find_source, is_built_in
+from impasto.sources import check_meant, describe_source, find_source, is_built_in
 from impasto.styles import style_names
 
 
@@ -111,6 +111,8 @@ def gather(
     found: list[str] = []
     for style in styles:
         found += [f"style:{name}" for name in style_names()] if style == "all" else [style]
+    for source in found:
+        check_meant(source)
     sources = [find_source(source) for source in found]
     sources = [s if is_built_in(s) else os.path.abspath(s) for s in sources]  # noqa: PTH100
     for source in sources:

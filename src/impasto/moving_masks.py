@@ -35,6 +35,10 @@ NEAR = 8
 """A mask's clip is read from so many frames, on average, before a moment that is gone to."""
 
 _NUMBER = re.compile(r"[0-9]+")
+_MOMENT = re.compile(
+    r"[0-9]{1,12}/0*[1-9][0-9]{0,11}|[0-9]{1,12}(\.[0-9]{0,30})?(e[+-]?[0-9]{1,2})?"
+)
+"""Seconds in a table: a decimal number or a fraction."""
 
 
 class Mask(Protocol):
@@ -60,6 +64,18 @@ class Mask(Protocol):
         ...
 
 
+@contextlib.contextmanager
+def _as_mask() -> Iterator[None]:
+    """Has faults of pictures say that they are a mask's."""
+    try:
+        yield
+    except ImageError as error:
+        if str(error).startswith("--"):
+            raise
+        raise type(error)(f"--mask {error}") from None
+
+
+@_as_mask()
 def open_mask(source: Any, clip: Clip, max_pixels: int) -> Mask:
     """Looks at a mask: a picture, a clip, or a folder of numbered pictures.
 
@@ -133,6 +149,7 @@ class _Film:
         self._seen: FrameMask | None = None
         self.at(Fraction(0))
 
+    @_as_mask()
     def at(self, time: Fraction) -> Any:
         """See `Mask.at`."""
         if self._near is None or time < self._near.time or self._is_far(time):
@@ -204,6 +221,7 @@ class _Pictures:
         self._last: tuple[str, FrameMask] | None = None
         self.at(Fraction(0))
 
+    @_as_mask()
     def at(self, time: Fraction) -> Any:
         """See `Mask.at`."""
         place = bisect_right(self._times, time)
@@ -252,6 +270,17 @@ def _numbered(folder: Path, clip: Clip) -> list[tuple[Fraction, str]]:
     return rows
 
 
+def _seconds(text: str) -> Fraction:
+    """A moment in a table.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not _MOMENT.fullmatch(text.strip()):
+        raise ValueError("no moment")
+    return Fraction(text)
+
+
 def _timed(folder: Path) -> list[tuple[Fraction, str]]:
     """Times and names of pictures by the table of their folder; empty where there is none.
 
@@ -264,7 +293,7 @@ def _timed(folder: Path) -> list[tuple[Fraction, str]]:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, csv.Error):
         with path.open(encoding="utf-8", newline="") as file:
             rows = [
-                (Fraction(row["seconds"]), Path(row["file"]).name) for row in csv.DictReader(file)
+                (_seconds(row["seconds"]), Path(row["file"]).name) for row in csv.DictReader(file)
             ]
         if rows:
             return rows

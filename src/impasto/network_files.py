@@ -86,7 +86,7 @@ def read_network_file(path: str | os.PathLike[str], framework: Literal["pt", "np
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror or error}; name a network's file") from None
     except (safetensors.SafetensorError, ValueError, RecursionError):
-        fault = "is no network of impasto, or damaged"
+        fault = "is no network of impasto, or damaged; name a network's file, or a copy of it"
         if is_portable(path):
             fault = "is an exported network, which only stylize --fast runs, by onnxruntime"
         raise WeightsError(f"{path}: {fault}") from None
@@ -139,7 +139,7 @@ def header_fault(header: Any) -> str | None:
         header: as it was read, plain data of any kind.
     """
     if not isinstance(header, dict) or header.get("form") != FORM:
-        return "is no network of impasto, or of a later version"
+        return "is no network of impasto, or of a later version; name another file"
     if not isinstance(header.get("card"), dict):
         return "is a damaged network (it has no card)"
     styles = header.get("styles")
@@ -168,7 +168,7 @@ def record_fault(record: Any) -> str | None:
         record: as it was read, plain data of any kind.
     """
     if not isinstance(record, dict) or record.get("form") != FORM:
-        return "is no network of impasto, or of a later version"
+        return "is no network of impasto, or of a later version; name another file"
     vector = record.get("vector")
     sound = (
         record.get("kind") in ("styles", "any")

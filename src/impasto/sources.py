@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from impasto.styles import draw_style, style_names
 
 BUILT_IN_SIDE = 768
 """Side in px at which built-in styles are drawn for a run."""
+
+_WORD, _LIKE = re.compile(r"[A-Za-z_ -]{3,40}"), 0.7
+"""What may be the name of a built-in picture, and how like it a misspelt one is."""
 
 _LABEL = re.compile(r"(.+)#([0-9a-fA-F]{6})")
 
@@ -72,12 +76,29 @@ def read_source(source: Any, max_pixels: int, size: int = BUILT_IN_SIDE) -> Bitm
         raise ImageError("the name of a picture is empty; name a file")
     source = find_source(source)
     if not is_built_in(source):
+        check_meant(source)
         return read_image(source, max_pixels=max_pixels)
     kind, _, name = source.partition(":")
     if kind == "sample":
         return read_image(sample_path(name))
     side = LARGE_SIDE if size > LARGE_SIDE else BUILT_IN_SIDE
     return Bitmap(draw_style(name, side, side))
+
+
+def check_meant(source: Any) -> None:
+    """Refuses a text that is no file's name and nearly a built-in picture's.
+
+    Raises:
+        ImageError: it is, with the name that is meant.
+    """
+    if not isinstance(source, str) or not _WORD.fullmatch(source) or os.path.lexists(source):
+        return
+    names = [*style_names(), *sample_names()]
+    near = get_close_matches(re.sub("[_ ]", "-", source.lower()), names, 1, _LIKE)
+    if near and near[0] != source:
+        raise ImageError(
+            f"{source}: no such file, nor a built-in picture of that name; did you mean {near[0]}?"
+        )
 
 
 def split_label(source: Any) -> tuple[Any, tuple[int, int, int] | None]:

@@ -251,7 +251,13 @@ def progress_line(progress: VideoProgress) -> str:
     before = f", {progress.resumed} of them before" if progress.resumed else ""
     left = "" if progress.remaining is None else f"; about {duration(progress.remaining)} left"
     turn = f", pass {progress.pass_}" if progress.pass_ > 1 else ""
-    return f"{progress.done}{total} frames{before}{turn}{left}"
+    done = f"{progress.done}{total} frames" if total else _counted(progress.done, "frame")
+    return f"{done}{before}{turn}{left}"
+
+
+def _counted(number: int | None, what: str) -> str:
+    """So many of something, in words."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _report(
@@ -275,11 +281,12 @@ def _report(
     elif not quiet:
         size = f"{run.size[0]} x {run.size[1]} px"
         before = "" if last is None or not last.resumed else f", {made} of them painted now"
-        print(f"{run.output} ({size}, {run.frames} frames{before}, {duration(seconds)})")
+        frames = _counted(run.frames, "frame")
+        print(f"{run.output} ({size}, {frames}{before}, {duration(seconds)})")
     if run.clip.damaged and not quiet:
         say(
-            f"impasto: warning: {one_line(str(run.clip.path))}: {run.clip.damaged} damaged parts "
-            "were passed over"
+            f"impasto: warning: {one_line(str(run.clip.path))}: passed over "
+            + _counted(run.clip.damaged, "damaged part")
         )
 
 
@@ -303,6 +310,6 @@ def _report_segment(
         print(json.dumps(summary))
     elif not quiet:
         print(
-            f"{run.folder} (segment {segment} of {segments}, {made} frames painted now; the same "
-            "command without --segment joins all)"
+            f"{run.folder} (segment {segment} of {segments}, {_counted(made, 'frame')} painted "
+            "now; the same command without --segment joins all)"
         )

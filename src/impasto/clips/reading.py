@@ -432,5 +432,5 @@ def _fault_of(container: InputContainer) -> str:
     if any(not is_cover(stream) for stream in pictures):
         return "its moving picture is of a kind that FFmpeg does not know"
     kinds = {stream.type for stream in container.streams} - {"video"}
-    words = ", ".join(sorted(kinds | ({"a cover"} if pictures else set()))) or "nothing"
-    return f"has no moving picture, only {words}"
+    words = ", ".join(sorted(kinds | ({"a cover"} if pictures else set())))
+    return f"has no moving picture, only {words}" if words else "has neither picture nor sound"
