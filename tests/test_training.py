@@ -477,6 +477,10 @@ def test_checkpoints_are_refused_unless_whole(tmp_path: Path) -> None:
     path = tmp_path / "net.ckpt"
     with pytest.raises(CheckpointError, match="no such file"):
         read_kept(path)
+    os.mkfifo(tmp_path / "pipe")
+    for name in tmp_path, tmp_path / "pipe":
+        with pytest.raises(CheckpointError, match="is no file; name the checkpoint"):
+            read_kept(name)
     kept = Kept(Standing(step=4), {"network.x": torch.arange(5.0)}, {}, {"a": 1})
     write_kept(path, kept)
     found = read_kept(path)

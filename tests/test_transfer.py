@@ -1,5 +1,6 @@
 """Photos repainted in one pass, from files and options to pictures that carry their settings."""
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from impasto.cli import main
 from impasto.color import Palette
 from impasto.coloring import in_paintings_colors
 from impasto.errors import CheckpointError, ImpastoError, OptionError, WeightsError
-from impasto.images import Bitmap, fit_within, read_image, resize_image, write_image
+from impasto.images import Bitmap, fit_within, read_image, resize_image, write_image, writing
 from impasto.networks import IDENTITY, mix, read_network
 from impasto.options import make_options
 from impasto.reproduction import from_settings
@@ -467,3 +468,37 @@ def test_a_folder_reads_its_paintings_once(
     again = ["stylize", str(photos), str(painting), *words, "--strength", "0.5", "-o", str(out)]
     assert main(again) == 1
     assert capsys.readouterr().err.count("exists already") == 2
+
+
+def test_a_folder_of_photos_wants_a_folder(
+    make_png: Make,
+    tmp_path: Path,
+    free: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A picture's name is no folder for the results of many; without --fast the line says what
+    takes a folder; and a full disk is told once, with how many photos are done."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(4):
+        make_png(f"{number}.png", 32, 24, number).rename(photos / f"{number}.png")
+    words = ["stylize", str(photos), str(make_png("painting.png", 40, 30, 7))]
+    assert main([*words, "--fast", "--network", free, "-o", str(tmp_path / "x.png")]) == 2
+    assert "x.png: is a picture's name, and" in capsys.readouterr().err
+    assert not (tmp_path / "x.png").exists()
+    assert main([*words, "-o", str(tmp_path / "x.png")]) == 2
+    assert "photos: is a folder; add --fast" in capsys.readouterr().err
+    move = writing._move_to_free_name
+
+    def full(temporary: Path, target: Path) -> None:
+        if target.name != "0.png":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        move(temporary, target)
+
+    monkeypatch.setattr(writing, "_move_to_free_name", full)
+    fast = ["--fast", "--network", free, "--size", "32", "-o", str(tmp_path / "out")]
+    assert main([*words, *fast]) == 1
+    told = capsys.readouterr()
+    assert told.err.count("the disk is full; free some space (1 of 4 photos are done)") == 1
+    assert "1 repainted, 1 with faults, stopped early, the same command goes on" in told.out

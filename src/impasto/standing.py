@@ -22,6 +22,7 @@ from torch import Tensor
 
 from impasto.errors import CheckpointError, OutputError
 from impasto.images import check_place, write_whole
+from impasto.paths import special
 
 _FORMAT = "impasto-training"
 _FORM = 1
@@ -116,6 +117,8 @@ def read_kept(path: str | os.PathLike[str]) -> Kept:
     """
     path = Path(path)
     foreign = f"{path}: is no checkpoint of a training; name the file that was kept beside it"
+    if path.is_dir() or special(path):
+        raise CheckpointError(f"{path}: is no file; name the checkpoint that was kept")
     if not path.is_file():
         raise CheckpointError(
             f"{path}: no such file; check the path (a training that is finished deletes its own)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 NVIDIA = Path("/proc/driver/nvidia/version")
 """Is there while NVIDIA's driver is at work."""
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif")
+"""What names of pictures end in."""
 
 _WITHOUT = {
     "trace": "there are no evaluations to trace",
@@ -298,6 +302,11 @@ def _folder(
         raise OptionError(f"{folder}: is a folder; name one for the results, such as -o {place}")
     if place.exists() and not place.is_dir():
         raise OutputError(f"{place}: is no folder; choose another one for the results")
+    if not place.exists() and place.suffix.lower() in PICTURES:
+        raise OptionError(
+            f"--output {place}: is a picture's name, and {folder} is a folder; name a folder for "
+            f"the results, such as {place.with_suffix('')}"
+        )
     if place.exists() and place.samefile(folder):
         raise OptionError(f"--output {place}: is the folder of the photos; choose another one")
     photos = _pictures_of(folder)
@@ -307,7 +316,7 @@ def _folder(
     done, again, faults = 0, 0, []
     results: list[dict[str, Any]] = []
     told: set[str] = set()
-    stopped = False
+    stopped = full = False
 
     def stop() -> None:
         nonlocal stopped
@@ -347,6 +356,11 @@ def _folder(
                 except ImpastoError as error:
                     faults.append(str(error))
                     results.append({"photo": str(photo), "fault": str(error)})
+                    if getattr(error.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+                        # No other result would find room.
+                        full = True
+                        faults[-1] += f" ({done + again} of {len(photos)} photos are done)"
+                        break
                 bar.show(number, one_line(photo.name)[-40:])
         write_undisturbed()
     for fault in faults:
@@ -361,7 +375,7 @@ def _folder(
         words = [f"{place}: {done} repainted"]
         words += [f"{again} done before"] if again else []
         words += [f"{len(faults)} with faults"] if faults else []
-        words += ["stopped early, the same command goes on"] if stopped else []
+        words += ["stopped early, the same command goes on"] if stopped or full else []
         print(", ".join(words))
     if stopped:
         return EXIT_INTERRUPTED
@@ -377,7 +391,7 @@ def _pictures_of(folder: Path) -> list[Path]:
         for path in sorted(folder.iterdir()):
             if path.name.startswith(".") or not path.is_file():
                 continue
-            named = path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif")
+            named = path.suffix.lower() in PICTURES
             try:
                 with path.open("rb") as file:
                     there = is_picture(file.read(SNIFF_BYTES))

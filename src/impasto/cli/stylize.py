@@ -102,6 +102,11 @@ def stylize(
             masks=masks,
             style_masks=style_masks,
         )
+    if content and Path(content).is_dir():
+        raise ImageError(
+            f"{content}: is a folder; add --fast to repaint every photo in it, or name one picture "
+            "inside it"
+        )
     from impasto.sources import split_label
 
     read = [*masks, *(m for m in style_masks if m is not None), start_image, fine_style]
