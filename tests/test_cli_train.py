@@ -81,6 +81,7 @@ def test_a_training_writes_all_that_is_asked_for(
     said = capsys.readouterr()
     assert re.match(r".*n\.safetensors \(loss [\d.]+ at step \d; 4 steps, \d+ s\)\n$", said.out)
     assert "step 2: validation" in said.err
+    assert said.err.count("impasto: warning: --photos: 5 photos are few") == 1
     rows = [json.loads(line) for line in Path("t.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     assert ["validation" in row for row in rows] == [False, True, False, True]

@@ -34,6 +34,9 @@ else:
     Flags = _flags
 
 _NO_FLAGS = _flags()
+FEW = 100
+"""Photos of which less are worth a warning."""
+
 _CHANGEABLE = {"time_limit", "device", "threads"}
 """Options that a resumed training may have otherwise."""
 
@@ -337,6 +340,12 @@ def _train(wanted: _Wanted, crew: Crew, device: Any) -> int:
     if first:
         for warning in course.warnings:
             say(f"impasto: warning: {one_line(warning)}")
+    photos = len(wanted.material.photos.names)
+    if first and wanted.kept is None and not wanted.quiet and photos < FEW:
+        say(
+            f"impasto: warning: --photos: {photos} photos are few, and a network learns them by "
+            "heart; give some hundreds, or more"
+        )
     quiet = wanted.quiet or wanted.json or not first
     with gentle_interrupt(course.stop if first else lambda: None) as write_undisturbed:
         with ExitStack() as stack:
