@@ -264,10 +264,10 @@ def _write(
 
 
 class _Order:
-    """Has the last frame of an MP4 or MOV come last among the packets as well, where not all
-    are shown equally long: their tables hold durations in the order of packets,
-    and readers take the clip's end from these. A frame that later ones are made from, before it,
-    keeps those in between from coming after."""
+    """Has the last frame of an MP4 or MOV come last among the packets as well, where not all are
+    shown equally long: their tables hold durations in the order of packets, and readers take the
+    clip's end from these. Where the frame before it is one that others are made from, none in
+    between can come after it."""
 
     def __init__(self, target: Target) -> None:
         self._acts = target.format in ("mp4", "mov") and target.encoder in ("libx264", "libx265")
