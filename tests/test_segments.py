@@ -243,8 +243,8 @@ def test_segments_go_on_where_they_were(
 @pytest.mark.slow
 @pytest.mark.parametrize("still", [True, False])
 def test_no_seam_shows(narrow: Any, make_png: Any, tmp_path: Path, *, still: bool) -> None:
-    """At the defaults, neighbouring frames of a clip with grain differ at a seam and after it hardly
-    more than elsewhere, along the true motion; without what fades they would."""
+    """At the defaults, neighbouring frames of a clip with grain differ at a seam and after it
+    hardly more than elsewhere, along the true motion; without what fades they would."""
     clip = make_clip(tmp_path / "a.mp4", grainy(24, still=still))
     painting = str(make_png("painting.png", 36, 36, 2))
     options = options_of(size=64, evaluations=30)
