@@ -25,6 +25,7 @@ from impasto.cli import main
 from impasto.clips import Frame, open_clip
 from impasto.errors import OptionError, OutputError, RunError
 from impasto.flow import Plane
+from impasto.images import Bitmap, write_image
 from impasto.options import StyleOptions, make_options
 from impasto.painters import NetworkPainter, OptimizerPainter, Painter, Task
 from impasto.quality import style_distance
@@ -179,7 +180,7 @@ def test_scenes_begin_anew(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_goes_on_to_the_same_frames(clip: Path, tmp_path: Path) -> None:
     """Wherever a run ends, the next one paints only what is missing, and what it paints is the
-    same to the byte; a frame that was damaged is painted again."""
+    same to the byte; a frame that was damaged, or has another size, is painted again."""
     whole = ClipRun(clip, tmp_path / "whole", Recorder(), VideoOptions(), 64, styles=1)
     carried(whole)
     whole.finish()
@@ -198,6 +199,8 @@ def test_an_interrupted_run_goes_on_to_the_same_frames(clip: Path, tmp_path: Pat
         data = bytearray(broken.read_bytes())
         data[len(data) // 2] ^= 4
         broken.write_bytes(data if end == 3 else data[:-30])
+        if end == 6:
+            write_image(Bitmap(np.zeros((3, 9, 16), np.float32)), broken, overwrite=True)
         painter = Recorder()
         again = run(painter)
         assert carried(again) == list(range(end - 1, 8))

@@ -587,7 +587,7 @@ class ClipRun:
         and whether the frame has been painted. Nothing here depends on what is being painted."""
         before = None
         for frame in self.clip.frames(self.span, self.size):
-            luma, there = brightness(frame.pixels), results.has(frame.number)
+            luma, there = brightness(frame.pixels), results.has(frame.number, self.size)
             way = None
             if before is not None and not there and self._options.hold > 0:
                 way = link(luma, before, quick=self._painter.quick)
@@ -608,7 +608,7 @@ class ClipRun:
             frame = Frame(place, Fraction(0), Fraction(0), pixels, alpha)
             self._lumas[place] = brightness(pixels)
             self._forget()
-            if results.has(place):
+            if results.has(place, self.size):
                 yield None
                 continue
             earlier = self._earlier(place, results, step)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import struct
 import zlib
 from collections import OrderedDict
 from pathlib import Path
@@ -48,12 +49,14 @@ class FrameFolder:
         """The file of a frame; numbers from 0, names from 1."""
         return self.folder / f"{number + 1:06d}.png"
 
-    def has(self, number: int) -> bool:
-        """Whether a frame is there, whole: its checksums are right."""
+    def has(self, number: int, size: tuple[int, int] | None = None) -> bool:
+        """Whether a frame is there, whole: its checksums are right, and so are width and height
+        where they are given, px."""
         try:
-            return _is_whole(self.path(number).read_bytes())
+            data = self.path(number).read_bytes()
         except OSError:
             return False
+        return _is_whole(data) and size in (None, struct.unpack(">II", data[16:24]))
 
     def write(
         self,
