@@ -118,7 +118,13 @@ async function look() {
 
 try {
   const state = await (await asked(fetch("state"))).json();
-  find("style").replaceChildren(...state.styles.map((name) => new Option(name, name)));
+  // Paintings are shown by their files' names, unless two have the same.
+  const short = state.styles.map((name) => name.split(/[/\\]/).pop());
+  const shown = (name, place) =>
+    short.indexOf(short[place]) === short.lastIndexOf(short[place]) ? short[place] : name;
+  find("style").replaceChildren(
+    ...state.styles.map((name, place) => new Option(shown(name, place), name)),
+  );
   showChoice(state);
   find("style").addEventListener("change", choose);
   find("strength").addEventListener("input", choose);
