@@ -34,6 +34,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -46,11 +47,12 @@ import torch
 
 from impasto.clips import Clip, Span, open_clip
 from impasto.flow import Plane, brightness, look_up, trust_of, warp
-from impasto.images import Bitmap, write_image
+from impasto.images import DEFAULT_MAX_PIXELS, Bitmap, write_image
 from impasto.networks import Network, convolve, enter, normalise
 from impasto.options import StyleOptions
 from impasto.painters import NetworkPainter, OptimizerPainter, Painter, Task, blended
 from impasto.quality import style_distance
+from impasto.sources import read_source
 from impasto.temporal import Link, expect, link
 from impasto.trained import load_network
 from impasto.video import ClipRun
@@ -63,6 +65,9 @@ Motion = Callable[[int], tuple[Plane, Any]]
 
 MINUTES, LONG_RATE, LONG_SIDE = 10, 10, 320
 """The long clip: minutes, frames per second, px."""
+
+SEEN = 512
+"""Long side at which a drawn painting is looked at, px."""
 
 KILLS, KILLED_FRAMES, KILLED_SIDE = 10, 16, 160
 
@@ -95,6 +100,18 @@ def warping_error(results: Sequence[Plane], motion: Motion) -> float:
         error = np.square(255 * (warp(results[number - 1], flow) - results[number])).mean(0)
         errors.append(float((error * seen).sum() / max(1.0, float(seen.sum()))))
     return float(np.mean(errors))
+
+
+@lru_cache
+def painting_of(style: str) -> Any:
+    """The pixels of a painting, which may have to be drawn, `(H, W, 3)`."""
+    return read_source(style, DEFAULT_MAX_PIXELS, SEEN).pixels.transpose(1, 2, 0)
+
+
+def far_from(results: Sequence[Plane], style: str) -> float:
+    """The mean distance of frames from a painting's style."""
+    painting = painting_of(style)
+    return float(np.mean([style_distance(one.transpose(1, 2, 0), painting) for one in results]))
 
 
 def packets(path: Path, end: float | None) -> list[tuple[bytes, Fraction]]:
@@ -141,10 +158,10 @@ def one_way(
     run = ClipRun(source, output, painter, options, given.size, styles=1)
     results = [progress.pixels for progress in run]
     run.finish()
-    distances = [style_distance(one.transpose(1, 2, 0), given.style) for one in results[1:]]
+    distance = far_from(results[1:], given.style)
     sound = packets(source, end)
     return results, {
-        "style_distance": float(np.mean(distances)),
+        "style_distance": distance,
         "frames": len(results),
         "same_times": times(source, end) == times(output, None),
         "sound_packets": len(sound),
@@ -293,11 +310,9 @@ def measure_blend(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
             ("features", share, "features"),
         ):
             results = painted_row(frames, ways, network, style, part, by)
-            distances = [
-                style_distance(one.transpose(1, 2, 0), f"style:{style}") for one in results[1:]
-            ]
+            distance = far_from(results[1:], f"style:{style}")
             error = warping_error(results, motion)
-            rows[name] = {"warping_error": error, "style_distance": float(np.mean(distances))}
+            rows[name] = {"warping_error": error, "style_distance": distance}
         found["clips"][source.stem] = rows
         print(source.stem, rows, flush=True)
     return found
