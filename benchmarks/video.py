@@ -19,8 +19,8 @@ Parts, all of them unless named:
 `speed`  the network engine at 640 × 360 px: frames per second, and the share of the time in which
          no frame is being painted: reading, flow, blending, frames on disk, encoding.
 `long`   a clip of ten minutes: the memory of the process, a tenth of the clip after the other.
-`kills`  runs that are killed at random moments and started again: whether frames and film are
-         those of a run that was not.
+`kills`  runs that are killed at random moments and started again: which frames, and whether the
+         film, differ from those of a run that was not.
 """
 
 import argparse
@@ -446,13 +446,13 @@ def measure_kills(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
         if not path.exists():
             subprocess.run(command(*words, "-o", str(path)), check=True)
         kept = all(file.stat().st_mtime_ns == stamp for file, stamp in before.items())
-        same = contents(path) == wanted
+        result = contents(path)
         row = {
             "engine": engine,
             "at_s": round(moment, 2),
             "frames_there": len(before),
             "not_painted_again": kept,
-            "same": same,
+            "differ": sorted(n for n in wanted | result if wanted.get(n) != result.get(n)),
         }
         found["kills"].append(row)
         print(row, flush=True)
@@ -476,9 +476,11 @@ def frames_of(path: Path) -> Iterator[Path]:
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    """Frames and film of a run, byte for byte."""
+    """Frames and film of a run, byte for byte, and what the film shows."""
     found = {str(file.relative_to(file.parents[1])): file.read_bytes() for file in frames_of(path)}
-    return found | {"film": path.read_bytes()}
+    with av.open(str(path)) as film:
+        shown = [frame.to_ndarray(format="rgb24").tobytes() for frame in film.decode(video=0)]
+    return found | {"film": path.read_bytes(), "shown": b"".join(shown)}
 
 
 PARTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {

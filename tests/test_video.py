@@ -756,10 +756,11 @@ sys.exit(code)
 
 @pytest.mark.slow
 def test_memory_is_the_same_however_long_a_clip_is(tmp_path: Path) -> None:
-    """Of a clip four times as long, a process holds no more at its peak."""
+    """Of a clip three times as long, a process holds no more at its peak; the short one is longer
+    than encoders look ahead."""
     network = str(table_file(tmp_path / "net.safetensors"))
     peaks = list[int]()
-    for count in 30, 120:
+    for count in 60, 180:
         clip = make_clip(
             tmp_path / f"{count}.mp4", [drifting(i % 9, 320, 240) for i in range(count)]
         )
@@ -768,7 +769,7 @@ def test_memory_is_the_same_however_long_a_clip_is(tmp_path: Path) -> None:
         script = [sys.executable, "-c", PEAK, *command]
         told = subprocess.run(script, check=True, capture_output=True, text=True, timeout=600)
         peaks.append(int(told.stdout.split()[-1]))
-    # What is kept of 90 more frames, if only once and in bytes, is 21 MB.
+    # What is kept of 120 more frames, if only once and in bytes, is 28 MB.
     assert peaks[1] < peaks[0] + 12e6
 
 

@@ -19,6 +19,7 @@ from typing import Any, Protocol, cast
 
 import av
 import av.error
+import cv2
 from av.container import OutputContainer
 from av.filter import Graph
 from av.video.frame import PictureType
@@ -54,6 +55,12 @@ _WEBP_DURATION, _WEBP_FLAGS, _WEBP_REPLACE = 12, 15, 2
 
 _TRIED = Fraction(1, 2)
 """Seconds of sound that are copied to see whether a container takes it."""
+
+_AVX_512 = 13
+"""OpenCV's number for processors that calculate with 512 bits at once, `CPU_AVX_512F`."""
+
+_REORDERED = 2
+"""Frames by which libx265 delays decoding."""
 
 _OWN_WORDS = ("encoder", "major_brand", "minor_version", "compatible_brands", "comment")
 """What a container says of itself."""
@@ -96,7 +103,8 @@ def write_clip(
         sink = _Sink(file)
         try:
             with ExitStack() as stack:
-                out = av.open(sink, "w", format=target.format, options=_looped(clip, target))
+                options = {"fflags": "+bitexact"} | _looped(clip, target)
+                out = av.open(sink, "w", format=target.format, options=options)
                 stack.enter_context(out)
                 last = _write(out, stack, sink.watched(frames), clip, target, span, sound, settings)
             sink.check()
@@ -213,8 +221,9 @@ def _write(
     settings: Mapping[str, Any] | None,
 ) -> Fraction:
     """Writes everything; gives the duration of the last frame."""
-    first = next(frames)
-    stream = _video_stream(out, clip, target, first)
+    head = list(itertools.islice(frames, _REORDERED + 1))
+    first, frames = head[0], itertools.chain(head[1:], frames)
+    stream = _video_stream(out, clip, target, first, brief=len(head) <= _REORDERED)
     copier = None
     if not target.silent and clip.is_contained:
         copier = _Copier(out, stack, clip, span, sound=sound)
@@ -307,17 +316,25 @@ class _Order:
         self._before = packet.dts
 
 
-def _video_stream(out: OutputContainer, clip: Clip, target: Target, first: Frame) -> VideoStream:
+def _video_stream(
+    out: OutputContainer, clip: Clip, target: Target, first: Frame, *, brief: bool
+) -> VideoStream:
     facts = clip.facts
     rate = facts.rate or Fraction(25)
     options = {} if target.crf is None else {"crf": str(target.crf)}
+    if target.encoder == "libx264" and cv2.checkHardwareSupport(_AVX_512):
+        # With AVX-512 it reads memory that it has not written, at widths such as 160, 480 and 720,
+        # and the same frames come out as other bytes from time to time. It is no slower without.
+        options["x264-params"] = "asm=avx2"
     if target.encoder == "libvpx-vp9":
         options |= {"b": "0", "row-mt": "1"}
     if target.encoder == "libsvtav1":
         # It takes no option for that; its errors alone are left.
         os.environ.setdefault("SVT_LOG", "1")
     if target.encoder == "libx265":
-        options["x265-params"] = "log-level=error"
+        # It takes the delay of decoding from the frame that comes after as many as it reorders by;
+        # where there is none, times of decoding are whatever was in memory.
+        options["x265-params"] = "log-level=error" + (":bframes=0" if brief else "")
     if target.encoder == "libwebp":
         options["quality"] = "90"
     stream = cast("VideoStream", out.add_stream(target.encoder, rate=rate, options=options))
