@@ -475,13 +475,14 @@ def _within_gamut(start: NDArray[Float], end: NDArray[Float]) -> NDArray[Float]:
 def _enough(picture: Palette, space: str) -> Palette:
     """The colours of a picture that count, thinned if they are very many, as float64 `(3, N)` in a
     colour space."""
-    colors = picture.pixels.reshape(3, -1)
-    counting: NDArray[np.intp] = np.arange(colors.shape[1])
-    if picture.weights is not None:
+    colors, weights = picture.pixels.reshape(3, -1), None
+    if picture.weights is None:
+        colors = colors[:, :: math.ceil(colors.shape[1] / _ENOUGH)]
+    else:
         counting = np.flatnonzero(picture.weights)
-    counting = counting[:: math.ceil(len(counting) / _ENOUGH)]
-    weights = None if picture.weights is None else picture.weights.reshape(-1)[counting]
-    found = colors[:, counting].astype(np.float64)
+        counting = counting[:: math.ceil(len(counting) / _ENOUGH)]
+        colors, weights = colors[:, counting], picture.weights.reshape(-1)[counting]
+    found = colors.astype(np.float64)
     return Palette(srgb_to_oklab(found) if space == "oklab" else found, weights, picture.share)
 
 

@@ -34,7 +34,7 @@ MAX_VECTOR = 10**6
 MAX_WIDTH, MAX_BLOCKS = 4096, 64
 """Most channels of a map, and residual blocks, that the file of a network may ask for."""
 
-_NO_NOISE = "is a damaged network (its noise is no number from 0 to 1)"
+_NO_NOISE = "is a damaged network (its noise is no number from 0 to 1); take another copy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,9 @@ def read_network_file(path: str | os.PathLike[str], framework: Literal["pt", "np
         raise WeightsError(f"{path}: {fault}")
     # In half precision, the way they are kept, a sum of numbers can be beyond all numbers.
     if not all(np.isfinite(np.asarray(one)).all() for one in tensors.values()):
-        raise WeightsError(f"{path}: is a damaged network (some of its numbers are none)")
+        raise WeightsError(
+            f"{path}: is a damaged network (some of its numbers are none); take another copy"
+        )
     given, hidden = header["shape"], header.get("hidden")
     return NetworkFile(
         path,
@@ -141,13 +143,13 @@ def header_fault(header: Any) -> str | None:
     if not isinstance(header, dict) or header.get("form") != FORM:
         return "is no network of impasto, or of a later version; name another file"
     if not isinstance(header.get("card"), dict):
-        return "is a damaged network (it has no card)"
+        return "is a damaged network (it has no card); take another copy"
     styles = header.get("styles")
     if styles is not None and not _are_texts(styles):
-        return "is a damaged network (its styles are no names)"
+        return "is a damaged network (its styles are no names); take another copy"
     hidden = header.get("hidden")
     if (styles is None) == (hidden is None) or (styles is not None and IDENTITY not in styles):
-        return "is a damaged network (it lacks what makes vectors of styles)"
+        return "is a damaged network (it lacks what makes vectors of styles); take another copy"
     shape = header.get("shape")
     sound = (
         isinstance(shape, dict)
@@ -157,7 +159,7 @@ def header_fault(header: Any) -> str | None:
         and (hidden is None or (_are_widths(hidden) and len(hidden) == 2))
     )
     if not sound:
-        return "is a damaged network (its shape cannot be)"
+        return "is a damaged network (its shape cannot be); take another copy"
     return None if _is_noise(header.get("noise", 0.0)) else _NO_NOISE
 
 
@@ -178,7 +180,7 @@ def record_fault(record: Any) -> str | None:
         and isinstance(record.get("source_sha256"), str)
     )
     if not sound:
-        return "is a damaged network (its record is not whole)"
+        return "is a damaged network (its record is not whole); take another copy"
     return None if _is_noise(record.get("noise", 0.0)) else _NO_NOISE
 
 

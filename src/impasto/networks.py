@@ -402,5 +402,7 @@ def read_network(path: str | os.PathLike[str]) -> Network:
                 part.requires_grad_(False)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         first = str(error).splitlines()[0]
-        raise WeightsError(f"{path}: is a damaged network ({first[:80]})") from None
+        raise WeightsError(
+            f"{path}: is a damaged network ({first[:80]}); take another copy"
+        ) from None
     return found

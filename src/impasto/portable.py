@@ -81,7 +81,9 @@ def portable(parts: NetworkFile) -> ModelProto:
         painted = _transfer(graph, parts.shape, graph.node("Add", near, far))
     except (KeyError, ValueError, IndexError) as error:
         first = str(error).splitlines()[0]
-        raise WeightsError(f"{parts.path}: is a damaged network ({first[:80]})") from None
+        raise WeightsError(
+            f"{parts.path}: is a damaged network ({first[:80]}); take another copy"
+        ) from None
     share = graph.node("Min", graph.number(1), graph.node("Div", "strength", graph.number(FADE)))
     change = graph.node("Mul", graph.node("Sub", painted, "photo"), share)
     graph.node("Add", "photo", change, name="picture")

@@ -150,7 +150,7 @@ class PortableNetwork:
             found = self._session.get_modelmeta().custom_metadata_map.get(METADATA, "null")
             record = json.loads(found)
         except Exception:  # onnxruntime's errors have no base but this one
-            raise WeightsError(f"{name}: is no ONNX file, or damaged") from None
+            raise WeightsError(f"{name}: is no ONNX file, or damaged; take another copy") from None
         fault = record_fault(record)
         if fault is not None:
             raise WeightsError(f"{name}: {fault}")
