@@ -82,7 +82,7 @@ def test_paintings_are_seen_as_torch_sees_them(any_style: Path, size: tuple[int,
     feeds = {"photo": photo, "painting": painting, "scale": SCALE, "vector": zeros}
     feeds["strength"] = strength(1)
     picture, used = session.run(["picture", "vector_used"], feeds)
-    vector = network.vector_of_picture(seen(painting, (77, 57)))
+    vector = network.vector_of_picture(seen(painting, (64, 47)))
     with torch.no_grad():
         expected = network.transfer(torch.from_numpy(photo), vector).numpy()
     np.testing.assert_allclose(used, vector.numpy(), atol=1e-4)
@@ -100,7 +100,7 @@ def test_strength_goes_from_the_photo_to_the_style(styles: Path, any_style: Path
         if network.table is None:
             zeros = np.zeros((1, network.transfer.shape.vector), np.float32)
             feeds = {"photo": photo, "painting": painting, "scale": SCALE, "vector": zeros}
-            views = seen(photo, (274, 384)), seen(painting, (51, 77))
+            views = seen(photo, (229, 320)), seen(painting, (43, 64))
             ends = [network.vector_of_picture(view) for view in views]
         else:
             ends = [network.vector_of_name(name) for name in (IDENTITY, network.names[1])]
@@ -115,13 +115,13 @@ def test_strength_goes_from_the_photo_to_the_style(styles: Path, any_style: Path
 
 def test_large_photos_are_seen_small(any_style: Path) -> None:
     """What a photo's own style is predicted from is reduced inside the graph to a long side of
-    384 px, as torch's smooth reduction does it."""
+    320 px, as torch's smooth reduction does it."""
     photo = np.repeat(np.repeat(noise(1, 3, 40, 100), 6, axis=2), 6, axis=3)
     network = read_network(any_style)
     zeros = np.zeros((1, network.transfer.shape.vector), np.float32)
     feeds = {"photo": photo, "painting": noise(1, 3, 32, 48), "scale": SCALE, "vector": zeros}
     picture, used = opened(any_style).run(None, feeds | {"strength": strength(0.5)})
-    own = network.vector_of_picture(seen(photo, (154, 384)))
+    own = network.vector_of_picture(seen(photo, (128, 320)))
     with torch.no_grad():
         vector = mix([own, torch.from_numpy(used)], [0.5, 0.5])
         expected = network.transfer(torch.from_numpy(photo), vector).numpy()

@@ -141,12 +141,12 @@ def test_match_gives_the_photos_colors(make_png: Make, table: str, free: str) ->
 
 
 def test_a_painting_is_seen_at_its_scale(make_png: Make, free: str) -> None:
-    """The style vector is predicted from the painting at 384 px times its scale."""
-    path, painting = make_png("photo.png", 32, 24, 1), make_png("painting.png", 96, 72, 2)
+    """The style vector is predicted from the painting at 320 px times its scale."""
+    path, painting = make_png("photo.png", 32, 24, 1), make_png("painting.png", 80, 60, 2)
     network = read_network(free)
     for scale in (0.25, 0.125):
         found = fast(path, painting, free, style_scale=scale).pixels
-        side = round(384 * scale)
+        side = round(320 * scale)
         smaller = torch.nn.functional.interpolate(
             seen(painting), (side * 3 // 4, side), mode="bilinear", antialias=True
         )

@@ -111,7 +111,7 @@ def test_preview_is_what_the_network_makes(networks: Path, pictures: dict[str, l
     _close(previewer.paint(_order(photo, WAVES, strength=0)), seen)
     # With a painting that the table does not know, all go to the network for any style.
     other = read_network(networks / "any.safetensors")
-    large = torch.nn.functional.interpolate(_tensor(own[1]), (384, 288), mode="bilinear")
+    large = torch.nn.functional.interpolate(_tensor(own[1]), (320, 240), mode="bilinear")
     vector = other.vector_of_picture(large.clamp(0, 1))
     bare = other.transfer(seen, vector)[0].numpy()
     colored = in_paintings_colors(bare, [Palette(_tensor(own[1])[0].numpy())], 1.0)
@@ -185,7 +185,7 @@ def test_sheet(networks: Path, pictures: dict[str, list[str]]) -> None:
     # One's own painting gives its colours, as on the easel.
     other = read_network(networks / "any.safetensors")
     large = torch.nn.functional.interpolate(
-        _tensor(pictures["own"][1]), (384, 288), mode="bilinear"
+        _tensor(pictures["own"][1]), (320, 240), mode="bilinear"
     )
     bare = other.transfer(small, other.vector_of_picture(large.clamp(0, 1)))[0].numpy()
     colored = in_paintings_colors(bare, [Palette(_tensor(pictures["own"][1])[0].numpy())], 1.0)
@@ -241,7 +241,7 @@ def test_paintings_are_seen_as_large_as_jobs_see_them(
     """The largest scale loses nothing, and built-in styles are seen as they are drawn, whatever
     thumbnail of them there is."""
     photo, file = pictures["photo"], tmp_path / "fine.png"
-    noise = np.random.default_rng(1).integers(0, 2, (538, 538, 1)).repeat(3, 2)
+    noise = np.random.default_rng(1).integers(0, 2, (448, 448, 1)).repeat(3, 2)
     Image.fromarray((255 * noise).astype(np.uint8)).save(file)
     given: dict[str, Any] = {"size": 96, "style_scale": 1.4}
     network = str(networks / "any.safetensors")
@@ -251,7 +251,7 @@ def test_paintings_are_seen_as_large_as_jobs_see_them(
     _close(made, torch.from_numpy(expected)[None])
 
     def draw(name: str, width: int, height: int) -> np.ndarray:
-        assert (name, width, height) == ("batik", 538, 538)
+        assert (name, width, height) == ("batik", 448, 448)
         return read_image(file).pixels
 
     monkeypatch.setattr("impasto.web.previewer.draw_style", draw)

@@ -20,7 +20,7 @@ EPSILON = 1e-5
 LEAST_SIDE = 16
 """Smaller pictures are extended to this side, px: reflection needs neighbours to reflect."""
 
-SEEN_SIDE = 384
+SEEN_SIDE = 320
 """Long side at which paintings of scale 1 are looked at to predict a style, and photos, px."""
 
 MAX_SEEN_SIDE = 2048

@@ -25,7 +25,7 @@ METADATA = "impasto"
 """Key of an exported network's record: JSON with `form`, `kind`, `names`, `shape`, `vector`,
 `source_sha256`, `impasto`, `noise` and `card`."""
 
-GRAPH = 1
+GRAPH = 2
 """Raised when the same network comes to make another exported graph."""
 
 MAX_VECTOR = 10**6

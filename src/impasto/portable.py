@@ -14,7 +14,7 @@ Inputs of a network that knows its styles:
 Inputs of one for any style: `photo` and `strength`, likewise, and
 
 `painting`   `(1, 3, h, w)`, sRGB in [0, 1].
-`scale`      `(1,)`: the painting is seen with a long side of 384 px times this; 1 if in doubt.
+`scale`      `(1,)`: the painting is seen with a long side of 320 px times this; 1 if in doubt.
 `vector`     `(1, V)`: the style as numbers, from an earlier run; zeros: take it from the painting,
              which is of no account otherwise and may be of one pixel.
 
