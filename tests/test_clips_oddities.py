@@ -66,6 +66,74 @@ def moved(path: Path, result: Path, seconds: int) -> Path:
     return result
 
 
+@pytest.mark.parametrize("name", ["b.mkv", "b.webm", "b.mp4", "b.ts"])
+def test_a_late_beginning_is_no_length(tmp_path: Path, name: str) -> None:
+    """A clip whose first time is an hour is as long as its frames are shown."""
+    codec = "libvpx-vp9" if name == "b.webm" else "libx264"
+    source = tmp_path / ("a.webm" if name == "b.webm" else "a.mp4")
+    first = make_clip(source, [drifting(i) for i in range(30)], codec=codec)
+    facts = open_clip(moved(first, tmp_path / name, 3600)).facts
+    assert facts.duration == pytest.approx(1.2, abs=0.05)
+    assert facts.frames is None or abs(facts.frames - 30) <= 1
+
+
+@pytest.mark.parametrize("orientation", [None, 1, 6])
+@pytest.mark.parametrize("name", ["p.jpg", "p.png", "p.tiff", "p.avif"])
+def test_photos_are_no_clips(tmp_path: Path, name: str, orientation: int | None) -> None:
+    """A picture is refused in one line that says what repaints it."""
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[274] = orientation
+    Image.fromarray(drifting(0)).save(tmp_path / name, exif=exif)
+    with pytest.raises(ImageError, match=rf"{name}: is a single picture; .*impasto stylize"):
+        open_clip(tmp_path / name)
+
+
+@pytest.mark.parametrize(("orientation", "turned"), [(1, 0), (6, -1), (3, 2), (8, 1)])
+def test_exif_in_a_clips_frames_does_no_harm(tmp_path: Path, orientation: int, turned: int) -> None:
+    """Frames of cameras that write JPEGs with Exif are read, and shown upright."""
+    exif = Image.Exif()
+    exif[274] = orientation
+    with av.open(str(tmp_path / "a.avi"), "w") as out:
+        stream = cast("Any", out.add_stream("mjpeg", rate=25))
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for number in range(3):
+            data = io.BytesIO()
+            Image.fromarray(drifting(number)).save(data, "JPEG", exif=exif, quality=95)
+            packet = av.Packet(data.getvalue())
+            packet.pts = packet.dts = number
+            packet.time_base, packet.stream = STEP, stream
+            out.mux(packet)
+    frames = list(open_clip(tmp_path / "a.avi").frames())
+    assert len(frames) == 3
+    expected = planes_of(np.rot90(drifting(2), turned))
+    assert np.abs(frames[2].pixels - expected).mean() < 0.03
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_prores_has_the_clips_contrast_and_colours(tmp_path: Path, full: bool) -> None:
+    """What is always read as limited range is written so, and says the clip's primaries."""
+    frames = [drifting(i) for i in range(3)]
+    clip = open_clip(make_clip(tmp_path / "a.mp4", frames))
+    clip.facts = replace(clip.facts, full_range=full, range_known=True, primaries=9, transfer=16)
+    taken = list(clip.frames())
+    write(
+        tmp_path / "b.mov", iter(taken), clip, target_for(tmp_path / "b.mov", clip.facts, "prores")
+    )
+    again = open_clip(tmp_path / "b.mov")
+    assert (again.facts.primaries, again.facts.transfer) == (9, 16)
+    for one, other in zip(taken, again.frames(), strict=True):
+        assert np.abs(one.pixels - other.pixels).mean() < 0.01
+
+
+def test_deep_clips_stay_deep_in_webm(tmp_path: Path) -> None:
+    """A clip of 10 bits becomes no VP9, of which 8 bits only can be written, unless asked for."""
+    facts = Facts(64, 48, STEP, bits=10, pixel_format="yuv420p10le")
+    target = target_for(tmp_path / "a.webm", facts)
+    assert (target.encoder, target.pixel_format) == ("libsvtav1", "yuv420p10le")
+    assert target_for(tmp_path / "a.webm", facts, "vp9").pixel_format == "yuv420p"
+
+
 @pytest.mark.parametrize("name", ["b.mkv", "b.mp4", "b.ts"])
 def test_times_count_from_where_a_clip_begins(tmp_path: Path, name: str) -> None:
     """Of a recording whose first time is an hour, parts are chosen as if it began at 0, and the

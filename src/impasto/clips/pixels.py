@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -60,10 +61,17 @@ class Upright:
 def upright_of(frame: VideoFrame) -> Upright:
     """How a frame is shown, after the matrix that came with it: `x' = a x + c y`,
     `y' = b x + d y`, from whichever quarter turn, mirrored or not, is nearest."""
-    note = cast("Any", frame.side_data).get(Type.DISPLAYMATRIX)
-    if note is None:
-        return Upright()
-    a, b, _, c, d = np.frombuffer(bytes(note), np.int32)[:5].tolist()
+    try:
+        note = cast("Any", frame.side_data).get(Type.DISPLAYMATRIX)
+    except ValueError:
+        # PyAV does not know all that can come with a frame, Exif of JPEGs for one, and then shows
+        # nothing of it but the angle.
+        angle = math.radians(frame.rotation)
+        a, b, c, d = math.cos(angle), -math.sin(angle), math.sin(angle), math.cos(angle)
+    else:
+        if note is None:
+            return Upright()
+        a, b, _, c, d = np.frombuffer(bytes(note), np.int32)[:5].tolist()
     if abs(b) + abs(c) > abs(a) + abs(d):
         return Upright(True, c < 0, b < 0)
     return Upright(False, a < 0, d < 0)

@@ -24,6 +24,7 @@ from impasto.clips.demuxing import (
     companions_of,
     is_cover,
     opened,
+    origin_of,
     picture_of,
     unknown_in,
 )
@@ -32,7 +33,15 @@ from impasto.clips.pictures import DEFAULT_RATE, PictureFolder, open_folder
 from impasto.clips.pixels import UNKNOWN, Upright, is_rgb, to_arrays, upright_of
 from impasto.clips.wholeness import is_cut_short
 from impasto.errors import ImageError, OptionError, one_line
-from impasto.images import DEFAULT_MAX_PIXELS, Bitmap, check_size, fit_within, resize_image
+from impasto.images import (
+    DEFAULT_MAX_PIXELS,
+    SNIFF_BYTES,
+    Bitmap,
+    check_size,
+    fit_within,
+    is_picture,
+    resize_image,
+)
 from impasto.paths import check_plain
 
 _NO_TIMES = ("avi",)
@@ -363,12 +372,18 @@ def is_self_contained(path: Path) -> bool:
         return False
 
 
+def _is_single(container: InputContainer, stream: VideoStream, head: bytes) -> bool:
+    """Whether what has been opened is a photo or another picture, not a clip."""
+    name = container.format.name
+    return name == "image2" or name.endswith("_pipe") or (is_picture(head) and stream.frames == 1)
+
+
 def _open_file(path: Path, max_pixels: int) -> Clip:
     name = one_line(str(path))
     check_plain(path)
     try:
         with path.open("rb") as file:
-            head = file.read(16)
+            head = file.read(SNIFF_BYTES)
     except OSError as error:
         reason = error.strerror or error
         raise ImageError(f"{name}: {reason}; name a clip that can be read") from None
@@ -379,6 +394,10 @@ def _open_file(path: Path, max_pixels: int) -> Clip:
         stream = picture_of(container)
         if stream is None:
             raise ImageError(f"{name}: {_fault_of(container)}; name another clip")
+        if _is_single(container, stream, head):
+            raise ImageError(
+                f"{name}: is a single picture; repaint it by impasto stylize, or name a clip"
+            )
         others = tuple(
             (one.type, cast("Any", one).codec_context.name) for one in companions_of(container)
         )
@@ -392,6 +411,9 @@ def _open_file(path: Path, max_pixels: int) -> Clip:
         duration = None
         if container.duration is not None:
             duration = container.duration / av.time_base
+            if "matroska" in container.format.name:
+                # There it is the moment at which the clip ends.
+                duration = max(0.0, duration - float(origin_of(container)))
         rate = stream.average_rate or stream.guessed_rate
         frames = stream.frames or (round(duration * rate) if duration and rate else None)
         upright = upright_of(first)

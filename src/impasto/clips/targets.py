@@ -105,6 +105,8 @@ def target_for(
         )
     form = _FORMATS[ending]
     encoder = CODECS[codec] if codec is not None else _FIRST.get(form, "libx264")
+    if codec is None and encoder == "libvpx-vp9" and facts.bits > 8:
+        encoder = "libsvtav1"  # VP9 is written with 8 bits only
     silent = form in ("gif", "webp")
     with av.open(io.BytesIO(), "w", format=form) as container:
         held = {*container.supported_codecs} - _REFUSED.get(form, set())

@@ -12,6 +12,7 @@ import os
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from fractions import Fraction
 from io import BufferedRandom
 from pathlib import Path
@@ -58,6 +59,9 @@ _TRIED = Fraction(1, 2)
 
 _AVX_512 = 13
 """OpenCV's number for processors that calculate with 512 bits at once, `CPU_AVX_512F`."""
+
+_LIMITED = ("prores_ks",)
+"""Encoders whose results are read with black at 16, whatever they say."""
 
 _REORDERED = 2
 """Frames by which libx265 delays decoding."""
@@ -230,7 +234,8 @@ def _write(
     if settings is not None and not target.silent:
         out.metadata["comment"] = json.dumps(settings)
     base = cast("Fraction", stream.time_base)
-    make = _Palettes(target, base) if target.format == "gif" else _Plain(clip, target)
+    facts = _facts_of(clip, target)
+    make = _Palettes(target, base) if target.format == "gif" else _Plain(facts, target)
     numbered = target.encoder in _NUMBERED
     places: dict[int, int] = {}
     durations: dict[int, int] = {}
@@ -316,10 +321,15 @@ class _Order:
         self._before = packet.dts
 
 
+def _facts_of(clip: Clip, target: Target) -> Facts:
+    """Of the clip, as the encoder can tell them on."""
+    return replace(clip.facts, full_range=False) if target.encoder in _LIMITED else clip.facts
+
+
 def _video_stream(
     out: OutputContainer, clip: Clip, target: Target, first: Frame, *, brief: bool
 ) -> VideoStream:
-    facts = clip.facts
+    facts = _facts_of(clip, target)
     rate = facts.rate or Fraction(25)
     options = {} if target.crf is None else {"crf": str(target.crf)}
     if target.encoder == "libx264" and cv2.checkHardwareSupport(_AVX_512):
@@ -364,12 +374,14 @@ class _Maker(Protocol):
 
 
 class _Plain:
-    def __init__(self, clip: Clip, target: Target) -> None:
-        self._facts, self._format = clip.facts, target.pixel_format
+    def __init__(self, facts: Facts, target: Target) -> None:
+        self._facts, self._format = facts, target.pixel_format
 
     def __call__(self, frame: Frame, number: int, base: Fraction) -> av.VideoFrame:
         made = to_frame(frame.pixels, frame.alpha, self._facts, self._format)
         made.pts, made.time_base = number, base
+        # Some encoders take them from here.
+        made.color_primaries, made.color_trc = self._facts.primaries, self._facts.transfer
         return made
 
 
