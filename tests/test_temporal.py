@@ -8,7 +8,7 @@ pytest.importorskip("cv2")
 
 import cv2
 
-from impasto.flow import brightness
+from impasto.flow import brightness, look_up, match
 from impasto.temporal import Link, expect, link
 from moving import drifting, planes_of
 from stand_ins import soft_picture
@@ -25,6 +25,20 @@ def test_a_moving_scene_goes_on_and_another_one_is_a_cut() -> None:
     black = np.zeros((48, 64), np.uint8)
     assert link(np.full_like(black, 255), black).cut
     assert not link(black, black).cut
+
+
+def test_what_looks_the_same_is_kept_at_borders_of_motion() -> None:
+    """A quick link trusts a border of motion where both frames look alike along the flow, and no
+    pixel that there and back disagree on."""
+    still = np.full((64, 96), 128, np.uint8)
+    before, now = still.copy(), still.copy()
+    before[20:40, 30:50] = now[20:40, 33:53] = soft_picture(20, 20, 1)[..., 0]
+    loose, found = link(now, before, quick=True).trust, match(now, before, quick=True)
+    error = np.abs(look_up(before.astype(np.float32), found.flow) - now)
+    alike = cv2.blur(error, (3, 3), borderType=cv2.BORDER_REPLICATE) <= 4
+    assert loose.mean() > found.trust.mean()
+    assert ((found.agreed > 0) & alike <= (loose > 0)).all()
+    assert not loose[found.agreed == 0].any()
 
 
 @pytest.mark.parametrize("quick", [False, True])

@@ -31,10 +31,12 @@ class Match:
     Attributes:
         flow: `(H, W, 2)`: how far to the right and down each pixel is in the other frame, px.
         trust: `(H, W)`, 1 where the flow can be trusted, 0 elsewhere.
+        agreed: the same, without regard to borders of motion.
     """
 
     flow: Plane
     trust: Plane
+    agreed: Plane
 
 
 def brightness(pixels: Plane) -> NDArray[np.uint8]:
@@ -90,15 +92,16 @@ def match(one: NDArray[np.uint8], other: NDArray[np.uint8], *, quick: bool = Fal
         way_back = pool.submit(flow_between, other, one, quick=quick)
         flow = flow_between(one, other, quick=quick)
         back = way_back.result()
-    return Match(flow, trust_of(flow, back))
+    return Match(flow, trust_of(flow, back), trust_of(flow, back, borders=True))
 
 
-def trust_of(flow: Plane, back: Plane) -> Plane:
+def trust_of(flow: Plane, back: Plane, *, borders: bool = False) -> Plane:
     """Where flow can be trusted.
 
     Args:
         flow: `(H, W, 2)`, from a frame to another.
         back: from the other one to it.
+        borders: whether it can at borders of motion.
 
     Returns:
         `(H, W)`, 1 or 0.
@@ -107,7 +110,7 @@ def trust_of(flow: Plane, back: Plane) -> Plane:
     returned = look_up(back, flow)
     length = _squared(flow)
     lost = _squared(flow + returned) > 0.01 * (length + _squared(returned)) + 0.5
-    border = _steepness(flow) > 0.01 * length + 0.002
+    border = (_steepness(flow) > 0.01 * length + 0.002) & (not borders)
     x, y = _places(flow)
     outside = (x < 0) | (y < 0) | (x > width - 1) | (y > height - 1)
     return (~(lost | border | outside)).astype(np.float32)

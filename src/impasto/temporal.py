@@ -35,6 +35,9 @@ looked at had a part above 0.5, and no neighbours had too little that was found.
 LIKE = 24.0
 """A pixel that the flow leads to a brightness more different than this, of 255, is not the same."""
 
+SAME = 4.0
+"""One that it leads to a brightness less different than this is, at a border of motion as well."""
+
 
 @dataclass(frozen=True, eq=False)
 class Expected:
@@ -71,16 +74,20 @@ def link(one: NDArray[np.uint8], earlier: NDArray[np.uint8], *, quick: bool = Fa
     Args:
         one: luma `(H, W)` of the frame.
         earlier: of the earlier one.
-        quick: as for `flow.flow_between`.
+        quick: as for `flow.flow_between`; and borders of motion are trusted where both frames look
+            the same there, or what hardly moves would be let go for the tremor of such flow.
     """
     found = match(one, earlier, quick=quick)
     error = np.abs(look_up(earlier.astype(np.float32), found.flow) - one)
-    near = np.asarray(cv2.blur(error, (3, 3), borderType=cv2.BORDER_REPLICATE)) <= LIKE
+    around = np.asarray(cv2.blur(error, (3, 3), borderType=cv2.BORDER_REPLICATE))
     mean = float(error.mean())
     cut = mean > CUT_ALWAYS
     if not cut and float(found.trust.mean()) < CUT_TRUST:
         cut = mean > CUT_ERROR or _another(one, earlier, found.flow)
-    return Link(found.flow, found.trust * near, cut)
+    trust = found.trust * (around <= LIKE)
+    if quick:
+        trust = np.maximum(trust, found.agreed * (around <= SAME))
+    return Link(found.flow, trust, cut)
 
 
 def _another(one: NDArray[np.uint8], earlier: NDArray[np.uint8], flow: Plane) -> bool:
