@@ -252,3 +252,26 @@ def test_bad_masks_are_told_in_one_line(clip: Path, tmp_path: Path, capsys: Any)
         told = capsys.readouterr().err.strip().splitlines()[-1]
         assert says in told
         assert not list(tmp_path.glob("b*"))
+
+
+def test_masks_that_show_a_region_in_no_picture_are_refused(clip: Path, tmp_path: Path) -> None:
+    """A colour that no picture has, or black ones only, would leave the whole clip unpainted; one
+    picture with the region will do, and so will a folder that has it at its end."""
+    folder = pictures(tmp_path / "masks", (1, 2))
+    film = make_clip(tmp_path / "black.mkv", [bar(1)] * 3)
+    shown = make_clip(tmp_path / "shown.mkv", [bar(1), bar(2)])
+
+    def run(mask: object) -> ClipRun:
+        painter = PlainPainter(masks=[str(mask)])
+        return ClipRun(clip, tmp_path / "b.mp4", painter, VideoOptions(), 64, styles=1)
+
+    with pytest.raises(ImageError) as caught:
+        run(f"{folder}#ff0000")
+    assert str(caught.value) == (
+        f"--mask {folder}: none of its pictures has the colour #ff0000; name one that they have "
+        "(the first one: #000000)"
+    )
+    with pytest.raises(ImageError, match=r"--mask .*black\.mkv: is black in all its pictures"):
+        run(film)
+    for mask in folder, f"{folder}#ffffff", shown:
+        assert run(mask).folder.name == "b.mp4.frames"

@@ -448,6 +448,35 @@ def test_a_style_that_changes_at_once_begins_a_scene(clip: Path, tmp_path: Path)
         ClipRun(clip, tmp_path / "d.mp4", painter, soft, 64, styles=1)
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (VideoOptions(at=(0, 8)), "--at 0,8: the clip's last frame is at 0.28 s, so that mosaic"),
+        (VideoOptions(at=(0, 0.28)), "last frame is at 0.28 s"),
+        (VideoOptions(at=(0, 0.2), end=0.16), "last frame before --end is at 0.12 s"),
+        (VideoOptions(at=(0, 0.28), fade=0), ""),
+        (VideoOptions(at=(0, 0.2), end=9), ""),
+    ],
+)
+def test_a_style_that_would_never_be_seen_is_refused(
+    clip: Path, tmp_path: Path, options: VideoOptions, says: str
+) -> None:
+    """Before any work, where its moment comes after the last frame that is painted; sound that
+    goes on longer does not matter."""
+
+    def run() -> ClipRun:
+        names = ["night-sky", "mosaic"]
+        return ClipRun(clip, tmp_path / "b.mp4", Recorder(), options, 64, styles=names)
+
+    if not says:
+        assert carried(run())
+        return
+    with pytest.raises(OptionError, match="would never be seen; choose an earlier") as caught:
+        run()
+    assert says in str(caught.value)
+    assert not list(tmp_path.glob("*.frames"))
+
+
 def test_both_engines_hold_still_what_holds_still(
     narrow: Any, tmp_path: Path, painting: Path
 ) -> None:

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from impasto.clips import Clip, Frame, Span, open_clip
 from impasto.errors import ImageError, one_line
 from impasto.images import SNIFF_BYTES, Bitmap, is_picture
-from impasto.masks import FrameMask, grey_of, read_mask
+from impasto.masks import FrameMask, grey_of, palette, read_mask
 from impasto.paths import check_plain
 from impasto.sources import describe_source, find_source, is_built_in, read_source, split_label
 
@@ -33,6 +33,9 @@ TIMES = "times.csv"
 
 NEAR = 8
 """A mask's clip is read from so many frames, on average, before a moment that is gone to."""
+
+DARKEST = 1 / 255
+"""What the region's brightest pixel has at least."""
 
 _NUMBER = re.compile(r"[0-9]+")
 _MOMENT = re.compile(
@@ -60,6 +63,14 @@ class Mask(Protocol):
 
         Raises:
             ImageError: it cannot be read.
+        """
+        ...
+
+    def check(self) -> None:
+        """Looks for a picture in which anything belongs to the region.
+
+        Raises:
+            ImageError: there is none, or one cannot be read.
         """
         ...
 
@@ -134,6 +145,9 @@ class _Still:
         """See `Mask.at`."""
         return self._source
 
+    def check(self) -> None:
+        """See `Mask.check`. It was looked at when it was opened."""
+
 
 class _Film:
     """The frames of a clip."""
@@ -161,6 +175,18 @@ class _Film:
             bitmap = Bitmap(self._near.pixels, self._near.alpha)
             self._seen = FrameMask(grey_of(bitmap, self._label, self._film.path, absent=True))
         return self._seen
+
+    @_as_mask()
+    def check(self) -> None:
+        """See `Mask.check`."""
+        first: Bitmap | None = None
+        for frame in self._film.frames():
+            bitmap = Bitmap(frame.pixels, frame.alpha)
+            grey = grey_of(bitmap, self._label, self._film.path, absent=True)
+            if float(grey.max()) >= DARKEST:
+                return
+            first = first or bitmap
+        raise _nothing_in(self._film.path, self._label, first)
 
     @property
     def _margin(self) -> Fraction:
@@ -232,6 +258,34 @@ class _Pictures:
             bitmap = read_source(path, self._max_pixels)
             self._last = name, FrameMask(grey_of(bitmap, self._label, path, absent=True))
         return self._last[1]
+
+    @_as_mask()
+    def check(self) -> None:
+        """See `Mask.check`."""
+        if any(float(self.at(time).grey.max()) >= DARKEST for time in self._times):
+            return
+        first = read_source(self._folder / self._names[0], self._max_pixels)
+        raise _nothing_in(self._folder, self._label, first)
+
+
+def _nothing_in(path: Path, label: Label | None, first: Bitmap | None) -> ImageError:
+    """The fault of masks that have a region in no frame.
+
+    Args:
+        path: of their clip or folder.
+        label: the colour that is meant.
+        first: the first of them.
+    """
+    name = one_line(str(path))
+    if label is None:
+        return ImageError(f"{name}: is black in all its pictures; paint the region white in some")
+    wanted = "".join(f"{value:02x}" for value in label)
+    known = [] if first is None else palette(first)[:6]
+    colours = ", ".join(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in known)
+    return ImageError(
+        f"{name}: none of its pictures has the colour #{wanted}; name one that they have "
+        f"(the first one: {colours or 'too many to name'})"
+    )
 
 
 def _numbered(folder: Path, clip: Clip) -> list[tuple[Fraction, str]]:

@@ -144,7 +144,7 @@ class Order:
         self.check()
         return ClipRun(
             *(self.clip, self.output, painter, self.video, self.options.size),
-            styles=len(self.styles),
+            styles=self.styles,
             overwrite=self.overwrite,
             live=live,
             max_pixels=self.options.max_pixels,
@@ -286,7 +286,7 @@ class SegmentedRun(ClipRun):
         super().__init__(
             *(order.clip, order.output, _Planned(order, segments, memory), order.video),
             order.options.size,
-            styles=len(order.styles),
+            styles=order.styles,
             overwrite=order.overwrite,
             live=live,
             max_pixels=order.options.max_pixels,

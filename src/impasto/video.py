@@ -289,7 +289,7 @@ class ClipRun:
         painter: what paints the frames.
         options: of the clip.
         side: long side of the result, px; it is never larger than the clip.
-        styles: how many styles there are.
+        styles: how many styles there are, or what they are called.
         overwrite: replace a result that exists, and begin anew where another run left frames.
         max_pixels: most pixels of a frame of the clip, and of a picture of a moving mask.
         live: keep the newest frame in this picture.
@@ -305,13 +305,14 @@ class ClipRun:
         options: VideoOptions,
         side: int,
         *,
-        styles: int,
+        styles: int | Sequence[str],
         overwrite: bool = False,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         live: Path | None = None,
         part: Part | None = None,
     ) -> None:
-        _check_moments(options, styles)
+        names = [f"style {n + 1}" for n in range(styles)] if isinstance(styles, int) else styles
+        _check_moments(options, len(names))
         self.output, self._options, self._overwrite = output, options, overwrite
         self._painter, self._live, self._part = painter, live, part
         if live is not None:
@@ -342,12 +343,16 @@ class ClipRun:
         if part is not None:
             self.folder /= part.folder
             self.span = Span(part.start, part.end, every)
+        else:
+            self._check_seen(names)
         self._lock = FolderLock(self.folder)
         bits = 16 if self.clip.facts.bits > 8 else 8
         self._bits = bits
         self._passes = passes_of(self.folder, options.passes, bits, max(painter.reach))
         self._sources = FrameFolder(self.folder / "source", bits)
         self._masks = [open_mask(mask, self.clip, max_pixels) for mask in painter.masks]
+        for mask in self._masks if part is None else ():
+            mask.check()
         self._kept_masks = [
             FrameFolder(self.folder / f"mask-{number + 1}", 16)
             for number in range(len(self._masks))
@@ -370,6 +375,29 @@ class ClipRun:
             self.warnings.append(
                 f"{source.name}: {kinds} of an unknown kind cannot be copied and is left out"
             )
+
+    def _check_seen(self, names: Sequence[str]) -> None:
+        """Refuses styles that begin after the last frame that is painted.
+
+        Raises:
+            OptionError: there is one.
+        """
+        options, span = self._options, self.span
+        if len(options.at) < 2:
+            return
+        seen = [float(t) for t in self.clip.times() if span.end is None or t < span.end]
+        if not seen:
+            return
+        last = max(seen)
+        before = "" if span.end is None else " before --end"
+        for name, moment in zip(names, options.at, strict=True):
+            # A style that is faded in has no share yet in the frame at its very moment.
+            if moment > last or (moment == last > 0 and options.fade > 0):
+                raise OptionError(
+                    f"--at {','.join(f'{one:g}' for one in options.at)}: the clip's last frame"
+                    f"{before} is at {_moment(last)}, so that {one_line(name)} would never be "
+                    "seen; choose an earlier moment, or leave out both"
+                )
 
     def _estimate(self) -> int | None:
         facts = self.clip.facts
@@ -763,6 +791,11 @@ class ClipRun:
             name = results.path(frame.number).name
             table.writerow([name, float(frame.time), float(frame.duration)])
         write_whole(results.folder / "times.csv", text.getvalue().encode(), overwrite=True)
+
+
+def _moment(time: Fraction | float) -> str:
+    """A moment of a clip in words."""
+    return f"{float(time):.2f}".rstrip("0").rstrip(".") + " s"
 
 
 def _identity(path: Path) -> dict[str, Any]:
