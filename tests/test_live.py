@@ -268,6 +268,28 @@ def test_a_choice_that_cannot_be_leaves_the_one_before() -> None:
         assert mirror.fault is None
 
 
+def test_a_choice_made_while_another_one_fails_counts() -> None:
+    """What fails takes only itself back."""
+    holder: list[Mirror] = []
+
+    def make(choice: Choice) -> Negative:
+        if choice.style == "gone":
+            holder[0].choice = Choice("two", 1.0)
+            raise WeightsError("gone: is gone")
+        return Negative()
+
+    shots = Shots()
+    with mirror_of(shots, make) as mirror:
+        holder.append(mirror)
+        shots.give(0)
+        next_of(mirror, -1)
+        mirror.choice = Choice("gone", 1.0)
+        shots.give(1)
+        assert next_of(mirror, 0).choice == FIRST
+        shots.give(2)
+        assert next_of(mirror, 1).choice == mirror.choice == Choice("two", 1.0)
+
+
 def test_the_page_shows_chooses_and_saves() -> None:
     """The page and what it needs are there under its key alone; it gets the newest picture, chooses
     among the styles, and saves the picture as it is."""

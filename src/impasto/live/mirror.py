@@ -88,7 +88,7 @@ class Mirror:
         *,
         hold: bool = True,
     ) -> None:
-        self.choice, self.fault, self.ended = choice, None, False
+        self._choice, self.ended = choice, False
         self.fault: str | None = None
         self._camera, self._make, self._hold = camera, make, hold
         self._news = threading.Condition()
@@ -98,6 +98,22 @@ class Mirror:
         self._times = deque[float](maxlen=_COUNTED)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+
+    @property
+    def choice(self) -> Choice:
+        """See the class."""
+        return self._choice
+
+    @choice.setter
+    def choice(self, choice: Choice) -> None:
+        with self._news:
+            self._choice = choice
+
+    def _put_back(self, made: Choice, failed: Choice) -> None:
+        """Takes a choice that failed back, unless a newer one has been made meanwhile."""
+        with self._news:
+            if self._choice is failed:
+                self._choice = made
 
     def newest(self, after: int = -1, patience: float = 0.0) -> Painted | None:
         """The newest picture if its number is greater; waits so many seconds for one."""
@@ -109,9 +125,6 @@ class Mirror:
             )
             self._asked = time.monotonic()
             return self._newest if self._is_after(after) else None
-
-    def _is_over(self) -> bool:
-        return self._closed or self.ended
 
     def _is_after(self, number: int) -> bool:
         return self._newest is not None and self._newest.number > number
@@ -161,7 +174,8 @@ class Mirror:
                 try:
                     painter, made, self.fault = self._make(wanted), wanted, None
                 except ImpastoError as error:
-                    self.fault, self.choice = str(error), made
+                    self.fault = str(error)
+                    self._put_back(made, wanted)
             luma = brightness(shot.pixels)
             frame = Frame(number, Fraction(0), Fraction(0), shot.pixels)
             result = painter.paint(Task(frame, expected=self._expected(luma, before)))
