@@ -122,7 +122,7 @@ def test_a_clip_is_divided_evenly_and_at_cuts(tmp_path: Path) -> None:
     rows = [(s.part.first, s.part.count, s.part.start / STEP, s.overlap) for s in some]
     assert rows == [(0, 4, 12, 0), (0, 9, 12, 4)]
     assert len(plan_parts(film, Span(Fraction(0), 3 * STEP), 9)) == 3
-    with pytest.raises(OptionError, match="no frames between --start and --end"):
+    with pytest.raises(OptionError, match="no frames from --start 5 on; its last"):
         plan_parts(film, Span(Fraction(5)), 2)
 
 
@@ -133,7 +133,10 @@ def test_segments_are_faded_into_each_other(
     last frame falls by equal steps in the frames after it; sound and times are the clip's."""
     still = make_clip(tmp_path / "still.mp4", [drifting(0)] * 12)
     run = SegmentedRun(order_for(still, tmp_path / "b"), 2)
-    assert [progress.done for progress in run] == list(range(1, 17))
+    told = list(run)
+    assert [progress.done for progress in told] == list(range(1, 17))
+    assert {(progress.total, progress.twice) for progress in told} == {(16, 4)}
+    assert (told[0].remaining, told[-1].remaining) == (None, 0)
     assert run.frames == 12
     run.finish()
     assert len(counting) == 1

@@ -23,6 +23,7 @@ pytest.importorskip("cv2")
 import cv2
 
 from impasto.cli import main
+from impasto.cli.video import progress_line
 from impasto.clips import Frame, open_clip
 from impasto.errors import OptionError, OutputError, RunError
 from impasto.flow import Plane
@@ -35,8 +36,10 @@ from impasto.temporal import Expected
 from impasto.transfer import repaint
 from impasto.video import (
     ClipRun,
+    VideoProgress,
     check_together,
     shares_at,
+    time_left,
 )
 from impasto.video_options import VideoOptions
 from moving import (
@@ -637,12 +640,60 @@ def test_sound_that_cannot_be_copied_is_named(clip: Path, tmp_path: Path) -> Non
     run.finish()
 
 
+def test_a_folder_that_exists_is_told_a_free_name(clip: Path, tmp_path: Path) -> None:
+    """Folders are never replaced, with --overwrite neither, and the line says so."""
+    for name in "frames", "frames-2":
+        (tmp_path / name).mkdir()
+    for overwrite in False, True:
+        with pytest.raises(OutputError, match=r"replaces no folders; .*, such as frames-3$"):
+            ClipRun(
+                *(clip, tmp_path / "frames", Recorder(), VideoOptions(), 64),
+                styles=1,
+                overwrite=overwrite,
+            )
+
+
+def test_the_time_left_is_told_once_it_is_known(clip: Path, tmp_path: Path) -> None:
+    """Not with the first frame, which waits for all that is got ready once; in the end none is
+    left."""
+    left = [
+        progress.remaining
+        for progress in ClipRun(clip, tmp_path / "b.mp4", Recorder(), VideoOptions(), 64, styles=1)
+    ]
+    assert left[0] is None
+    assert all(one is not None and one >= 0 for one in left[1:])
+    assert left[-1] == 0
+    assert time_left(11, 3, 2, 5.0) == 40
+    assert time_left(11, 9, 3, 5.0) == 5
+    assert time_left(None, 9, 3, 5.0) is None
+    assert time_left(1, 1, 1, 0.0) == 0
+
+
+def test_progress_is_told_in_words() -> None:
+    """One frame is one frame, and frames that are painted twice are named as such."""
+
+    def line(done: int, total: int | None, left: float | None = None, twice: int = 0) -> str:
+        pixels = np.zeros((3, 0, 0), np.float32)
+        return progress_line(
+            VideoProgress(done, total, 0, 1, 0, 0.0, left, cut=False, pixels=pixels, twice=twice)
+        )
+
+    assert line(1, 1) == "1 of about 1 frame"
+    assert line(1, None) == "1 frame"
+    assert line(7, 62, twice=12) == "7 of about 62 frames (12 twice, where segments overlap)"
+    assert line(2, 9, 61.0).startswith("2 of about 9 frames; about ")
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
         (["--rate", "10"], "--rate: acts only on a folder of pictures"),
         (["--max-pixels", "3000"], "more than the limit of 3,000"),
-        (["--start", "5"], "no frames between --start and --end"),
+        (
+            ["--start", "5"],
+            "a.mp4: has no frames from --start 5 on; its last one is at 0.28 s; choose another",
+        ),
+        (["--start", "0.29", "--end", "0.3"], "between --start 0.29 and --end 0.3; its last one"),
         (["--end", "1", "--start", "2"], "must be later than --start"),
         (["--fade", "2"], "acts only with --at"),
         (["--at", "0,1"], "2 moments for 1 styles"),

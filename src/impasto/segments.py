@@ -49,7 +49,9 @@ from impasto.video import (
     check_inputs,
     check_together,
     kept_record,
+    no_frames,
     passes_of,
+    time_left,
 )
 from impasto.video_options import VideoOptions
 
@@ -179,7 +181,7 @@ def plan_parts(clip: Clip, span: Span, segments: int, *, overlap: int = OVERLAP)
     """
     times = [span.start + frame.time for frame in clip.frames(span, pixels=False)]
     if not times:
-        raise OptionError(f"{clip.path}: has no frames between --start and --end; choose others")
+        raise no_frames(clip, span)
     segments = min(segments, len(times))
     begins, soft = [0], [0]
     for number in range(1, segments):
@@ -332,6 +334,7 @@ class SegmentedRun(ClipRun):
     def _passes_over(self) -> Iterator[VideoProgress]:
         self._seams = self._planned()
         chosen = [seam.part for seam in self._seams if self._only in (None, seam.part.number)]
+        twice = sum(seam.overlap for seam in self._seams) if self._only is None else 0
         if not chosen:
             raise OptionError(
                 f"--segment {self._only}: the clip has frames for {len(self._seams)} segments only"
@@ -340,7 +343,7 @@ class SegmentedRun(ClipRun):
         self.frames = last.first + last.count
         options = self._order.options.model_copy(update={"threads": self._threads})
         order = replace(self._order, options=options)
-        tally = _Tally(chosen, len(self._passes))
+        tally = _Tally(chosen, len(self._passes), twice)
         workers = min(self._workers, len(chosen))
         memory = getattr(self._painter, "memory", None)
         paint = _here(order, memory, chosen)
@@ -492,10 +495,17 @@ class _Fault:
 
 
 class _Tally:
-    """Adds up the frames of several parts."""
+    """Adds up the frames of several parts.
 
-    def __init__(self, parts: Sequence[Part], passes: int) -> None:
-        self._began = time.monotonic()
+    Args:
+        parts: that are painted.
+        passes: over each of them.
+        twice: frames that two of them have.
+    """
+
+    def __init__(self, parts: Sequence[Part], passes: int, twice: int) -> None:
+        self._began, self._first = time.monotonic(), 0.0
+        self._twice = passes * twice
         self._total = passes * sum(part.count for part in parts)
         self._passes = passes
         self._done: dict[int, int] = {}
@@ -509,10 +519,12 @@ class _Tally:
             return None
         done, resumed = sum(self._done.values()), sum(self._resumed.values())
         elapsed = time.monotonic() - self._began
-        left = (self._total - done) * elapsed / max(1, done - resumed)
+        self._first = self._first or elapsed
+        left = time_left(self._total, done, done - resumed, elapsed - self._first)
         return VideoProgress(
             *(done, self._total, part.first + message.place, message.pass_, resumed),
             *(elapsed, left, message.cut, np.zeros((3, 0, 0), np.float32)),
+            twice=self._twice,
         )
 
 

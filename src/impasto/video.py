@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 import impasto
 from impasto.clips import (
+    Clip,
     Frame,
     FrameFolder,
     Span,
@@ -91,6 +92,7 @@ class VideoProgress:
         remaining: seconds it is expected to go on; `None` where that cannot be known.
         cut: whether a scene begins with the frame.
         pixels: the result, float32 `(3, H, W)` in [0, 1].
+        twice: how many of `total` are frames that are painted once more, where segments overlap.
     """
 
     done: int
@@ -102,6 +104,22 @@ class VideoProgress:
     remaining: float | None
     cut: bool
     pixels: Plane = field(repr=False)
+    twice: int = 0
+
+
+def time_left(total: int | None, done: int, made: int, passed: float) -> float | None:
+    """Seconds that a run is expected to go on; `None` where that cannot be known: before the second
+    frame too, since the first one waits for all that is got ready once.
+
+    Args:
+        total: frames to finish, if that is known.
+        done: those that are finished.
+        made: those of them that this run has painted.
+        passed: seconds since the first of these was.
+    """
+    if total is None or made < 2:
+        return 0.0 if total is not None and done >= total else None
+    return max(0, total - done) * passed / (made - 1)
 
 
 @dataclass(frozen=True)
@@ -329,7 +347,11 @@ class ClipRun:
         if self._target.format:
             check_place(output, overwrite=overwrite)
         elif os.path.lexists(output):
-            raise OutputError(f"{output}: exists already; choose another name for the folder")
+            name = one_line(str(output))
+            raise OutputError(
+                f"{name}: exists already, and --overwrite replaces no folders; choose another "
+                f"name, such as {one_line(_free_beside(output).name)}"
+            )
         else:
             check_place(output)
         every = PREVIEW_EVERY if options.preview else options.every
@@ -450,7 +472,7 @@ class ClipRun:
                 self._lock.give()
 
     def _passes_over(self) -> Iterator[VideoProgress]:
-        began, resumed, made = time.monotonic(), 0, 0
+        began, first, resumed, made = time.monotonic(), 0.0, 0, 0
         total = None if self.frames is None else self.frames * len(self._passes)
         done = 0
         for number in range(len(self._passes)):
@@ -461,9 +483,10 @@ class ClipRun:
                     continue
                 made += 1
                 elapsed = time.monotonic() - began
+                first = first or elapsed
                 if number > 0 and self._count is not None:
                     total = self._count * len(self._passes)
-                left = None if total is None else max(0, total - done) * elapsed / made
+                left = time_left(total, done, made, elapsed - first)
                 place, cut, pixels = progress
                 self._show(pixels)
                 yield VideoProgress(
@@ -604,9 +627,7 @@ class ClipRun:
         self._count = self.frames = number + 1
         if number < 0:
             self._discard()
-            raise OptionError(
-                f"{self.clip.path}: has no frames between --start and --end; choose others"
-            )
+            raise no_frames(self.clip, self.span)
 
     def _read(
         self, results: FrameFolder
@@ -791,6 +812,28 @@ class ClipRun:
             name = results.path(frame.number).name
             table.writerow([name, float(frame.time), float(frame.duration)])
         write_whole(results.folder / "times.csv", text.getvalue().encode(), overwrite=True)
+
+
+def no_frames(clip: Clip, span: Span) -> OptionError:
+    """The fault of a part of a clip in which nothing is shown."""
+    if span.end is None:
+        where = f"from --start {float(span.start):g} on"
+    elif span.start == 0:
+        where = f"before --end {float(span.end):g}"
+    else:
+        where = f"between --start {float(span.start):g} and --end {float(span.end):g}"
+    others = "others" if span.start and span.end is not None else "another moment"
+    times = clip.times()
+    last = f"; its last one is at {_moment(times[-1])}" if times else ""
+    return OptionError(f"{one_line(str(clip.path))}: has no frames {where}{last}; choose {others}")
+
+
+def _free_beside(path: Path) -> Path:
+    """A name like another one that no file has."""
+    number = 2
+    while os.path.lexists(found := path.with_name(f"{path.name}-{number}")):
+        number += 1
+    return found
 
 
 def _moment(time: Fraction | float) -> str:

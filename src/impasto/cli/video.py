@@ -247,11 +247,14 @@ def progress_line(progress: VideoProgress) -> str:
     """How far a clip is, in words."""
     from impasto.cli.running import duration
 
-    total = "" if progress.total is None else f" of about {progress.total}"
+    total = progress.total
+    twice = f" ({progress.twice} twice, where segments overlap)" if progress.twice else ""
     before = f", {progress.resumed} of them before" if progress.resumed else ""
     left = "" if progress.remaining is None else f"; about {duration(progress.remaining)} left"
     turn = f", pass {progress.pass_}" if progress.pass_ > 1 else ""
-    done = f"{progress.done}{total} frames" if total else _counted(progress.done, "frame")
+    done = _counted(progress.done, "frame")
+    if total is not None:
+        done = f"{progress.done} of about {_counted(total, 'frame')}{twice}"
     return f"{done}{before}{turn}{left}"
 
 
