@@ -30,6 +30,7 @@ from impasto.images import (
     encode_image,
     folded_name,
     make_folder,
+    move_whole,
     read_image,
     takes_files,
     write_image,
@@ -277,6 +278,26 @@ def test_overwriting_is_asked_for(tmp_path: Path) -> None:
     write_image(bitmap_of(RIGHT), link, overwrite=True)
     assert link.is_symlink()
     np.testing.assert_allclose(shown(read_image(path)), RIGHT, atol=0.5 / 255)
+
+
+def test_a_finished_file_gets_its_name(tmp_path: Path) -> None:
+    """It takes no other file's place unless it may, and leads on where links lead."""
+    made, path, link = tmp_path / "made", tmp_path / "a.mp4", tmp_path / "link.mp4"
+    made.write_bytes(b"new")
+    move_whole(made, path)
+    assert (path.read_bytes(), made.exists()) == (b"new", False)
+    made.write_bytes(b"newer")
+    with pytest.raises(OutputError, match=r"a\.mp4: exists already"):
+        move_whole(made, path)
+    assert (path.read_bytes(), made.read_bytes()) == (b"new", b"newer")
+    link.symlink_to(path)
+    move_whole(made, link, overwrite=True)
+    assert link.is_symlink()
+    assert (path.read_bytes(), made.exists()) == (b"newer", False)
+    made.write_bytes(b"newest")
+    with pytest.raises(OutputError, match="gone/a: its folder does not exist"):
+        move_whole(made, tmp_path / "gone" / "a")
+    assert made.exists()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

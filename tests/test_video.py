@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import random
 import signal
 import subprocess
@@ -638,6 +639,60 @@ def test_sound_that_cannot_be_copied_is_named(clip: Path, tmp_path: Path) -> Non
     assert run.warnings == ["odd.mp4: audio of an unknown kind cannot be copied and is left out"]
     assert carried(run) == list(range(8))
     run.finish()
+
+
+@pytest.mark.parametrize("name", ["b.mp4", "frames"])
+@pytest.mark.parametrize("segments", ["1", "2"])
+def test_a_run_that_ended_before_clearing_up_only_clears_up(
+    clip: Path, tmp_path: Path, capsys: Any, monkeypatch: Any, name: str, segments: str
+) -> None:
+    """Where the result had its name already, the same command tells that it is its own, leaves it
+    as it is and removes the frames; another command, or a result that was changed, is refused."""
+    network, output = str(table_file(tmp_path / "net.safetensors")), tmp_path / name
+    command = ["video", str(clip), "mosaic", "--fast", "--network", network, "--size", "32"]
+    command += ["--no-sound", "--segments", segments, "-o", str(output)]
+
+    def ended(run: ClipRun) -> None:
+        run._lock.give()
+        raise KeyboardInterrupt
+
+    def result() -> dict[str, bytes]:
+        files = sorted(output.iterdir()) if output.is_dir() else [output]
+        return {path.name: path.read_bytes() for path in files}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClipRun, "_discard", ended)
+        assert main([*command, "-q"]) == 130
+    made, folder = result(), tmp_path / f"{name}.frames"
+    capsys.readouterr()
+    assert main([*command, "--hold", "7"]) == 1
+    assert "exists already" in capsys.readouterr().err
+    facts = (output / "times.csv" if output.is_dir() else output).stat()
+    marked = output / "times.csv" if output.is_dir() else output
+    os.utime(marked, ns=(facts.st_atime_ns, facts.st_mtime_ns + 1000))
+    assert main(command) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert folder.is_dir()
+    os.utime(marked, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert main(command) == 0
+    assert "8 frames, finished before and only cleared up now" in capsys.readouterr().out
+    assert result() == made
+    assert not folder.exists()
+    assert main(command) == 1
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_a_film_is_its_own_only_until_it_was_told(clip: Path, tmp_path: Path) -> None:
+    """A run that kept its frames has ended: its result is there as any other."""
+
+    def run() -> ClipRun:
+        return ClipRun(clip, tmp_path / "b.mp4", Recorder(), VideoOptions(), 64, styles=1)
+
+    first = run()
+    carried(first)
+    first.finish(keep_frames=True)
+    with pytest.raises(OutputError, match="exists already"):
+        run()
 
 
 def test_a_folder_that_exists_is_told_a_free_name(clip: Path, tmp_path: Path) -> None:

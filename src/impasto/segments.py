@@ -299,6 +299,9 @@ class SegmentedRun(ClipRun):
         """What the frames depend on, as plain data: for all of them as for those of a segment."""
         return super().record | self._details
 
+    def _known_result(self) -> dict[str, Any] | None:
+        return super()._known_result() if self._only is None else None
+
     def _begin(self) -> None:
         self._seams, self._details = [], {}
         if self._only is None:

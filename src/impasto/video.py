@@ -53,6 +53,7 @@ from impasto.images import (
     Bitmap,
     check_output,
     check_place,
+    move_whole,
     output_error,
     write_image,
     write_whole,
@@ -74,6 +75,9 @@ PREVIEW_EVERY, PREVIEW_SIDE = 10, 256
 
 _KEPT, _SEGMENT = re.compile(r"[0-9]+|source|joined|mask-[0-9]+"), re.compile(r"segment-[0-9]+")
 """Names of the folders of what is kept until the result is written."""
+
+DONE_NAME = ".impasto-done"
+"""The file in a run's folder that says what its result is, from just before that has its name."""
 
 _LUMAS = 2 * max(REACH) + 2
 
@@ -217,9 +221,11 @@ def clear_frames(folder: Path) -> None:
             lock.give(remove=True)
         elif one.is_dir() and _KEPT.fullmatch(one.name):
             FrameFolder(one).remove()
-        elif one.name.startswith(".impasto-") and one.name not in (LOCK_NAME, TURN_NAME):
+        elif one.name.startswith(".impasto-") and one.name not in (
+            *(LOCK_NAME, TURN_NAME, DONE_NAME),
+        ):
             one.unlink(missing_ok=True)
-    for name in "plan.json", "run.json":
+    for name in "plan.json", "run.json", DONE_NAME:
         (folder / name).unlink(missing_ok=True)
 
 
@@ -273,10 +279,22 @@ def check_live(live: Path, output: Path, source: Path, *, overwrite: bool = Fals
 
 def kept_record(folder: Path) -> dict[str, Any] | None:
     """What a run wrote of itself beside its frames; `None` where there is nothing whole."""
+    return _kept(folder / "run.json")
+
+
+def _kept(path: Path) -> dict[str, Any] | None:
     known: Any = None
     with contextlib.suppress(OSError, ValueError):
-        known = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        known = json.loads(path.read_text(encoding="utf-8"))
     return known if isinstance(known, dict) else None
+
+
+def _stamp(path: Path) -> list[int] | None:
+    """What tells a finished result, a film or a folder of frames, from others of its name."""
+    with contextlib.suppress(OSError):
+        facts = (path / "times.csv" if path.is_dir() else path).stat()
+        return [facts.st_size, facts.st_mtime_ns]
+    return None
 
 
 def shares_at(time: float, moments: Sequence[float], fade: float) -> tuple[float, ...]:
@@ -313,6 +331,10 @@ class ClipRun:
         live: keep the newest frame in this picture.
         part: paint only this part of the clip, into a folder of its own; its frames are joined by
             `segments.SegmentedRun`.
+
+    Attributes:
+        done: whether a run with the same settings had written the result already, and was ended
+            before it had cleared up; then nothing is painted, and `finish` clears up.
     """
 
     def __init__(
@@ -344,16 +366,9 @@ class ClipRun:
         self._target = target_for(output, self.clip.facts, options.codec, options.crf)
         if options.sound:
             check_copied(output, self.clip, self._target)
-        if self._target.format:
-            check_place(output, overwrite=overwrite)
-        elif os.path.lexists(output):
-            name = one_line(str(output))
-            raise OutputError(
-                f"{name}: exists already, and --overwrite replaces no folders; choose another "
-                f"name, such as {one_line(_free_beside(output).name)}"
-            )
-        else:
-            check_place(output)
+        known = self._known_result()
+        if known is None:
+            self._check_free()
         every = PREVIEW_EVERY if options.preview else options.every
         end = None if options.end is None else Fraction(str(options.end))
         self.span = Span(Fraction(str(options.start)), end, every)
@@ -397,6 +412,43 @@ class ClipRun:
             self.warnings.append(
                 f"{source.name}: {kinds} of an unknown kind cannot be copied and is left out"
             )
+        self.done = known is not None and _nameless(known.get("record")) == _nameless(self.record)
+        if self.done:
+            self.frames, self.warnings = (known or {}).get("frames"), []
+        elif known is not None:
+            self._check_free()
+
+    def _check_free(self) -> None:
+        """Refuses names of results that cannot be.
+
+        Raises:
+            OutputError: the name is taken, or cannot be written to.
+        """
+        output = self.output
+        if self._target.format:
+            check_place(output, overwrite=self._overwrite)
+        elif os.path.lexists(output):
+            raise OutputError(
+                f"{one_line(str(output))}: exists already, and --overwrite replaces no folders; "
+                f"choose another name, such as {one_line(_free_beside(output).name)}"
+            )
+        else:
+            check_place(output)
+
+    def _known_result(self) -> dict[str, Any] | None:
+        """What a run wrote of the result that is there, if that is its own."""
+        if self._part is not None or (self._overwrite and self._target.format):
+            return None
+        known = _kept(frames_folder(self.output) / DONE_NAME)
+        if known is None or not known.get("stamp") or known["stamp"] != _stamp(self.output):
+            return None
+        return known
+
+    def _note_result(self, made: Path) -> None:
+        """Writes down what the result is, which is about to get its name."""
+        base = kept_record(self.folder) or {}
+        known = {"record": base.get("record"), "frames": self.frames, "stamp": _stamp(made)}
+        write_whole(self.folder / DONE_NAME, json.dumps(known).encode(), overwrite=True)
 
     def _check_seen(self, names: Sequence[str]) -> None:
         """Refuses styles that begin after the last frame that is painted.
@@ -458,6 +510,8 @@ class ClipRun:
         Raises:
             ImpastoError: a frame cannot be painted or written.
         """
+        if self.done:
+            return
         self._begin()
         whole = False
         try:
@@ -577,13 +631,21 @@ class ClipRun:
         alpha = grey[0] if self.clip.facts.alpha else None
         frame = Frame(0, Fraction(0), 1 / (self.clip.facts.rate or Fraction(25)), grey, alpha)
         try:
-            write_clip(path, iter([frame]), self.clip, self._target, sound=False, overwrite=True)
-        except OutputError as error:
-            name, trial = one_line(str(self.output)), one_line(str(path))
-            raise OutputError(str(error).replace(trial, name)) from None
+            with self._named_as_result(path):
+                frames = iter([frame])
+                write_clip(path, frames, self.clip, self._target, sound=False, overwrite=True)
         finally:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _named_as_result(self, path: Path) -> Iterator[None]:
+        """Has faults of a file that stands for the result say its name."""
+        try:
+            yield
+        except OutputError as error:
+            name, own = one_line(str(self.output)), one_line(str(path))
+            raise OutputError(str(error).replace(own, name)) from error
 
     def _clear(self) -> None:
         """Deletes what the run keeps, and nothing else: the record last, so that frames never lie
@@ -764,11 +826,14 @@ class ClipRun:
         """
         self._lock.take()
         try:
-            self._write()
+            if not self.done:
+                self._write()
         except BaseException:
             self._lock.give()
             raise
         if keep_frames:
+            with contextlib.suppress(OSError):
+                (self.folder / DONE_NAME).unlink(missing_ok=True)
             self._lock.give()
         else:
             self._discard()
@@ -777,18 +842,27 @@ class ClipRun:
         if not self._target.format:
             results = self._gathered()
             self._write_times(results)
+            self._note_result(results.folder)
             try:
                 results.folder.rename(self.output)
             except OSError as error:
                 raise output_error(str(self.output), error) from None
             return
-        write_clip(
-            *(self.output, read_ahead(self._finished()), self.clip, self._target),
-            span=self.span,
-            sound=self._options.sound,
-            overwrite=self._overwrite,
-            settings=self.record,
-        )
+        made, overwrite = self.folder / f".impasto-film{self.output.suffix}", True
+        if not _same_disk(self.folder, self.output):
+            made, overwrite = self.output, self._overwrite
+        with self._named_as_result(made):
+            write_clip(
+                *(made, read_ahead(self._finished()), self.clip, self._target),
+                span=self.span,
+                sound=self._options.sound,
+                overwrite=overwrite,
+                settings=self.record,
+            )
+        if made != self.output:
+            # A run that is ended from here on can tell its result from others.
+            self._note_result(made)
+            move_whole(made, self.output, overwrite=self._overwrite)
 
     def _gathered(self) -> FrameFolder:
         """The folder that all finished frames lie in."""
@@ -826,6 +900,13 @@ def no_frames(clip: Clip, span: Span) -> OptionError:
     times = clip.times()
     last = f"; its last one is at {_moment(times[-1])}" if times else ""
     return OptionError(f"{one_line(str(clip.path))}: has no frames {where}{last}; choose {others}")
+
+
+def _same_disk(folder: Path, output: Path) -> bool:
+    """Whether a file in a folder can get the name of a result by being renamed."""
+    with contextlib.suppress(OSError):
+        return folder.stat().st_dev == Path(os.path.realpath(output)).parent.stat().st_dev
+    return False
 
 
 def _free_beside(path: Path) -> Path:

@@ -92,7 +92,8 @@ def video(
         segments: Divide the clip into so many parts, painted apart and faded into each other.
         workers: With --segments: processes that paint at once, each with a network of its own.
         segment: With --segments: paint only the one of this number, from 1, for a run elsewhere.
-        fast: Paint each frame in one pass of a transfer network, in parts of a second.
+        fast: Paint each frame in one pass of a transfer network, in parts of a second; refuses what
+            steers evaluations, such as --follow, --passes and --evaluations.
         network: With --fast: styles, which knows the built-in styles, any, which takes paintings,
             or a network's file; by default the first where all styles are built in.
         mask: A grey picture, white where a region of all frames is, or a clip or folder of numbered
@@ -284,6 +285,7 @@ def _report(
     elif not quiet:
         size = f"{run.size[0]} x {run.size[1]} px"
         before = "" if last is None or not last.resumed else f", {made} of them painted now"
+        before = ", finished before and only cleared up now" if run.done else before
         frames = _counted(run.frames, "frame")
         print(f"{run.output} ({size}, {frames}{before}, {duration(seconds)})")
     if run.clip.damaged and not quiet:

@@ -183,6 +183,34 @@ def write_whole(
         raise output_error(name, error) from error
 
 
+def move_whole(made: Path, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Give a finished file of the same file system its name.
+
+    Args:
+        made: the file; it is gone afterwards.
+        path: its name.
+        overwrite: replace a file that exists.
+
+    Raises:
+        OutputError: the name is taken, or a pipe or a device has it, or the folder may not be
+            written.
+    """
+    name = one_line(os.fspath(path))
+    try:
+        _check_plain(path)
+        target = Path(os.path.realpath(path))
+        if overwrite:
+            made.replace(target)
+        else:
+            _move_to_free_name(made, target)
+            made.unlink(missing_ok=True)
+        sync_folder(target.parent)
+    except FileExistsError as error:
+        raise _exists_error(name) from error
+    except (OSError, ValueError) as error:
+        raise output_error(name, error) from error
+
+
 def _check_plain(path: str | os.PathLike[str]) -> None:
     """Refuses what a renamed file would take the place of though it is none.
 
