@@ -61,7 +61,8 @@ class VideoOptions(Options):
         default=1, ge=1, le=10_000, description="Of so many frames take only the first."
     )
     preview: bool = Field(
-        default=False, description="Every tenth frame at 256 px at most, for a first look."
+        default=False,
+        description="Every tenth frame at 256 px at most, for a first look; quickest with --fast.",
     )
     at: Moments = Field(
         default=(),
@@ -81,13 +82,13 @@ class VideoOptions(Options):
         ge=1,
         le=MAX_EVALUATIONS,
         description="Evaluations of a frame that follows on another one, whose result it begins "
-        "with; the first of each scene has --evaluations.",
+        "with; the first of each scene has --evaluations. Not with --fast.",
     )
     passes: int = Field(
         default=1,
         ge=1,
         le=20,
-        description="Times to go through the clip, in turn forward and backward.",
+        description="Times to go through the clip, in turn forward and backward. Not with --fast.",
     )
     codec: Literal["h264", "h265", "vp9", "av1", "ffv1", "prores", "mpeg4"] | None = Field(
         default=None, description="Codec of the result; by default what suits its container."
