@@ -235,3 +235,15 @@ def test_one_frame_is_one_frame(place: Path, capsys: Capture) -> None:
     words = ["video", "shots", "mosaic", *TABLE, "--fast", "--size", "32", "-o", "b.mp4"]
     assert main(words) == 0
     assert ", 1 frame, " in capsys.readouterr().out
+
+
+def test_a_size_beyond_the_clips_changes_nothing(place: Path) -> None:
+    """Paintings too are seen as large as the result is, and not as what was asked for."""
+    values = np.random.default_rng(3).integers(0, 256, (300, 400, 3), np.uint8)
+    Image.fromarray(values).save("large.png")
+    for size in "64", "48", "4000":
+        words = ["video", "a.mp4", "large.png", *ANY, "--fast", "-q", "-o", size, "--size", size]
+        assert main(words) == 0
+    first, smaller, beyond = (contents(Path(size)) for size in ("64", "48", "4000"))
+    assert beyond == first
+    assert smaller != first

@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impasto import errors
-from impasto.clips import Clip, Frame, FrameFolder, Span
+from impasto.clips import Clip, Frame, FrameFolder, Span, open_clip
 from impasto.devices import pick_device
 from impasto.errors import ImpastoError, OptionError, RunError
 from impasto.flow import Plane, brightness, look_up
@@ -51,6 +51,7 @@ from impasto.video import (
     kept_record,
     no_frames,
     passes_of,
+    size_of,
     time_left,
 )
 from impasto.video_options import VideoOptions
@@ -111,15 +112,24 @@ class Order:
         Raises:
             ImpastoError: a painting, network or option is no good.
         """
+        options = self._fitted()
         if self.fast:
             return NetworkPainter(
-                *(self.styles, self.options, self.network, self.video.hold),
+                *(self.styles, options, self.network, self.video.hold),
                 *(self.masks, self.style_masks),
             )
         return OptimizerPainter(
-            *(self.styles, self.options, self.video.hold, self.video.follow),
+            *(self.styles, options, self.video.hold, self.video.follow),
             *(self.masks, self.style_masks),
         )
+
+    def _fitted(self) -> StyleOptions:
+        """The options of frames with the size that those will have, for which paintings are read:
+        never more than the clip's."""
+        rate = None if self.video.rate is None else Fraction(str(self.video.rate))
+        clip = open_clip(self.clip, rate=rate, max_pixels=self.options.max_pixels)
+        size = max(size_of(clip, self.options.size, preview=self.video.preview))
+        return self.options.model_copy(update={"size": size})
 
     def check(self) -> None:
         """Refuses what does not go together.

@@ -184,6 +184,17 @@ def _check_moments(video: VideoOptions, styles: int) -> None:
         raise OptionError(f"--at: {len(video.at)} moments for {styles} styles; give one for each")
 
 
+def size_of(clip: Clip, side: int, *, preview: bool = False) -> tuple[int, int]:
+    """Width and height of a clip's result, px, but for what makes them even.
+
+    Args:
+        clip: that is painted.
+        side: its long side, if the clip's own is not less.
+        preview: for a first look.
+    """
+    return clip.size(min(side, PREVIEW_SIDE) if preview else side)
+
+
 def frames_folder(output: Path) -> Path:
     """Where the finished frames of a result lie until it is written.
 
@@ -372,7 +383,7 @@ class ClipRun:
         every = PREVIEW_EVERY if options.preview else options.every
         end = None if options.end is None else Fraction(str(options.end))
         self.span = Span(Fraction(str(options.start)), end, every)
-        width, height = self.clip.size(min(side, PREVIEW_SIDE) if options.preview else side)
+        width, height = size_of(self.clip, side, preview=options.preview)
         if self._target.even:
             width, height = max(2, width - width % 2), max(2, height - height % 2)
         self.size = width, height
