@@ -254,7 +254,9 @@ def test_bad_masks_are_told_in_one_line(clip: Path, tmp_path: Path, capsys: Any)
         assert not list(tmp_path.glob("b*"))
 
 
-def test_masks_that_show_a_region_in_no_picture_are_refused(clip: Path, tmp_path: Path) -> None:
+def test_masks_that_show_a_region_in_no_picture_are_refused(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A colour that no picture has, or black ones only, would leave the whole clip unpainted; one
     picture with the region will do, and so will a folder that has it at its end."""
     folder = pictures(tmp_path / "masks", (1, 2))
@@ -273,5 +275,9 @@ def test_masks_that_show_a_region_in_no_picture_are_refused(clip: Path, tmp_path
     )
     with pytest.raises(ImageError, match=r"--mask .*black\.mkv: is black in all its pictures"):
         run(film)
+    network = str(table_file(tmp_path / "net.safetensors"))
+    words = ["video", str(clip), "mosaic", "--fast", "--network", network, "--segments", "2", "-q"]
+    assert main([*words, "--mask", str(film), "-o", str(tmp_path / "c.mp4")]) == 2
+    assert "is black in all its pictures" in capsys.readouterr().err
     for mask in folder, f"{folder}#ffffff", shown:
         assert run(mask).folder.name == "b.mp4.frames"

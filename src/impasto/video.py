@@ -399,8 +399,9 @@ class ClipRun:
         self._passes = passes_of(self.folder, options.passes, bits, max(painter.reach))
         self._sources = FrameFolder(self.folder / "source", bits)
         self._masks = [open_mask(mask, self.clip, max_pixels) for mask in painter.masks]
-        for mask in self._masks if part is None else ():
-            mask.check()
+        if part is None or part.number == 1:  # once for all segments
+            for mask in self._masks:
+                mask.check()
         self._kept_masks = [
             FrameFolder(self.folder / f"mask-{number + 1}", 16)
             for number in range(len(self._masks))
