@@ -13,7 +13,7 @@ from torch import Tensor
 
 from impasto import course as courses
 from impasto.course import Course, checkpoint_of
-from impasto.crops import Ahead, Crops
+from impasto.crops import Ahead, Crops, crop_of
 from impasto.distributed import Crew, helpers, joined
 from impasto.errors import (
     CheckpointError,
@@ -115,6 +115,18 @@ def test_crops_pass_over_what_cannot_be_read(make_png: Callable[..., Path], tmp_
     assert first[0].shape == (1, 3, 32, 32)
     with pytest.raises(InputError, match=r"none of 1 pictures can be read, such as .*bad\.png"):
         Crops([([bad], 1.0)], 32, 36, 60).draw(np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 40), (40, 1), (2, 40)])
+def test_pictures_of_one_column_make_squares(
+    width: int, height: int, make_png: Callable[..., Path]
+) -> None:
+    """However narrow a picture is, squares come of it, mirrored or not."""
+    path = make_png("thin.png", width, height)
+    for seed in range(8):
+        square = crop_of(path, 32, np.random.default_rng(seed), 36, 60)
+        assert square.shape == (1, 3, 32, 32)
+        assert torch.isfinite(square).all()
 
 
 def test_weights_of_folders_say_how_often_their_pictures_come(

@@ -49,7 +49,8 @@ def crop_of(
     pixels = bitmap.pixels[:, top : top + cut, left : left + cut]
     if random.integers(2):
         pixels = pixels[:, :, ::-1]
-    square = torch.from_numpy(np.ascontiguousarray(pixels))[None]
+    # A copy in any case: one column counts as contiguous even mirrored, which torch refuses.
+    square = torch.from_numpy(pixels.copy())[None]
     if cut != side:
         square = F.interpolate(square, (side, side), mode="bilinear", antialias=True)
     return square.clamp(0, 1)
