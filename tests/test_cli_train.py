@@ -158,6 +158,19 @@ def test_a_training_out_of_time_can_be_gone_on_with(capsys: pytest.CaptureFixtur
     assert read_network("n.safetensors").card["steps"] == 4
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names are UTF-8 elsewhere")
+@pytest.mark.usefixtures("tiny", "folder")
+def test_a_training_may_have_any_name() -> None:
+    """A training whose files' names are no UTF-8 is gone on with, and its network shown."""
+    name = os.fsdecode(b"c\377k.safetensors")
+    begin = ["train", "red.png", "--photos", "photos", "-o", name, *SMALL, "-q"]
+    assert main([*begin, "--time-limit", "1e-9"]) == 0
+    checkpoint = str(Path(name).with_suffix(".ckpt"))
+    assert main(["train", "--resume", checkpoint, "--time-limit", "600", "-q"]) == 0
+    assert read_network(name).card["steps"] == 4
+    assert main(["network", name]) == 0
+
+
 @pytest.mark.usefixtures("tiny", "folder")
 def test_what_changes_the_numbers_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

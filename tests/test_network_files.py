@@ -1,6 +1,7 @@
 """Files that are no transfer networks, or damaged ones, are named in one line, by every reader."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from impasto.cli import main
 from impasto.errors import WeightsError
 from impasto.network_files import read_network_file
 from impasto.networks import read_network
 from impasto.runtime import PortableNetwork, open_network, portable_file
+from impasto.tensor_files import tensors_of
 from small_networks import write_styles
 
 READERS: tuple[Callable[[Path], Any], ...] = (
@@ -40,6 +42,40 @@ def test_what_never_ends_is_not_read(
         read(folder)
     with pytest.raises(WeightsError, match=r"gone.*No such file or directory; name a network's"):
         read(tmp_path / f"gone{suffix}")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are UTF-8 elsewhere")
+@pytest.mark.parametrize("read", READERS)
+def test_names_that_are_no_text(read: Callable[[Path], Any], tmp_path: Path) -> None:
+    """A network is the same whatever bytes its file's name is made of."""
+    path = write_styles(tmp_path / os.fsdecode(b"n\xfb.safetensors"))
+    assert list(read(path).names) == ["one", "two", "three"]
+
+
+def test_bytes_hold_what_the_library_reads(tmp_path: Path) -> None:
+    """Header and tensors are those that the package safetensors finds in the file, and what it
+    refuses is refused."""
+    path = write_styles(tmp_path / "net.safetensors")
+    data = path.read_bytes()
+    for framework in ("pt", "np"):
+        texts, tensors = tensors_of(data, framework)
+        with safe_open(path, framework=framework) as file:
+            assert texts == file.metadata()
+            assert list(tensors) == sorted(file.keys())
+            for name, value in tensors.items():
+                assert value.dtype == file.get_tensor(name).dtype
+                assert np.array_equal(value, file.get_tensor(name))
+        for damaged in (
+            b"",
+            data[:7],
+            data[:200],
+            data[:-1],
+            b"\xff" * 9,
+            b"\2" + bytes(7) + b"[]",
+        ):
+            with pytest.raises(SafetensorError):
+                tensors_of(damaged, framework)
+    assert tensors_of(b"\2" + bytes(7) + b"{}", "np") == ({}, {})
 
 
 @pytest.mark.parametrize("read", READERS)

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from impasto import course as courses
@@ -506,6 +507,10 @@ def test_checkpoints_are_refused_unless_whole(tmp_path: Path) -> None:
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(CheckpointError, match="no checkpoint of a training"):
         read_kept(path)
+    for header, fault in ("[" * 100_000, "damaged"), ("null", "no checkpoint of a training"):
+        path.write_bytes(save({}, {"impasto-training": header}))
+        with pytest.raises(CheckpointError, match=fault):
+            read_kept(path)
 
 
 # --- several processes ---------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import safetensors
 from impasto.blueprint import IDENTITY, Shape
 from impasto.errors import WeightsError
 from impasto.paths import special
+from impasto.tensor_files import tensors_of
 
 FORMAT = "impasto-network"
 FORM = 1
@@ -80,11 +81,8 @@ def read_network_file(path: str | os.PathLike[str], framework: Literal["pt", "np
     path = Path(path)
     data = bytes_of(path)
     try:
-        with safetensors.safe_open(path, framework=framework) as file:
-            header = json.loads((file.metadata() or {}).get(FORMAT, "null"))
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except OSError as error:
-        raise WeightsError(f"{path}: {error.strerror or error}; name a network's file") from None
+        texts, tensors = tensors_of(data, framework)
+        header = json.loads(texts.get(FORMAT, "null"))
     except (safetensors.SafetensorError, ValueError, RecursionError):
         fault = "is no network of impasto, or damaged; name a network's file, or a copy of it"
         if is_portable(path):

@@ -23,6 +23,7 @@ from torch import Tensor
 from impasto.errors import CheckpointError, OutputError
 from impasto.images import check_place, write_whole
 from impasto.paths import special
+from impasto.tensor_files import tensors_of
 
 _FORMAT = "impasto-training"
 _FORM = 1
@@ -124,15 +125,14 @@ def read_kept(path: str | os.PathLike[str]) -> Kept:
             f"{path}: no such file; check the path (a training that is finished deletes its own)"
         )
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(_FORMAT, "null"))
-            if not isinstance(header, dict):
-                raise CheckpointError(foreign)
-            if header["form"] != _FORM:
-                raise CheckpointError(
-                    f"{path}: was written by a later impasto; go on with that one"
-                )
-            tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
+        texts, found = tensors_of(path.read_bytes(), "pt")
+        header = json.loads(texts.get(_FORMAT, "null"))
+        if not isinstance(header, dict):
+            raise CheckpointError(foreign)
+        if header["form"] != _FORM:
+            raise CheckpointError(f"{path}: was written by a later impasto; go on with that one")
+        # Aligned like other tensors: sums over memory aligned otherwise may round differently.
+        tensors = {key: value.clone() for key, value in found.items()}
         if _checksum(tensors) != header["crc32"]:
             raise ValueError("values have changed")
         standing = Standing(**header["standing"])
@@ -149,7 +149,7 @@ def read_kept(path: str | os.PathLike[str]) -> Kept:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
     except safetensors.SafetensorError:
         raise CheckpointError(f"{foreign}, if it is not damaged") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise CheckpointError(
             f"{path}: is a damaged checkpoint; use a copy of it, or begin the training anew"
         ) from None
