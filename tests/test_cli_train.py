@@ -1,5 +1,6 @@
 """`impasto train` and `impasto network`, from arguments to files, messages and exit codes."""
 
+import errno
 import json
 import os
 import re
@@ -18,6 +19,7 @@ import torch
 from safetensors.torch import save
 
 from impasto import course as courses
+from impasto import networks, standing
 from impasto.cli import main
 from impasto.errors import WeightsError
 from impasto.images import Bitmap, read_image, write_image
@@ -158,6 +160,50 @@ def test_a_training_out_of_time_can_be_gone_on_with(capsys: pytest.CaptureFixtur
     assert read_network("n.safetensors").card["steps"] == 4
 
 
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(
+    ("module", "good", "left", "onward"),
+    [
+        # Checkpoints after step 1, then after the first network, and so on; networks at 2 and 4.
+        (standing, 0, "no network has been written yet; begin the training anew", False),
+        (standing, 1, "the best network so far is in {}.safetensors; go on with: ", True),
+        (networks, 0, "no network has been written yet; go on with: ", True),
+    ],
+)
+def test_a_full_disk_says_what_there_is(
+    module: Any,
+    good: int,
+    left: str,
+    onward: bool,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One line says whether the best network is written, and how to go on, which then works."""
+    count, write = 0, module.write_whole
+
+    def fail(file: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def full(path: Path, data: bytes, *, overwrite: bool = False) -> None:
+        nonlocal count
+        count += 1
+        write(path, data if count <= good else fail, overwrite=overwrite)
+
+    begin = ["train", "red.png", "--photos", "photos", "-o", "n.safetensors", *SMALL]
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_whole", full)
+        assert main([*begin, "--checkpoint-every", "0", "-q"]) == 1
+    stem = folder / "n"
+    last = f"impasto train --resume {stem}.ckpt" if onward else ""
+    line = f".*: the disk is full; free some space; {re.escape(left.format(stem) + last)}\n"
+    assert re.fullmatch(line, capsys.readouterr().err)
+    assert Path("n.safetensors").exists() == ("so far" in left)
+    if onward:
+        assert main(["train", "--resume", "n.ckpt", "-q"]) == 0
+        assert read_network("n.safetensors").card["steps"] == 4
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="names are UTF-8 elsewhere")
 @pytest.mark.usefixtures("tiny", "folder")
 def test_a_training_may_have_any_name() -> None:
@@ -245,6 +291,15 @@ BAD = {
     "--steps: '0' is not allowed": [*MINE, "--steps", "0"],
     "--batch 1: leaves some of 2": [*MINE, "--batch", "1", "--processes", "2"],
     "--init: knows only its own": ["--any", "photos", *MINE[1:], "--init", "known.safetensors"],
+    "--content-weight 0 and --style-weight 0 leave nothing": [
+        *(*MINE, "--content-weight", "0", "--style-weight", "0", "--tv-weight", "0")
+    ],
+    "--style-weight 0 leave nothing to learn; give": [
+        *(*MINE, "--content-weight", "0", "--style-weight", "0")
+    ],
+    "--width narrow: is not the size of the network of --init": [
+        *(*MINE, "--init", "known.safetensors", "--width", "narrow")
+    ],
     "text.ckpt: is no checkpoint": ["--resume", "text.ckpt"],
     "gone.ckpt: no such file": ["--resume", "gone.ckpt"],
     "photos/n.safetensors: would lie among": [*MINE[:4], "photos/n.safetensors"],

@@ -137,6 +137,8 @@ class Course:
         standing: where the training stands.
         reason: why it has come to its end: `steps`, `patience`, `time` or `interrupted`.
         warnings: lines for the user.
+        written: step of the network that is in `output`; `None`: this training's is not there.
+        saved: whether there is a checkpoint of this training.
 
     Raises:
         InputError: pictures that cannot be read, or that do not belong to the checkpoint.
@@ -166,6 +168,12 @@ class Course:
             )
         if init is not None and not material.styles and init.predictor is None:
             raise OptionError("--init: knows only its own styles; name a network for any style")
+        asked = SHAPES[options.width] if "width" in options.model_fields_set else None
+        if init is not None and asked not in (None, init.transfer.shape):
+            raise OptionError(
+                f"--width {options.width}: is not the size of the network of --init, which is "
+                "kept; leave one of them out"
+            )
         self.material, self.options, self.output = material, options, output
         self.standing = Standing() if kept is None else replace(kept.standing)
         self.reason: str | None = None
@@ -207,6 +215,12 @@ class Course:
             except (KeyError, RuntimeError):
                 raise CheckpointError("the checkpoint is that of another network") from None
             self._best = kept.best
+        best = self.standing.best
+        self.written: int | None = None
+        self.saved = kept is not None and self.checkpoint.is_file()
+        if kept is not None and best is not None and output.is_file():
+            same = Path(kept.record["notes"].get("output", "")) == output
+            self.written = int(best[0]) if same else None
         self._good = self.trainer.state(), self.trainer.step
         self._recent: list[Losses] = []
         self._began = time.monotonic() - self.standing.seconds
@@ -491,12 +505,15 @@ class Course:
         self.standing.seconds = time.monotonic() - self._began
         kept = Kept(self.standing, self.trainer.state(), self._best, self._record)
         write_kept(self.checkpoint, kept)
+        self.saved = True
 
     def _write(self) -> None:
         network = copy.deepcopy(self.trainer.average).cpu()
         if self._best:
             network.load_state_dict(dict(self._best))
         write_network(self._network(network), self.output, overwrite=True)
+        best = self.standing.best
+        self.written = self.trainer.step if best is None else int(best[0])
 
     def _network(self, parts: nn.ModuleDict) -> Network:
         transfer, vectors = cast("Transfer", parts["transfer"]), parts["vectors"]

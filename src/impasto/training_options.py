@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from impasto.options import Options
 
@@ -76,3 +76,12 @@ class TrainingOptions(Options):
         le=1024,
         description="CPU threads of each process; by default the cores, shared by the processes.",
     )
+
+    @model_validator(mode="after")
+    def _check_together(self) -> TrainingOptions:
+        if not self.content_weight and not self.style_weight:
+            raise ValueError(
+                "--content-weight 0 and --style-weight 0 leave nothing to learn; give one of them "
+                "a weight above 0"
+            )
+        return self

@@ -18,6 +18,7 @@ from impasto.errors import (
     CheckpointError,
     NotFiniteError,
     OptionError,
+    OutputError,
     one_line,
 )
 from impasto.training_options import TrainingOptions
@@ -348,13 +349,13 @@ def _train(wanted: _Wanted, crew: Crew, device: Any) -> int:
         )
     quiet = wanted.quiet or wanted.json or not first
     with gentle_interrupt(course.stop if first else lambda: None) as write_undisturbed:
-        with ExitStack() as stack:
-            trace = None
-            if wanted.trace is not None and first:
-                earlier = _earlier(wanted.trace, course.standing.step) if wanted.kept else b""
-                trace = stack.enter_context(Trace(wanted.trace, earlier))
-            bar = stack.enter_context(Count("training", wanted.options.steps, quiet=quiet))
-            try:
+        try:
+            with ExitStack() as stack:
+                trace = None
+                if wanted.trace is not None and first:
+                    earlier = _earlier(wanted.trace, course.standing.step) if wanted.kept else b""
+                    trace = stack.enter_context(Trace(wanted.trace, earlier))
+                bar = stack.enter_context(Count("training", wanted.options.steps, quiet=quiet))
                 for progress in course:
                     if trace is not None:
                         trace.write(_row(progress))
@@ -362,10 +363,12 @@ def _train(wanted: _Wanted, crew: Crew, device: Any) -> int:
                     bar.show(progress.step, "" if losses is None else f"loss {losses.total:.3f}")
                     if not quiet:
                         _tell(progress)
-            except NotFiniteError as error:
-                raise NotFiniteError(f"{error}{_left(course)}") from None
-        write_undisturbed()
-        course.finish()
+            write_undisturbed()
+            course.finish()
+        except NotFiniteError as error:
+            raise NotFiniteError(f"{error}{_left(course)}") from None
+        except OutputError as error:
+            raise OutputError(f"{error}{_left(course)}{_onward(course)}") from None
         if not first:
             return 0
         if wanted.plot is not None and course.standing.rows:
@@ -379,9 +382,20 @@ def _train(wanted: _Wanted, crew: Crew, device: Any) -> int:
 
 
 def _left(course: Course) -> str:
-    if course.standing.best is None:
-        return ""
+    """What there is of a training that could not go on."""
+    best = course.standing.best
+    if course.written is None or best is None:
+        return "; no network has been written yet" if course.standing.step else ""
+    if course.written < int(best[0]):
+        return f"; an earlier network, of step {course.written}, is in {course.output}"
     return f"; the best network so far is in {course.output}"
+
+
+def _onward(course: Course) -> str:
+    """How such a training can go on, if at all."""
+    if course.saved:
+        return f"; go on with: impasto train --resume {course.checkpoint}"
+    return "; begin the training anew" if course.standing.step else ""
 
 
 def _earlier(trace: Path, step: int) -> bytes:
