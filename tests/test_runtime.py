@@ -359,8 +359,11 @@ def test_photos_are_turned_as_their_camera_says(
     np.testing.assert_array_equal(*pictures)
 
 
-def test_flat_photos_are_left_to_torch(styles: Path, tmp_path: Path) -> None:
-    """Where nothing is said, a photo of one colour is torch's, which keeps it of one colour."""
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_flat_photos_without_noise_are_left_to_torch(noise: float, tmp_path: Path) -> None:
+    """Where nothing is said, a photo of one colour is torch's, which keeps it of one colour; one
+    that gets noise is onnxruntime's, as others are."""
+    styles = write_styles(tmp_path / "net.safetensors", noise=noise)
     orange = np.array([0.9, 0.5, 0.1], np.float32)
     flat = np.broadcast_to(orange[:, None, None], (3, 30, 40)).copy()
     write_image(Bitmap(flat), tmp_path / "flat.png")
@@ -369,8 +372,8 @@ def test_flat_photos_are_left_to_torch(styles: Path, tmp_path: Path) -> None:
     assert main([*arguments, "--network", str(styles), "-o", str(out)]) == 0
     found = read_image(out)
     assert found.settings is not None
-    assert "runtime" not in found.settings["fast"]
-    assert found.pixels.std((1, 2)).max() < 2 * STEP
+    assert found.settings["fast"].get("runtime") == ("onnx" if noise else None)
+    assert (found.pixels.std((1, 2)).max() < 2 * STEP) == (not noise)
 
 
 def test_pictures_above_a_million_pixels_need_asking() -> None:

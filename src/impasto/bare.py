@@ -155,7 +155,8 @@ def repaint(
         network: `styles`, `any`, or a file, exported or in impasto's own format; by default
             `styles` where all styles are built in, else `any`.
         asked: whether onnxruntime was asked for; else what torch does better is left to it:
-            larger pictures, and flat photos, of which rounding makes a pattern here.
+            larger pictures, and flat photos for networks without noise, of which rounding makes a
+            pattern here.
 
     Raises:
         NeedsTorchError: for such pictures, and for all that is beyond onnxruntime.
@@ -176,10 +177,10 @@ def repaint(
     if missing is not None:
         raise NeedsTorchError(missing)
     photo = visible(resize_image(cut(photo, shown), width, height))
-    if not asked and _is_flat(photo.pixels):
-        raise NeedsTorchError("a flat photo")
     name = network_for(sources) if network is None else network
     opened = open_network(network_path(name), options.threads)
+    if not asked and not opened.noise and _is_flat(photo.pixels):
+        raise NeedsTorchError("a flat photo")
     known: list[Pixels] = []
     if not opened.takes_pictures:
         names = [known_style(source, opened.names, name) for source in sources]
