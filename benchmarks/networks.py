@@ -142,6 +142,7 @@ def count_stages(shape: Shape, width: int, height: int) -> list[dict[str, Any]]:
             halve = 2 if stage.kind == "down" else 1
             width, height = width // halve, height // halve
             plain = done = stage.kernel**2 * each * width * height
+        bias = stage.outputs if stage.kind == "out" else 0
         rows.append(
             {
                 "kind": stage.kind,
@@ -152,7 +153,7 @@ def count_stages(shape: Shape, width: int, height: int) -> list[dict[str, Any]]:
                 "height": height,
                 "multiplications": done,
                 "plain_multiplications": plain,
-                "parameters": stage.kernel**2 * each,
+                "parameters": stage.kernel**2 * each + bias,
                 "numbers": stage.outputs * width * height,
             }
         )

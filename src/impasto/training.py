@@ -6,8 +6,8 @@ to the painting's own statistics, so that flat and rich paintings count alike, a
 distances instead of squares where they are large, so that no painting drowns the others.
 
 Everything that happens in a step follows from the seed and the step's number alone. The network
-that is kept is the exponential average of all steps' networks (Polyak & Juditsky 1992), which is
-good at any moment, as one whose learning rate has come down.
+that is kept is an exponential running mean of the steps' networks (Polyak & Juditsky 1992), about
+the last 500 of them, which is good at any moment, as one whose learning rate has come down.
 """
 
 from __future__ import annotations
@@ -300,7 +300,7 @@ class Trainer:
 
     Attributes:
         network: `transfer` and `vectors`, as they are trained.
-        average: of the networks of all steps.
+        average: exponential running mean of the steps' networks, about the last 500.
         step: how many have been made.
         factor: of the learning rate.
     """
@@ -475,6 +475,7 @@ class Trainer:
         return warm * (0.05 + 0.95 * 0.5 * (1 + float(np.cos(np.pi * step / self.options.steps))))
 
     def _average(self) -> None:
+        # Half of the mean is from the last 350 steps; early on it reaches less far back.
         decay = min(0.998, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for kept, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
