@@ -970,6 +970,7 @@ def test_held_strokes_keep_their_contrast() -> None:
         return float(fine[:, 12:-12, 12:-12].std())
 
     trust, before = np.ones((64, 96), np.float32), strokes()
+    own = before
     for _ in range(8):
         own = strokes()
         mean = 0.3 * own + 0.7 * before
