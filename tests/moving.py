@@ -78,8 +78,12 @@ def make_clip(
     """Writes a clip of high quality; frames are uint8 or uint16 `(H, W, 3)`."""
     times = list(range(len(frames))) if times is None else times
     with av.open(str(path), "w") as out:
-        quality = {"crf": "4"} if codec == "libx264" else {}
-        video = cast("Any", out.add_stream(codec, rate=25, options={**quality, **(options or {})}))
+        wanted = dict(options or {})
+        if codec == "libx264":
+            # With AVX-512 it reads memory that it has not written, and is not always the same.
+            params = ":".join(filter(None, ["asm=0", wanted.get("x264-params")]))
+            wanted = {"crf": "4", **wanted, "x264-params": params}
+        video = cast("Any", out.add_stream(codec, rate=25, options=wanted))
         video.height, video.width = frames[0].shape[:2]
         video.pix_fmt = pixel_format
         video.codec_context.time_base = video.time_base = base
