@@ -65,6 +65,7 @@ from impasto.noise import roughened
 from impasto.onepass import OnePass
 from impasto.options import StyleOptions, make_options
 from impasto.quality import Measures, compare
+from impasto.repainting import Repainter
 from impasto.runtime import Pixels, PortableNetwork, portable_file
 from impasto.samples import sample_names
 from impasto.sources import read_source
@@ -206,13 +207,14 @@ def measure_time(given: Given) -> dict[str, Any]:
     pixels = sized("sample:astronaut", side)
     network = load_network(given.styles)
     known = any_vector(network)
-    torch_side = OnePass(network.transfer)
+    torch_side = Repainter(given.styles)
     portable = PortableNetwork(portable_file(network_path(given.styles)), given.threads)
     style = portable.style_of_name(network.names[0])
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32) / np.float32(255)
 
     def by_network() -> object:
-        return torch_side(torch.from_numpy(roughened(planes, network.noise))[None], known)
+        rough = torch.from_numpy(roughened(planes, network.noise))[None]
+        return torch_side.repaint(rough, known)
 
     kept, options = Repaintings(), make_options({"size": side, "threads": given.threads})
 

@@ -1,5 +1,6 @@
 """Fixtures that several test modules share."""
 
+import logging
 import os
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -72,6 +73,17 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> "Weights":
 def files(narrow: "Weights", make_png: Callable[..., Path]) -> tuple[Path, Path]:
     """A photo and a painting; the network is a narrow one."""
     return make_png("photo.png", 40, 30, 1), make_png("painting.png", 36, 36, 2)
+
+
+@pytest.fixture(autouse=True)
+def _loggers_as_before() -> Generator[None, None, None]:
+    """The studio's log ends with its test, as does the standard error that it goes to."""
+    loggers = [logging.getLogger(name) for name in ("impasto", "uvicorn")]
+    before = [(one, one.handlers, one.propagate, one.level) for one in loggers]
+    yield
+    for one, handlers, propagate, level in before:
+        one.handlers, one.propagate = handlers, propagate
+        one.setLevel(level)
 
 
 Failing = Callable[[int, type[BaseException]], None]

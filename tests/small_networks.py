@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from impasto.blueprint import IDENTITY, Shape
@@ -38,3 +39,15 @@ def write_any(path: Path, noise: float = 0.0) -> Path:
     card = {"seed": 7}
     write_network(Network(Transfer(SMALL), None, predictor, eyes, card, noise=noise), path)
     return path
+
+
+def with_rim(photo: torch.Tensor) -> torch.Tensor:
+    """A photo `(1, 3, H, W)` with the mirrored rim that networks see."""
+    wide = np.pad(photo[0].numpy(), ((0, 0), (8, 8), (8, 8)), mode="symmetric")
+    return torch.from_numpy(wide)[None]
+
+
+@torch.no_grad()
+def painted_by(transfer: Transfer, photo: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
+    """What a network makes of a photo `(1, 3, H, W)` when it is run on more than its pixels."""
+    return transfer(with_rim(photo), vector)[..., 8:-8, 8:-8]

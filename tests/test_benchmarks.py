@@ -300,14 +300,14 @@ def test_the_studio_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """A job of the studio and the command are timed in pairs, and live pictures are waited for."""
     output = tmp_path / "studio.json"
     # So many that a slow viewer too sees some of them.
-    arguments = ["--size", "128", "--evaluations", "100", "--repetitions", "2", "--threads", "1"]
+    arguments = ["--size", "64", "--evaluations", "40", "--repetitions", "1", "--threads", "1"]
     run_main(load("studio", monkeypatch), [*arguments, "--output", str(output)], monkeypatch)
     found = json.loads(output.read_text(encoding="utf-8"))
     assert {side: len(one["whole"]) for side, one in found["seconds"].items()} == {
-        "studio": 2,
-        "command": 2,
+        "studio": 1,
+        "command": 1,
     }
-    assert all(len(ratios) == 2 for ratios in found["ratios"].values())
+    assert all(len(ratios) == 1 for ratios in found["ratios"].values())
     assert 0 < found["median_first_live_s"] < max(found["seconds"]["studio"]["whole"])
 
 
@@ -412,7 +412,7 @@ def test_clips_are_timed_killed_and_watched(
     assert found["long"]["frames_in_film"] == 30
     assert found["long"]["code"] == 0
     assert 0.1 < found["long"]["peak_gb"] < 20
-    assert found["kills"]["kills"][0]["same"]
+    assert found["kills"]["kills"][0]["differ"] == []
     assert found["kills"]["kills"][0]["not_painted_again"]
 
 

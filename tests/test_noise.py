@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
+from scipy.ndimage import map_coordinates, uniform_filter
 
 from impasto import noise as module
 from impasto.bare import repaint as bare_repaint
@@ -34,6 +35,16 @@ def test_deviation_and_colours() -> None:
     expected = 1.5 * (np.eye(3) + 1)
     assert np.abs(covariance - expected).max() < 0.12
     assert np.abs(found.mean((1, 2))).max() < 0.06
+
+
+@pytest.mark.parametrize(("amount", "most"), [(0.05, 0.08), (0.1, 0.1)])
+def test_no_more_than_enough(amount: float, most: float) -> None:
+    """Networks that want much noise get no more of it in flat parts than strokes need."""
+    picture = grey(64, 64)
+    added = roughened(picture, amount) - picture
+    found = most * noise(64, 64)
+    inside = np.abs(found) < 0.4
+    assert np.abs(added - found)[inside].max() < 1e-5
 
 
 @pytest.mark.parametrize("spacing", module.SPACINGS)
@@ -72,12 +83,35 @@ def test_roughened() -> None:
     do not show."""
     picture = np.random.default_rng(0).random((3, 2 * BAND + 7, 20), dtype=np.float32)
     before = picture.copy()
-    found = roughened(picture, 0.1, seed=5)
+    found = roughened(picture, 0.1, seed=5, even=True)
     expected = np.clip(picture + np.float32(0.1) * noise(2 * BAND + 7, 20, seed=5), 0, 1)
     assert np.array_equal(found, expected)
     assert np.array_equal(picture, before)
     assert roughened(picture, 0.0) is picture
-    assert not np.array_equal(found, roughened(picture, 0.1, seed=6))
+    assert not np.array_equal(found, roughened(picture, 0.1, seed=6, even=True))
+
+
+@pytest.mark.parametrize("size", [(2 * BAND + 13, 75), (40, 300), (9, 5), (1, 1)])
+def test_most_noise_is_where_a_picture_is_flat(size: tuple[int, int]) -> None:
+    """As SciPy's filters and interpolation have it: a deviation of brightness over three by three
+    blocks decides, smoothly, and bands of rows do not show."""
+    random = np.random.default_rng(6)
+    height, width = size
+    picture = grey(height, width, 0.2)
+    picture[:, :, width // 2 :] += 0.6 * random.random((3, height, width - width // 2))
+    added = roughened(picture, 0.004, seed=1) - picture.astype(np.float64)
+
+    bright = np.pad(picture.mean(0), ((0, -height % 8), (0, -width % 8)), mode="edge")
+    blocks = bright.astype(np.float64).reshape(-(-height // 8), 8, -1, 8)
+    mean = uniform_filter(blocks.mean((1, 3)), 3, mode="nearest")
+    square = uniform_filter((blocks**2).mean((1, 3)), 3, mode="nearest")
+    flat = uniform_filter(1 / (1 + (square - mean**2) / module.DETAIL**2), 3, mode="nearest")
+    places = np.indices(size) / 8 + 0.5 / 8 - 0.5
+    expected = 1 + (module.MOST - 1) * map_coordinates(flat, places, order=1, mode="nearest")
+    assert np.abs(added - 0.004 * expected * noise(height, width, seed=1)).max() < 1e-5
+    if width > 60:
+        assert expected[0, 0] > 0.95 * module.MOST
+        assert expected[0, -1] < 0.5 * module.MOST
 
 
 def test_a_flat_photo_without_a_weave(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from impasto.network_files import METADATA, read_network_file
 from impasto.networks import mix, read_network
 from impasto.options import StyleOptions, make_options
 from impasto.runtime import PortableNetwork, portable_file
-from small_networks import write_any, write_styles
+from small_networks import painted_by, with_rim, write_any, write_styles
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -71,11 +71,10 @@ def by_torch(path: Path, photo: Bitmap, style: Any, strength: float = 1.0) -> np
     else:
         found = [torch.from_numpy(one.pixels)[None] for one, _ in style]
         vectors = [network.vector_of_picture(seen(one)) for one in found]
-        own = network.vector_of_picture(seen(picture))
+        own = network.vector_of_picture(seen(with_rim(picture)))
     vector = mix(vectors, [share for _, share in style])
-    with torch.no_grad():
-        painted = network.transfer(picture, mix([vector, own], [strength, 1 - strength]))
-    return (picture + min(1, 4 * strength) * (painted - picture))[0].numpy()
+    made = painted_by(network.transfer, picture, mix([vector, own], [strength, 1 - strength]))
+    return (picture + min(1, 4 * strength) * (made - picture))[0].numpy()
 
 
 def run_alone(arguments: list[str]) -> tuple[int, list[str], str]:

@@ -22,6 +22,7 @@ from impasto.reproduction import from_settings
 from impasto.run import stylization
 from impasto.trained import network_path
 from impasto.transfer import Repainting, from_fast_settings, repaint
+from small_networks import painted_by
 from stand_ins import finish, options_of
 from tiny_networks import any_file, table_file
 
@@ -49,8 +50,7 @@ def painted(network: str, photo: torch.Tensor, *shares: tuple[str, float]) -> np
     """What the network itself makes of a photo in a blend of styles, `(3, H, W)`."""
     found = read_network(network)
     vector = mix([found.vector_of_name(name) for name, _ in shares], [s for _, s in shares])
-    with torch.no_grad():
-        return found.transfer(photo, vector)[0].numpy()
+    return painted_by(found.transfer, photo, vector)[0].numpy()
 
 
 def fast(photo: Any, styles: Any, network: str, **options: Any) -> Bitmap:
@@ -152,7 +152,7 @@ def test_a_painting_is_seen_at_its_scale(make_png: Make, free: str) -> None:
         )
         with torch.no_grad():
             vector = network.vector_of_picture(smaller.clamp(0, 1))
-            bare = network.transfer(seen(path), vector)[0].numpy()
+            bare = painted_by(network.transfer, seen(path), vector)[0].numpy()
         expected = in_paintings_colors(bare, [Palette(read_image(painting).pixels)], 1.0)
         assert np.abs(found - expected).max() < 1e-4
 

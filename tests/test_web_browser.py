@@ -261,7 +261,7 @@ def test_whole_way(visit: Visit, profile: str) -> None:
     """A visitor uploads a photo and a painting, watches, compares and takes the result home."""
     page = visit(**PROFILES[profile], accept_downloads=True).new_page()
     page.add_init_script(_LIVE)
-    page.goto("/?size=128&evaluations=120&single_level=true")
+    page.goto("/?size=96&evaluations=100&single_level=true")
     _choose_photo(page)
     camera = page.get_by_label("Take a photo").filter(visible=True)
     expect(camera).to_have_count(1 if profile == "phone" else 0)
@@ -308,7 +308,7 @@ def test_whole_way(visit: Visit, profile: str) -> None:
 
     png = _load(page.get_by_role("link", name="PNG", exact=True))
     assert png.format == "PNG"
-    assert png.size == (128, 85)
+    assert png.size == (96, 64)
     assert _load(page.get_by_role("link", name=re.compile("JPEG"))).format == "JPEG"
     tiff = _load(page.get_by_role("link", name="TIFF, 16 bit"))
     assert tiff.format == "TIFF"

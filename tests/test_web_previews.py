@@ -30,6 +30,7 @@ from impasto.web.config import StudioOptions
 from impasto.web.previewer import COLUMNS, QUALITY, TILE, Previewer, _Work
 from impasto.web.previews import Previews, SupersededError
 from impasto.web.security import Refused
+from small_networks import painted_by
 from stand_ins import soft_picture
 from studio_stand_ins import Served, png_bytes, served
 from tiny_networks import write_tiny
@@ -101,19 +102,21 @@ def test_preview_is_what_the_network_makes(networks: Path, pictures: dict[str, l
     known = read_network(networks / "styles.safetensors")
     seen = _tensor(photo[1])
     waves, mosaic = (known.vector_of_name(name) for name in ("waves", "mosaic"))
-    plain = known.transfer(seen, waves)
+    plain = painted_by(known.transfer, seen, waves)
     _close(previewer.paint(_order(photo, WAVES)), plain)
     blend = mix([waves, mosaic], [3, 1])
     made = previewer.paint(_order(photo, WAVES, MOSAIC, style_weights=[3, 1]))
-    _close(made, known.transfer(seen, blend))
+    _close(made, painted_by(known.transfer, seen, blend))
     half = torch.lerp(known.vector_of_name(IDENTITY), waves, 0.5)
-    _close(previewer.paint(_order(photo, WAVES, strength=0.5)), known.transfer(seen, half))
+    _close(
+        previewer.paint(_order(photo, WAVES, strength=0.5)), painted_by(known.transfer, seen, half)
+    )
     _close(previewer.paint(_order(photo, WAVES, strength=0)), seen)
     # With a painting that the table does not know, all go to the network for any style.
     other = read_network(networks / "any.safetensors")
     large = torch.nn.functional.interpolate(_tensor(own[1]), (320, 240), mode="bilinear")
     vector = other.vector_of_picture(large.clamp(0, 1))
-    bare = other.transfer(seen, vector)[0].numpy()
+    bare = painted_by(other.transfer, seen, vector)[0].numpy()
     colored = in_paintings_colors(bare, [Palette(_tensor(own[1])[0].numpy())], 1.0)
     _close(previewer.paint(_order(photo, own)), torch.from_numpy(colored)[None])
     assert float((plain - seen).abs().mean()) > 0.1
@@ -132,7 +135,7 @@ def test_parts_and_colours(networks: Path, pictures: dict[str, list[str]], tmp_p
     masks = [str(tmp_path / "mask.png")]
     made = previewer.paint(_order(photo, WAVES, masks=masks, regions=regions))
     style = read_network(networks / "styles.safetensors")
-    expected = style.transfer(seen, style.vector_of_name("waves"))
+    expected = painted_by(style.transfer, seen, style.vector_of_name("waves"))
     expected[..., :48] = seen[..., :48]
     _close(made, expected)
     # With the photo's colours, its Cb and Cr are those of the preview.
@@ -173,7 +176,7 @@ def test_sheet(networks: Path, pictures: dict[str, list[str]]) -> None:
     small = torch.from_numpy(resize_image(Bitmap(photo), 288, 192).pixels)[None]
     expected = np.ones((3, 2 * TILE, COLUMNS * TILE), np.float32)
     for place, name in ((0, "waves"), (1, "mosaic"), (6, "mosaic")):
-        found = known.transfer(small, known.vector_of_name(name))[0, :, :, 48:240]
+        found = painted_by(known.transfer, small, known.vector_of_name(name))[0, :, :, 48:240]
         down, right = (TILE * one for one in divmod(place, COLUMNS))
         expected[:, down : down + TILE, right : right + TILE] = found
     found = _as_jpeg(expected)
@@ -187,7 +190,7 @@ def test_sheet(networks: Path, pictures: dict[str, list[str]]) -> None:
     large = torch.nn.functional.interpolate(
         _tensor(pictures["own"][1]), (320, 240), mode="bilinear"
     )
-    bare = other.transfer(small, other.vector_of_picture(large.clamp(0, 1)))[0].numpy()
+    bare = painted_by(other.transfer, small, other.vector_of_picture(large.clamp(0, 1)))[0].numpy()
     colored = in_paintings_colors(bare, [Palette(_tensor(pictures["own"][1])[0].numpy())], 1.0)
     expected[:, :TILE, 2 * TILE : 3 * TILE] = colored[:, :, 48:240]
     part = np.s_[16 : TILE - 16, 2 * TILE + 16 : 3 * TILE - 16]

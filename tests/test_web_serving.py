@@ -80,7 +80,7 @@ def test_ends_soon_with_clients(
     process, address = opened
     _wait_for_painter(address)
     visit = Visit(httpx2.Client(base_url=address, timeout=60))
-    job = visit.start(options={"size": 128, "evaluations": 200}).json()["id"]
+    job = visit.start(options={"size": 64, "evaluations": 80}).json()["id"]
     ends = list[str]()
 
     def follow() -> None:

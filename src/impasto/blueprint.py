@@ -98,3 +98,8 @@ def stages_of(shape: Shape) -> list[Stage]:
         Stage("up", 3, before, after) for before, after in pairwise((inside, *shape.decoder))
     ]
     return [*stages, Stage("out", 3, shape.decoder[-1], 3, relu=False)]
+
+
+RIM = 8
+"""Pixels that a picture is extended by on each side, mirrored, before a network repaints it, and
+that are cut off afterwards: near borders networks paint with less contrast."""

@@ -3,7 +3,9 @@
 A convolutional network sees the same everywhere in a clear sky, so it can only paint the same
 everywhere: a weave with the period of its strides. Networks that are to invent texture are given
 noise beside what they repaint (Ulyanov, Lebedev, Vedaldi & Lempitsky 2016, texture networks); here
-it is added to the photo, in three sizes of blotches, so that the network keeps its shape.
+it is added to the photo, in three sizes of blotches, so that the network keeps its shape. Where a
+photo is flat there is most of it, for there it is all that strokes can be made of; where there is
+detail, that leads the strokes, and little noise leaves it clear.
 
 The noise at a place follows from the place alone: a part of a picture has the noise that it has in
 the whole, and the same picture is repainted the same way again.
@@ -21,6 +23,18 @@ SPACINGS = (2, 5, 14)
 
 BAND = 128
 """Rows that are made at a time."""
+
+MOST = 3.2
+"""How much noise there is where a picture is flat, against where it has much detail."""
+
+ENOUGH = 0.08
+"""Deviation that is not exceeded for the sake of flatness."""
+
+DETAIL = 0.03
+"""Deviation of a picture's brightness about a place where the noise is halfway between these."""
+
+BLOCK = 8
+"""Side of the blocks whose brightness is looked at, three by three of them, px."""
 
 
 def noise(height: int, width: int, *, top: int = 0, seed: int = 0) -> Pixels:
@@ -56,13 +70,15 @@ def noise(height: int, width: int, *, top: int = 0, seed: int = 0) -> Pixels:
     return total
 
 
-def roughened(pixels: Pixels, amount: float, *, seed: int = 0) -> Pixels:
+def roughened(pixels: Pixels, amount: float, *, seed: int = 0, even: bool = False) -> Pixels:
     """A picture with noise.
 
     Args:
         pixels: `(3, H, W)`, sRGB in [0, 1]; left as they are.
-        amount: standard deviation of each size of blotches; 0: none.
+        amount: standard deviation of each size of blotches where there is much detail; where the
+            picture is flat `MOST` times as much, but not over `ENOUGH` for that; 0: none.
         seed: of the noise.
+        even: whether there is as much of it everywhere.
 
     Returns:
         `(3, H, W)`, sRGB in [0, 1]; `pixels` themselves where the amount is 0.
@@ -70,11 +86,51 @@ def roughened(pixels: Pixels, amount: float, *, seed: int = 0) -> Pixels:
     if amount <= 0:
         return pixels
     found = np.empty_like(pixels)
+    most = min(MOST, max(1.0, ENOUGH / amount))
+    flat = None if even or most == 1 else _flatness(pixels)
     for top in range(0, pixels.shape[1], BAND):
         part = pixels[:, top : top + BAND]
         added = noise(part.shape[1], part.shape[2], top=top, seed=seed)
+        if flat is not None:
+            added *= 1 + np.float32(most - 1) * _spread(flat, top, *part.shape[1:])
         np.clip(part + np.float32(amount) * added, 0, 1, out=found[:, top : top + BAND])
     return found
+
+
+def _flatness(pixels: Pixels) -> Pixels:
+    """How flat a picture is, from 0 to 1, at the middle of each of its blocks: `(⌈H/8⌉, ⌈W/8⌉)`."""
+    sums = []
+    for top in range(0, pixels.shape[1], BAND):
+        grey = pixels[:, top : top + BAND].mean(0)
+        height, width = grey.shape
+        grey = np.pad(grey, ((0, -height % BLOCK), (0, -width % BLOCK)), mode="edge")
+        blocks = grey.reshape(len(grey) // BLOCK, BLOCK, -1, BLOCK)
+        sums.append(np.stack([blocks.mean((1, 3)), np.square(blocks).mean((1, 3))]))
+    mean, square = (_about(one) for one in np.concatenate(sums, axis=1))
+    detail = np.maximum(square - mean**2, 0) / DETAIL**2
+    return _about(np.asarray(1 / (1 + detail), np.float32))
+
+
+def _about(blocks: Pixels) -> Pixels:
+    """The mean of each block and its eight neighbours; at the border it is its own neighbour."""
+    for axis in range(2):
+        wide = np.pad(blocks, [(int(axis == 0),) * 2, (int(axis == 1),) * 2], mode="edge")
+        before, after = (wide.take(range(k, k + blocks.shape[axis]), axis) for k in (0, 2))
+        blocks = np.asarray((before + blocks + after) / 3, np.float32)
+    return blocks
+
+
+def _spread(blocks: Pixels, top: int, height: int, width: int) -> Pixels:
+    """Values of blocks at pixels, linearly between their middles: `(height, width)` from row `top`
+    on."""
+    for axis, (first, count) in enumerate(((top, height), (0, width))):
+        last = blocks.shape[axis] - 1
+        place = np.clip((np.arange(first, first + count) + 0.5) / BLOCK - 0.5, 0, last)
+        low = place.astype(np.intp)
+        way = (place - low).astype(np.float32)[(slice(None), None) if axis == 0 else slice(None)]
+        one, other = blocks.take(low, axis), blocks.take(np.minimum(low + 1, last), axis)
+        blocks = np.asarray(one + way * (other - one), np.float32)
+    return blocks
 
 
 def _values(first: int, rows: int, columns: int, seed: int) -> Pixels:

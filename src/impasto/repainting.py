@@ -13,7 +13,7 @@ from torch import Tensor
 
 from impasto.bare import known_style
 from impasto.bare import network_for as network_for
-from impasto.blueprint import FADE, IDENTITY, LEAST_SIDE, MAX_SEEN_SIDE, SEEN_SIDE
+from impasto.blueprint import FADE, IDENTITY, LEAST_SIDE, MAX_SEEN_SIDE, RIM, SEEN_SIDE
 from impasto.color import Palette
 from impasto.coloring import counted, in_paintings_colors, in_photos_colors
 from impasto.devices import pick_device, pick_precision
@@ -106,7 +106,7 @@ class Repainter:
         """The style vector `(1, V)` that leaves a photo as it is."""
         if not self.knows_pictures:
             return self.network.vector_of_name(IDENTITY)
-        return self._seen(photo, 1.0)
+        return self._seen(_extended(photo), 1.0)
 
     def _seen(self, picture: Tensor, scale: float) -> Tensor:
         side = min(MAX_SEEN_SIDE, max(1, round(SEEN_SIDE * scale)))
@@ -130,11 +130,21 @@ class Repainter:
             RunError: memory ran out.
         """
         try:
-            return self._one(photo, vector).float().cpu()
+            found = self._one(_extended(photo), vector)
+            return found[..., RIM:-RIM, RIM:-RIM].float().cpu().contiguous()
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 raise RunError("memory ran out; choose a smaller --size") from None
             raise
+
+
+def _extended(photo: Tensor) -> Tensor:
+    """A photo with a mirrored rim, its outermost pixels repeated: NumPy's `symmetric`."""
+    for axis in (2, 3):
+        side = photo.shape[axis]
+        places = torch.arange(-RIM, side + RIM, device=photo.device) % (2 * side)
+        photo = photo.index_select(axis, torch.minimum(places, 2 * side - 1 - places))
+    return photo
 
 
 def _palette(painting: Painting, share: float) -> Palette:

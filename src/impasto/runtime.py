@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import impasto
-from impasto.blueprint import LEAST_SIDE
+from impasto.blueprint import LEAST_SIDE, RIM
 from impasto.cache import cache_folder
 from impasto.errors import OptionError, OutputError, RunError, WeightsError
 from impasto.images import make_folder, write_whole
@@ -214,12 +214,15 @@ class PortableNetwork:
         """
         if strength <= 0:
             return photo
-        feeds = {"photo": photo[None], "strength": _one(strength)}
+        rim = (RIM, RIM)
+        wide = np.pad(photo, ((0, 0), rim, rim), mode="symmetric")
+        feeds = {"photo": wide[None], "strength": _one(strength)}
         if self.takes_pictures:
             feeds |= {"painting": self._nothing, "scale": _one(1), "vector": style}
         else:
             feeds["style"] = style
-        return self._run("picture", feeds, (1, *photo.shape))[0]
+        found = self._run("picture", feeds, (1, *wide.shape))[0]
+        return np.ascontiguousarray(found[:, RIM:-RIM, RIM:-RIM])
 
     @property
     def _nothing(self) -> Pixels:

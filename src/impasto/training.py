@@ -401,7 +401,7 @@ class Trainer:
             amount = self.options.noise * max(0.0, float(random.uniform(-0.5, 1.5)))
             if self.styles.is_photo(number):
                 amount = 0.0
-            rough = roughened(photo[0].numpy(), amount, seed=int(random.integers(2**31)))
+            rough = roughened(photo[0].numpy(), amount, seed=int(random.integers(2**31)), even=True)
             photos.append(photo)
             given.append(torch.from_numpy(rough)[None])
         return Batch(torch.cat(photos), torch.cat(given), chosen, pictures)

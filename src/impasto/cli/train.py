@@ -293,7 +293,12 @@ def _carry_out(wanted: _Wanted) -> int:
         device = device_of(wanted.options, local)
         set_threads(wanted.options)
         with joined(rank, size, None, device) as crew:
-            return _train(wanted, crew, device)
+            code = _train(wanted, crew, device)
+        if rank > 0:
+            # As the processes of --processes end: torch's threads can abort one that takes its
+            # interpreter down, and torchrun would call the training failed.
+            os._exit(code)
+        return code
     size = wanted.processes or (torch.cuda.device_count() if device.type == "cuda" else 1)
     if size > 1 and wanted.options.batch < size:
         raise OptionError(
