@@ -30,7 +30,7 @@ from impasto.errors import OptionError, OutputError, RunError
 from impasto.flow import Plane
 from impasto.images import Bitmap, write_image
 from impasto.options import StyleOptions, make_options
-from impasto.painters import NetworkPainter, OptimizerPainter, Painter, Task, blended
+from impasto.painters import NetworkPainter, OptimizerPainter, Painter, Task, begun, blended
 from impasto.quality import style_distance
 from impasto.run import Hold, stylization
 from impasto.temporal import Expected
@@ -979,3 +979,24 @@ def test_held_strokes_keep_their_contrast() -> None:
         assert contrast(before) == pytest.approx(contrast(own), rel=0.05)
     assert np.abs(blended(own, Expected(own, trust), 0.3) - own).max() < 1e-6
     assert np.array_equal(blended(own, Expected(before, np.zeros_like(trust)), 0.3), own)
+
+
+def test_what_comes_into_view_begins_as_itself() -> None:
+    """Where nothing is trusted a frame begins with its own forms in the colours that the rest has
+    got, or in its own where there is no rest; what is trusted begins with what is expected."""
+    chance = np.random.default_rng(1)
+    frame = chance.uniform(0.3, 0.7, (3, 60, 80)).astype(np.float32)
+    painted = (frame * np.float32(0.5) + np.array([0.4, 0.1, 0.0], np.float32)[:, None, None]).clip(
+        0, 1
+    )
+    trust = np.ones((60, 80), np.float32)
+    trust[:, 50:] = 0
+    smeared = painted.copy()
+    smeared[:, :, 50:] = painted[:, :, 49:50]
+    found = begun(frame, Expected(smeared, trust))
+    assert np.abs(found[:, :, :40] - painted[:, :, :40]).max() < 1e-6
+    assert np.abs(found[:, :, 64:] - painted[:, :, 64:]).max() < 0.02
+    nothing = begun(frame, Expected(smeared, np.zeros_like(trust)))
+    assert np.array_equal(nothing, frame)
+    flat = np.full_like(frame, 0.5)
+    assert np.isfinite(begun(flat, Expected(smeared, trust))).all()

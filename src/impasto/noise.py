@@ -24,7 +24,7 @@ SPACINGS = (2, 5, 14)
 BAND = 128
 """Rows that are made at a time."""
 
-MOST = 3.2
+MOST = 2.6
 """How much noise there is where a picture is flat, against where it has much detail."""
 
 ENOUGH = 0.08

@@ -41,6 +41,12 @@ HOLD_UNIT = 10.0
 SOFT_BORDER = 1.5
 """Deviation of the soft border of what is trusted, px."""
 
+NEW_BORDER = 3.0
+"""Deviation of the blur of the border between what is expected and what is new, px."""
+
+LEAST_TRUSTED = 0.05
+"""Part of a frame that must be trusted for its colours to tell those of the rest."""
+
 FINE, AROUND = 1.5, 8.0
 """Deviations, px: of the blur that leaves out the fine parts of a picture, and of the neighbourhood
 that their contrast is taken from."""
@@ -203,7 +209,7 @@ class OptimizerPainter(_Painting):
         held, start = None, task.start
         if expected is not None:
             held = Hold(expected.pixels, expected.trust, self._hold)
-            start = expected.pixels if start is None else start
+            start = begun(frame.pixels, expected) if start is None else start
         if start is not None:
             changes = {"levels": (), "single_level": True, "evaluations": self._follow}
         run = stylization(
@@ -297,6 +303,29 @@ class NetworkPainter(_Painting):
         if expected is None:
             return own
         return blended(own, expected, self.share)
+
+
+def begun(frame: Plane, expected: Expected) -> Plane:
+    """What a frame's painting begins with: what is expected of it, and where that cannot be
+    trusted, as behind what moves and at the borders of a pan, the frame itself with the mean and
+    deviation that its colours have got elsewhere. Expected pixels are smeared there, and what is
+    painted in few evaluations keeps the smears.
+
+    Args:
+        frame: `(3, H, W)` in [0, 1].
+        expected: what earlier results say.
+    """
+    trusted = expected.trust > 0.5
+    new = frame
+    if trusted.mean() > LEAST_TRUSTED:
+        here, there = (
+            np.asarray(pixels[:, trusted], np.float64) for pixels in (frame, expected.pixels)
+        )
+        gain = there.std(1) / np.maximum(here.std(1), 1 / 255)
+        offset = there.mean(1) - gain * here.mean(1)
+        new = np.clip(gain[:, None, None] * frame + offset[:, None, None], 0, 1)
+    soft = np.minimum(1, 2 * cv2.GaussianBlur(expected.trust, (0, 0), NEW_BORDER))
+    return np.asarray(new + soft * (expected.pixels - new), np.float32)
 
 
 def blended(own: Plane, expected: Expected, share: float) -> Plane:
