@@ -551,7 +551,7 @@ def test_closed_tab_comes_back(visit: Visit) -> None:
     """A run goes on while its tab is closed, and shows where it is when it is opened again."""
     context = visit(**PROFILES["desktop"])
     page = context.new_page()
-    job = _start(page, "photo=sample:coffee&style=style:agate&size=96&evaluations=60")
+    job = _start(page, "photo=sample:coffee&style=style:agate&size=64&evaluations=40")
     address = page.url
     page.close()
     page = context.new_page()
