@@ -13,6 +13,8 @@ the whole, and the same picture is repainted the same way again.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +25,9 @@ SPACINGS = (2, 5, 14)
 
 BAND = 128
 """Rows that are made at a time."""
+
+KEPT = 2**20
+"""Pixels of a picture, at the most, whose noise is kept for the next one of its size."""
 
 MOST = 2.6
 """How much noise there is where a picture is flat, against where it has much detail."""
@@ -88,12 +93,21 @@ def roughened(pixels: Pixels, amount: float, *, seed: int = 0, even: bool = Fals
     found = np.empty_like(pixels)
     most = min(MOST, max(1.0, ENOUGH / amount))
     flat = None if even or most == 1 else _flatness(pixels)
+    make = _kept if pixels[0].size <= KEPT else noise
     for top in range(0, pixels.shape[1], BAND):
         part = pixels[:, top : top + BAND]
-        added = noise(part.shape[1], part.shape[2], top=top, seed=seed)
+        added = make(part.shape[1], part.shape[2], top=top, seed=seed)
         if flat is not None:
-            added *= 1 + np.float32(most - 1) * _spread(flat, top, *part.shape[1:])
+            added = added * (1 + np.float32(most - 1) * _spread(flat, top, *part.shape[1:]))
         np.clip(part + np.float32(amount) * added, 0, 1, out=found[:, top : top + BAND])
+    return found
+
+
+@lru_cache(maxsize=8)
+def _kept(height: int, width: int, *, top: int, seed: int) -> Pixels:
+    """The same as `noise`: sliders, folders and cameras want it again and again."""
+    found = noise(height, width, top=top, seed=seed)
+    found.flags.writeable = False
     return found
 
 
