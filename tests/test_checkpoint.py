@@ -10,9 +10,11 @@ import pickletools
 import signal
 import stat
 import struct
+import sys
 import weakref
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -698,6 +700,21 @@ def test_forging_works(halfway: Path) -> None:
     """The helper that forges records makes files that are read, so its faults are the records'."""
     forge(halfway, len)
     assert len(list(resume(halfway))) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_names_need_not_be_text(halfway: Path) -> None:
+    """A checkpoint and pictures whose names are no UTF-8 are gone on with, and faults are told."""
+    odd = halfway.with_name(os.fsdecode(b"c\xff.ckpt"))
+    note = {"picture": os.fsdecode(b"/\xfe.png")}
+    write_checkpoint(odd, replace(read_checkpoint(halfway), notes=note))
+    found = read_checkpoint(odd)
+    assert found.notes == note
+    assert found.place is not None
+    assert pixels_of(finish(resume(odd))) == pixels_of(finish(resume(halfway)))
+    odd.write_bytes(odd.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match="is a damaged checkpoint"):
+        read_checkpoint(odd)
 
 
 def test_cut_files_are_refused(halfway: Path) -> None:

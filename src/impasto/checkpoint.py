@@ -360,21 +360,35 @@ def _refuse(word: str) -> None:
 def _read_tensors(path: Path, header: bytes, orders: Mapping[str, Any]) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     checksum = zlib.crc32(header)
-    with safe_open(os.fspath(path), framework="pt") as file:
+    with _text_name(path) as name, safe_open(name, framework="pt") as file:
         if {*file.keys()} != {*orders, _CHECKSUM}:
             raise ValueError("tensors are missing")
-        for name, order in orders.items():
+        for key, order in orders.items():
             # A copy in memory of its own, aligned like that of any other tensor: sums over memory
             # that is aligned otherwise may round differently.
-            stored = file.get_tensor(name).clone()
+            stored = file.get_tensor(key).clone()
             checksum = zlib.crc32(_bytes(stored), checksum)
             if sorted(order) != list(range(stored.dim())):
                 raise ValueError("an order is no permutation")
-            tensors[name] = stored.permute([order.index(i) for i in range(stored.dim())])
+            tensors[key] = stored.permute([order.index(i) for i in range(stored.dim())])
         written = bytes(file.get_tensor(_CHECKSUM).tolist())
     if written != struct.pack("<I", checksum):
         raise ValueError("values have changed")
     return tensors
+
+
+@contextlib.contextmanager
+def _text_name(path: Path) -> Iterator[str]:
+    """A name of a file that is UTF-8, for safetensors takes no other; those on Linux need not be.
+    The file is not read into memory for that, as a history may be long."""
+    name = os.fspath(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        with path.open("rb") as file:
+            yield f"/proc/self/fd/{file.fileno()}"
+    else:
+        yield name
 
 
 def _bytes(tensor: Tensor) -> memoryview:
