@@ -574,6 +574,48 @@ def test_animated_webp_is_written_frame_by_frame(
         assert frame.alpha.mean() == pytest.approx(1 - 16 * 12 / (48 * 64), abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "form", "bits"),
+    [
+        ("b.webm", None, "rgba", 8),
+        ("b.webm", None, "yuva444p10le", 10),
+        ("b.mkv", "vp9", "yuva420p", 8),
+        ("b.mkv", "ffv1", "yuva420p", 8),
+        ("b.mov", "prores", "rgba", 8),
+        ("b.mov", "prores", "yuva444p10le", 10),
+        ("b.mp4", "vp9", "yuva420p", 8),
+        ("b.mp4", None, "rgba", 8),
+    ],
+)
+def test_transparency_of_clips_is_kept_or_left_out(
+    tmp_path: Path, name: str, codec: str | None, form: str, bits: int
+) -> None:
+    """What is written with transparency is read with it, from the middle too; MP4 has none."""
+    clip = open_clip(make_clip(tmp_path / "a.mkv", [drifting(i) for i in range(6)]))
+    clip.facts = replace(clip.facts, alpha=True, pixel_format=form, bits=bits)
+    holes = np.ones((6, 48, 64), np.float32)
+    for number, hole in enumerate(holes):
+        hole[8:24, 8 * number : 8 * number + 12], hole[30:40] = 0, 0.5
+    frames = (
+        Frame(number, number * STEP, STEP, planes_of(drifting(number)), hole)
+        for number, hole in enumerate(holes)
+    )
+    path = tmp_path / name
+    write(path, frames, clip, target_for(path, clip.facts, codec))
+    back = open_clip(path)
+    assert back.facts.alpha == (path.suffix != ".mp4")
+    for first in 0, 4:
+        found = list(back.frames(Span(first * STEP)))
+        assert [frame.time for frame in found] == [n * STEP for n in range(6 - first)]
+        for frame, hole in zip(found, holes[first:], strict=True):
+            if path.suffix == ".mp4":
+                assert frame.alpha is None
+                continue
+            assert frame.alpha is not None
+            assert np.abs(frame.alpha - hole).mean() < 0.02
+    assert back.damaged == 0
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.gif", "a.webp"])
 def test_frames_of_too_many_pixels_are_refused(tmp_path: Path, name: str) -> None:
     """The limit of pictures is that of a clip's frames."""

@@ -83,8 +83,8 @@ def is_cover(stream: Stream) -> bool:
     return bool(stream.disposition & Disposition.attached_pic)
 
 
-def _has_alpha(stream: Stream | None) -> bool:
-    """Whether a stream of Matroska has transparency, which lies between its packets."""
+def has_alpha(stream: Stream | None) -> bool:
+    """Whether a stream of Matroska has transparency, which lies beside its packets."""
     return stream is not None and "alpha_mode" in {key.lower() for key in stream.metadata}
 
 
@@ -130,7 +130,7 @@ class Packets:
         heard = [stream for stream in companions_of(container) if stream.type == "audio"]
         self._timed = {stream.index for stream in (picture, *heard) if stream is not None}
         # What lies between the packets of all streams is seen only where all of them are read.
-        self._dense = container.format.name.startswith("matroska") and not _has_alpha(picture)
+        self._dense = container.format.name.startswith("matroska") and not has_alpha(picture)
         more = container.streams if self._dense else wanted
         watched = {s.index: s for s in (picture, *heard, *more) if s is not None}
         self._watched = list(watched.values())

@@ -15,6 +15,7 @@ import av
 import av.error
 import numpy as np
 from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from impasto.clips.animation import animation_facts, animation_frames, is_animation
@@ -22,6 +23,7 @@ from impasto.clips.demuxing import (
     SELF_CONTAINED,
     Packets,
     companions_of,
+    has_alpha,
     is_cover,
     opened,
     origin_of,
@@ -46,6 +48,9 @@ from impasto.paths import check_plain
 
 _NO_TIMES = ("avi",)
 """Containers that do not say when frames are shown, only in which order they are decoded."""
+
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Decoders that give the transparency of WebM and Matroska; FFmpeg's own ones leave it out."""
 
 _NOTHING = np.zeros((3, 0, 0), np.float32)
 
@@ -194,7 +199,7 @@ class Clip:
         """
         stream = cast("VideoStream", picture_of(container))
         base = cast("Fraction", stream.time_base)
-        stream.thread_type = "AUTO"
+        decoder = _decoder_of(stream)
         packets = Packets(container, [stream])
         # Such containers note only when packets are decoded. Frames come out in the same order of
         # times, each where the decoder is done with it.
@@ -210,7 +215,7 @@ class Clip:
             if packet is not None and packet.pts is not None:
                 latest = max(latest or (packet.pts, 0), (packet.pts, packet.duration or 0))
             try:
-                found = stream.codec_context.decode(cast("Any", packet))
+                found = decoder.decode(cast("Any", packet))
             except av.error.FFmpegError:
                 self.damaged += 1
                 if queue:
@@ -227,6 +232,16 @@ class Clip:
                     place = queue.popleft() if queue else None
                 yield None if place is None else place * base, frame
         self.damaged += int(is_cut_short(self.path))
+
+
+def _decoder_of(stream: VideoStream) -> VideoCodecContext:
+    """What decodes a clip's picture."""
+    decoder = stream.codec_context
+    name = _WITH_ALPHA.get(decoder.name) if has_alpha(stream) else None
+    if name is not None and name in av.codecs_available:
+        decoder = cast("VideoCodecContext", av.CodecContext.create(name, "r"))
+    decoder.thread_type = "AUTO"
+    return decoder
 
 
 def _part(rows: Iterator[Frame], span: Span) -> Iterator[Frame]:

@@ -45,6 +45,9 @@ _REFUSED = {"mov": {"vp9", "av1"}}
 _OPAQUE = ("libx265",)
 """Encoders that name formats with transparency and then do not take them."""
 
+_BESIDE = ("webm", "matroska")
+"""Containers that hold the transparency of VP9, which lies beside its packets."""
+
 _CRF = {"libx264": 18, "libx265": 20, "libvpx-vp9": 24, "libsvtav1": 24}
 _EIGHTHS = {"libvpx-vp9": 63, "libsvtav1": 63}
 
@@ -105,8 +108,8 @@ def target_for(
         )
     form = _FORMATS[ending]
     encoder = CODECS[codec] if codec is not None else _FIRST.get(form, "libx264")
-    if codec is None and encoder == "libvpx-vp9" and facts.bits > 8:
-        encoder = "libsvtav1"  # VP9 is written with 8 bits only
+    if codec is None and encoder == "libvpx-vp9" and facts.bits > 8 and not facts.alpha:
+        encoder = "libsvtav1"  # VP9 is written with 8 bits only, but AV1 without transparency
     silent = form in ("gif", "webp")
     with av.open(io.BytesIO(), "w", format=form) as container:
         held = {*container.supported_codecs} - _REFUSED.get(form, set())
@@ -118,7 +121,7 @@ def target_for(
             raise OptionError(f"--crf: {codec or ending} has no such setting; leave it out")
         if not 0 <= crf <= most:
             raise OptionError(f"--crf {crf}: must lie in 0 to {most}")
-    pixel_format = _pixel_format(encoder, facts)
+    pixel_format = _pixel_format(encoder, facts, form)
     form_of = VideoFormat(pixel_format, 2, 2)
     chroma = [form_of.chroma_width(2), form_of.chroma_height(2)]
     even = not form_of.is_rgb and min(chroma) < 2
@@ -126,7 +129,7 @@ def target_for(
     return Target(form, encoder, pixel_format, crf, even, silent)
 
 
-def _pixel_format(encoder: str, facts: Facts) -> str:
+def _pixel_format(encoder: str, facts: Facts, container: str) -> str:
     """Of what an encoder takes, what is nearest to the clip's own: with its depth, alpha and
     fineness of colour. Grey clips get colours, RGB stays RGB where nothing is to be lost."""
     if encoder == "gif":
@@ -135,7 +138,7 @@ def _pixel_format(encoder: str, facts: Facts) -> str:
         return "bgra"
     known: Sequence[VideoFormat] = Codec(encoder, "w").video_formats or []
     names = [form.name for form in known]
-    if encoder in _OPAQUE:
+    if encoder in _OPAQUE or (encoder == "libvpx-vp9" and container not in _BESIDE):
         names = [name for name in names if not name.startswith("yuva")]
     own = facts.pixel_format.replace("yuvj", "yuv")
     if own in names and not is_grey(own):
@@ -144,10 +147,11 @@ def _pixel_format(encoder: str, facts: Facts) -> str:
     depths = [f"{facts.bits}le", "10le", "12le", ""] if facts.bits > 8 else [""]
     wanted = [f"yuv{fine}p{depth}" for depth in depths] + ["yuv420p"]
     if facts.alpha:
-        wanted = [*(f"yuva{f}p{depth}" for depth in depths for f in (fine, "444")), *wanted]
+        clear = [f"yuva{f}p{depth}" for depth in depths for f in (fine, "444")]
+        wanted = [*clear, "yuva444p10le", *wanted]
     if is_rgb(own) and encoder == "ffv1":
         bits = f"{facts.bits}le" if facts.bits > 8 else ""
         plain = ["bgr0"] if facts.bits <= 8 else [f"gbrp{bits}", "gbrp16le"]
-        clear = ["bgra"] if facts.bits <= 8 else [f"gbrap{bits}", "gbrap16le"]
-        wanted = [*(clear if facts.alpha else plain), *wanted]
+        holed = ["bgra"] if facts.bits <= 8 else [f"gbrap{bits}", "gbrap16le"]
+        wanted = [*(holed if facts.alpha else plain), *wanted]
     return next((name for name in wanted if name in names), names[0] if names else "yuv420p")
