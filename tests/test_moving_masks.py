@@ -277,7 +277,10 @@ def test_masks_that_show_a_region_in_no_picture_are_refused(
         run(film)
     network = str(table_file(tmp_path / "net.safetensors"))
     words = ["video", str(clip), "mosaic", "--fast", "--network", network, "--segments", "2", "-q"]
-    assert main([*words, "--mask", str(film), "-o", str(tmp_path / "c.mp4")]) == 2
-    assert "is black in all its pictures" in capsys.readouterr().err
+    for more in [], ["--segment", "2"], ["--workers", "2"]:
+        command = [*words, "--mask", str(film), "-o", str(tmp_path / "c.mp4"), *more]
+        assert main(command) == 2
+        assert "is black in all its pictures" in capsys.readouterr().err
+        assert not list(tmp_path.glob("c.mp4*"))
     for mask in folder, f"{folder}#ffffff", shown:
         assert run(mask).folder.name == "b.mp4.frames"

@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("av")
 pytest.importorskip("cv2")
 
+from impasto import painters
 from impasto.clips import open_clip
 from impasto.errors import OptionError, OutputError
 from impasto.images import Bitmap, read_image
@@ -347,6 +348,27 @@ def test_the_optimiser_paints_clips_too(room: Room, narrow: Any, tmp_path: Path)
     assert room.wire.done() == [1, 2, 3]
     assert len(film) == 3
     assert np.abs(film[0] - still.pixels).mean() < 0.1
+
+
+def test_paintings_are_seen_as_large_as_frames_are(
+    room: Room, narrow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A size above the clip's own changes nothing in its frames, whoever paints."""
+    read, sizes = painters.read_painting, list[int]()
+
+    def noted(source: Any, max_pixels: int, size: int) -> Bitmap:
+        sizes.append(size)
+        return read(source, max_pixels, size)
+
+    monkeypatch.setattr(painters, "read_painting", noted)
+    options = {"evaluations": 2, "content_layers": "relu2_1", "single_level": True}
+    films = []
+    for size in 64, 900:
+        room.ask(("sample:coffee",), {**options, "size": size}, engine="optimizer")
+        films.append(pixels_of(room.film(room.paint())))
+    assert sizes == [64, 64]
+    for one, other in zip(*films, strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_a_clip_that_ran_out_of_memory_goes_on_with_less(

@@ -39,6 +39,7 @@ from impasto.errors import ImpastoError, OptionError, RunError
 from impasto.flow import Plane, brightness, look_up
 from impasto.images import fit_within, make_folder, output_error, write_whole
 from impasto.memory import memory_budget
+from impasto.moving_masks import open_mask
 from impasto.options import StyleOptions
 from impasto.painters import NetworkPainter, OptimizerPainter, Painter, Task
 from impasto.temporal import Link, link
@@ -48,10 +49,10 @@ from impasto.video import (
     VideoProgress,
     check_inputs,
     check_together,
+    fitted,
     kept_record,
     no_frames,
     passes_of,
-    size_of,
     time_left,
 )
 from impasto.video_options import VideoOptions
@@ -112,7 +113,9 @@ class Order:
         Raises:
             ImpastoError: a painting, network or option is no good.
         """
-        options = self._fitted()
+        rate = None if self.video.rate is None else Fraction(str(self.video.rate))
+        clip = open_clip(self.clip, rate=rate, max_pixels=self.options.max_pixels)
+        options = fitted(self.options, clip, preview=self.video.preview)
         if self.fast:
             return NetworkPainter(
                 *(self.styles, options, self.network, self.video.hold),
@@ -122,14 +125,6 @@ class Order:
             *(self.styles, options, self.video.hold, self.video.follow),
             *(self.masks, self.style_masks),
         )
-
-    def _fitted(self) -> StyleOptions:
-        """The options of frames with the size that those will have, for which paintings are read:
-        never more than the clip's."""
-        rate = None if self.video.rate is None else Fraction(str(self.video.rate))
-        clip = open_clip(self.clip, rate=rate, max_pixels=self.options.max_pixels)
-        size = max(size_of(clip, self.options.size, preview=self.video.preview))
-        return self.options.model_copy(update={"size": size})
 
     def check(self) -> None:
         """Refuses what does not go together.
@@ -303,6 +298,9 @@ class SegmentedRun(ClipRun):
             live=live,
             max_pixels=order.options.max_pixels,
         )
+        if not self.done:  # once for all segments, and before any of them
+            for mask in order.masks:
+                open_mask(mask, self.clip, order.options.max_pixels).check()
 
     @property
     def record(self) -> dict[str, Any]:

@@ -195,6 +195,18 @@ def size_of(clip: Clip, side: int, *, preview: bool = False) -> tuple[int, int]:
     return clip.size(min(side, PREVIEW_SIDE) if preview else side)
 
 
+def fitted(options: StyleOptions, clip: Clip, *, preview: bool = False) -> StyleOptions:
+    """The options of frames with the size that those will have, for which paintings are read: never
+    more than the clip's.
+
+    Args:
+        options: as they were given.
+        clip: that is painted.
+        preview: for a first look.
+    """
+    return options.model_copy(update={"size": max(size_of(clip, options.size, preview=preview))})
+
+
 def frames_folder(output: Path) -> Path:
     """Where the finished frames of a result lie until it is written.
 
@@ -399,7 +411,7 @@ class ClipRun:
         self._passes = passes_of(self.folder, options.passes, bits, max(painter.reach))
         self._sources = FrameFolder(self.folder / "source", bits)
         self._masks = [open_mask(mask, self.clip, max_pixels) for mask in painter.masks]
-        if part is None or part.number == 1:  # once for all segments
+        if part is None:  # once for all segments
             for mask in self._masks:
                 mask.check()
         self._kept_masks = [
@@ -463,7 +475,8 @@ class ClipRun:
         write_whole(self.folder / DONE_NAME, json.dumps(known).encode(), overwrite=True)
 
     def _check_seen(self, names: Sequence[str]) -> None:
-        """Refuses styles that begin after the last frame that is painted.
+        """Refuses styles that begin after the last frame that is painted, or that others have taken
+        the place of before a frame shows them.
 
         Raises:
             OptionError: there is one.
@@ -471,18 +484,28 @@ class ClipRun:
         options, span = self._options, self.span
         if len(options.at) < 2:
             return
-        seen = [float(t) for t in self.clip.times() if span.end is None or t < span.end]
+        times = [t for t in self.clip.times() if span.end is None or t < span.end]
+        seen = [float(t) for t in times if t >= span.start]
         if not seen:
             return
-        last = max(seen)
+        first, last = min(seen), max(seen)
         before = "" if span.end is None else " before --end"
+        given = f"--at {','.join(f'{one:g}' for one in options.at)}"
         for name, moment in zip(names, options.at, strict=True):
             # A style that is faded in has no share yet in the frame at its very moment.
             if moment > last or (moment == last > 0 and options.fade > 0):
                 raise OptionError(
-                    f"--at {','.join(f'{one:g}' for one in options.at)}: the clip's last frame"
-                    f"{before} is at {_moment(last)}, so that {one_line(name)} would never be "
-                    "seen; choose an earlier moment, or leave out both"
+                    f"{given}: the clip's last frame{before} is at {_moment(last)}, so that "
+                    f"{one_line(name)} would never be seen; choose an earlier moment, or leave out "
+                    "both"
+                )
+        shares = zip(*(shares_at(t, options.at, options.fade) for t in seen), strict=True)
+        for name, after, share in zip(names, names[1:], shares, strict=False):
+            if not any(share):
+                raise OptionError(
+                    f"{given}: {one_line(after)} takes the place of {one_line(name)} before any "
+                    f"frame shows that (the first one is at {_moment(first)}), so that it would "
+                    "never be seen; choose other moments, or leave it out"
                 )
 
     def _estimate(self) -> int | None:

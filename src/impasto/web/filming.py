@@ -194,11 +194,15 @@ class Filming:
     def _begun(self) -> ClipRun:
         if not all(find_spec(name) for name in ("av", "cv2")):
             raise RunError("this studio takes no clips; its host has to install impasto[video]")
+        from impasto.clips import open_clip
+        from impasto.video import fitted
+
         request = self._job.request
         wishes = request["video"]
         options = self._painter.options_of(request.get("options") or {})
         styles = [self._source(style) for style in request["styles"]]
         clip = Path(self._source(request["photo"]))
+        options = fitted(options, open_clip(clip, max_pixels=options.max_pixels))
         if wishes["engine"] == "network":
             painter: NetworkPainter | OptimizerPainter = self._by_network(
                 styles, options, wishes["hold"]
