@@ -1008,3 +1008,16 @@ def test_what_comes_into_view_begins_as_itself() -> None:
     assert np.array_equal(nothing, frame)
     flat = np.full_like(frame, 0.5)
     assert np.isfinite(begun(flat, Expected(smeared, trust))).all()
+
+
+def test_brushwork_on_a_clear_sky_does_not_tear_what_comes_into_view() -> None:
+    """The contrast that a flat part has got from strokes is not given to what has its own."""
+    chance = np.random.default_rng(2)
+    frame = np.full((3, 60, 80), 0.5, np.float32)
+    frame[:, :, 50:] = np.linspace(0.4, 0.6, 30, dtype=np.float32)
+    painted = np.clip(0.5 + chance.normal(0, 0.15, frame.shape), 0, 1).astype(np.float32)
+    trust = np.zeros((60, 80), np.float32)
+    trust[:, :50] = 1
+    found = begun(frame, Expected(painted, trust))[:, :, 64:]
+    assert found.std() == pytest.approx(2 * float(frame[:, :, 64:].std()), rel=0.01)
+    assert 0.4 < found.min() < found.max() < 0.8

@@ -47,6 +47,10 @@ NEW_BORDER = 3.0
 LEAST_TRUSTED = 0.05
 """Part of a frame that must be trusted for its colours to tell those of the rest."""
 
+MOST_STRETCH = 2.0
+"""Most that the contrast of what is new gains: brushwork on a clear sky, which has next to none of
+its own, would tear all else to black and white."""
+
 FINE, AROUND = 1.5, 8.0
 """Deviations, px: of the blur that leaves out the fine parts of a picture, and of the neighbourhood
 that their contrast is taken from."""
@@ -308,8 +312,8 @@ class NetworkPainter(_Painting):
 def begun(frame: Plane, expected: Expected) -> Plane:
     """What a frame's painting begins with: what is expected of it, and where that cannot be
     trusted, as behind what moves and at the borders of a pan, the frame itself with the mean and
-    deviation that its colours have got elsewhere. Expected pixels are smeared there, and what is
-    painted in few evaluations keeps the smears.
+    deviation that its colours have got elsewhere, within bounds. Expected pixels are smeared there,
+    and what is painted in few evaluations keeps the smears.
 
     Args:
         frame: `(3, H, W)` in [0, 1].
@@ -321,7 +325,7 @@ def begun(frame: Plane, expected: Expected) -> Plane:
         here, there = (
             np.asarray(pixels[:, trusted], np.float64) for pixels in (frame, expected.pixels)
         )
-        gain = there.std(1) / np.maximum(here.std(1), 1 / 255)
+        gain = np.minimum(there.std(1) / np.maximum(here.std(1), 1 / 255), MOST_STRETCH)
         offset = there.mean(1) - gain * here.mean(1)
         new = np.clip(gain[:, None, None] * frame + offset[:, None, None], 0, 1)
     soft = np.minimum(1, 2 * cv2.GaussianBlur(expected.trust, (0, 0), NEW_BORDER))
