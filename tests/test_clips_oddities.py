@@ -89,6 +89,17 @@ def test_photos_are_no_clips(tmp_path: Path, name: str, orientation: int | None)
         open_clip(tmp_path / name)
 
 
+def test_an_animated_avif_is_a_clip(tmp_path: Path) -> None:
+    """Not the still picture that stands for it in what shows only such."""
+    images = [Image.fromarray(drifting(i)) for i in range(4)]
+    path = tmp_path / "a.avif"
+    images[0].save(path, save_all=True, append_images=images[1:], duration=[100, 50, 100, 100])
+    clip = open_clip(path)
+    assert times_of(clip) == [Fraction(n, 20) for n in (0, 2, 3, 5)]
+    for number, frame in enumerate(clip.frames()):
+        assert np.abs(frame.pixels - planes_of(drifting(number))).mean() < 0.05
+
+
 @pytest.mark.parametrize(("orientation", "turned"), [(1, 0), (6, -1), (3, 2), (8, 1)])
 def test_exif_in_a_clips_frames_does_no_harm(tmp_path: Path, orientation: int, turned: int) -> None:
     """Frames of cameras that write JPEGs with Exif are read, and shown upright."""

@@ -61,11 +61,15 @@ def opened(path: Path, *, among: Sequence[str] = ()) -> Iterator[InputContainer]
 
 
 def picture_of(container: InputContainer) -> VideoStream | None:
-    """The first stream of moving pictures that can be decoded; covers are none."""
-    for stream in container.streams:
-        if stream.type == "video" and _known(stream) and not is_cover(stream):
-            return cast("VideoStream", stream)
-    return None
+    """The first stream of moving pictures that can be decoded; covers are none, nor are the still
+    pictures that stand for an animated AVIF, unless there is nothing else."""
+    pictures = [
+        cast("VideoStream", stream)
+        for stream in container.streams
+        if stream.type == "video" and _known(stream) and not is_cover(stream)
+    ]
+    moving = [one for one in pictures if one.frames != 1 or one.duration is not None]
+    return next(iter(moving or pictures), None)
 
 
 def companions_of(container: InputContainer) -> list[Stream]:
