@@ -402,6 +402,20 @@ def test_a_damaged_plan_is_made_again(
     assert len(list(SegmentedRun(order, 3))) == 8 + 8
 
 
+@pytest.mark.parametrize("threads", ["x", 0.5, -3, None])
+def test_a_number_that_cannot_be_is_not_taken_up(
+    clip: Path, tmp_path: Path, counting: list[Counter], threads: object
+) -> None:
+    """What a run has noted of its threads and memory counts only where it can be."""
+    order = order_for(clip, tmp_path / "b")
+    next(iter(SegmentedRun(order, 3)))
+    path = tmp_path / "b.frames" / "run.json"
+    noted = json.loads(path.read_text())
+    path.write_text(json.dumps({**noted, "threads": threads, "memory": threads}))
+    assert len(list(run := SegmentedRun(order, 3))) == 8 + 12 - 1
+    assert run._threads >= 1
+
+
 def test_a_run_without_a_frame_stands_in_nobodys_way(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

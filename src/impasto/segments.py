@@ -53,6 +53,7 @@ from impasto.video import (
     kept_record,
     no_frames,
     passes_of,
+    positive,
     time_left,
 )
 from impasto.video_options import VideoOptions
@@ -340,7 +341,7 @@ class SegmentedRun(ClipRun):
 
     def _heed(self, known: dict[str, Any]) -> None:
         super()._heed(known)
-        self._threads = int(known.get("threads") or self._threads)
+        self._threads = positive(known.get("threads")) or self._threads
 
     def _passes_over(self) -> Iterator[VideoProgress]:
         self._seams = self._planned()

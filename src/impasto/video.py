@@ -305,6 +305,11 @@ def kept_record(folder: Path) -> dict[str, Any] | None:
     return _kept(folder / "run.json")
 
 
+def positive(value: Any) -> int | None:
+    """A number that a run kept of itself; `None` where there is none, or none that can be."""
+    return value if type(value) is int and value > 0 else None
+
+
 def _kept(path: Path) -> dict[str, Any] | None:
     known: Any = None
     with contextlib.suppress(OSError, ValueError):
@@ -650,9 +655,10 @@ class ClipRun:
 
     def _heed(self, known: dict[str, Any]) -> None:
         """Takes over the circumstances in which a run began."""
-        if known.get("memory"):
+        memory = positive(known.get("memory"))
+        if memory is not None:
             # Tiles follow from it, and rounding from them.
-            self._painter.memory = known["memory"]  # pyright: ignore[reportAttributeAccessIssue]
+            self._painter.memory = memory  # pyright: ignore[reportAttributeAccessIssue]
 
     def _try_encoder(self) -> None:
         """Encodes a grey frame, before hours go into frames that nothing could be made of.
