@@ -77,6 +77,24 @@ def test_a_late_beginning_is_no_length(tmp_path: Path, name: str) -> None:
     assert facts.frames is None or abs(facts.frames - 30) <= 1
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_very_short_clip_begins_at_nothing(tmp_path: Path, count: int) -> None:
+    """Where FFmpeg has too few packets to tell when a clip begins, these tell it."""
+    path = make_clip(
+        tmp_path / "a.mkv",
+        [drifting(i) for i in range(count)],
+        [5000 + 40 * i for i in range(count)],
+        Fraction(1, 1000),
+        options={"bf": "0"},
+    )
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].start_time is None
+    clip = open_clip(path)
+    assert times_of(clip) == [n * STEP for n in range(count)]
+    assert clip.facts.duration == pytest.approx(0.04 * count)
+    assert times_of(copied(clip, tmp_path / "b.mp4")) == times_of(clip)
+
+
 @pytest.mark.parametrize("orientation", [None, 1, 6])
 @pytest.mark.parametrize("name", ["p.jpg", "p.png", "p.tiff", "p.avif"])
 def test_photos_are_no_clips(tmp_path: Path, name: str, orientation: int | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -27,6 +28,9 @@ COPIED = ("audio", "subtitle")
 JUMP = Fraction(1, 2)
 """Seconds by which times fall back only where clips were joined end to end."""
 
+
+FIRST_PACKETS = 32
+"""So many packets are looked at for the first moment where FFmpeg does not tell it."""
 
 HOLE = 512
 """Bytes between two packets of a Matroska file that are more than its own notes take."""
@@ -108,9 +112,23 @@ def origin_of(container: InputContainer) -> Fraction:
         and stream.start_time is not None
         and stream.time_base is not None
     ]
-    if not starts or picture is None or not picture.time_base:
+    if picture is None or not picture.time_base:
+        return Fraction(0)
+    if not starts:
+        starts = _starts_of_packets(Path(container.name))
+    if not starts:
         return Fraction(0)
     return max(Fraction(0), math.floor(min(starts) / picture.time_base) * picture.time_base)
+
+
+def _starts_of_packets(path: Path) -> list[Fraction]:
+    """Moments of a clip's first packets, seconds. FFmpeg finds no beginning in very short ones."""
+    found: list[Fraction] = []
+    with opened(path) as container, contextlib.suppress(av.error.FFmpegError):
+        for packet in itertools.islice(container.demux(picture_of(container)), FIRST_PACKETS):
+            if packet.pts is not None and packet.time_base:
+                found.append(packet.pts * packet.time_base)
+    return found
 
 
 class Packets:
