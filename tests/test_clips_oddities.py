@@ -645,6 +645,33 @@ def test_transparency_of_clips_is_kept_or_left_out(
     assert back.damaged == 0
 
 
+def test_a_transparent_clip_is_decoded_from_its_key_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes from the middle is the same, and found without all that is before it."""
+    path = make_clip(
+        tmp_path / "a.webm",
+        [drifting(i) for i in range(9)],
+        codec="libvpx-vp9",
+        pixel_format="yuva420p",
+        options={"g": "3", "b": "0", "crf": "10", "lag-in-frames": "0"},
+    )
+    clip = open_clip(path)
+    assert clip.facts.alpha
+    whole, decode, skipped = list(clip.frames()), Clip._frames_of, list[int]()
+
+    def noted(self: Clip, container: Any, first: int = 0) -> Any:
+        skipped.append(first)
+        return decode(self, container, first)
+
+    monkeypatch.setattr(Clip, "_frames_of", noted)
+    found = list(clip.frames(Span(7 * STEP)))
+    assert skipped == [6]
+    assert len(found) == 2
+    for one, other in zip(found, whole[7:], strict=True):
+        assert np.array_equal(one.pixels, other.pixels)
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.gif", "a.webp"])
 def test_frames_of_too_many_pixels_are_refused(tmp_path: Path, name: str) -> None:
     """The limit of pictures is that of a clip's frames."""

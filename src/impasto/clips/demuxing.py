@@ -123,12 +123,11 @@ def origin_of(container: InputContainer) -> Fraction:
 
 def _starts_of_packets(path: Path) -> list[Fraction]:
     """Moments of a clip's first packets, seconds. FFmpeg finds no beginning in very short ones."""
-    found: list[Fraction] = []
-    with opened(path) as container, contextlib.suppress(av.error.FFmpegError):
-        for packet in itertools.islice(container.demux(picture_of(container)), FIRST_PACKETS):
-            if packet.pts is not None and packet.time_base:
-                found.append(packet.pts * packet.time_base)
-    return found
+    with opened(path) as container:
+        packets = itertools.islice(container.demux(picture_of(container)), FIRST_PACKETS)
+        with contextlib.suppress(av.error.FFmpegError):
+            return [p.pts * p.time_base for p in packets if p.pts is not None]
+    return []
 
 
 class Packets:

@@ -170,9 +170,11 @@ class Clip:
         with opened(self.path) as container:
             step = 1 / self.facts.rate if self.facts.rate else Fraction(1, 25)
             unit, checked = self.facts.time_base, entry.packets == 0
+            # These decoders do not say which frames are key frames; the packets do, and are right.
+            silent = _transparent(cast("VideoStream", picture_of(container))) is not None
             for time, frame in _in_order(self._frames_of(container, entry.packets), unit, step):
                 if not checked and time >= entry.time:
-                    if time > entry.time or not frame.key_frame:
+                    if time > entry.time or not (frame.key_frame or silent):
                         raise _UncleanError
                     checked = True
                 if span.end is not None and time >= span.end:
@@ -236,12 +238,18 @@ class Clip:
 
 def _decoder_of(stream: VideoStream) -> VideoCodecContext:
     """What decodes a clip's picture."""
+    name = _transparent(stream)
     decoder = stream.codec_context
-    name = _WITH_ALPHA.get(decoder.name) if has_alpha(stream) else None
-    if name is not None and name in av.codecs_available:
+    if name is not None:
         decoder = cast("VideoCodecContext", av.CodecContext.create(name, "r"))
     decoder.thread_type = "AUTO"
     return decoder
+
+
+def _transparent(stream: VideoStream) -> str | None:
+    """The decoder that a stream's transparency needs; `None` where it needs none of its own."""
+    name = _WITH_ALPHA.get(stream.codec_context.name) if has_alpha(stream) else None
+    return name if name in av.codecs_available else None
 
 
 def _part(rows: Iterator[Frame], span: Span) -> Iterator[Frame]:
