@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -100,6 +101,26 @@ def test_whole_clips_are_not_taken_for_damaged(tmp_path: Path, name: str) -> Non
     assert not is_cut_short(clip.path)
     assert len(list(clip.frames(pixels=False))) == COUNT
     assert clip.damaged == 0
+
+
+def test_transparency_is_no_hole_in_a_clip(tmp_path: Path) -> None:
+    """It lies between the packets, and much of it is no damage; what is passed over there is."""
+    first = open_clip(clip_of(tmp_path, "a.mkv", sound=False))
+    first.facts = replace(first.facts, alpha=True, pixel_format="yuva420p")
+    grain = np.random.default_rng(0).uniform(0, 1, (COUNT, 48, 64)).astype(np.float32)
+    frames = (replace(f, alpha=grain[f.number]) for f in first.frames())
+    path = tmp_path / "b.webm"
+    write_clip(path, frames, first, target_for(path, first.facts))
+    clip = open_clip(path)
+    assert len(list(clip.frames(pixels=False))) == COUNT
+    assert clip.damaged == 0
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    assert max(sum(s.data_size for s in packet.iter_sidedata()) for packet in packets) > 2000
+    damage(path)
+    clip = open_clip(path)
+    assert 0 < len(list(clip.frames(pixels=False))) < COUNT
+    assert clip.damaged > 0
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -151,7 +151,8 @@ class Packets:
         heard = [stream for stream in companions_of(container) if stream.type == "audio"]
         self._timed = {stream.index for stream in (picture, *heard) if stream is not None}
         # What lies between the packets of all streams is seen only where all of them are read.
-        self._dense = container.format.name.startswith("matroska") and not has_alpha(picture)
+        self._dense = container.format.name.startswith("matroska")
+        self._transparent = picture.index if picture is not None and has_alpha(picture) else -1
         more = container.streams if self._dense else wanted
         watched = {s.index: s for s in (picture, *heard, *more) if s is not None}
         self._watched = list(watched.values())
@@ -189,12 +190,15 @@ class Packets:
         place = -1 if packet.pos is None else packet.pos
         if not self._dense or (place < 0 and self._passed < 0):
             return
+        size = packet.size
+        if packet.stream_index == self._transparent:
+            size += sum(part.data_size for part in packet.iter_sidedata())
         if place in (-1, self._place):  # several lie in one block
-            self._passed += packet.size
+            self._passed += size
             return
         if 0 <= self._passed < place - HOLE:
             self.faults += 1
-        self._place, self._passed = place, max(self._passed, place + packet.size)
+        self._place, self._passed = place, max(self._passed, place + size)
 
     def _time(self, packet: av.Packet) -> None:
         base, index = packet.time_base, packet.stream_index
