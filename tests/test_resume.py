@@ -1,6 +1,7 @@
 """`--checkpoint` and `impasto resume`: what they write, when, and what survives a kill."""
 
 import errno
+import io
 import json
 import os
 import random
@@ -133,6 +134,21 @@ def test_the_advice_can_be_pasted(
     assert main([*shlex.split(command), "-q"]) == 0
     assert capsys.readouterr() == ("", "")
     assert (folder / "out.png").read_bytes() == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_names_that_are_no_text_are_gone_on_with(
+    folder: Path, narrow: Weights, failing: Failing
+) -> None:
+    """Names of pictures, result and checkpoint need not be UTF-8."""
+    expected = unbroken()
+    photo, out, kept = (os.fsdecode(name) for name in (b"p\xff.png", b"o\xff.png", b"c\xff.ckpt"))
+    Path("photo.png").rename(photo)
+    failing(5, KeyboardInterrupt)
+    assert main(["stylize", photo, *RUN[2:], "-o", out, "--checkpoint", kept]) == 130
+    assert main(["resume", kept]) == 0
+    assert left(folder) == {photo, out}
+    assert np.array_equal(np.asarray(Image.open(out)), np.asarray(Image.open(io.BytesIO(expected))))
 
 
 def test_the_name_it_would_have_had(
