@@ -35,6 +35,10 @@ looked at had a part above 0.5, and no neighbours had too little that was found.
 LIKE = 24.0
 """A pixel that the flow leads to a brightness more different than this, of 255, is not the same."""
 
+LIKE_ENOUGH = 48.0
+"""The same for networks' frames, which follow what is seen within a few frames in any case: let go
+of, they flicker."""
+
 SAME = 4.0
 """One that it leads to a brightness less different than this is, at a border of motion as well."""
 
@@ -75,7 +79,8 @@ def link(one: NDArray[np.uint8], earlier: NDArray[np.uint8], *, quick: bool = Fa
         one: luma `(H, W)` of the frame.
         earlier: of the earlier one.
         quick: as for `flow.flow_between`; and borders of motion are trusted where both frames look
-            the same there, or what hardly moves would be let go for the tremor of such flow.
+            the same there, or what hardly moves would be let go for the tremor of such flow, and
+            what looks otherwise only from `LIKE_ENOUGH` on is not.
     """
     found = match(one, earlier, quick=quick)
     error = np.abs(look_up(earlier.astype(np.float32), found.flow) - one)
@@ -84,7 +89,7 @@ def link(one: NDArray[np.uint8], earlier: NDArray[np.uint8], *, quick: bool = Fa
     cut = mean > CUT_ALWAYS
     if not cut and float(found.trust.mean()) < CUT_TRUST:
         cut = mean > CUT_ERROR or _another(one, earlier, found.flow)
-    trust = found.trust * (around <= LIKE)
+    trust = found.trust * (around <= (LIKE_ENOUGH if quick else LIKE))
     if quick:
         trust = np.maximum(trust, found.agreed * (around <= SAME))
     return Link(found.flow, trust, cut)
