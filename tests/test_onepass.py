@@ -7,6 +7,7 @@ from torch import Tensor
 from impasto.convolution.running import Engine, engine
 from impasto.networks import Shape, Transfer
 from impasto.onepass import OnePass
+from small_networks import with_rim
 from tiny_networks import TINY
 
 SIDES = [(9, 9), (16, 16), (17, 40), (33, 50), (64, 64), (65, 23), (3, 70)]
@@ -36,6 +37,18 @@ def test_strips_give_what_the_whole_gives(
         # Deviations of four numbers magnify rounding.
         room = 10 if max(height, width) <= 16 else 1
         assert (found - transfer(photo, style)).abs().max() <= room * tolerance, (height, width)
+
+
+@pytest.mark.parametrize("strip", [64, 1000, 10**6])
+@pytest.mark.parametrize("size", [(1, 1), (3, 70), (9, 9), (33, 50), (40, 8)])
+def test_a_rim_is_seen_and_cut_off(size: tuple[int, int], strip: int) -> None:
+    """A photo whose rim is mirrored on its way in becomes, to the last bit, what NumPy's extended
+    one becomes, without its rim, be it smaller than that or not."""
+    transfer, style = made(torch.float32)
+    one = OnePass(transfer, strip=strip)
+    photo = torch.rand(1, 3, *size)
+    expected = one(with_rim(photo), style)[..., 8:-8, 8:-8]
+    assert torch.equal(one(photo, style, 8), expected)
 
 
 @pytest.mark.parametrize("strip", [64, 10**6])

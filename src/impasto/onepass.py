@@ -90,12 +90,14 @@ class OnePass:
             self._bias = transfer.bias.detach().to(self.device, dtype).repeat(4)
 
     @torch.no_grad()
-    def __call__(self, photo: Tensor, style: Tensor) -> Tensor:
+    def __call__(self, photo: Tensor, style: Tensor, rim: int = 0) -> Tensor:
         """Repaints a photo.
 
         Args:
             photo: `(1, 3, H, W)`, sRGB in [0, 1], H, W ≥ 1; anywhere.
             style: the style vector `(1, V)`.
+            rim: pixels that the photo is extended by on each side, mirrored, and that are cut off
+                the result. No copy of the photo is made for it.
 
         Returns:
             `(1, 3, H, W)` in [0, 1], float32 (float64 where that is the network's format), on the
@@ -104,7 +106,7 @@ class OnePass:
         vector = style.to(self.device, self._wide)
         scales = [(scale[0], shift[0]) for scale, shift in self.transfer.scales_and_shifts(vector)]
         last = len(self.transfer.stages) - 2
-        x: _Map | _Photo = _Photo(photo[0], self.transfer.shape.stride)
+        x: _Map | _Photo = _Photo(photo[0], self.transfer.shape.stride, rim)
         block = None
         for place in range(last):
             stage = self.transfer.stages[place]
@@ -113,7 +115,9 @@ class OnePass:
             x = self._convolved(x, place, scales[place])
             if stage.closes and block is not None:
                 x = _Map(block.numbers.add_(x.settled().numbers))
-        return self._finished(x, scales[last], photo.shape[-2], photo.shape[-1])
+        height, width = photo.shape[-2:]
+        whole = self._finished(x, scales[last], height + 2 * rim, width + 2 * rim)
+        return whole[..., rim : rim + height, rim : rim + width]
 
     def _convolved(self, x: _Map | _Photo, place: int, scale: tuple[Tensor, Tensor]) -> _Map:
         """The map that a stage makes of another."""
@@ -239,22 +243,37 @@ class _Photo:
     Args:
         pixels: `(3, H, W)`, sRGB in [0, 1].
         stride: its sides are extended to multiples of this.
+        rim: mirrored pixels that are put about it before.
     """
 
-    def __init__(self, pixels: Tensor, stride: int) -> None:
-        self._pixels = pixels
-        height, width = (max(LEAST_SIDE, s + -s % stride) for s in pixels.shape[1:])
-        self.sides = (height, width)
+    def __init__(self, pixels: Tensor, stride: int, rim: int) -> None:
+        self._pixels, self._rim = pixels, rim
+        self._rows, self._columns = (_places(side, rim, stride) for side in pixels.shape[1:])
+        self.sides = (len(self._rows), len(self._columns))
 
     def put(self, first: int, last: int, into: Tensor) -> None:
         """Puts some rows into a place `(last - first, W, 3)`."""
-        _, height, width = self._pixels.shape
-        low = min(first, height - 1)
-        seen = self._pixels[:, low : max(low + 1, min(last, height))].permute(1, 2, 0)
-        into[: len(seen), :width] = seen
-        into[len(seen) :, :width] = into[len(seen) - 1, :width]
-        into[:, width:] = into[:, width - 1 : width]
+        rows = self._pixels[:, self._rows[first:last]]
+        left, right = self._rim, self._rim + rows.shape[2]
+        into[:, left:right] = rows.permute(1, 2, 0)
+        for beside in slice(left), slice(right, None):
+            into[:, beside] = rows[:, :, self._columns[beside]].permute(1, 2, 0)
         into.mul_(2).sub_(1)
+
+
+def _places(side: int, rim: int, stride: int) -> Tensor:
+    """Where the pixels of a line come from once it has a mirrored rim and then its last one
+    repeated until the length fits."""
+    places = mirrored(side, rim)
+    length = max(LEAST_SIDE, len(places) + -len(places) % stride)
+    return places[torch.arange(length).clamp_max(len(places) - 1)]
+
+
+def mirrored(side: int, rim: int) -> Tensor:
+    """Where the pixels of a line with a mirrored rim come from, `(rim + side + rim,)`; the
+    outermost ones are repeated, as in NumPy's `symmetric`."""
+    places = torch.arange(-rim, side + rim) % (2 * side)
+    return torch.minimum(places, 2 * side - 1 - places)
 
 
 @dataclass

@@ -22,7 +22,7 @@ from impasto.images import Bitmap, fit_within
 from impasto.inputs import Inputs, as_tensor
 from impasto.networks import Network, mix
 from impasto.noise import roughened
-from impasto.onepass import OnePass
+from impasto.onepass import OnePass, mirrored
 from impasto.options import StyleOptions
 from impasto.pairing import resolve
 from impasto.regions import covers_of, kept_mask, scales_of, shares_of
@@ -130,8 +130,7 @@ class Repainter:
             RunError: memory ran out.
         """
         try:
-            found = self._one(_extended(photo), vector)
-            return found[..., RIM:-RIM, RIM:-RIM].float().cpu().contiguous()
+            return self._one(photo, vector, RIM).float().cpu().contiguous()
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 raise RunError("memory ran out; choose a smaller --size") from None
@@ -139,12 +138,9 @@ class Repainter:
 
 
 def _extended(photo: Tensor) -> Tensor:
-    """A photo with a mirrored rim, its outermost pixels repeated: NumPy's `symmetric`."""
-    for axis in (2, 3):
-        side = photo.shape[axis]
-        places = torch.arange(-RIM, side + RIM, device=photo.device) % (2 * side)
-        photo = photo.index_select(axis, torch.minimum(places, 2 * side - 1 - places))
-    return photo
+    """A photo with the mirrored rim that networks see."""
+    rows, columns = (mirrored(side, RIM) for side in photo.shape[-2:])
+    return photo[..., rows, :][..., columns]
 
 
 def _palette(painting: Painting, share: float) -> Palette:
