@@ -10,6 +10,7 @@ import torch
 from impasto.blueprint import IDENTITY, Shape
 from impasto.errors import OptionError, OutputError, RunError, WeightsError
 from impasto.exporting import export_network
+from impasto.images import fit_within
 from impasto.network_files import read_network_file
 from impasto.networks import VGG, Network, mix, read_network
 from impasto.portable import portable
@@ -111,6 +112,18 @@ def test_strength_goes_from_the_photo_to_the_style(styles: Path, any_style: Path
             expected = (1 - shown) * photo + shown * painted.numpy()
             np.testing.assert_allclose(picture, expected, atol=1e-4)
             assert shown or np.array_equal(picture, photo)
+
+
+@pytest.mark.parametrize("size", [(90, 100), (70, 33), (65, 64)])
+def test_large_paintings_are_seen_small(any_style: Path, size: tuple[int, int]) -> None:
+    """A painting is reduced as torch reduces it, its borders included."""
+    painting = noise(1, 3, *size)
+    zeros = np.zeros((1, read_network(any_style).transfer.shape.vector), np.float32)
+    feeds = {"photo": noise(1, 3, 16, 16), "painting": painting, "scale": SCALE, "vector": zeros}
+    (used,) = opened(any_style).run(["vector_used"], feeds | {"strength": strength(1)})
+    width, height = fit_within(size[1], size[0], 64)
+    expected = read_network(any_style).vector_of_picture(seen(painting, (height, width)))
+    np.testing.assert_allclose(used, expected.numpy(), atol=1e-4)
 
 
 def test_large_photos_are_seen_small(any_style: Path) -> None:

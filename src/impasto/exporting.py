@@ -86,7 +86,7 @@ def difference(session: InferenceSession, network: Network) -> float:
     worst = 0.0
     for place, (height, width) in enumerate(_SIZES):
         photo = random.random((1, 3, height, width), np.float32)
-        painting = random.random((1, 3, 48 + 5 * place, 40), np.float32)
+        painting = random.random((1, 3, 48 + 45 * place, 80), np.float32)
         count = len(network.names)
         places = range(count) if place == 0 else [place % count] if count else [0]
         for style in places:

@@ -26,7 +26,7 @@ METADATA = "impasto"
 """Key of an exported network's record: JSON with `form`, `kind`, `names`, `shape`, `vector`,
 `source_sha256`, `impasto`, `noise` and `card`."""
 
-GRAPH = 2
+GRAPH = 3
 """Raised when the same network comes to make another exported graph."""
 
 MAX_VECTOR = 10**6

@@ -158,7 +158,9 @@ def _viewed(graph: _Graph, picture: str, side: str, is_idle: str) -> str:
     near = graph.node("Div", graph.node("Add", doubled, longest), divisor)
     chosen = graph.node("Where", is_idle, least, graph.node("Max", near, least))
     sizes = graph.node("Concat", graph.whole(1, 3), chosen, axis=0)
-    return graph.node("Resize", picture, "", "", sizes, mode="linear", antialias=1)
+    # At borders only what is there counts, as by torch; ONNX would repeat the outermost pixels.
+    how = {"mode": "linear", "antialias": 1, "exclude_outside": 1}
+    return graph.node("Resize", picture, "", "", sizes, **how)
 
 
 def _predicted(graph: _Graph, picture: str) -> str:
