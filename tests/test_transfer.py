@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -365,6 +366,25 @@ def test_a_folder_is_repainted(
     assert main([*words, "--strength", "0.5", "-o", str(out)]) == 1
     assert "exists already" in capsys.readouterr().err
     assert main([*words, "--strength", "0.5", "-o", str(out), "--overwrite"]) == 0
+
+
+def test_photos_of_a_folder_that_are_no_files_are_named(
+    make_png: Make, tmp_path: Path, table: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A link to nowhere and a pipe that are called like photos are named at the end, the first of
+    all too; folders are passed over."""
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    (photos / "more.jpg").mkdir(parents=True)
+    make_png("p.png", 32, 24).rename(photos / "p.png")
+    (photos / "gone.jpg").symlink_to("nowhere")
+    os.mkfifo(photos / "pipe.jpg")
+    words = ["stylize", str(photos), "mosaic", "--fast", "--network", table, "--size", "32"]
+    assert main([*words, "-o", str(out)]) == 1
+    told = capsys.readouterr()
+    assert "1 repainted, 2 with faults" in told.out
+    assert "gone.jpg: no such file" in told.err
+    assert "pipe.jpg: is a pipe" in told.err
+    assert [path.name for path in out.iterdir()] == ["p.png"]
 
 
 def test_a_folder_never_replaces_what_it_reads(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -389,15 +390,14 @@ def _pictures_of(folder: Path) -> list[Path]:
     found = []
     try:
         for path in sorted(folder.iterdir()):
-            if path.name.startswith(".") or not path.is_file():
+            if path.name.startswith(".") or path.is_dir():
                 continue
-            named = path.suffix.lower() in PICTURES
-            try:
-                with path.open("rb") as file:
-                    there = is_picture(file.read(SNIFF_BYTES))
-            except OSError:
-                there = False
-            if named or there:
+            # Called so, it counts even where it cannot be read, as a link to nowhere: to be named.
+            counts = path.suffix.lower() in PICTURES
+            if not counts and path.is_file():
+                with contextlib.suppress(OSError), path.open("rb") as file:
+                    counts = is_picture(file.read(SNIFF_BYTES))
+            if counts:
                 found.append(path)
     except OSError as error:
         raise output_error(str(folder), error) from None
