@@ -86,7 +86,10 @@ def read_network_file(path: str | os.PathLike[str], framework: Literal["pt", "np
     except (safetensors.SafetensorError, ValueError, RecursionError):
         fault = "is no network of impasto, or damaged; name a network's file, or a copy of it"
         if is_portable(path):
-            fault = "is an exported network, which only stylize --fast runs, by onnxruntime"
+            fault = (
+                "is an exported network, which only stylize --fast runs, by onnxruntime; name the "
+                "network that it was exported from"
+            )
         raise WeightsError(f"{path}: {fault}") from None
     fault = header_fault(header)
     if fault is not None:
