@@ -4,6 +4,8 @@ name."""
 import itertools
 import os
 import resource
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 
 pytest.importorskip("av")
 
-from impasto.clips import open_clip, target_for, write_clip
+from impasto.clips import Frame, open_clip, target_for, write_clip
 from impasto.errors import ImageError, OutputError
 from moving import drifting, make_clip
 
@@ -50,6 +52,31 @@ def test_encoders_say_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str])
             *(path, itertools.islice(clip.frames(), 2), clip), target_for(path, clip.facts, codec)
         )
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there are encoders' threads known of")
+@pytest.mark.parametrize("codec", ["h264", "h265", "av1"])
+def test_encoders_take_no_priority(tmp_path: Path, codec: str) -> None:
+    """While a film is written and afterwards, no thread runs before all else on the machine, nor
+    would a program started then, even where root writes it.
+    """
+
+    def policies() -> set[int]:
+        threads = [int(one.name) for one in Path("/proc/self/task").iterdir()]
+        return {os.sched_getscheduler(one) for one in threads}
+
+    clip = open_clip(make_clip(tmp_path / "a.mp4", NOISY))
+    during = list[set[int]]()
+
+    def watched() -> Iterator[Frame]:
+        for frame in clip.frames():
+            during.append(policies())
+            yield frame
+
+    path = tmp_path / "b.mp4"
+    write_clip(path, watched(), clip, target_for(path, clip.facts, codec))
+    during.append(policies())
+    assert all(found == {os.SCHED_OTHER} for found in during)
 
 
 @pytest.mark.parametrize("name", [b"caf\xe9", b"a[n=1]", b"file:a"])

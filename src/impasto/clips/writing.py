@@ -30,6 +30,7 @@ from impasto.clips.demuxing import Packets, companions_of, opened, origin_of
 from impasto.clips.facts import Facts, Frame, Span
 from impasto.clips.pixels import full_range_of, is_rgb, tagged_matrix, to_frame
 from impasto.clips.reading import Clip
+from impasto.clips.scheduling import as_scheduled
 from impasto.clips.targets import Target
 from impasto.errors import OptionError, OutputError, one_line
 from impasto.images import write_whole
@@ -364,6 +365,9 @@ def _video_stream(
         context.color_range = 2 if full else 1 if known else 0
         context.colorspace = tagged_matrix(facts, target.pixel_format, height)
     context.color_primaries, context.color_trc = facts.primaries, facts.transfer
+    if target.encoder == "libsvtav1":
+        with as_scheduled():
+            context.open()
     return stream
 
 
