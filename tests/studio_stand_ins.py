@@ -16,7 +16,9 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from impasto.images import Bitmap, write_image
+from impasto.styles import style_names
 from impasto.web.app import create_app
+from impasto.web.built_in import BuiltInPictures
 from impasto.web.config import StudioOptions, load_options
 from impasto.web.entities import Job
 from impasto.web.records import Records
@@ -199,6 +201,16 @@ def on_a_port(app: Any, server: uvicorn.Server | None = None, **settings: Any) -
         finally:
             server.should_exit = True
             thread.join()
+
+
+def spare_drawing(data: Path) -> None:
+    """Puts stand-ins where a studio keeps the thumbnails of its styles, so that it does not begin
+    with drawing them, which takes a core half a minute.
+    """
+    pictures = BuiltInPictures(Storage(data))
+    for name in style_names():
+        if not pictures.thumb("style", name).exists():
+            write_image(Bitmap(np.full((3, 8, 8), 0.5, np.float32)), pictures.thumb("style", name))
 
 
 def png_bytes(width: int = 40, height: int = 30, seed: int = 1) -> bytes:

@@ -27,6 +27,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect  
 from impasto.samples import sample_path  # noqa: E402
 from impasto.styles import style_names  # noqa: E402
 from stand_ins import soft_picture  # noqa: E402
+from studio_stand_ins import spare_drawing  # noqa: E402
 from tiny_networks import write_tiny  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -1177,6 +1178,7 @@ def test_restart_of_the_server_heals(browser: Browser, tmp_path: Path) -> None:
     page = context.new_page()
     banner = page.locator(".banner")
     port = _lasting_port()
+    spare_drawing(tmp_path / "data")
     with _serve(tmp_path / "data", port=port) as address:
         page.goto(f"{address}/?photo=sample:cat&style=style:coral&{LONG}")
         page.get_by_role("button", name="Start painting").click()
@@ -1197,6 +1199,7 @@ def test_restart_of_the_server_heals(browser: Browser, tmp_path: Path) -> None:
 def test_password(browser: Browser, tmp_path: Path) -> None:
     """A studio with a password lets nobody see more than its door, and sends on who knows it."""
     (tmp_path / "password").write_text("linseed oil and patience\n")
+    spare_drawing(tmp_path / "data")
     with _serve(tmp_path / "data", "--password-file", str(tmp_path / "password")) as address:
         context = browser.new_context(base_url=address, locale="en")
         context.set_default_timeout(TIMEOUT)

@@ -25,6 +25,7 @@ from impasto.web import child
 from impasto.web.entities import Job
 from impasto.web.records import Records, records_in
 from impasto.web.storage import Storage
+from studio_stand_ins import spare_drawing
 
 TINY = {"size": 24, "single_level": True, "content_layers": "relu2_1", "start": "content"}
 EVALUATIONS = 15
@@ -50,6 +51,7 @@ class Studio:
 
     def __init__(self, folder: Path, database: Path | None = None, log: Path | None = None) -> None:
         self.storage = Storage(folder)
+        spare_drawing(folder)
         self.log = log or folder / "log"
         self.hold = self.log.with_name("hold")
         self._database = database or self.storage.database

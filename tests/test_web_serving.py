@@ -33,10 +33,12 @@ from impasto.web.records import Records
 from impasto.web.serving import bind
 from impasto.web.storage import Storage, new_id
 from impasto.web.supervisor import STOP_SECONDS, Supervisor
-from studio_stand_ins import StandInWorkers, Visit, on_a_port
+from studio_stand_ins import StandInWorkers, Visit, on_a_port, spare_drawing
 
 
-def _open(data: Path, *flags: str) -> tuple[subprocess.Popen[str], str]:
+def _open(data: Path, *flags: str, draws: bool = False) -> tuple[subprocess.Popen[str], str]:
+    if not draws:
+        spare_drawing(data)
     command = [sys.executable, "-m", "impasto", "serve", "--data", str(data), "--port", "0"]
     process = subprocess.Popen(
         [*command, "--free-space", "0", *flags],
@@ -137,6 +139,7 @@ def test_ends_soon_with_a_painter_that_does_not(tmp_path: Path) -> None:
     five seconds in all, and the job is queued without a crash.
     """
     assert serving.GRACE + STOP_SECONDS < 5
+    spare_drawing(tmp_path / "data")
     painter = tmp_path / "stubborn.py"
     painter.write_text(_STUBBORN)
     program = (
@@ -532,14 +535,19 @@ def test_hash_password(
 
 
 @pytest.mark.slow
-def test_styles_are_drawn_ahead(opened: tuple[subprocess.Popen[str], str], tmp_path: Path) -> None:
+def test_styles_are_drawn_ahead(tmp_path: Path) -> None:
     """A studio draws the thumbnails of its styles without being asked for them."""
-    folder = Storage(tmp_path / "data").drawn("any").parent
-    for _ in range(3000):
-        if len(list(folder.glob("style-*-thumb-*.webp"))) == len(style_names()):
-            return
-        time.sleep(0.1)
-    raise AssertionError("thumbnails are missing")
+    process, _ = _open(tmp_path / "data", draws=True)
+    try:
+        folder = Storage(tmp_path / "data").drawn("any").parent
+        for _ in range(3000):
+            if len(list(folder.glob("style-*-thumb-*.webp"))) == len(style_names()):
+                return
+            time.sleep(0.1)
+        raise AssertionError("thumbnails are missing")
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.slow
