@@ -7,7 +7,7 @@ import pytest
 import scipy.interpolate
 import scipy.linalg
 import scipy.stats
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from numpy.typing import NDArray
@@ -412,7 +412,13 @@ def test_kept_colors_are_the_photos(dtype: type) -> None:
     np.testing.assert_allclose(lab[1:], srgb_to_oklab(photo)[1:], atol=1e-5)
 
 
+def _faint(red: float, rest: float) -> NDArray[np.float64]:
+    return np.array([red, rest, rest]).reshape(3, 1, 1)
+
+
 @given(unit_pixels, unit_pixels)
+@example(np.zeros((3, 1, 1)), _faint(0.19205473, 0.19140625))
+@example(np.zeros((3, 1, 1)), _faint(1.0, 0.99512578))
 def test_kept_colors_stay_close_whatever_the_pictures(
     pixels: NDArray[np.float64], photo: NDArray[np.float64]
 ) -> None:
