@@ -21,10 +21,12 @@ import pytest
 import torch
 from PIL import Image
 
+from impasto import run as run_module
 from impasto.checkpoint import read_checkpoint
 from impasto.cli import keeping, main
 from impasto.images import read_image
 from impasto.objective import Objective, Terms
+from impasto.optimize import Progress
 from impasto.run import Stylization
 from impasto.weights import Weights
 from real_runs import stop_midway
@@ -187,6 +189,48 @@ def test_everything_is_written_as_asked_for(
     assert left(folder) == {*expected, "steps"}
     assert trace_without_times(folder / "t.jsonl") == rows
     assert read_image("out.tif").bits == 16
+    for name in expected.keys() - {"t.jsonl"}:
+        assert (folder / name).read_bytes() == expected[name], name
+
+
+@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize("at", [1, 4, 7])
+def test_ctrl_c_between_two_evaluations(
+    folder: Path, narrow: Weights, capsys: Capture, monkeypatch: Patch, at: int, told: bool
+) -> None:
+    """An interrupt right after an evaluation, before or when the run tells of it, leaves no gap in
+    trace, snapshots and figure, neither then nor in what is written in the end."""
+    flags = ["--trace", "t.jsonl", "--snapshots", "steps", "--every", "3", "--plot", "loss.svg"]
+    assert main([*RUN, *flags, "-o", "out.png", "-q"]) == 0
+    expected = {name: (folder / name).read_bytes() for name in left(folder) - {"steps"}}
+    rows = trace_without_times(folder / "t.jsonl")
+    for name in expected:
+        (folder / name).unlink()
+    optimize, following = run_module.optimize, Stylization.__next__
+
+    def broken_off(*given: Any, **named: Any) -> Iterator[Progress]:
+        for progress in optimize(*given, **named):
+            if progress.done == at:
+                raise KeyboardInterrupt
+            yield progress
+
+    def unheard(run: Stylization) -> Progress:
+        progress = following(run)
+        if progress.done == at:
+            raise KeyboardInterrupt
+        return progress
+
+    with monkeypatch.context() as patch:
+        if told:
+            patch.setattr(Stylization, "__next__", unheard)
+        else:
+            patch.setattr(run_module, "optimize", broken_off)
+        interrupted(capsys, *flags, "-o", "out.png")
+    if told:
+        assert trace_without_times(folder / "t.jsonl") == rows[:at]
+    assert main(["resume", "run.ckpt", "-q"]) == 0
+    assert left(folder) == {*expected, "steps"}
+    assert trace_without_times(folder / "t.jsonl") == rows
     for name in expected.keys() - {"t.jsonl"}:
         assert (folder / name).read_bytes() == expected[name], name
 

@@ -294,7 +294,9 @@ class Stylization:
             RunError: memory ran out.
         """
         if self._ahead and self._ahead[0].after <= self._done and not self._closed:
-            self._take_on(self._ahead.pop(0))
+            # In this order an interrupt in between costs no change; twice is as good as once.
+            self._take_on(self._ahead[0])
+            del self._ahead[0]
         self.last = next(self._progress)
         return self.last
 

@@ -278,32 +278,44 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
     plan: Plan | None = None
     began = time.monotonic()
     failure: ImpastoError | None = None
+    trace: Trace | None = None
+
+    def put_down(progress: Progress) -> None:
+        # Twice does no harm: an interrupt may come between an evaluation and its end here.
+        if not rows or rows[-1]["evaluation"] < progress.done:
+            row = trace_row(progress)
+            rows.append(row)
+            if trace is not None:
+                trace.write(row)
+        if output.snapshots is not None and (progress.done - 1) % output.every == 0:
+            _snapshot(run, progress, output.snapshots)
+
     with one_interrupt() as write_undisturbed:
         with ExitStack() as stack:
-            trace = None
             if output.trace is not None:
                 trace = stack.enter_context(Trace(output.trace, past.trace))
             bar = None
             try:
-                if not output.quiet:
-                    plan = run.plan()
-                if not output.quiet and not output.json:
-                    if plan is not None and plan.levels:
-                        say(plan_line(plan, rest=run.last is not None))
-                    bar = stack.enter_context(_Bar())
-                for progress in run:
-                    row = trace_row(progress)
-                    rows.append(row)
-                    if trace is not None:
-                        trace.write(row)
-                    if bar is not None:
-                        bar.show(progress)
-                    if output.snapshots is not None and (progress.done - 1) % output.every == 0:
-                        _snapshot(run, progress, output.snapshots)
-                    if keeper is not None:
-                        keeper.after(progress)
-            except KeyboardInterrupt:
-                interrupted = True
+                try:
+                    if run.last is not None:
+                        put_down(run.last)
+                    if not output.quiet:
+                        plan = run.plan()
+                    if not output.quiet and not output.json:
+                        if plan is not None and plan.levels:
+                            say(plan_line(plan, rest=run.last is not None))
+                        bar = stack.enter_context(_Bar())
+                    for progress in run:
+                        if bar is not None:
+                            bar.show(progress)
+                        put_down(progress)
+                        if keeper is not None:
+                            keeper.after(progress)
+                except KeyboardInterrupt:
+                    interrupted = True
+                    write_undisturbed()
+                    if run.last is not None:
+                        put_down(run.last)
             except ImpastoError as error:
                 if run.last is None:
                     if keeper is not None and earlier is None:

@@ -449,6 +449,7 @@ class _Painting:
         except StoppedError:
             self._painter.told = True
             self._asked_to_end()
+            self._add_losses(run.last)
         if self._wanted == "cancel":
             if run.last is None:
                 self._painter.insist(lambda: self._records.cancelled(job.id))
@@ -543,6 +544,7 @@ class _Painting:
             done = 0 if run.last is None else run.last.done
             losses = json.loads(run.attachment or b"[]")
             self._losses = [list(row) for row in losses if row[0] <= done]
+            self._add_losses(run.last)
         except Exception as error:
             if _ran_out(error):
                 raise
@@ -624,9 +626,8 @@ class _Painting:
     # --- going on --------------------------------------------------------------------------------
 
     def _after(self, progress: Progress) -> None:
-        now, terms = time.monotonic(), progress.terms
-        row = (float(progress.done), terms.loss, terms.content, terms.style)
-        self._losses.append([_finite(number) for number in row])
+        now = time.monotonic()
+        self._add_losses(progress)
         if self._job.id in self._painter.watched and now - self._shown >= self._show_every:
             self._show()
         begins = self._level is not None and progress.level != self._level
@@ -641,6 +642,15 @@ class _Painting:
         if now - self._told >= TELL_EVERY or progress.done == 1:
             self._told = now
             self._painter.tell({"job": self._job.id, "progress": self._progress(progress)})
+
+    def _add_losses(self, progress: Progress | None) -> None:
+        """Notes the losses of an evaluation, unless that was done; an interrupt may have come
+        between the evaluation and its end here."""
+        if progress is None or (self._losses and self._losses[-1][0] == progress.done):
+            return
+        terms = progress.terms
+        row = (float(progress.done), terms.loss, terms.content, terms.style)
+        self._losses.append([_finite(number) for number in row])
 
     def _show(self) -> None:
         """Writes the live picture."""
