@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # every machine, and tests that run side by side do not fight for cores.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+# Tests that load onnxruntime themselves are nobody's business either; see `impasto.sessions`.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 # A busy machine may take long over any example; that is no fault of what is tested. Where nothing
 # may be left out, examples are the same each time, so that what fails is a change and not a find.
 settings.register_profile(

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -77,8 +77,15 @@ def by_torch(path: Path, photo: Bitmap, style: Any, strength: float = 1.0) -> np
     return (picture + min(1, 4 * strength) * (made - picture))[0].numpy()
 
 
-def run_alone(arguments: list[str]) -> tuple[int, list[str], str]:
-    """The exit code of the command line in a process of its own, its modules and what it said."""
+def run_alone(
+    arguments: list[str], env: Mapping[str, str] | None = None
+) -> tuple[int, list[str], str]:
+    """The exit code of the command line in a process of its own, its modules and what it said.
+
+    Args:
+        arguments: of the command line.
+        env: the whole environment; by default this process's.
+    """
     script = (
         "import sys\nfrom impasto.cli import main\n"
         f"code = main({arguments!r})\nprint(' '.join(sys.modules))\nsys.exit(code)"
@@ -89,7 +96,7 @@ def run_alone(arguments: list[str]) -> tuple[int, list[str], str]:
         text=True,
         check=False,
         timeout=600,
-        env=os.environ,
+        env=os.environ if env is None else env,
     )
     lines = done.stdout.splitlines()
     return done.returncode, lines[-1].split() if lines else [], done.stderr
@@ -117,6 +124,27 @@ def test_a_picture_without_torch(
     assert found.settings["fast"]["sha256"] == read_network(styles).sha256
     assert found.settings["fast"]["runtime"] == "onnx"
     assert found.settings["options"]["size"] == 48
+
+
+@pytest.mark.parametrize("command", ["stylize", "export"])
+def test_onnxruntime_reports_nothing(
+    styles: Path, tmp_path: Path, make_png: Callable[..., Path], command: str
+) -> None:
+    """Neither painting nor exporting leaves what onnxruntime sends to Microsoft: no identifier of
+    the machine and no database of reports is in the home folder."""
+    arguments = ["export", str(styles), "-o", str(tmp_path / "three.onnx")]
+    if command == "stylize":
+        arguments = ["stylize", str(make_png("photo.png", 24, 20)), "two", "--fast", "--runtime"]
+        arguments += ["onnx", "--network", str(styles), "-o", str(tmp_path / "out.png")]
+    # Of all else, such as that this is a test, onnxruntime may make that it reports nothing.
+    names = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "IMPASTO_CACHE")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
+    home = tmp_path / "home"
+    home.mkdir()
+    code, modules, said = run_alone(arguments, {**kept, "HOME": str(home)})
+    assert code == 0, said
+    assert "onnxruntime" in modules
+    assert list(home.rglob("*")) == []
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.15, 0.6, 1.0])

@@ -18,6 +18,7 @@ from impasto.images import check_place, fit_within, write_whole
 from impasto.network_files import read_network_file
 from impasto.networks import Network, mix, read_network
 from impasto.portable import portable
+from impasto.sessions import load_onnxruntime, open_session
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -55,7 +56,8 @@ def export_network(
     network = read_network(source)
     try:
         import onnx
-        import onnxruntime
+
+        load_onnxruntime()
     except ModuleNotFoundError as error:
         raise OptionError(
             f"the package {error.name} is not there; install it with pip install 'impasto[onnx]'"
@@ -63,10 +65,7 @@ def export_network(
     model = portable(read_network_file(source, "np"))
     onnx.checker.check_model(model, full_check=True)
     data = model.SerializeToString(deterministic=True)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    worst = difference(session, network)
+    worst = difference(open_session(data), network)
     if not worst <= TOLERANCE:
         raise RunError(
             f"{path}: not written: onnxruntime's results differ from torch's by {worst:.2g}, more "

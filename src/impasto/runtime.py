@@ -30,6 +30,7 @@ from impasto.network_files import (
     read_network_file,
     record_fault,
 )
+from impasto.sessions import load_onnxruntime, open_session
 
 Pixels = NDArray[np.float32]
 
@@ -131,30 +132,20 @@ class PortableNetwork:
     """
 
     def __init__(self, path: str | os.PathLike[str] | bytes, threads: int | None = None) -> None:
-        try:
-            import onnxruntime
-        except ModuleNotFoundError:
-            raise OptionError(f"--runtime onnx: onnxruntime is not there; {_REMEDY}") from None
-        chosen = onnxruntime.SessionOptions()
-        chosen.intra_op_num_threads = threads or _cores()
-        chosen.inter_op_num_threads = 1
-        chosen.log_severity_level = 4
-        # Threads that wait without sleep take the processor from others.
-        chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
         data = path if isinstance(path, bytes) else bytes_of(path)
         name = self._name = "the network" if isinstance(path, bytes) else str(path)
         try:
-            self._session = onnxruntime.InferenceSession(
-                data, chosen, providers=["CPUExecutionProvider"]
-            )
+            self._session = open_session(data, threads or _cores())
             found = self._session.get_modelmeta().custom_metadata_map.get(METADATA, "null")
             record = json.loads(found)
+        except ModuleNotFoundError:
+            raise OptionError(f"--runtime onnx: onnxruntime is not there; {_REMEDY}") from None
         except Exception:  # onnxruntime's errors have no base but this one
             raise WeightsError(f"{name}: is no ONNX file, or damaged; take another copy") from None
         fault = record_fault(record)
         if fault is not None:
             raise WeightsError(f"{name}: {fault}")
-        self._part = onnxruntime.RunOptions()
+        self._part = load_onnxruntime().RunOptions()
         self._part.only_execute_path_to_fetches = True
         self.record: dict[str, Any] = record
         self.names: list[str] = list(record["names"])
