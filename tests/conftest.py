@@ -3,8 +3,9 @@
 import logging
 import os
 from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -116,3 +117,39 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
         monkeypatch.setattr(Objective, "evaluate", counted)
 
     return fail
+
+
+Interrupting = Callable[[int, bool, Callable[[], None]], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def interrupting(monkeypatch: pytest.MonkeyPatch) -> Interrupting:
+    """Has `stop`, which raises, called right after the n-th evaluation of a run: before the run
+    knows that it is done, or, where `told`, once it does: `with interrupting(n, told, stop):`."""
+    from impasto import run
+    from impasto.optimize import Progress, optimize
+
+    following = run.Stylization.__next__
+
+    @contextmanager
+    def interrupt(at: int, told: bool, stop: Callable[[], None]) -> Generator[None]:
+        def broken_off(*given: Any, **named: Any) -> Generator[Progress]:
+            for progress in optimize(*given, **named):
+                if progress.done == at:
+                    stop()
+                yield progress
+
+        def unheard(run: run.Stylization) -> Progress:
+            progress = following(run)
+            if progress.done == at:
+                stop()
+            return progress
+
+        with monkeypatch.context() as patch:
+            if told:
+                patch.setattr(run.Stylization, "__next__", unheard)
+            else:
+                patch.setattr(run, "optimize", broken_off)
+            yield
+
+    return interrupt

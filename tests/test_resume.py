@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,10 @@ import pytest
 import torch
 from PIL import Image
 
-from impasto import run as run_module
 from impasto.checkpoint import read_checkpoint
 from impasto.cli import keeping, main
 from impasto.images import read_image
 from impasto.objective import Objective, Terms
-from impasto.optimize import Progress
 from impasto.run import Stylization
 from impasto.weights import Weights
 from real_runs import stop_midway
@@ -35,6 +34,7 @@ Capture = pytest.CaptureFixture[str]
 Maker = Callable[..., Path]
 Patch = pytest.MonkeyPatch
 Failing = Callable[[int, type[BaseException]], None]
+Interrupting = Callable[[int, bool, Callable[[], None]], AbstractContextManager[None]]
 
 PAIR = ["stylize", "photo.png", "painting.png", "--start", "noise"]
 RUN = [*PAIR, "--levels", "16:4,32:9"]
@@ -196,7 +196,7 @@ def test_everything_is_written_as_asked_for(
 @pytest.mark.parametrize("told", [False, True])
 @pytest.mark.parametrize("at", [1, 4, 7])
 def test_ctrl_c_between_two_evaluations(
-    folder: Path, narrow: Weights, capsys: Capture, monkeypatch: Patch, at: int, told: bool
+    folder: Path, narrow: Weights, capsys: Capture, interrupting: Interrupting, at: int, told: bool
 ) -> None:
     """An interrupt right after an evaluation, before or when the run tells of it, leaves no gap in
     trace, snapshots and figure, neither then nor in what is written in the end."""
@@ -206,25 +206,11 @@ def test_ctrl_c_between_two_evaluations(
     rows = trace_without_times(folder / "t.jsonl")
     for name in expected:
         (folder / name).unlink()
-    optimize, following = run_module.optimize, Stylization.__next__
 
-    def broken_off(*given: Any, **named: Any) -> Iterator[Progress]:
-        for progress in optimize(*given, **named):
-            if progress.done == at:
-                raise KeyboardInterrupt
-            yield progress
+    def pressed() -> None:
+        raise KeyboardInterrupt
 
-    def unheard(run: Stylization) -> Progress:
-        progress = following(run)
-        if progress.done == at:
-            raise KeyboardInterrupt
-        return progress
-
-    with monkeypatch.context() as patch:
-        if told:
-            patch.setattr(Stylization, "__next__", unheard)
-        else:
-            patch.setattr(run_module, "optimize", broken_off)
+    with interrupting(at, told, pressed):
         interrupted(capsys, *flags, "-o", "out.png")
     if told:
         assert trace_without_times(folder / "t.jsonl") == rows[:at]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,9 @@ import pytest
 from PIL import Image
 from torch import OutOfMemoryError
 
-from impasto import run as run_module
 from impasto.errors import OptionError, OutputError, WeightsError
 from impasto.images import read_image
 from impasto.objective import Terms
-from impasto.optimize import Progress
 from impasto.options import make_options
 from impasto.run import Stylization, stylize
 from impasto.web import painter as module
@@ -29,6 +28,8 @@ from impasto.web.records import Records
 from impasto.web.studio import Seen, job_out
 from tiny_networks import write_tiny
 from workroom import Workroom
+
+Interrupting = Callable[[int, bool, Callable[[], None]], AbstractContextManager[None]]
 
 TINY = {"size": 24, "single_level": True, "content_layers": "relu2_1", "start": "content"}
 
@@ -208,38 +209,22 @@ def test_a_broken_off_evaluation_costs_only_itself(
 @pytest.mark.parametrize("wish", ["pause", "cancel", None])
 @pytest.mark.parametrize("told", [False, True])
 def test_an_interrupt_right_after_an_evaluation_leaves_no_gap(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch, wish: str | None, told: bool
+    studio: Studio, interrupting: Interrupting, wish: str | None, told: bool
 ) -> None:
     """An interrupt that comes between an evaluation and its end in the painter, before or when the
     run has told of it, costs nothing: the job's losses are complete and those of a whole job."""
     studio.ask()
     whole = studio.paint()
     job = studio.ask()
-    optimize, following = run_module.optimize, Stylization.__next__
 
-    def interrupt(progress: Progress) -> None:
-        if progress.done == 3:
-            if wish is None:
-                studio.stop()
-            else:
-                studio.wish(wish, job)()
-            raise StoppedError
-
-    def broken_off(*given: Any, **named: Any) -> Iterator[Progress]:
-        for progress in optimize(*given, **named):
-            interrupt(progress)
-            yield progress
-
-    def unheard(run: Stylization) -> Progress:
-        progress = following(run)
-        interrupt(progress)
-        return progress
-
-    with monkeypatch.context() as patch:
-        if told:
-            patch.setattr(Stylization, "__next__", unheard)
+    def stop() -> None:
+        if wish is None:
+            studio.stop()
         else:
-            patch.setattr(run_module, "optimize", broken_off)
+            studio.wish(wish, job)()
+        raise StoppedError
+
+    with interrupting(3, told, stop):
         aside = studio.paint()
     if wish == "cancel":
         result = read_image(studio.storage.master(studio.result(aside).id)).settings
