@@ -53,7 +53,7 @@ def times_of(clip: Clip, span: Span | None = None) -> list[Fraction]:
     return [frame.time for frame in clip.frames(span)]
 
 
-def moved(path: Path, result: Path, seconds: int) -> Path:
+def moved(path: Path, result: Path, seconds: int | Fraction) -> Path:
     """The clip with all its times later."""
     with av.open(str(path)) as one, av.open(str(result), "w") as out:
         places = {s.index: out.add_stream_from_template(cast("Any", s)) for s in one.streams}
@@ -163,12 +163,24 @@ def test_deep_clips_stay_deep_in_webm(tmp_path: Path) -> None:
     assert target_for(tmp_path / "a.webm", facts, "vp9").pixel_format == "yuv420p"
 
 
-@pytest.mark.parametrize("name", ["b.mkv", "b.mp4", "b.ts"])
-def test_times_count_from_where_a_clip_begins(tmp_path: Path, name: str) -> None:
-    """Of a recording whose first time is an hour, parts are chosen as if it began at 0, and the
-    result begins there, with its sound."""
+@pytest.mark.parametrize(
+    ("name", "first_moment"),
+    [
+        ("b.mkv", 3600),
+        ("b.mp4", 3600),
+        ("b.ts", 3600),
+        # Counters of 33 bits begin anew after a day; what lies just before has negative times.
+        ("b.ts", Fraction(2**33, 90000) - 30),
+        ("b.ts", Fraction(2**33, 90000) - Fraction(3, 5)),
+    ],
+)
+def test_times_count_from_where_a_clip_begins(
+    tmp_path: Path, name: str, first_moment: int | Fraction
+) -> None:
+    """Of a recording whose first time is an hour or a day, parts are chosen as if it began at 0,
+    and the result begins there, with its sound."""
     first = make_clip(tmp_path / "a.mp4", [drifting(i) for i in range(30)], sound="aac")
-    clip = open_clip(moved(first, tmp_path / name, 3600))
+    clip = open_clip(moved(first, tmp_path / name, first_moment))
     times = times_of(clip)
     assert [b - a for a, b in itertools.pairwise(times)] == [STEP] * 29
     assert 0 <= times[0] < Fraction(1, 20)

@@ -35,6 +35,10 @@ FIRST_PACKETS = 32
 HOLE = 512
 """Bytes between two packets of a Matroska file that are more than its own notes take."""
 
+WRAPPING = ("mpegts", "mpeg")
+"""FFmpeg's names of containers whose times begin anew after a day (2³³ / 90 kHz); to what lies just
+before that it gives negative times."""
+
 SELF_CONTAINED = ("mov", "matroska", "avi", "ogg", "flv", "asf", "mpeg", "mpegts")
 """FFmpeg's names of containers of which all lies in one file. Playlists and manifests lead to other
 files."""
@@ -118,7 +122,9 @@ def origin_of(container: InputContainer) -> Fraction:
         starts = _starts_of_packets(Path(container.name))
     if not starts:
         return Fraction(0)
-    return max(Fraction(0), math.floor(min(starts) / picture.time_base) * picture.time_base)
+    start = math.floor(min(starts) / picture.time_base) * picture.time_base
+    # Elsewhere, what lies before 0 is not shown.
+    return start if container.format.name in WRAPPING else max(Fraction(0), start)
 
 
 def _starts_of_packets(path: Path) -> list[Fraction]:
