@@ -306,9 +306,9 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
                             say(plan_line(plan, rest=run.last is not None))
                         bar = stack.enter_context(_Bar())
                     for progress in run:
+                        put_down(progress)
                         if bar is not None:
                             bar.show(progress)
-                        put_down(progress)
                         if keeper is not None:
                             keeper.after(progress)
                 except KeyboardInterrupt:
