@@ -15,7 +15,7 @@ from impasto.inputs import as_tensor
 from impasto.levels import matched_layers
 from impasto.optimize import level_objective
 from impasto.reproduction import from_settings
-from impasto.run import Stylization, stylization
+from impasto.run import Change, Stylization, stylization
 from impasto.targets import Painting
 from stand_ins import finish, options_of, pixels_of
 
@@ -121,6 +121,54 @@ def test_checkpoints_keep_changes(files: Files, tmp_path: Path, optimizer: str) 
                 again.change(strength=at[progress.done])
         assert pixels_of(again.result) == pixels_of(whole)
         assert again.result.settings == whole.settings
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_an_interrupt_while_a_change_is_taken_on_costs_none(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """A run that is broken off while it takes on a strength, just before or after that, does so
+    once when it goes on from its checkpoint, and ends as one that nobody broke off."""
+    whole = changed_run(files, {3: 0.4}, evaluations=8).result
+    take_on = Stylization._take_on
+
+    def broken_off(run: Stylization, change: Change) -> None:
+        if moment == "after":
+            take_on(run, change)
+        raise KeyboardInterrupt
+
+    run = stylization(*files, options_of(evaluations=8))
+    for _ in range(3):
+        next(run)
+    run.change(strength=0.4)
+    with monkeypatch.context() as patch:
+        patch.setattr(Stylization, "_take_on", broken_off)
+        with pytest.raises(KeyboardInterrupt):
+            next(run)
+    run.checkpoint(tmp_path / "run.ckpt")
+    again = finish(resume(tmp_path / "run.ckpt"))
+    assert pixels_of(again) == pixels_of(whole)
+    assert again.settings == whole.settings
+
+
+def test_of_changes_after_one_evaluation_the_last_counts(
+    files: Files, tmp_path: Path, failing: Callable[[int, type[BaseException]], None]
+) -> None:
+    """Where an evaluation with a new strength is broken off and yet another one is asked for, the
+    run goes on from its checkpoint with that alone."""
+    whole = changed_run(files, {3: 0.8}, evaluations=8).result
+    run = stylization(*files, options_of(evaluations=8))
+    for _ in range(3):
+        next(run)
+    run.change(strength=0.4)
+    failing(1, KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        next(run)
+    run.change(strength=0.8)
+    run.checkpoint(tmp_path / "run.ckpt")
+    again = finish(resume(tmp_path / "run.ckpt"))
+    assert pixels_of(again) == pixels_of(whole)
+    assert again.settings == whole.settings
 
 
 def test_impossible_changes_are_refused(files: Files) -> None:

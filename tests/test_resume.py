@@ -221,6 +221,44 @@ def test_ctrl_c_between_two_evaluations(
         assert (folder / name).read_bytes() == expected[name], name
 
 
+@pytest.mark.parametrize("moment", ["before", "half", "after"])
+@pytest.mark.parametrize("at", [1, 4])
+def test_ctrl_c_while_a_trace_is_written(
+    folder: Path, narrow: Weights, monkeypatch: Patch, at: int, moment: str
+) -> None:
+    """An interrupt before, in the middle of and after the writing of a line leaves that line there,
+    once and whole, with a checkpoint or without."""
+    calls = [0]
+
+    class Pressed(io.FileIO):
+        """A file in whose n-th writing Ctrl-C is pressed."""
+
+        def write(self, data: Any) -> int:
+            calls[0] += 1
+            if calls[0] == at:
+                if moment != "before":
+                    super().write(data if moment == "after" else data[:7])
+                raise KeyboardInterrupt
+            return super().write(data)
+
+    assert main([*RUN, "--trace", "whole.jsonl", "-o", "whole.png", "-q"]) == 0
+    rows = trace_without_times(folder / "whole.jsonl")
+    with monkeypatch.context() as patch:
+        patch.setattr(io, "FileIO", Pressed)
+        assert main([*RUN, "--trace", "t.jsonl", "-o", "out.png", "-q"]) == 130
+    assert trace_without_times(folder / "t.jsonl") == rows[:at]
+    calls[0] = 0
+    flags = ["--trace", "t.jsonl", "--checkpoint", "run.ckpt", "-o", "out.png", "-q"]
+    with monkeypatch.context() as patch:
+        patch.setattr(io, "FileIO", Pressed)
+        assert main([*RUN, *flags, "--overwrite"]) == 130
+        calls[0] = 0
+        assert main(["resume", "run.ckpt", "-q"]) == 130
+        assert trace_without_times(folder / "t.jsonl") == rows[: 2 * at]
+    assert main(["resume", "run.ckpt", "-q"]) == 0
+    assert trace_without_times(folder / "t.jsonl") == rows
+
+
 def trace_without_times(path: Path) -> list[dict[str, Any]]:
     """A trace's rows, which rise in time, without it."""
     rows = [json.loads(line) for line in path.read_text().splitlines()]

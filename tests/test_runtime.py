@@ -25,7 +25,7 @@ from impasto.images import Bitmap, read_image, resize_image, write_image
 from impasto.network_files import METADATA, read_network_file
 from impasto.networks import mix, read_network
 from impasto.options import StyleOptions, make_options
-from impasto.runtime import PortableNetwork, portable_file
+from impasto.runtime import PortableNetwork, open_network, portable_file
 from small_networks import painted_by, with_rim, write_any, write_styles
 
 pytest.importorskip("onnx")
@@ -452,6 +452,20 @@ def test_pictures_of_exported_networks_are_made_again(
     settings = read_image(tmp_path / "large.png").settings
     assert settings is not None
     assert "runtime" not in settings["fast"]
+
+
+def test_an_onnxruntime_that_cannot_be_loaded_is_named(
+    styles: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a library that onnxruntime needs is missing, that is said, and not that the network
+    were damaged."""
+
+    def broken() -> None:
+        raise ImportError("libgomp.so.1: cannot open shared object file")
+
+    monkeypatch.setattr("impasto.runtime.load_onnxruntime", broken)
+    with pytest.raises(OptionError, match=r"cannot be loaded \(libgomp.* use --runtime torch"):
+        open_network(styles)
 
 
 def test_exported_networks_are_onnxruntimes_alone(

@@ -427,7 +427,9 @@ class Stylization:
         """The settings, with what lack of memory has forced on the run so far, and the strengths
         that it has taken on or is to take on, if any."""
         limits = [limit.model_dump(exclude_none=True) for limit in self._bookmark.limits]
-        changes = [change.model_dump() for change in (*self._changes, *self._ahead)]
+        # Where several came after one evaluation, or one is being taken on, the last counts.
+        last = {change.after: change for change in (*self._changes, *self._ahead)}
+        changes = [change.model_dump() for change in last.values()]
         found = {"limits": limits, "strengths": changes}
         return {**self._settings, **{name: value for name, value in found.items() if value}}
 

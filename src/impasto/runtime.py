@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 import impasto
 from impasto.blueprint import LEAST_SIDE, RIM
 from impasto.cache import cache_folder
-from impasto.errors import OptionError, OutputError, RunError, WeightsError
+from impasto.errors import OptionError, OutputError, RunError, WeightsError, one_line
 from impasto.images import make_folder, write_whole
 from impasto.network_files import (
     GRAPH,
@@ -128,24 +128,31 @@ class PortableNetwork:
 
     Raises:
         WeightsError: the file is missing, damaged, or no network of impasto.
-        OptionError: onnxruntime is not installed.
+        OptionError: onnxruntime is not installed, or cannot be loaded.
     """
 
     def __init__(self, path: str | os.PathLike[str] | bytes, threads: int | None = None) -> None:
+        try:
+            onnxruntime = load_onnxruntime()
+        except ModuleNotFoundError:
+            raise OptionError(f"--runtime onnx: onnxruntime is not there; {_REMEDY}") from None
+        except ImportError as error:
+            reason = one_line(str(error))
+            raise OptionError(
+                f"--runtime onnx: onnxruntime cannot be loaded ({reason}); use --runtime torch"
+            ) from None
         data = path if isinstance(path, bytes) else bytes_of(path)
         name = self._name = "the network" if isinstance(path, bytes) else str(path)
         try:
             self._session = open_session(data, threads or _cores())
             found = self._session.get_modelmeta().custom_metadata_map.get(METADATA, "null")
             record = json.loads(found)
-        except ModuleNotFoundError:
-            raise OptionError(f"--runtime onnx: onnxruntime is not there; {_REMEDY}") from None
         except Exception:  # onnxruntime's errors have no base but this one
             raise WeightsError(f"{name}: is no ONNX file, or damaged; take another copy") from None
         fault = record_fault(record)
         if fault is not None:
             raise WeightsError(f"{name}: {fault}")
-        self._part = load_onnxruntime().RunOptions()
+        self._part = onnxruntime.RunOptions()
         self._part.only_execute_path_to_fetches = True
         self.record: dict[str, Any] = record
         self.names: list[str] = list(record["names"])

@@ -279,16 +279,19 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
     began = time.monotonic()
     failure: ImpastoError | None = None
     trace: Trace | None = None
+    shown = 0
 
     def put_down(progress: Progress) -> None:
-        # Twice does no harm: an interrupt may come between an evaluation and its end here.
+        # An interrupt may come at any moment of this; what is done anew then does no harm.
+        nonlocal shown
         if not rows or rows[-1]["evaluation"] < progress.done:
-            row = trace_row(progress)
-            rows.append(row)
-            if trace is not None:
-                trace.write(row)
-        if output.snapshots is not None and (progress.done - 1) % output.every == 0:
-            _snapshot(run, progress, output.snapshots)
+            rows.append(trace_row(progress))
+        if trace is not None and len(rows) > len(past.rows):
+            trace.write(rows[-1])
+        if output.snapshots is None or (progress.done - 1) % output.every or shown == progress.done:
+            return
+        _snapshot(run, progress, output.snapshots)
+        shown = progress.done
 
     with one_interrupt() as write_undisturbed:
         with ExitStack() as stack:
@@ -428,6 +431,8 @@ class Trace:
     def __init__(self, path: Path, earlier: bytes) -> None:
         self._path, self._earlier = path, earlier
         self._file: io.FileIO | None = None
+        # The bytes that are there for certain, and the row that they end with.
+        self._there: tuple[int, dict[str, Any] | None] = 0, None
 
     def __enter__(self) -> Trace:
         return self
@@ -437,21 +442,26 @@ class Trace:
             self._file.close()
 
     def write(self, row: dict[str, Any]) -> None:
-        """Adds a line."""
+        """Adds a line, unless it was the last one: a call that was interrupted may be repeated."""
         from impasto.images import output_error
 
-        data = trace_lines([row])
-        whole = None
+        whole, last = self._there
+        if row is last:
+            return
+        data, has_beginning = trace_lines([row]), False
         try:
             if self._file is None:
                 self._file = io.FileIO(self._path, "w")
-                if self._file.seekable():
-                    data = self._earlier + data
-            whole = self._file.tell() if self._file.seekable() else None
+            has_beginning = self._file.seekable()
+            if has_beginning:
+                self._file.seek(whole)
+                data = data if last is not None else self._earlier + data
+            end = whole + len(data)
             while data:
                 data = data[self._file.write(data) :]
+            self._there = end, row
         except OSError as error:
-            if self._file is not None and whole is not None:
+            if self._file is not None and has_beginning:
                 with contextlib.suppress(OSError):
                     self._file.truncate(whole)
                 if whole == 0 and self._path.is_file():
