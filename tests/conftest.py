@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # every machine, and tests that run side by side do not fight for cores.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-# Tests that load onnxruntime themselves are nobody's business either; see `impasto.sessions`.
+# Tests that load onnxruntime themselves are nobody's business either; see `impasto.onnx_sessions`.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 # A busy machine may take long over any example; that is no fault of what is tested. Where nothing

@@ -455,17 +455,22 @@ def test_pictures_of_exported_networks_are_made_again(
 
 
 def test_an_onnxruntime_that_cannot_be_loaded_is_named(
-    styles: Path, monkeypatch: pytest.MonkeyPatch
+    styles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a library that onnxruntime needs is missing, that is said, and not that the network
-    were damaged."""
+    """Where a library that onnxruntime needs is missing, that is said, of painting and of exports,
+    and not that the network were damaged."""
 
     def broken() -> None:
         raise ImportError("libgomp.so.1: cannot open shared object file")
 
     monkeypatch.setattr("impasto.runtime.load_onnxruntime", broken)
-    with pytest.raises(OptionError, match=r"cannot be loaded \(libgomp.* use --runtime torch"):
+    monkeypatch.setattr("impasto.exporting.load_onnxruntime", broken)
+    words = r"onnxruntime cannot be loaded \(libgomp[^)]*\); install it anew"
+    with pytest.raises(OptionError, match=rf"{words}, or use --runtime torch"):
         open_network(styles)
+    with pytest.raises(OptionError, match=words):
+        export_network(styles, tmp_path / "three.onnx")
+    assert not (tmp_path / "three.onnx").exists()
 
 
 def test_exported_networks_are_onnxruntimes_alone(

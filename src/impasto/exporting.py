@@ -17,8 +17,8 @@ from impasto.errors import OptionError, RunError
 from impasto.images import check_place, fit_within, write_whole
 from impasto.network_files import read_network_file
 from impasto.networks import Network, mix, read_network
+from impasto.onnx_sessions import load_onnxruntime, missing, open_session
 from impasto.portable import portable
-from impasto.sessions import load_onnxruntime, open_session
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -58,10 +58,8 @@ def export_network(
         import onnx
 
         load_onnxruntime()
-    except ModuleNotFoundError as error:
-        raise OptionError(
-            f"the package {error.name} is not there; install it with pip install 'impasto[onnx]'"
-        ) from None
+    except ImportError as error:
+        raise OptionError(missing(error)) from None
     model = portable(read_network_file(source, "np"))
     onnx.checker.check_model(model, full_check=True)
     data = model.SerializeToString(deterministic=True)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 import impasto
 from impasto.blueprint import LEAST_SIDE, RIM
 from impasto.cache import cache_folder
-from impasto.errors import OptionError, OutputError, RunError, WeightsError, one_line
+from impasto.errors import OptionError, OutputError, RunError, WeightsError
 from impasto.images import make_folder, write_whole
 from impasto.network_files import (
     GRAPH,
@@ -30,7 +30,7 @@ from impasto.network_files import (
     read_network_file,
     record_fault,
 )
-from impasto.sessions import load_onnxruntime, open_session
+from impasto.onnx_sessions import load_onnxruntime, missing, open_session
 
 Pixels = NDArray[np.float32]
 
@@ -39,8 +39,6 @@ MAX_PIXELS = 4_000_000
 
 UNASKED_PIXELS = 2**20
 """Most pixels of a result where onnxruntime was not asked for: torch takes less memory."""
-
-_REMEDY = "install it with pip install 'impasto[onnx]', or use --runtime torch"
 
 
 def portable_file(path: str | os.PathLike[str]) -> Path:
@@ -90,9 +88,13 @@ def _exported(path: Path) -> bytes:
         from impasto.portable import portable
 
         model = portable(read_network_file(path, "np"))
-    except ModuleNotFoundError:
-        raise OptionError(f"--runtime onnx: the package onnx is not there; {_REMEDY}") from None
+    except ImportError as error:
+        raise _without(error) from None
     return model.SerializeToString(deterministic=True)
+
+
+def _without(error: ImportError) -> OptionError:
+    return OptionError(f"--runtime onnx: {missing(error)}, or use --runtime torch")
 
 
 def open_network(path: str | os.PathLike[str], threads: int | None = None) -> PortableNetwork:
@@ -134,13 +136,8 @@ class PortableNetwork:
     def __init__(self, path: str | os.PathLike[str] | bytes, threads: int | None = None) -> None:
         try:
             onnxruntime = load_onnxruntime()
-        except ModuleNotFoundError:
-            raise OptionError(f"--runtime onnx: onnxruntime is not there; {_REMEDY}") from None
         except ImportError as error:
-            reason = one_line(str(error))
-            raise OptionError(
-                f"--runtime onnx: onnxruntime cannot be loaded ({reason}); use --runtime torch"
-            ) from None
+            raise _without(error) from None
         data = path if isinstance(path, bytes) else bytes_of(path)
         name = self._name = "the network" if isinstance(path, bytes) else str(path)
         try:

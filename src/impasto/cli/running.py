@@ -5,7 +5,6 @@ from __future__ import annotations
 import _thread
 import contextlib
 import errno
-import io
 import json
 import math
 import os
@@ -14,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -25,7 +24,8 @@ from cyclopts import Group, Parameter
 from impasto import cli
 from impasto.cli import EXIT_INTERRUPTED, say
 from impasto.cli.flags import named_path
-from impasto.cli.keeping import Earlier, Keeper, file_digest, trace_lines
+from impasto.cli.keeping import Earlier, Keeper, file_digest
+from impasto.cli.recording import Recording
 from impasto.errors import ImpastoError, OptionError, OutputError, one_line
 
 if TYPE_CHECKING:
@@ -264,8 +264,8 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
     limit_heap()
     if cli.started is not None and earlier is None:
         run.count_from(cli.started)
-    rows = list(past.rows)
-    keeper = None
+    recording = Recording(run, past, output.trace, output.snapshots, output.every)
+    rows, keeper = recording.rows, None
     if output.checkpoint is not None:
         wanted = rows if output.trace is not None or output.plot is not None else None
         notes = _notes(path, output)
@@ -278,30 +278,14 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
     plan: Plan | None = None
     began = time.monotonic()
     failure: ImpastoError | None = None
-    trace: Trace | None = None
-    shown = 0
-
-    def put_down(progress: Progress) -> None:
-        # An interrupt may come at any moment of this; what is done anew then does no harm.
-        nonlocal shown
-        if not rows or rows[-1]["evaluation"] < progress.done:
-            rows.append(trace_row(progress))
-        if trace is not None and len(rows) > len(past.rows):
-            trace.write(rows[-1])
-        if output.snapshots is None or (progress.done - 1) % output.every or shown == progress.done:
-            return
-        _snapshot(run, progress, output.snapshots)
-        shown = progress.done
-
     with one_interrupt() as write_undisturbed:
         with ExitStack() as stack:
-            if output.trace is not None:
-                trace = stack.enter_context(Trace(output.trace, past.trace))
+            stack.enter_context(closing(recording))
             bar = None
             try:
                 try:
                     if run.last is not None:
-                        put_down(run.last)
+                        recording.put_down(run.last)
                     if not output.quiet:
                         plan = run.plan()
                     if not output.quiet and not output.json:
@@ -309,7 +293,7 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
                             say(plan_line(plan, rest=run.last is not None))
                         bar = stack.enter_context(_Bar())
                     for progress in run:
-                        put_down(progress)
+                        recording.put_down(progress)
                         if bar is not None:
                             bar.show(progress)
                         if keeper is not None:
@@ -318,7 +302,7 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
                     interrupted = True
                     write_undisturbed()
                     if run.last is not None:
-                        put_down(run.last)
+                        recording.put_down(run.last)
             except ImpastoError as error:
                 if run.last is None:
                     if keeper is not None and earlier is None:
@@ -398,89 +382,6 @@ def _notes(path: Path, output: Output) -> dict[str, Any]:
         "plot": absolute(output.plot),
         "checkpoint_every": output.checkpoint_every,
     }
-
-
-def trace_row(progress: Progress) -> dict[str, Any]:
-    """One evaluation as a line of a trace."""
-    return {
-        "level": progress.level,
-        "width": progress.width,
-        "height": progress.height,
-        "evaluation": progress.done,
-        "elapsed_s": round(progress.elapsed, 4),
-        "loss": _number(progress.terms.loss),
-        "content": _number(progress.terms.content),
-        "style": _number(progress.terms.style),
-        "tv": _number(progress.terms.tv),
-        "best_loss": progress.best_loss,
-        "layers": {name: _number(value) for name, value in progress.terms.layers.items()},
-    }
-
-
-def _number(value: float) -> float | None:
-    """JSON knows neither NaN nor infinity."""
-    return value if math.isfinite(value) else None
-
-
-class Trace:
-    """A file of JSON lines, made with the first one; it never ends in half a line.
-
-    The lines of an earlier part of the run stand before it, where the file has a beginning.
-    """
-
-    def __init__(self, path: Path, earlier: bytes) -> None:
-        self._path, self._earlier = path, earlier
-        self._file: io.FileIO | None = None
-        # The bytes that are there for certain, and the row that they end with.
-        self._there: tuple[int, dict[str, Any] | None] = 0, None
-
-    def __enter__(self) -> Trace:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def write(self, row: dict[str, Any]) -> None:
-        """Adds a line, unless it was the last one: a call that was interrupted may be repeated."""
-        from impasto.images import output_error
-
-        whole, last = self._there
-        if row is last:
-            return
-        data, has_beginning = trace_lines([row]), False
-        try:
-            if self._file is None:
-                self._file = io.FileIO(self._path, "w")
-            has_beginning = self._file.seekable()
-            if has_beginning:
-                self._file.seek(whole)
-                data = data if last is not None else self._earlier + data
-            end = whole + len(data)
-            while data:
-                data = data[self._file.write(data) :]
-            self._there = end, row
-        except OSError as error:
-            if self._file is not None and has_beginning:
-                with contextlib.suppress(OSError):
-                    self._file.truncate(whole)
-                if whole == 0 and self._path.is_file():
-                    self._path.unlink()
-            raise output_error(str(self._path), error) from None
-
-
-def _snapshot(run: Stylization, progress: Progress, folder: Path) -> None:
-    from impasto.images import make_folder, write_image
-
-    bitmap = run.shown(progress)
-    make_folder(folder)
-    try:
-        write_image(bitmap, folder / f"{progress.done:06d}.png", overwrite=True)
-    except ImpastoError:
-        # A folder made for nothing goes; one with anything in it stays.
-        with contextlib.suppress(OSError):
-            folder.rmdir()
-        raise
 
 
 def _report(

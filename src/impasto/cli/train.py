@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_text
 import os
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -318,7 +318,8 @@ def _carry_out(wanted: _Wanted) -> int:
 
 def _train(wanted: _Wanted, crew: Crew, device: Any) -> int:
     from impasto.cli.counting import Count
-    from impasto.cli.running import Trace, gentle_interrupt
+    from impasto.cli.recording import Trace
+    from impasto.cli.running import gentle_interrupt
     from impasto.course import Course
     from impasto.networks import read_network
 
@@ -359,7 +360,7 @@ def _train(wanted: _Wanted, crew: Crew, device: Any) -> int:
                 trace = None
                 if wanted.trace is not None and first:
                     earlier = _earlier(wanted.trace, course.standing.step) if wanted.kept else b""
-                    trace = stack.enter_context(Trace(wanted.trace, earlier))
+                    trace = stack.enter_context(closing(Trace(wanted.trace, earlier)))
                 bar = stack.enter_context(Count("training", wanted.options.steps, quiet=quiet))
                 for progress in course:
                     if trace is not None:

@@ -6,6 +6,8 @@ import os
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from impasto.errors import one_line
+
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
@@ -19,7 +21,7 @@ def load_onnxruntime() -> ModuleType:
     has set that variable is heeded.
 
     Raises:
-        ModuleNotFoundError: it is not installed.
+        ImportError: it is not installed, or cannot be loaded; `missing` has words for that.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
@@ -37,7 +39,7 @@ def open_session(data: bytes, threads: int | None = None) -> InferenceSession:
         threads: CPU threads; by default onnxruntime's own choice.
 
     Raises:
-        ModuleNotFoundError: onnxruntime is not installed.
+        ImportError: as `load_onnxruntime` does.
         Exception: it cannot read the file; its errors have no other base.
     """
     onnxruntime = load_onnxruntime()
@@ -48,3 +50,11 @@ def open_session(data: bytes, threads: int | None = None) -> InferenceSession:
     # Threads that wait without sleep take the processor from others.
     chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(data, chosen, providers=["CPUExecutionProvider"])
+
+
+def missing(error: ImportError) -> str:
+    """What to say where a package that exported networks take cannot be had, with the remedy."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"the package {error.name} is not there; install it with pip install 'impasto[onnx]'"
+    package = (error.name or "onnxruntime").partition(".")[0]
+    return f"{package} cannot be loaded ({one_line(str(error))}); install it anew"
