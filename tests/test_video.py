@@ -28,7 +28,7 @@ from impasto.cli.video import progress_line
 from impasto.clips import Frame, open_clip
 from impasto.errors import OptionError, OutputError, RunError
 from impasto.flow import Plane
-from impasto.images import Bitmap, write_image
+from impasto.images import Bitmap, read_image, write_image
 from impasto.options import StyleOptions, make_options
 from impasto.painters import NetworkPainter, OptimizerPainter, Painter, Task, begun, blended
 from impasto.quality import style_distance
@@ -961,6 +961,26 @@ def test_the_command_paints_by_a_network(clip: Path, tmp_path: Path, capsys: Any
     slow = ["video", str(clip), "mosaic", "--network", str(network)]
     assert main(slow) == 2
     assert "acts only with --fast" in capsys.readouterr().err
+
+
+def test_the_command_keeps_depth_and_heeds_quality(tmp_path: Path) -> None:
+    """A clip of 10 bits is painted in more than 8, from its frames to the film; a film of a lower
+    quality takes less room."""
+    network = table_file(tmp_path / "net.safetensors")
+    frames = [drifting(i).astype(np.uint16) * 257 for i in range(4)]
+    deep = make_clip(tmp_path / "deep.mkv", frames, pixel_format="yuv420p10le")
+    command = ["video", str(deep), "mosaic", "--fast", "--network", str(network), "--size", "64"]
+    assert main([*command, "-q", "-o", str(tmp_path / "frames")]) == 0
+    first = min((tmp_path / "frames").glob("*.png"))
+    steps = read_image(first).pixels * 255
+    assert np.abs(steps - np.rint(steps)).max() > 0.2
+    sizes = []
+    for crf in "8", "40":
+        film = tmp_path / f"{crf}.mkv"
+        assert main([*command, "--crf", crf, "-q", "-o", str(film)]) == 0
+        assert open_clip(film).facts.bits == 10
+        sizes.append(film.stat().st_size)
+    assert sizes[1] < 0.5 * sizes[0]
 
 
 def test_held_strokes_keep_their_contrast() -> None:

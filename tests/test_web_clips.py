@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("av")
 pytest.importorskip("cv2")
@@ -175,6 +177,25 @@ def test_a_clip_stands_only_where_it_may(studio: Served, clip: Path) -> None:
     assert visit.client.get(f"/api/jobs/{job['id']}/film").status_code == 404
     assert visit.client.get(f"/api/jobs/{job['id']}/file").status_code == 409
     assert visit.client.get(f"/api/jobs/{job['id']}/frames/1").status_code == 404
+
+
+def test_finished_frames_are_shown(studio: Served, clip: Path) -> None:
+    """A frame that is painted comes as a picture, to its owner alone; one that is not painted yet
+    does not."""
+    visit = studio.visit()
+    studio.workers.painting = False
+    mine = _clip_of(studio, visit, clip.read_bytes()).json()["id"]
+    request = {"photo": mine, "styles": ["style:waves"], "video": {}}
+    job = visit.client.post("/api/jobs", json=request).json()["id"]
+    place = studio.studio.storage.reel(job) / "film.mp4.frames" / "1" / "000002.png"
+    place.parent.mkdir(parents=True)
+    Image.fromarray(drifting(1)).save(place)
+    found = visit.client.get(f"/api/jobs/{job}/frames/2")
+    assert (found.status_code, found.headers["content-type"]) == (200, "image/jpeg")
+    shown = np.asarray(Image.open(BytesIO(found.content)), np.float32)
+    assert np.abs(shown - drifting(1)).mean() < 8
+    assert visit.client.get(f"/api/jobs/{job}/frames/1").status_code == 404
+    assert studio.visit().client.get(f"/api/jobs/{job}/frames/2").status_code == 404
 
 
 def test_a_studio_without_networks_says_so(tmp_path: Path) -> None:

@@ -755,7 +755,8 @@ class StyleOptions(Options):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto",
         description="Number format of the network: float32, or 16 bits, which GPUs are quicker "
-        "with; auto: bfloat16 on NVIDIA GPUs that have it, else float32.",
+        "with; auto: on NVIDIA GPUs bfloat16, where they have it, or float16 with --fast, else "
+        "float32.",
     )
     memory: Memory | None = Field(
         default=None,

@@ -238,7 +238,8 @@ class NetworkPainter(_Painting):
     earlier results say, where that can be trusted: with a share `s` of the network's own, a change
     between frames is `s` times that of the network, and what was painted fades over `1/s` frames,
     which keeps repeated resampling from blurring it. Pictures are blended and not the network's
-    features: that costs next to nothing, works with masks and colours, and needs no other network.
+    features: that costs little beside the network, works with masks and colours, and needs no
+    other network.
 
     Args:
         styles: paintings, or names of styles that the network knows.
