@@ -259,6 +259,39 @@ def test_ctrl_c_while_a_trace_is_written(
     assert trace_without_times(folder / "t.jsonl") == rows
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("resumed", [False, True])
+def test_ctrl_c_ends_the_wait_for_who_reads_a_trace(
+    folder: Path, narrow: Weights, failing: Failing, monkeypatch: Patch, resumed: bool
+) -> None:
+    """A run that waits for a reader of the pipe that its trace goes to ends with Ctrl-C, and keeps
+    its picture; it does not begin to wait anew, when it heeds no signal any more."""
+    command = [*RUN, "--trace", "t.jsonl", "--checkpoint", "run.ckpt", "-o", "out.png", "-q"]
+    if resumed:
+        failing(4, KeyboardInterrupt)
+        assert main(command) == 130
+        (folder / "t.jsonl").unlink()
+        (folder / "out.png").unlink()
+        command = ["resume", "run.ckpt", "-q"]
+    else:
+        command.append("--overwrite")
+    os.mkfifo(folder / "t.jsonl")
+    opened = [0]
+
+    class Waiting(io.FileIO):
+        """A pipe that nobody reads, in whose opening Ctrl-C is pressed."""
+
+        def __init__(self, *_: Any) -> None:
+            opened[0] += 1
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(io, "FileIO", Waiting)
+        assert main(command) == 130
+    assert opened == [1]
+    assert (folder / "out.png").exists()
+
+
 def trace_without_times(path: Path) -> list[dict[str, Any]]:
     """A trace's rows, which rise in time, without it."""
     rows = [json.loads(line) for line in path.read_text().splitlines()]

@@ -48,13 +48,19 @@ class Recording:
         if self._trace is not None:
             self._trace.close()
 
-    def put_down(self, progress: Progress) -> None:
+    def put_down(self, progress: Progress, *, waits: bool = True) -> None:
         """Puts down the newest evaluation. An interrupt may come at any moment of this; when it is
-        done once more for the same evaluation, only what is missing comes in addition."""
+        done once more for the same evaluation, only what is missing comes in addition.
+
+        Args:
+            progress: the evaluation.
+            waits: whether the trace may be something that could wait for its reader, as pipes do.
+        """
         if not self.rows or self.rows[-1]["evaluation"] < progress.done:
             self.rows.append(_row(progress))
-        if self._trace is not None and len(self.rows) > self._before:
-            self._trace.write(self.rows[-1])
+        trace = self._trace
+        if trace is not None and len(self.rows) > self._before and (waits or not trace.may_wait):
+            trace.write(self.rows[-1])
         is_due = (progress.done - 1) % self._every == 0 and self._shown < progress.done
         if self._snapshots is not None and is_due:
             _snapshot(self._run, progress, self._snapshots)
@@ -72,6 +78,11 @@ class Trace:
         self._file: io.FileIO | None = None
         # The bytes that are there for certain, and the row that they end with.
         self._there: tuple[int, dict[str, Any] | None] = 0, None
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether writing may have to wait for somebody who reads."""
+        return self._path.exists() and not self._path.is_file()
 
     def close(self) -> None:
         """Ends the file, if there is one yet."""

@@ -302,7 +302,9 @@ def carry_out(run: Stylization, path: Path, output: Output, earlier: Earlier | N
                     interrupted = True
                     write_undisturbed()
                     if run.last is not None:
-                        recording.put_down(run.last)
+                        # What nobody reads could be waited for without end, now that no signal
+                        # is heeded.
+                        recording.put_down(run.last, waits=False)
             except ImpastoError as error:
                 if run.last is None:
                     if keeper is not None and earlier is None:
